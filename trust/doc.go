@@ -1,0 +1,13 @@
+// Package trust says what an IAM trust policy says about a Kubernetes
+// service-account token: it reads a token's claims, writes the policies that
+// let the token (or a hub role) in, and decides whether a policy admits a
+// request.
+//
+// Start with [ParseToken] when you hold a token, with [WebIdentityPolicy] when
+// you must write a trust policy, and with [Policy.Explain] when a policy
+// refuses and you need to know what it says.
+//
+// The package uses nothing but the standard library, makes no call and opens
+// no file. All functions are safe for concurrent use; a *Policy may be read
+// from many goroutines while nobody changes it.
+package trust
