@@ -7,8 +7,15 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
+// The services a request can be for.
+const (
+	serviceSTS = "sts"
+	serviceS3  = "s3"
+)
+
 // request is one request on its way through the cloud: read, routed and, when
-// it was signed, authenticated.
+// it was signed, authenticated. Its URL is as a server sees it: path and query
+// only, the escaped path exactly as sent.
 type request struct {
 	*http.Request
 	body   []byte
@@ -18,10 +25,17 @@ type request struct {
 	call   *Call      // what will be recorded: the handler fills Params
 	id     string     // request id
 	region string     // that the host names or the signature is for
+
+	service     string // serviceSTS or serviceS3
+	bucket, key string // S3: what host and path name, unescaped; may be empty
+	form        map[string][]string
+	trueNow     time.Time // the cloud's clock, without a fault's ServerClock
 }
 
 // response is an answer before a transport writes it. Body bytes are not
-// changed after this point, so that an object's data need not be copied.
+// changed after this point, so that an object's data need not be copied. For a
+// HEAD request the transport leaves the body out and sets Content-Length to the
+// body's length, unless header has a Content-Length.
 type response struct {
 	status int
 	header http.Header
@@ -36,12 +50,8 @@ type principal struct {
 	policy      *trust.Policy   // identity policy in force now
 	session     []*trust.Policy // session policies: each must allow too
 	accessKeyID string
-}
 
-// authorize decides whether p may do action on resource, as IAM does for a
-// request to an account's resource: within one account the identity policy or
-// the resource policy must allow, across accounts both must; session policies
-// must allow what the identity policy allows; a Deny anywhere wins.
-func (c *Cloud) authorize(p *principal, owner *Account, action, resource string, resourcePolicy *trust.Policy, keys map[string][]string) bool {
-	return false
+	userID string              // AIDA… of a user, AROA…:name of a session
+	state  *session            // nil for a user
+	keys   map[string][]string // condition keys that the caller brings along
 }

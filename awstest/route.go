@@ -1,0 +1,147 @@
+package awstest
+
+import (
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	stsHost = regexp.MustCompile(`^sts(?:-fips)?(?:\.([a-z]{2}(?:-[a-z]+)+-\d+))?\.(?:amazonaws\.com|amazonaws\.com\.cn|api\.aws)$`)
+	s3Host  = regexp.MustCompile(`^(?:(.+)\.)?s3(?:-fips|-accesspoint|-accesspoint-fips)?(?:\.dualstack)?(?:[.-]([a-z]{2}(?:-[a-z]+)+-\d+))?\.amazonaws\.com(?:\.cn)?$`)
+)
+
+// route finds the service, region, bucket, key and operation of a request from
+// its host, method, path and query. Any host is served when anyHost is set, as
+// a loopback listener has none of AWS's names: a form posted to "/" is for STS,
+// all else for S3 with the bucket in the path. It reports false when nobody
+// answers at that host.
+func (r *request) route(anyHost bool) bool {
+	host := strings.ToLower(r.Host)
+	if h, port, err := net.SplitHostPort(host); err == nil && (port == "443" || port == "80") {
+		host = h
+	}
+	if m := stsHost.FindStringSubmatch(host); m != nil {
+		r.service, r.region = serviceSTS, m[1]
+		if r.region == "" {
+			r.region = "us-east-1" // sts.amazonaws.com is served and signed there
+		}
+		return true
+	}
+	if m := s3Host.FindStringSubmatch(host); m != nil {
+		r.service, r.bucket, r.region = serviceS3, m[1], m[2]
+		r.routeS3(m[1] != "")
+		return true
+	}
+	if !anyHost {
+		return false
+	}
+	r.service = serviceS3
+	if r.URL.Path == "/" && (isForm(r.Request) || r.URL.Query().Has("Action")) {
+		r.service = serviceSTS
+		return true
+	}
+	r.routeS3(false)
+	return true
+}
+
+func isForm(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
+}
+
+// routeS3 fills bucket, key and the call's operation and parameters.
+func (r *request) routeS3(virtualHost bool) {
+	path := strings.TrimPrefix(r.URL.Path, "/")
+	if virtualHost {
+		r.key = path
+	} else {
+		r.bucket, r.key, _ = strings.Cut(path, "/")
+	}
+	r.call.Operation = s3Operation(r.Method, r.bucket, r.key, r.URL.Query())
+	if r.bucket != "" {
+		r.call.Params["Bucket"] = r.bucket
+	}
+	if r.key != "" {
+		r.call.Params["Key"] = r.key
+	}
+}
+
+// s3Subresources are query parameters that make another operation of a request
+// which by method and path would be a plain one.
+var s3Subresources = []string{
+	"acl", "accelerate", "analytics", "attributes", "cors", "delete", "encryption", "inventory", "legal-hold",
+	"lifecycle", "location", "logging", "metrics", "notification", "object-lock", "ownershipControls", "policy",
+	"policyStatus", "publicAccessBlock", "replication", "requestPayment", "restore", "retention", "select",
+	"session", "tagging", "torrent", "uploadId", "uploads", "versioning", "versions", "website",
+}
+
+// s3Operation names an S3 request by the API's name, or by "<METHOD> <what>"
+// where the cloud does not know the operation.
+func s3Operation(method, bucket, key string, query map[string][]string) string {
+	for _, sub := range s3Subresources {
+		if _, ok := query[sub]; ok {
+			return s3SubresourceOperation(method, key, sub)
+		}
+	}
+	what := "Service"
+	switch {
+	case key != "":
+		what = "Object"
+	case bucket != "":
+		what = "Bucket"
+	}
+	switch method + " " + what {
+	case "GET Object":
+		return "GetObject"
+	case "HEAD Object":
+		return "HeadObject"
+	case "PUT Object":
+		return "PutObject"
+	case "DELETE Object":
+		return "DeleteObject"
+	case "GET Bucket":
+		if slices.Contains(query["list-type"], "2") {
+			return "ListObjectsV2"
+		}
+		return "ListObjects"
+	case "HEAD Bucket":
+		return "HeadBucket"
+	case "PUT Bucket":
+		return "CreateBucket"
+	case "DELETE Bucket":
+		return "DeleteBucket"
+	case "GET Service":
+		return "ListBuckets"
+	}
+	return method + " " + what
+}
+
+func s3SubresourceOperation(method, key, sub string) string {
+	switch {
+	case method == http.MethodGet && key == "" && sub == "location":
+		return "GetBucketLocation"
+	case method == http.MethodGet && key == "" && sub == "versioning":
+		return "GetBucketVersioning"
+	case method == http.MethodGet && key == "" && sub == "versions":
+		return "ListObjectVersions"
+	case method == http.MethodGet && key == "" && sub == "uploads":
+		return "ListMultipartUploads"
+	case method == http.MethodGet && key != "" && sub == "attributes":
+		return "GetObjectAttributes"
+	case method == http.MethodGet && key != "" && sub == "tagging":
+		return "GetObjectTagging"
+	case method == http.MethodPost && key != "" && sub == "uploads":
+		return "CreateMultipartUpload"
+	case method == http.MethodPut && key != "" && sub == "uploadId":
+		return "UploadPart"
+	case method == http.MethodPost && key != "" && sub == "uploadId":
+		return "CompleteMultipartUpload"
+	case method == http.MethodDelete && key != "" && sub == "uploadId":
+		return "AbortMultipartUpload"
+	case method == http.MethodPost && key == "" && sub == "delete":
+		return "DeleteObjects"
+	}
+	return method + " ?" + sub
+}
