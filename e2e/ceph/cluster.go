@@ -1,0 +1,155 @@
+// Package ceph starts a whole Ceph object gateway for a test: a monitor, an
+// object store in memory and radosgw, which speaks S3, STS and IAM. It was not
+// written by anyone here, which is its value.
+//
+// The daemons come from Debian's packages (see [Missing]), run as children of
+// the test, listen on 127.0.0.1 only and leave nothing behind after Stop.
+package ceph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/crossrole/crossrole/e2e/daemon"
+)
+
+// Install is the command that provides everything Start needs.
+const Install = "apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd ceph-common"
+
+// Missing returns the programs that Start needs and does not find.
+func Missing() []string {
+	var missing []string
+	for _, program := range []string{"ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin"} {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, program)
+		}
+	}
+	return missing
+}
+
+// Cluster is a running gateway.
+type Cluster struct {
+	URL string // of the gateway: S3, STS and IAM alike, path-style buckets
+
+	dir     string
+	daemons []*daemon.Daemon // in order of start
+}
+
+// Start brings up a cluster whose files are in dir and waits until the gateway
+// answers. The context bounds the start, not the cluster's life. After an error
+// nothing runs any more; the error holds the ends of the logs.
+func Start(ctx context.Context, dir string) (*Cluster, error) {
+	addrs, err := daemon.Loopback(2)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{URL: "http://" + addrs[1], dir: dir}
+	if err := c.start(ctx, addrs[0], addrs[1]); err != nil {
+		c.Stop()
+		return nil, fmt.Errorf("%w\n%s", err, c.Logs())
+	}
+	return c, nil
+}
+
+func (c *Cluster) start(ctx context.Context, monAddr, rgwAddr string) error {
+	if err := layOut(c.dir, uuid(), monAddr, rgwAddr); err != nil {
+		return err
+	}
+	if _, err := c.run(ctx, "ceph-mon", "--mkfs", "-i", "a"); err != nil {
+		return err
+	}
+	if _, err := c.daemon("ceph-mon", "-f", "-i", "a"); err != nil {
+		return err
+	}
+	// The ceph command waits for the monitor itself.
+	osdID := uuid()
+	if _, err := c.run(ctx, "ceph", "--connect-timeout", "30", "osd", "new", osdID); err != nil {
+		return err
+	}
+	if _, err := c.run(ctx, "ceph-osd", "--mkfs", "-i", "0", "--osd-uuid", osdID); err != nil {
+		return err
+	}
+	if _, err := c.daemon("ceph-osd", "-f", "-i", "0"); err != nil {
+		return err
+	}
+	rgw, err := c.daemon("radosgw", "-f", "-n", gateway)
+	if err != nil {
+		return err
+	}
+	return rgw.Until(ctx, func(ctx context.Context) error { return answers(ctx, c.URL) })
+}
+
+// Stop kills the daemons, the gateway first. The files in dir stay.
+func (c *Cluster) Stop() {
+	for _, d := range slices.Backward(c.daemons) {
+		d.Stop()
+	}
+}
+
+// Logs returns the end of every daemon's log.
+func (c *Cluster) Logs() string {
+	var b strings.Builder
+	for _, d := range c.daemons {
+		b.WriteString(daemon.Tail(d.LogFile, 15))
+	}
+	return b.String()
+}
+
+func (c *Cluster) daemon(name string, args ...string) (*daemon.Daemon, error) {
+	d, err := daemon.Start(c.dir, name, c.environ(), c.args(args)...)
+	if err == nil {
+		c.daemons = append(c.daemons, d)
+	}
+	return d, err
+}
+
+// run runs a program to its end and returns what it printed on stdout.
+func (c *Cluster) run(ctx context.Context, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, c.args(args)...)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = c.dir, c.environ(), time.Second
+	out, err := cmd.Output()
+	if err != nil {
+		var said string
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			said = ": " + strings.TrimSpace(string(exit.Stderr))
+		}
+		return nil, fmt.Errorf("ceph: %s %s: %w%s", name, strings.Join(args, " "), err, said)
+	}
+	return out, nil
+}
+
+func (c *Cluster) args(args []string) []string {
+	return append([]string{"-c", filepath.Join(c.dir, "ceph.conf")}, args...)
+}
+
+// environ keeps the user's own Ceph settings (CEPH_ARGS, CEPH_CONF) out.
+func (c *Cluster) environ() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir, "TMPDIR=" + c.dir, "LC_ALL=C"}
+}
+
+// answers is nil when the gateway serves anonymous requests.
+func answers(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("ceph: gateway answers %s", resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+// Package issuer is an OIDC issuer on loopback: it publishes the keys of a
+// pretended cluster and signs service-account tokens as kube-apiserver does.
+//
+// A real cluster's key document holds bare keys. Ceph's gateway only believes
+// keys that come with a certificate (x5c) whose SHA-1 is a thumbprint of the
+// registered provider, which is why self-hosted clusters publish their keys
+// through a small static issuer of this kind.
+package issuer
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Issuer is a running issuer. Its methods may be called from any goroutine.
+type Issuer struct {
+	URL string // what the iss claim says
+
+	server http.Server
+	mu     sync.Mutex
+	keys   []*key // the first one signs, all are published
+}
+
+// Start listens on a free port of 127.0.0.1 and publishes one new key.
+func Start() (*Issuer, error) {
+	k, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	i := &Issuer{URL: "http://" + l.Addr().String(), keys: []*key{k}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/openid-configuration", i.discovery)
+	mux.HandleFunc("GET /openid/v1/jwks", i.jwks)
+	i.server.Handler = mux
+	go i.server.Serve(l) // ends with http.ErrServerClosed, at Close
+	return i, nil
+}
+
+// Close stops answering: the issuer's keys are then unreachable.
+func (i *Issuer) Close() error { return i.server.Close() }
+
+// Host is the issuer as ARNs and condition keys name it, without a scheme.
+func (i *Issuer) Host() string { return strings.TrimPrefix(i.URL, "http://") }
+
+// Rotate signs with a new key from now on. With keep, the keys before it stay
+// published, as a cluster does while old tokens live; without, they are gone.
+func (i *Issuer) Rotate(keep bool) error {
+	k, err := newKey()
+	if err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !keep {
+		i.keys = nil
+	}
+	i.keys = slices.Insert(i.keys, 0, k)
+	return nil
+}
+
+// Thumbprints are the lower-case SHA-1 digests of the published keys'
+// certificates, the signing key's first: the ThumbprintList of a provider.
+func (i *Issuer) Thumbprints() []string {
+	var prints []string
+	for _, k := range i.published() {
+		prints = append(prints, k.thumbprint)
+	}
+	return prints
+}
+
+func (i *Issuer) published() []*key {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.keys)
+}
+
+// discovery serves what OpenID Connect Discovery 1.0 requires, no more.
+func (i *Issuer) discovery(w http.ResponseWriter, _ *http.Request) {
+	reply(w, map[string]any{
+		"issuer":                                i.URL,
+		"jwks_uri":                              i.URL + "/openid/v1/jwks",
+		"response_types_supported":              []string{"id_token"},
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": []string{"RS256"},
+	})
+}
+
+func (i *Issuer) jwks(w http.ResponseWriter, _ *http.Request) {
+	set := []map[string]any{}
+	for _, k := range i.published() {
+		set = append(set, map[string]any{
+			"use": "sig", "kty": "RSA", "alg": "RS256", "kid": k.id,
+			"n":   base64.RawURLEncoding.EncodeToString(k.private.N.Bytes()),
+			"e":   base64.RawURLEncoding.EncodeToString(big.NewInt(int64(k.private.E)).Bytes()),
+			"x5c": []string{base64.StdEncoding.EncodeToString(k.certificate)},
+		})
+	}
+	reply(w, map[string]any{"keys": set})
+}
+
+func reply(w http.ResponseWriter, document any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(document); err != nil {
+		panic(http.ErrAbortHandler) // the peer has gone
+	}
+}

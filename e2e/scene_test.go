@@ -1,0 +1,143 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/crossrole/crossrole/e2e/ceph"
+	"github.com/crossrole/crossrole/e2e/issuer"
+)
+
+const (
+	devAccount    = "111122223333"
+	sharedAccount = "444455556666"
+	strangeHub    = "arn:aws:iam::777788889999:role/hub" // a role of nobody here
+
+	bucket = "pics"
+	object = "indoor-cat.jpg"
+)
+
+// Roles of the scene. A chain may end in every one but the hub.
+var (
+	hubRole    = roleARN(devAccount, "hub")
+	targetRole = roleARN(sharedAccount, "S3-Pics")        // trusts the hub
+	directRole = roleARN(sharedAccount, "S3-Pics-direct") // trusts the cluster
+	closedRole = roleARN(sharedAccount, "S3-Pics-closed") // trusts strangeHub
+)
+
+// pod is the service account that the roles' trust policies name.
+var pod = issuer.Claims{Namespace: "default", ServiceAccount: "s3-shared-content"}
+
+func roleARN(account, name string) string { return "arn:aws:iam::" + account + ":role/" + name }
+
+// picture is the content of the object: 5,556 bytes that differ from place to
+// place, so that a piece in the wrong position shows.
+func picture() []byte {
+	b := make([]byte, 5556)
+	for i := range b {
+		b[i] = byte(i*i>>3 ^ i)
+	}
+	return b
+}
+
+// scene is what the README describes: a cluster, a developer account and a
+// shared account, here on Ceph's gateway.
+type scene struct {
+	cluster     *ceph.Cluster
+	issuer      *issuer.Issuer
+	dev, shared *ceph.Account
+}
+
+func newScene(ctx context.Context, dir string) (_ *scene, err error) {
+	s := &scene{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.issuer, err = issuer.Start(); err != nil {
+		return nil, err
+	}
+	if s.cluster, err = ceph.Start(ctx, dir); err != nil {
+		return nil, err
+	}
+	if s.dev, err = s.cluster.CreateAccount(ctx, devAccount); err != nil {
+		return nil, err
+	}
+	if s.shared, err = s.cluster.CreateAccount(ctx, sharedAccount); err != nil {
+		return nil, err
+	}
+	if err = s.furnish(ctx); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, s.cluster.Logs())
+	}
+	return s, nil
+}
+
+func (s *scene) close() {
+	if s.cluster != nil {
+		s.cluster.Stop()
+	}
+	if s.issuer != nil {
+		s.issuer.Close()
+	}
+}
+
+// furnish creates providers, roles and the bucket.
+func (s *scene) furnish(ctx context.Context) error {
+	const (
+		mayAssume = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/*"}]}`
+		mayRead   = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::` + bucket + `","arn:aws:s3:::` + bucket + `/*"]}]}`
+	)
+	s3c := s3.NewFromConfig(s.shared.Config)
+	_, bucketErr := s3c.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(bucket)})
+	_, objectErr := s3c.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: aws.String(bucket), Key: aws.String(object), Body: bytes.NewReader(picture()),
+	})
+	return errors.Join(
+		s.createProvider(ctx, s.dev),
+		s.createProvider(ctx, s.shared),
+		createRole(ctx, s.dev, "hub", s.trustsPod(devAccount), mayAssume),
+		createRole(ctx, s.shared, "S3-Pics", trustsRole(hubRole), mayRead),
+		createRole(ctx, s.shared, "S3-Pics-direct", s.trustsPod(sharedAccount), mayRead),
+		createRole(ctx, s.shared, "S3-Pics-closed", trustsRole(strangeHub), mayRead),
+		bucketErr, objectErr,
+	)
+}
+
+func (s *scene) createProvider(ctx context.Context, a *ceph.Account) error {
+	_, err := iam.NewFromConfig(a.Config).CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{
+		Url:            aws.String(s.issuer.URL),
+		ClientIDList:   []string{issuer.Audience},
+		ThumbprintList: s.issuer.Thumbprints(),
+	})
+	return err
+}
+
+func createRole(ctx context.Context, a *ceph.Account, name, trust, policy string) error {
+	c := iam.NewFromConfig(a.Config)
+	_, err := c.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String(name), AssumeRolePolicyDocument: aws.String(trust)})
+	if err != nil {
+		return err
+	}
+	_, err = c.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: aws.String(name), PolicyName: aws.String("access"), PolicyDocument: aws.String(policy)})
+	return err
+}
+
+// trustsPod is the trust policy of a role that the pod may assume with its
+// token: the direct route's target, or the hub.
+func (s *scene) trustsPod(account string) string {
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+	"Principal":{"Federated":["arn:aws:iam::%s:oidc-provider/%s"]},"Action":["sts:AssumeRoleWithWebIdentity"],
+	"Condition":{"StringEquals":{"%[2]s:aud":%[3]q,"%[2]s:sub":%[4]q}}}]}`, account, s.issuer.Host(), issuer.Audience, pod.Subject())
+}
+
+// trustsRole is the trust policy of a role that another role may assume.
+func trustsRole(arn string) string {
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":[%q]},"Action":["sts:AssumeRole"]}]}`, arn)
+}
