@@ -1,9 +1,13 @@
 package awstest
 
 import (
-	"net/http"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // TB is what awstest needs of a *testing.T, so that an example program can
@@ -15,39 +19,96 @@ type TB interface {
 }
 
 // Cloud is an AWS of its own: nothing is shared between two clouds. All its
-// methods are safe for concurrent use.
-type Cloud struct{}
+// methods, and those of what it holds, are safe for concurrent use. Make one
+// with [New].
+type Cloud struct {
+	signer  *v4.Signer
+	buckets bucketStore
+
+	mu       sync.Mutex // never held while a request waits
+	accounts map[string]*Account
+	clusters map[string]*Cluster
+	sessions map[string]*session // by access key id
+	users    map[string]*user    // by access key id
+	faults   []*faultState
+	calls    []Call
+	keys     int // signing keys that the clusters took so far
+}
 
 // New returns an empty cloud. It opens no socket and starts no goroutine, so it
 // may be made inside a testing/synctest bubble, whose clock it then follows.
-func New() *Cloud { return &Cloud{} }
+func New() *Cloud {
+	return &Cloud{
+		signer:   v4.NewSigner(),
+		accounts: map[string]*Account{},
+		clusters: map[string]*Cluster{},
+		sessions: map[string]*session{},
+		users:    map[string]*user{},
+	}
+}
+
+var accountID = regexp.MustCompile(`^\d{12}$`)
 
 // Account returns the account with this 12-digit id, making it if need be. It
 // panics if id is not 12 digits.
-func (c *Cloud) Account(id string) *Account { return &Account{} }
+func (c *Cloud) Account(id string) *Account {
+	if !accountID.MatchString(id) {
+		panic(fmt.Sprintf("awstest: Account(%q): an account id is 12 digits; use one such as \"111122223333\"", id))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.accounts[id]
+	if a == nil {
+		a = &Account{cloud: c, id: id, roles: map[string]*Role{}, users: map[string]*user{}, providers: map[*Cluster][]string{}}
+		c.accounts[id] = a
+	}
+	return a
+}
 
 // Cluster returns a Kubernetes cluster whose API server signs tokens as issuer
 // (an https URL without a trailing slash, as EKS has them), making it and its
-// key if need be.
-func (c *Cloud) Cluster(issuer string) *Cluster { return &Cluster{} }
+// key if need be. It panics on any other issuer: IAM registers no other.
+func (c *Cloud) Cluster(issuer string) *Cluster {
+	host, isHTTPS := strings.CutPrefix(issuer, "https://")
+	if !isHTTPS || host == "" || strings.HasSuffix(host, "/") || strings.ContainsAny(host, "?# ") {
+		panic(fmt.Sprintf("awstest: Cluster(%q): an issuer is an https URL without query, fragment or trailing slash; use one such as \"https://oidc.eks.us-east-1.amazonaws.com/id/BLUE\"", issuer))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cl := c.clusters[issuer]
+	if cl == nil {
+		cl = &Cluster{cloud: c, issuer: issuer}
+		cl.addKey()
+		c.clusters[issuer] = cl
+	}
+	return cl
+}
 
 // Config returns an aws.Config whose every request is answered by the cloud in
-// memory: region us-east-1, anonymous credentials. Real host names
-// (sts.us-east-1.amazonaws.com, pics.s3.us-east-1.amazonaws.com) are used.
-func (c *Cloud) Config() aws.Config { return aws.Config{} }
+// memory: region us-east-1, anonymous credentials, checksums as
+// config.LoadDefaultConfig sets them. Real host names
+// (sts.us-east-1.amazonaws.com, pics.s3.us-east-1.amazonaws.com) are used; a
+// request to any other host fails as a name that does not resolve.
+//
+// The config's HTTPClient may be put into any other aws.Config.
+func (c *Cloud) Config() aws.Config {
+	return aws.Config{
+		Region:                     "us-east-1",
+		Credentials:                aws.AnonymousCredentials{},
+		HTTPClient:                 memoryClient{c},
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenSupported,
+	}
+}
 
-// Serve answers the same on a loopback listener until the test ends, and
-// returns its URL, which serves as endpoint of STS and, path style, of S3.
-func (c *Cloud) Serve(t TB) string { return "" }
-
-// Handler is the cloud as an http.Handler, for a server of the caller's own.
-// Path-style S3 and STS (a POST of a form to "/") share it.
-func (c *Cloud) Handler() http.Handler { return nil }
-
-// Calls returns what was asked of the cloud, oldest first.
-func (c *Cloud) Calls() []Call { return nil }
-
-// Fault makes matching requests fail as f says, until it has struck f.Times
-// times or remove is called. When several faults match, the one added first
-// that still has strikes left is used.
-func (c *Cloud) Fault(f Fault) (remove func()) { return func() {} }
+// Calls returns what was asked of the cloud, oldest first, each call from its
+// arrival on: one that still waits has the status 0.
+func (c *Cloud) Calls() []Call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	calls := make([]Call, len(c.calls))
+	for i, call := range c.calls {
+		calls[i] = call.clone()
+	}
+	return calls
+}

@@ -2,6 +2,7 @@ package awstest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,41 +22,103 @@ type Fault struct {
 	Hang  bool          // never answer: end with the client's context
 	Drop  bool          // close the connection without an answer
 
-	// Instead of the answer.
+	// Instead of the answer. Header without Status is added to the true answer.
 	Status        int    // HTTP status of an error answer; with Code
 	Code, Message string // AWS error code
 	Body          string // with Status: these bytes instead of AWS's error document
 	Header        map[string]string
 
-	// Done to the true answer of S3.
+	// Done to the true answer of S3. On a socket fewer than n bytes may arrive
+	// before a reset, as on any network.
 	ResetAfter  *int64                // reset the connection after n bytes of the body
 	StallAfter  *int64                // send nothing more after n bytes
 	IgnoreRange bool                  // 200 with the whole object for a range
 	WrongRange  bool                  // another range than asked for, truthfully labelled
 	Edit        func(b []byte) []byte // change the body; Content-Length follows
 
-	// Done to the true answer of STS.
+	// Done to the true answer of STS. The session itself ends when it would
+	// have ended without the fault.
 	Expiration   *time.Time // this end of session (a past one, say)
 	NoExpiration bool
-	WrongRole    string        // AssumedRoleUser names this role ARN instead
-	ServerClock  time.Duration // the answer's Date, and what it says of time, are ahead by this
+	WrongRole    string // AssumedRoleUser names this role ARN instead
+
+	// ServerClock is how far the server's clock is ahead of the client's (behind
+	// if negative), for both services: in Date, in the ends of the sessions that
+	// it gives, in its judgement of tokens and of signing times. A fault that
+	// selects nothing sets the clock of the whole cloud.
+	ServerClock time.Duration
 }
 
-// Call is one request that the cloud answered. It holds no secret: tokens,
-// signatures and keys are left out.
-type Call struct {
-	Time        time.Time
-	Operation   string
-	Caller      string            // ARN of the signer; empty if unsigned or unknown
-	AccessKeyID string            // empty if unsigned
-	Host        string            // as asked for
-	Params      map[string]string // parameters by their API names: RoleArn, DurationSeconds, Key, Range, …
-	Status      int               // 0 if no answer was sent
-	Code        string            // AWS error code; empty on success
-	Subject     string            // AssumeRoleWithWebIdentity: sub of the token
+// faultState is a fault and what is left of it.
+type faultState struct {
+	Fault
+	skip, left int
 }
 
-// String is the call in one line, for a failing test's message.
-func (c Call) String() string {
-	return fmt.Sprintf("%s %v → %d %s", c.Operation, c.Params, c.Status, c.Code)
+// Fault makes matching requests fail as f says, until it has struck f.Times
+// times or remove is called. When several faults match, the one added first
+// that still has strikes left is used. Requests to unknown hosts are never
+// struck. It panics on a fault that could never strike.
+func (c *Cloud) Fault(f Fault) (remove func()) {
+	f.validate()
+	state := &faultState{Fault: f, skip: f.Skip, left: f.Times}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults = append(c.faults, state)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.faults = slices.DeleteFunc(c.faults, func(s *faultState) bool { return s == state })
+	}
+}
+
+// faultOperations are those that a fault may select.
+var faultOperations = []string{
+	"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity",
+	"GetObject", "HeadObject", "PutObject", "DeleteObject", "HeadBucket", "ListObjects", "ListObjectsV2",
+	"ListObjectVersions", "ListBuckets", "GetBucketLocation", "GetBucketVersioning", "GetObjectAttributes",
+	"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload",
+}
+
+func (f Fault) validate() {
+	switch {
+	case f.Operation != "" && !slices.Contains(faultOperations, f.Operation):
+		panic(fmt.Sprintf("awstest: Fault: unknown Operation %q; it is one of %v", f.Operation, faultOperations))
+	case f.Skip < 0 || f.Times < 0 || f.Delay < 0:
+		panic(fmt.Sprintf("awstest: Fault: Skip %d, Times %d and Delay %v must not be negative", f.Skip, f.Times, f.Delay))
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
+		panic(fmt.Sprintf("awstest: Fault: Status %d is no HTTP status of an answer; use one from 200 to 599", f.Status))
+	case f.Status == 0 && (f.Code != "" || f.Message != "" || f.Body != ""):
+		panic(fmt.Sprintf("awstest: Fault: Code %q, Message or Body without Status would never be sent; set Status too", f.Code))
+	case f.ResetAfter != nil && *f.ResetAfter < 0 || f.StallAfter != nil && *f.StallAfter < 0:
+		panic("awstest: Fault: ResetAfter and StallAfter count bytes and must not be negative")
+	}
+}
+
+// strike returns the fault that strikes the request, if any. c.mu must be held.
+func (c *Cloud) strike(req *request) *Fault {
+	for i, f := range c.faults {
+		if !f.matches(req) {
+			continue
+		}
+		if f.skip > 0 {
+			f.skip--
+			continue
+		}
+		if f.Times > 0 {
+			if f.left--; f.left == 0 {
+				c.faults = slices.Delete(c.faults, i, i+1)
+			}
+		}
+		return &f.Fault
+	}
+	return nil
+}
+
+func (f *faultState) matches(req *request) bool {
+	is := func(want, got string) bool { return want == "" || want == got }
+	return is(f.Operation, req.call.Operation) &&
+		is(f.RoleARN, req.call.Params["RoleArn"]) &&
+		is(f.Bucket, req.bucket) && is(f.Key, req.key) &&
+		is(f.AccessKeyID, req.call.AccessKeyID)
 }

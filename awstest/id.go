@@ -32,8 +32,7 @@ func newSecret(n int) string {
 func newUUID() string {
 	b := make([]byte, 16)
 	rand.Read(b)
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	return uuid(b)
 }
 
 // newRequestID is a request id in the form of the service.
@@ -50,4 +49,15 @@ func newRequestID(service string) string {
 func hostID(requestID string) string {
 	sum := sha256.Sum256([]byte(requestID))
 	return base64.StdEncoding.EncodeToString(append(sum[:], sum[:24]...))
+}
+
+// stableUUID is the UUID of the object that these names name.
+func stableUUID(names ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
+	return uuid(sum[:16])
+}
+
+func uuid(b []byte) string {
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:16])
 }

@@ -1,24 +1,119 @@
 package awstest
 
-import "time"
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/crossrole/crossrole/trust"
+)
 
 // Role is an IAM role.
-type Role struct{}
+type Role struct {
+	account *Account
+	name    string // without the path
+	arn     string
+	id      string // AROA…: another one if the role is created again
+
+	// Guarded by the cloud's mutex.
+	trust      *trust.Policy
+	pins       pins // of the principals that trust names
+	policy     *trust.Policy
+	maxSession time.Duration
+}
 
 // ARN is arn:aws:iam::<account>:role/<path and name>.
-func (r *Role) ARN() string { return "" }
+func (r *Role) ARN() string { return r.arn }
 
 // SetTrust replaces the trust policy; sessions already given out stay valid. It
-// panics on a policy that IAM refuses.
-func (r *Role) SetTrust(trustJSON string) {}
+// panics on a policy that IAM refuses, which includes one that names a role or
+// user which does not exist.
+func (r *Role) SetTrust(trustJSON string) {
+	what := fmt.Sprintf("SetTrust of %s", r.arn)
+	p := parseTrustPolicy(what, trustJSON)
+	c := r.account.cloud
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.trust, r.pins = p, c.pin(what, p)
+}
 
 // SetPolicy replaces the identity policy, at once also for the sessions given
 // out. It panics on a policy that IAM refuses.
-func (r *Role) SetPolicy(policyJSON string) {}
+func (r *Role) SetPolicy(policyJSON string) {
+	p := parseIdentityPolicy(fmt.Sprintf("SetPolicy of %s", r.arn), policyJSON)
+	r.account.cloud.mu.Lock()
+	defer r.account.cloud.mu.Unlock()
+	r.policy = p
+}
 
 // SetMaxSessionDuration sets the longest session that may be asked for: 1 to 12
-// hours, 1 hour at first.
-func (r *Role) SetMaxSessionDuration(d time.Duration) {}
+// hours in whole seconds, 1 hour at first. It panics on any other.
+func (r *Role) SetMaxSessionDuration(d time.Duration) {
+	if d < time.Hour || d > 12*time.Hour || d%time.Second != 0 {
+		panic(fmt.Sprintf("awstest: SetMaxSessionDuration(%v) of %s: IAM takes whole seconds from 1h to 12h", d, r.arn))
+	}
+	r.account.cloud.mu.Lock()
+	defer r.account.cloud.mu.Unlock()
+	r.maxSession = d
+}
 
 // RevokeSessions makes every session given out so far expired for all services.
-func (r *Role) RevokeSessions() {}
+func (r *Role) RevokeSessions() {
+	c := r.account.cloud
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sessions {
+		if s.role == r {
+			s.revoked = true
+		}
+	}
+}
+
+// role finds a role by its ARN; nil if there is none. c.mu must be held.
+func (c *Cloud) role(arn string) *Role {
+	account, path, ok := cutIAM(arn, "role")
+	if !ok || c.accounts[account] == nil {
+		return nil
+	}
+	_, name := splitPath(path)
+	if r := c.accounts[account].roles[strings.ToLower(name)]; r != nil && r.arn == arn {
+		return r
+	}
+	return nil
+}
+
+// cutIAM takes an ARN of an IAM resource of this kind apart.
+func cutIAM(arn, kind string) (account, path string, ok bool) {
+	rest, ok := strings.CutPrefix(arn, "arn:aws:iam::")
+	if !ok {
+		return "", "", false
+	}
+	account, resource, _ := strings.Cut(rest, ":")
+	path, ok = strings.CutPrefix(resource, kind+"/")
+	return account, path, ok
+}
+
+// splitPath takes "team/x" apart into the path "/team/" and the name "x".
+func splitPath(name string) (path, base string) {
+	name = strings.TrimPrefix(name, "/")
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		return "/" + name[:i+1], name[i+1:]
+	}
+	return "/", name
+}
+
+var (
+	iamName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]+$`)
+	iamPath = regexp.MustCompile(`^/([!-.0-~]+/)*$`)
+)
+
+// checkName panics on a name that IAM refuses.
+func checkName(what, name, path, base string, longest int) {
+	if !iamName.MatchString(base) || len(base) > longest {
+		panic(fmt.Sprintf("awstest: %s(%q): IAM takes 1 to %d letters, digits and _+=,.@- as a name", what, name, longest))
+	}
+	if !iamPath.MatchString(path) || len(path) > 512 {
+		panic(fmt.Sprintf("awstest: %s(%q): the path %q must be at most 512 printable ASCII characters with no empty part", what, name, path))
+	}
+}

@@ -2,6 +2,7 @@ package awstest
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/crossrole/crossrole/trust"
@@ -26,10 +27,11 @@ type request struct {
 	id     string     // request id
 	region string     // that the host names or the signature is for
 
-	service     string // serviceSTS or serviceS3
-	bucket, key string // S3: what host and path name, unescaped; may be empty
-	form        map[string][]string
-	trueNow     time.Time // the cloud's clock, without a fault's ServerClock
+	service     string     // serviceSTS or serviceS3
+	bucket, key string     // S3: what host and path name, unescaped; may be empty
+	secure      bool       // came by https
+	form        url.Values // STS: the parameters
+	trueNow     time.Time  // the cloud's clock, without a fault's ServerClock
 }
 
 // response is an answer before a transport writes it. Body bytes are not

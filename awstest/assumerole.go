@@ -1,0 +1,156 @@
+package awstest
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// assumeRole gives a session of a role to a caller with credentials.
+func (c *Cloud) assumeRole(req *request) *response {
+	sess, percent, refused := c.assumedSession(req)
+	if refused != nil {
+		return refused.response(req)
+	}
+	var b strings.Builder
+	sess.write(&b, req, percent)
+	return stsResponse(req, b.String())
+}
+
+func (c *Cloud) assumedSession(req *request) (*session, int, *refusal) {
+	var faults []string
+	for _, p := range []parameter{roleARNParameter, sessionParameter, externalID, sourceIdentity, policyParameter} {
+		faults = p.check(req, faults)
+	}
+	faults = req.checkPolicyARNs(faults)
+	faults = req.checkTags(faults)
+	life, faults := req.duration(faults)
+	if refused := validationError(faults); refused != nil {
+		return nil, 0, refused
+	}
+	arn := req.param("RoleArn")
+	if refused := checkRoleARN(arn); refused != nil {
+		return nil, 0, refused
+	}
+	policies, size, refused := req.sessionPolicies()
+	if refused != nil {
+		return nil, 0, refused
+	}
+	tags, refused := req.sessionTags()
+	if refused != nil {
+		return nil, 0, refused
+	}
+	for _, t := range tags {
+		size += len(t.key) + len(t.value)
+	}
+	percent, refused := packed(size)
+	if refused != nil {
+		return nil, 0, refused
+	}
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	role := c.role(arn)
+	if role == nil {
+		req.call.Explain = "there is no role " + arn
+		return nil, 0, notAuthorized(req, "sts:AssumeRole", arn)
+	}
+	source := req.param("SourceIdentity")
+	inherited := ""
+	if s := req.caller.state; s != nil {
+		inherited = s.sourceIdentity
+	}
+	if inherited != "" && source != "" && source != inherited {
+		req.call.Explain = fmt.Sprintf("the caller's session has the source identity %q, which cannot be changed in a chain", inherited)
+		return nil, 0, notAuthorized(req, "sts:SetSourceIdentity", arn)
+	}
+	if source == "" {
+		source = inherited
+	}
+	if refused := role.admitCaller(req, tags, source, life); refused != nil {
+		return nil, 0, refused
+	}
+	if life == 0 {
+		life = defaultDuration
+	}
+	switch {
+	case req.caller.role != nil && life > chainedDuration:
+		return nil, 0, invalid("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
+	case life > role.maxSession:
+		return nil, 0, tooLongForRole()
+	}
+	sess := newSession(role, req.param("RoleSessionName"), req.trueNow, life)
+	sess.policies, sess.tags, sess.sourceIdentity = policies, tags, source
+	c.sessions[sess.accessKeyID] = sess
+	return sess, percent, nil
+}
+
+// admitCaller asks both sides: the role's trust policy and the caller's own
+// policies, for each action that the request needs. Tags and a source identity
+// that ride along from the caller's session need their action as if they were
+// given anew. The cloud's mutex must be held.
+func (r *Role) admitCaller(req *request, tags sessionTags, source string, life time.Duration) *refusal {
+	keys := req.globalKeys()
+	keys["sts:RoleSessionName"] = []string{req.param("RoleSessionName")}
+	keys.setDuration(life)
+	if id := req.param("ExternalId"); id != "" {
+		keys["sts:ExternalId"] = []string{id}
+	}
+	actions := []string{"sts:AssumeRole"}
+	if len(tags) > 0 {
+		actions = append(actions, "sts:TagSession")
+		keys.setTags(req, tags)
+	}
+	if source != "" {
+		actions = append(actions, "sts:SetSourceIdentity")
+		keys["sts:SourceIdentity"] = []string{source}
+	}
+	for _, action := range actions {
+		a := access{
+			p: req.caller, owner: r.account, action: action, resource: r.arn, keys: keys,
+			policy: r.trust, pins: r.pins, isTrust: true,
+		}
+		if allowed, why := a.decide(); !allowed {
+			req.call.Explain = why
+			return notAuthorized(req, action, r.arn)
+		}
+	}
+	return nil
+}
+
+func notAuthorized(req *request, action, roleARN string) *refusal {
+	return &refusal{status: http.StatusForbidden, code: "AccessDenied", message: fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", req.caller.arn, action, roleARN)}
+}
+
+// write adds the elements that both ways of assuming a role answer with.
+func (s *session) write(b *strings.Builder, req *request, percent int) {
+	arn, expires, hide := s.arn(), s.expires, false
+	if f := req.fault; f != nil {
+		expires = expires.Add(f.ServerClock)
+		if f.Expiration != nil {
+			expires = *f.Expiration
+		}
+		if f.WrongRole != "" {
+			arn = sessionARN(f.WrongRole, s.name)
+		}
+		hide = f.NoExpiration
+	}
+	b.WriteString("<AssumedRoleUser>")
+	element(b, "Arn", arn)
+	element(b, "AssumedRoleId", s.userID())
+	b.WriteString("</AssumedRoleUser><Credentials>")
+	element(b, "AccessKeyId", s.accessKeyID)
+	element(b, "SecretAccessKey", s.secret)
+	element(b, "SessionToken", s.token)
+	if !hide {
+		element(b, "Expiration", expires.UTC().Format(time.RFC3339))
+	}
+	b.WriteString("</Credentials>")
+	if percent > 0 {
+		element(b, "PackedPolicySize", fmt.Sprint(percent))
+	}
+	if s.sourceIdentity != "" {
+		element(b, "SourceIdentity", s.sourceIdentity)
+	}
+}

@@ -1,0 +1,88 @@
+package awstest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Call is one request that the cloud received. It holds no secret: tokens,
+// signatures and secret keys are left out. The external id is in Params, so
+// that a test can see that it was sent.
+//
+// A request to a host where nobody answers (an instance's metadata service,
+// say) is a call without Operation.
+type Call struct {
+	Time        time.Time
+	Operation   string            // "AssumeRole", "GetObject", …; empty: no such host
+	Caller      string            // ARN of the signer; empty if unsigned or unknown
+	AccessKeyID string            // empty if unsigned
+	Host        string            // as asked for
+	Params      map[string]string // parameters by their API names: RoleArn, DurationSeconds, Key, Range, …; lists joined by commas, tags as key=value
+	Status      int               // 0 if no answer was sent
+	Code        string            // AWS error code; empty on success
+	Subject     string            // AssumeRoleWithWebIdentity: sub of the token
+	Explain     string            // why a policy refused, which AWS tells nobody; empty otherwise
+}
+
+// String is the call in one line, for a failing test's message.
+func (c Call) String() string {
+	var b strings.Builder
+	if c.Operation == "" {
+		fmt.Fprintf(&b, "request to unknown host %s", c.Host)
+	} else {
+		b.WriteString(c.Operation)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Params)) {
+		fmt.Fprintf(&b, " %s=%s", name, quoteIfNeeded(c.Params[name]))
+	}
+	if c.Subject != "" {
+		fmt.Fprintf(&b, " sub=%s", c.Subject)
+	}
+	switch {
+	case c.Caller != "":
+		fmt.Fprintf(&b, " by %s", c.Caller)
+	case c.AccessKeyID != "":
+		fmt.Fprintf(&b, " by unknown key %s", c.AccessKeyID)
+	}
+	if c.Status == 0 {
+		b.WriteString(" → no answer")
+	} else {
+		fmt.Fprintf(&b, " → %d", c.Status)
+	}
+	if c.Code != "" {
+		b.WriteString(" " + c.Code)
+	}
+	if c.Explain != "" {
+		fmt.Fprintf(&b, " (%s)", c.Explain)
+	}
+	return b.String()
+}
+
+func quoteIfNeeded(s string) string {
+	if s == "" || strings.ContainsAny(s, " \t\r\n\"") {
+		return fmt.Sprintf("%q", s)
+	}
+	return s
+}
+
+func (c Call) clone() Call {
+	c.Params = maps.Clone(c.Params)
+	return c
+}
+
+// begin records a call on its arrival and returns its place for finish. c.mu
+// must be held.
+func (c *Cloud) begin(call *Call) int {
+	c.calls = append(c.calls, call.clone())
+	return len(c.calls) - 1
+}
+
+// finish records what became of a call.
+func (c *Cloud) finish(place int, call *Call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls[place] = *call
+}

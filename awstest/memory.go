@@ -1,0 +1,114 @@
+package awstest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// memoryClient is the HTTP client that talks to the cloud without a network, in
+// the calling goroutine.
+type memoryClient struct{ cloud *Cloud }
+
+// Do answers r. Errors are shaped as those of http.Client.
+func (m memoryClient) Do(r *http.Request) (*http.Response, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return nil, clientError(r, err)
+	}
+	server, err := asServed(r)
+	if err != nil {
+		return nil, clientError(r, err)
+	}
+	req, resp, err := m.cloud.handle(server, body, r.URL.Scheme == "https", false)
+	switch err {
+	case nil:
+		return m.response(r, req, resp), nil
+	case errNoSuchHost:
+		return nil, clientError(r, &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("awstest: no such host %q: the cloud answers for STS and S3 only", r.URL.Host)})
+	case errDropped:
+		return nil, clientError(r, connectionReset())
+	}
+	return nil, clientError(r, err)
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	body, err := io.ReadAll(r.Body)
+	if closeErr := r.Body.Close(); err == nil {
+		err = closeErr
+	}
+	return body, err
+}
+
+// asServed is the client's request as a server would see it: the URL has gone
+// through the request line, host and length are where net/http puts them.
+func asServed(r *http.Request) (*http.Request, error) {
+	u, err := url.ParseRequestURI(r.URL.RequestURI())
+	if err != nil {
+		return nil, err
+	}
+	server := r.WithContext(r.Context())
+	server.URL = u
+	if server.Host == "" {
+		server.Host = r.URL.Host
+	}
+	if server.Header == nil {
+		server.Header = http.Header{}
+	}
+	return server, nil
+}
+
+func (m memoryClient) response(r *http.Request, req *request, resp *response) *http.Response {
+	out := &http.Response{
+		Status:     strconv.Itoa(resp.status) + " " + http.StatusText(resp.status),
+		StatusCode: resp.status,
+		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:  resp.header,
+		Request: r,
+	}
+	body := resp.payload(req)
+	if length := resp.header.Get("Content-Length"); length != "" {
+		// Only a number of our own is put there.
+		out.ContentLength, _ = strconv.ParseInt(length, 10, 64)
+	}
+	out.Body = newMemoryBody(r.Context(), body, req.fault.cut(req))
+	return out
+}
+
+// payload is the body to send for this request; it settles Content-Length.
+func (r *response) payload(req *request) []byte {
+	switch {
+	case r.status == http.StatusNoContent || r.status == http.StatusNotModified:
+		r.header.Del("Content-Length")
+		return nil
+	case req.Method == http.MethodHead:
+		if r.header.Get("Content-Length") == "" {
+			r.header.Set("Content-Length", strconv.Itoa(len(r.body)))
+		}
+		return nil
+	}
+	r.header.Set("Content-Length", strconv.Itoa(len(r.body)))
+	return r.body
+}
+
+// clientError wraps err as http.Client does.
+func clientError(r *http.Request, err error) error {
+	method := r.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	return &url.Error{Op: method[:1] + strings.ToLower(method[1:]), URL: r.URL.String(), Err: err}
+}
+
+func connectionReset() error {
+	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+}

@@ -1,0 +1,53 @@
+package awstest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"regexp"
+)
+
+// Values of x-amz-content-sha256 that are not a hash.
+const (
+	unsignedPayload  = "UNSIGNED-PAYLOAD"
+	unsignedTrailer  = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+	signedChunks     = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+	signedWithTraler = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+)
+
+var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// payloadHash is the hash that the signature covers. Where the request states
+// one, the body must have it.
+func (r *request) payloadHash(s *signature) (string, *refusal) {
+	stated := r.Header.Get("X-Amz-Content-Sha256")
+	if stated == "" {
+		stated = r.URL.Query().Get("X-Amz-Content-Sha256")
+	}
+	sum := sha256.Sum256(r.body)
+	actual := hex.EncodeToString(sum[:])
+	if r.service == serviceSTS {
+		// STS takes the hash from the body, whatever the header says.
+		return actual, nil
+	}
+	switch {
+	case stated == "" && s.presigned:
+		return unsignedPayload, nil
+	case stated == "":
+		return "", &refusal{status: http.StatusBadRequest, code: "InvalidRequest", message: "Missing required header for this request: x-amz-content-sha256"}
+	case stated == unsignedPayload, stated == unsignedTrailer:
+		return stated, nil
+	case !sha256Hex.MatchString(stated):
+		return "", &refusal{status: http.StatusBadRequest, code: "InvalidArgument", message: "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, or a valid sha256 value."}
+	case stated != actual:
+		return "", &refusal{status: http.StatusBadRequest, code: "XAmzContentSHA256Mismatch", message: "The provided 'x-amz-content-sha256' header does not match what was computed.", details: [][2]string{
+			{"ClientComputedContentSHA256", stated},
+			{"S3ComputedContentSHA256", actual},
+		}}
+	}
+	return stated, nil
+}
+
+func (r *request) decodeBody() *refusal { return nil }
+
+func (r *request) verifyChunks(s *signature, secret string) *refusal { return nil }

@@ -1,0 +1,131 @@
+package awstest
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/crossrole/crossrole/trust"
+)
+
+// Pod is a running pod with its mounted token.
+type Pod struct {
+	dir                             string
+	name, namespace, serviceAccount string
+	roleARN                         string
+
+	mu      sync.Mutex
+	cluster *Cluster
+}
+
+// Pod makes a pod of the service account whose annotation names roleARN: it
+// writes a projected token volume below dir, laid out as kubelet does (token →
+// ..data/token, ..data → ..<timestamp>). The edits of the tokens that it mounts
+// are those of Rotate. It panics if it cannot write there or if dir holds a
+// token already: every pod has a directory of its own.
+func (c *Cluster) Pod(dir, namespace, serviceAccount, roleARN string) *Pod {
+	suffix := make([]byte, 3)
+	rand.Read(suffix)
+	p := &Pod{
+		dir: dir, namespace: namespace, serviceAccount: serviceAccount, roleARN: roleARN,
+		name: fmt.Sprintf("%s-%x", serviceAccount, suffix), cluster: c,
+	}
+	if _, err := os.Lstat(p.TokenFile()); err == nil {
+		panic(fmt.Sprintf("awstest: Pod: %s exists already; give every pod a directory of its own, such as t.TempDir()", p.TokenFile()))
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		panic(fmt.Sprintf("awstest: Pod: %v", err))
+	}
+	p.Rotate()
+	return p
+}
+
+// Env is what the webhook injects: AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE,
+// AWS_REGION, AWS_DEFAULT_REGION and AWS_STS_REGIONAL_ENDPOINTS, as KEY=value.
+func (p *Pod) Env() []string {
+	return []string{
+		"AWS_STS_REGIONAL_ENDPOINTS=regional",
+		"AWS_DEFAULT_REGION=us-east-1",
+		"AWS_REGION=us-east-1",
+		"AWS_ROLE_ARN=" + p.roleARN,
+		"AWS_WEB_IDENTITY_TOKEN_FILE=" + p.TokenFile(),
+	}
+}
+
+// RoleARN is the role of the service account's annotation.
+func (p *Pod) RoleARN() string { return p.roleARN }
+
+// TokenFile is the path of the mounted token.
+func (p *Pod) TokenFile() string { return filepath.Join(p.dir, "token") }
+
+// Rotate writes a fresh token by swapping the ..data symlink, as kubelet does.
+// The edits change its claims before they are signed.
+func (p *Pod) Rotate(edits ...func(*trust.Token)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bound := func(t *trust.Token) { t.Pod = p.name }
+	p.mount([]byte(p.cluster.Token(p.namespace, p.serviceAccount, append([]func(*trust.Token){bound}, edits...)...)))
+}
+
+// Mount writes these bytes as the token, by the same swap: for tests with an
+// empty, foreign or damaged token.
+func (p *Pod) Mount(token []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mount(token)
+}
+
+// Move lets the pod go on with the tokens of another cluster, as a restart on
+// the green cluster would.
+func (p *Pod) Move(to *Cluster) {
+	p.mu.Lock()
+	p.cluster = to
+	p.mu.Unlock()
+	p.Rotate()
+}
+
+// mount swaps the volume's content as kubelet's atomic writer does: a reader
+// sees the old token or the new one, never a part.
+func (p *Pod) mount(token []byte) {
+	if err := p.swap(token); err != nil {
+		panic(fmt.Sprintf("awstest: Pod: cannot mount a token in %s: %v; use a writable directory", p.dir, err))
+	}
+}
+
+func (p *Pod) swap(token []byte) error {
+	data := filepath.Join(p.dir, "..data")
+	old, err := os.Readlink(data)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	stamped, err := os.MkdirTemp(p.dir, time.Now().UTC().Format("..2006_01_02_15_04_05."))
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(stamped, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(stamped, "token"), token, 0o640); err != nil {
+		return err
+	}
+	next := filepath.Join(p.dir, "..data_tmp")
+	if err := os.Symlink(filepath.Base(stamped), next); err != nil {
+		return err
+	}
+	if err := os.Rename(next, data); err != nil {
+		return err
+	}
+	if err := os.Symlink(filepath.Join("..data", "token"), p.TokenFile()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if strings.HasPrefix(old, "..2") {
+		return os.RemoveAll(filepath.Join(p.dir, old))
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package awstest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/crossrole/crossrole/trust"
+)
+
+// parseTrustPolicy panics on what IAM refuses as a trust policy.
+func parseTrustPolicy(what, document string) *trust.Policy {
+	p, err := trust.ParsePolicy([]byte(document))
+	if err == nil {
+		err = p.ValidateTrust()
+	}
+	if err != nil {
+		panic(fmt.Sprintf("awstest: %s: trust policy: %v", what, err))
+	}
+	return p
+}
+
+// parseIdentityPolicy panics on what IAM refuses as an identity policy. An empty
+// document is the policy that allows nothing.
+func parseIdentityPolicy(what, document string) *trust.Policy {
+	if strings.TrimSpace(document) == "" {
+		return &trust.Policy{}
+	}
+	p, err := trust.ParsePolicy([]byte(document))
+	if err == nil {
+		err = p.ValidateIdentity()
+	}
+	if err != nil {
+		panic(fmt.Sprintf("awstest: %s: identity policy: %v", what, err))
+	}
+	return p
+}
+
+// pins are the unique ids that roles and users had when a policy named them by
+// ARN. IAM keeps the id, so that a policy does not match what is created later
+// under the same name.
+type pins map[string]string
+
+// pin looks up the roles and users that a policy names and panics if one does
+// not exist, as IAM refuses the policy then. c.mu must be held.
+func (c *Cloud) pin(what string, p *trust.Policy) pins {
+	ids := pins{}
+	for _, s := range p.Statements {
+		for _, name := range slices.Concat(s.Principal["AWS"], s.NotPrincipal["AWS"]) {
+			_, _, isRole := cutIAM(name, "role")
+			_, _, isUser := cutIAM(name, "user")
+			switch {
+			case isRole:
+				r := c.role(name)
+				if r == nil {
+					panic(fmt.Sprintf("awstest: %s: Invalid principal in policy: %q: no such role; create it first (IAM stores its unique id)", what, name))
+				}
+				ids[name] = r.id
+			case isUser:
+				u := c.user(name)
+				if u == nil {
+					panic(fmt.Sprintf("awstest: %s: Invalid principal in policy: %q: no such user; make it with UserCredentials first", what, name))
+				}
+				ids[name] = u.id
+			}
+		}
+	}
+	return ids
+}
+
+// names says whether a policy with these pins means the holder of id by arn.
+func (p pins) names(arn, id string) bool {
+	pinned, ok := p[arn]
+	return !ok || pinned == id
+}
+
+// user finds a user by its ARN; nil if there is none. c.mu must be held.
+func (c *Cloud) user(arn string) *user {
+	for _, a := range c.accounts {
+		for u := range maps.Values(a.users) {
+			if u.arn == arn {
+				return u
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package awstest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Handler is the cloud as an http.Handler, for a server of the caller's own.
+// Path-style S3 and STS (a POST of a form to "/") share it. Mount it without a
+// ServeMux, which would clean the paths of object keys. A fault that cuts a
+// connection needs a server whose connections can be hijacked (HTTP/1); on any
+// other the handler aborts the request.
+func (c *Cloud) Handler() http.Handler { return http.HandlerFunc(c.serveHTTP) }
+
+// Serve answers the same on a loopback listener until the test ends, and
+// returns its URL, which serves as endpoint of STS and, path style, of S3.
+// Requests that wait then (Fault.Hang, Fault.StallAfter) are cut off.
+func (c *Cloud) Serve(t TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("awstest: Serve: %v", err)
+		return ""
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			running.Add(1)
+			defer running.Done()
+			c.serveHTTP(w, r)
+		}),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: time.Minute,
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			t.Fatalf("awstest: Serve: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		if err := server.Close(); err != nil {
+			t.Fatalf("awstest: Serve: close: %v", err)
+		}
+		serving.Wait()
+		running.Wait()
+	})
+	return "http://" + listener.Addr().String()
+}
+
+func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client went away, or broke the protocol: nobody to answer
+	}
+	req, resp, err := c.handle(r, body, r.TLS != nil, true)
+	if err != nil {
+		reset(w)
+		return
+	}
+	payload := resp.payload(req)
+	header := w.Header()
+	for name, values := range resp.header {
+		header[name] = values
+	}
+	w.WriteHeader(resp.status)
+	cut := req.fault.cut(req)
+	if cut == nil || cut.after >= int64(len(payload)) {
+		// A write fails when the client has gone: nobody to tell.
+		_, _ = w.Write(payload)
+		return
+	}
+	if _, err := w.Write(payload[:cut.after]); err != nil {
+		return
+	}
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		return
+	}
+	if cut.stall {
+		<-r.Context().Done()
+	}
+	reset(w)
+}
+
+// reset closes the connection so that the client sees it reset.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		// Without lingering, close sends a reset. Best effort, as is the close.
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}

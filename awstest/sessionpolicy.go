@@ -1,0 +1,78 @@
+package awstest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/crossrole/crossrole/trust"
+)
+
+// managedPolicies are the AWS managed policies that PolicyArns may name.
+var managedPolicies = map[string]string{
+	"arn:aws:iam::aws:policy/AdministratorAccess":    `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
+	"arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*","s3:Describe*","s3-object-lambda:Get*","s3-object-lambda:List*"],"Resource":"*"}]}`,
+	"arn:aws:iam::aws:policy/AmazonS3FullAccess":     `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","s3-object-lambda:*"],"Resource":"*"}]}`,
+}
+
+// packedBytes is the space that session policies and tags share.
+const packedBytes = 2048
+
+// sessionPolicies reads Policy and PolicyArns, and counts the bytes that they
+// take. Each policy must allow what the session does; several ARNs together are
+// one policy.
+func (r *request) sessionPolicies() (policies []*trust.Policy, size int, refused *refusal) {
+	if document := r.param("Policy"); document != "" {
+		p, err := trust.ParsePolicy([]byte(document))
+		if err == nil {
+			err = p.ValidateIdentity()
+		}
+		if err != nil {
+			message := "Syntax errors in policy."
+			if !json.Valid([]byte(document)) {
+				message = "This policy contains invalid Json"
+			}
+			r.call.Explain = "session policy: " + err.Error()
+			return nil, 0, &refusal{status: http.StatusBadRequest, code: "MalformedPolicyDocument", message: message}
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, []byte(document)); err != nil {
+			return nil, 0, &refusal{status: http.StatusBadRequest, code: "MalformedPolicyDocument", message: "This policy contains invalid Json"}
+		}
+		policies, size = append(policies, p), compact.Len()
+	}
+	if arns := r.params(r.list("PolicyArns"), ".arn"); len(arns) > 0 {
+		union := &trust.Policy{}
+		for _, arn := range arns {
+			document, ok := managedPolicies[arn]
+			if !ok {
+				return nil, 0, invalid("Policy %s does not exist or is not attachable.", arn)
+			}
+			p, err := trust.ParsePolicy([]byte(document))
+			if err != nil {
+				panic(fmt.Sprintf("awstest: managed policy %s: %v", arn, err)) // they are our own
+			}
+			union.Version = p.Version
+			union.Statements = append(union.Statements, p.Statements...)
+			size += len(arn)
+		}
+		policies = append(policies, union)
+	}
+	return policies, size, nil
+}
+
+// packed is the percentage of the space for policies and tags that is used. AWS
+// packs in a way that it does not publish; here every byte of the policies
+// without white space, of the policies' ARNs and of the tags' keys and values
+// counts as one, against 2,048.
+func packed(size int) (percent int, refused *refusal) {
+	percent = (size*100 + packedBytes - 1) / packedBytes
+	if percent > 100 {
+		return percent, &refusal{
+			status: http.StatusBadRequest, code: "PackedPolicyTooLarge",
+			message: fmt.Sprintf("Packed policy consumes %d%% of allotted space, please use smaller policy.", percent),
+		}
+	}
+	return percent, nil
+}

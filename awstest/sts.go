@@ -1,0 +1,133 @@
+package awstest
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
+	stsVersion   = "2011-06-15"
+	maxForm      = 1 << 20
+)
+
+// parseForm reads the parameters of an STS request, of its body or its query,
+// into form and the call's Params.
+func (r *request) parseForm() *refusal {
+	encoded := r.URL.RawQuery
+	if r.Method == http.MethodPost {
+		if len(r.body) > maxForm {
+			return &refusal{status: http.StatusRequestEntityTooLarge, code: "RequestEntityTooLarge", message: "Request Entity Too Large"}
+		}
+		encoded = string(r.body)
+	}
+	form, err := url.ParseQuery(encoded)
+	if err != nil {
+		return &refusal{status: http.StatusBadRequest, code: "MalformedQueryString", message: "The query string contains a syntax error"}
+	}
+	r.form = form
+	r.call.Operation = r.param("Action")
+	for name := range form {
+		switch name {
+		case "Action", "Version", "WebIdentityToken", "SAMLAssertion", "TokenCode":
+		default:
+			if !strings.Contains(name, ".member.") && !strings.HasPrefix(name, "X-Amz-") {
+				r.call.Params[name] = r.param(name)
+			}
+		}
+	}
+	if tags := r.list("Tags"); len(tags) > 0 {
+		pairs := make([]string, 0, len(tags))
+		for _, m := range tags {
+			pairs = append(pairs, r.param(m+".Key")+"="+r.param(m+".Value"))
+		}
+		r.call.Params["Tags"] = strings.Join(pairs, ",")
+	}
+	if keys := r.list("TransitiveTagKeys"); len(keys) > 0 {
+		r.call.Params["TransitiveTagKeys"] = strings.Join(r.params(keys, ""), ",")
+	}
+	if arns := r.list("PolicyArns"); len(arns) > 0 {
+		r.call.Params["PolicyArns"] = strings.Join(r.params(arns, ".arn"), ",")
+	}
+	return nil
+}
+
+// param is a parameter's value; empty if it is not there.
+func (r *request) param(name string) string { return r.form.Get(name) }
+
+func (r *request) params(members []string, suffix string) []string {
+	values := make([]string, 0, len(members))
+	for _, m := range members {
+		values = append(values, r.param(m+suffix))
+	}
+	return values
+}
+
+// list names the members of a list parameter, in order: "Tags.member.1", ….
+func (r *request) list(name string) []string {
+	numbers := map[int]bool{}
+	for key := range r.form {
+		rest, ok := strings.CutPrefix(key, name+".member.")
+		if !ok {
+			continue
+		}
+		digits, _, _ := strings.Cut(rest, ".")
+		if n, err := strconv.Atoi(digits); err == nil && n > 0 && strconv.Itoa(n) == digits {
+			numbers[n] = true
+		}
+	}
+	var members []string
+	for _, n := range slices.Sorted(maps.Keys(numbers)) {
+		members = append(members, name+".member."+strconv.Itoa(n))
+	}
+	return members
+}
+
+// serveSTS answers an STS request whose signature, if any, was found good.
+func (c *Cloud) serveSTS(req *request) *response {
+	action := req.param("Action")
+	if req.Method != http.MethodPost && req.Method != http.MethodGet {
+		return errorResponse(req, http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The HTTP verb "+req.Method+" is not supported")
+	}
+	if action == "" {
+		return errorResponse(req, http.StatusBadRequest, "MissingAction", "The request is missing an action or a required parameter.")
+	}
+	var serve func(*request) *response
+	switch action {
+	case "AssumeRoleWithWebIdentity":
+		serve = c.assumeRoleWithWebIdentity
+	case "AssumeRole":
+		serve = c.assumeRole
+	case "GetCallerIdentity":
+		serve = c.getCallerIdentity
+	}
+	if serve == nil || req.param("Version") != stsVersion {
+		return errorResponse(req, http.StatusBadRequest, "InvalidAction", "Could not find operation "+action+" for version "+orNull(req.param("Version")))
+	}
+	if req.caller == nil && action != "AssumeRoleWithWebIdentity" {
+		return errorResponse(req, http.StatusForbidden, "MissingAuthenticationToken", "Request is missing Authentication Token")
+	}
+	return serve(req)
+}
+
+func orNull(s string) string {
+	if s == "" {
+		return "null"
+	}
+	return s
+}
+
+// stsResponse is the answer of an action; result is the inside of its result
+// element.
+func stsResponse(req *request, result string) *response {
+	action := req.param("Action")
+	var b strings.Builder
+	b.WriteString("<" + action + `Response xmlns="` + stsNamespace + "\">\n  <" + action + "Result>" + result + "</" + action + "Result>\n  <ResponseMetadata>")
+	element(&b, "RequestId", req.id)
+	b.WriteString("</ResponseMetadata>\n</" + action + "Response>\n")
+	return &response{status: http.StatusOK, header: http.Header{"Content-Type": {"text/xml"}}, body: []byte(b.String())}
+}

@@ -1,0 +1,120 @@
+package awstest
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// parameter is a request parameter and the bounds that AWS's API sets it.
+type parameter struct {
+	name     string // "RoleArn"
+	label    string // as error messages spell it: "roleArn"
+	required bool
+	secret   bool // the value is not repeated in messages
+	min, max int  // characters
+	pattern  *regexp.Regexp
+	shown    string // the pattern as messages show it
+}
+
+var (
+	wordPattern     = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]*$`)
+	externalPattern = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]*$`)
+	tagPattern      = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+	textPattern     = regexp.MustCompile("^[\t\n\r\u0020-\u00ff]*$")
+)
+
+var (
+	roleARNParameter = parameter{name: "RoleArn", label: "roleArn", required: true, min: 20, max: 2048, pattern: regexp.MustCompile("^[\t\n\r\u0020-\U0010ffff]*$"), shown: `[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+`}
+	sessionParameter = parameter{name: "RoleSessionName", label: "roleSessionName", required: true, min: 2, max: 64, pattern: wordPattern, shown: `[\w+=,.@-]*`}
+	tokenParameter   = parameter{name: "WebIdentityToken", label: "webIdentityToken", required: true, secret: true, min: 4, max: 20000}
+	externalID       = parameter{name: "ExternalId", label: "externalId", min: 2, max: 1224, pattern: externalPattern, shown: `[\w+=,.@:\/-]*`, secret: true}
+	sourceIdentity   = parameter{name: "SourceIdentity", label: "sourceIdentity", min: 2, max: 64, pattern: wordPattern, shown: `[\w+=,.@-]*`}
+	policyParameter  = parameter{name: "Policy", label: "policy", min: 1, max: 2048, pattern: textPattern, shown: `[\u0009\u000A\u000D\u0020-\u00FF]+`}
+)
+
+// check appends to faults what is wrong with the parameter's value.
+func (p parameter) check(req *request, faults []string) []string {
+	values, given := req.form[p.name]
+	if !given || len(values) == 0 || values[0] == "" && !p.required {
+		// The SDKs leave empty optional strings out; a form may carry them.
+		if given && p.min > 0 {
+			return p.bounds("", faults)
+		}
+		if p.required {
+			return append(faults, fmt.Sprintf("Value null at '%s' failed to satisfy constraint: Member must not be null", p.label))
+		}
+		return faults
+	}
+	return p.bounds(values[0], faults)
+}
+
+// bounds checks length and pattern of a value.
+func (p parameter) bounds(value string, faults []string) []string {
+	shown := "Value '" + value + "'"
+	if p.secret {
+		shown = "Value"
+	}
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Sprintf("%s at '%s' failed to satisfy constraint: ", shown, p.label)+fmt.Sprintf(format, args...))
+	}
+	n := utf8.RuneCountInString(value)
+	if p.pattern != nil && !p.pattern.MatchString(value) {
+		fault("Member must satisfy regular expression pattern: %s", p.shown)
+	}
+	if n > p.max {
+		fault("Member must have length less than or equal to %d", p.max)
+	}
+	if n < p.min {
+		fault("Member must have length greater than or equal to %d", p.min)
+	}
+	return faults
+}
+
+// validationError is the answer to parameters out of bounds; nil if there are
+// none.
+func validationError(faults []string) *refusal {
+	if len(faults) == 0 {
+		return nil
+	}
+	noun := "errors"
+	if len(faults) == 1 {
+		noun = "error"
+	}
+	return invalid("%d validation %s detected: %s", len(faults), noun, strings.Join(faults, "; "))
+}
+
+// invalid is a ValidationError.
+func invalid(format string, args ...any) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: "ValidationError", message: fmt.Sprintf(format, args...)}
+}
+
+// duration is the session's length asked for; zero if none is.
+func (r *request) duration(faults []string) (time.Duration, []string) {
+	value := r.param("DurationSeconds")
+	if value == "" {
+		return 0, faults
+	}
+	seconds, err := strconv.Atoi(value)
+	switch {
+	case err != nil:
+		return 0, append(faults, fmt.Sprintf("Value '%s' at 'durationSeconds' failed to satisfy constraint: Member must be an integer", value))
+	case seconds < int(minDuration.Seconds()):
+		return 0, append(faults, fmt.Sprintf("Value '%d' at 'durationSeconds' failed to satisfy constraint: Member must have value greater than or equal to %d", seconds, int(minDuration.Seconds())))
+	case seconds > int(maxDuration.Seconds()):
+		return 0, append(faults, fmt.Sprintf("Value '%d' at 'durationSeconds' failed to satisfy constraint: Member must have value less than or equal to %d", seconds, int(maxDuration.Seconds())))
+	}
+	return time.Duration(seconds) * time.Second, faults
+}
+
+// checkRoleARN refuses what is no ARN at all.
+func checkRoleARN(arn string) *refusal {
+	if parts := strings.SplitN(arn, ":", 6); len(parts) < 6 || parts[0] != "arn" || parts[1] == "" || parts[2] == "" {
+		return invalid("%s is invalid", arn)
+	}
+	return nil
+}
