@@ -1,38 +1,183 @@
 package awstest
 
-// Bucket is an S3 bucket.
-type Bucket struct{}
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/crossrole/crossrole/trust"
+)
+
+// bucketStore holds the buckets of all accounts: their names are one namespace.
+type bucketStore struct {
+	mu     sync.RWMutex
+	byName map[string]*Bucket
+}
+
+func (s *bucketStore) get(name string) *Bucket {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byName[name]
+}
+
+// Bucket is an S3 bucket: what its methods do needs no permission.
+type Bucket struct {
+	name  string
+	owner *Account
+
+	mu            sync.RWMutex // guards all below; the versions themselves never change
+	region        string
+	policy        *trust.Policy // nil: none
+	pins          pins          // of policy
+	versioned     bool
+	requesterPays bool
+	objects       map[string][]*version // newest last
+	sorted        []string              // keys of objects in UTF-8 order; nil: to be sorted
+}
+
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+
+// CreateBucket creates a bucket in us-east-1 and returns it. It panics on a
+// name that S3 refuses (Amazon S3 User Guide, "General purpose bucket naming
+// rules") and when any account owns that name already.
+func (a *Account) CreateBucket(name string) *Bucket {
+	if rule := bucketNameRule(name); rule != "" {
+		panic(fmt.Sprintf("awstest: CreateBucket(%q): %s; use a name such as \"pics\"", name, rule))
+	}
+	s := &a.cloud.buckets
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if taken := s.byName[name]; taken != nil {
+		panic(fmt.Sprintf("awstest: CreateBucket(%q): account %s owns a bucket of that name, and names are unique across accounts; choose another", name, taken.owner.id))
+	}
+	if s.byName == nil {
+		s.byName = map[string]*Bucket{}
+	}
+	b := &Bucket{name: name, owner: a, region: "us-east-1", objects: map[string][]*version{}}
+	s.byName[name] = b
+	return b
+}
+
+// bucketNameRule is the rule that name breaks, or empty.
+func bucketNameRule(name string) string {
+	if !bucketName.MatchString(name) {
+		return "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit"
+	}
+	if strings.Contains(name, "..") {
+		return "a bucket's name has no two dots side by side"
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return "a bucket's name is not an IP address"
+	}
+	for _, prefix := range []string{"xn--", "sthree-", "amzn-s3-demo-"} {
+		if strings.HasPrefix(name, prefix) {
+			return "S3 keeps names that begin with " + prefix + " for itself"
+		}
+	}
+	for _, suffix := range []string{"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"} {
+		if strings.HasSuffix(name, suffix) {
+			return "S3 keeps names that end with " + suffix + " for itself"
+		}
+	}
+	return ""
+}
 
 // Name is the bucket's name.
-func (b *Bucket) Name() string { return "" }
-
-// Put stores an object and returns what was stored. The optFns set what a plain
-// PUT would set through headers. Data is not copied: don't change it.
-func (b *Bucket) Put(key string, data []byte, optFns ...func(*Object)) Object { return Object{} }
-
-// Delete removes an object; in a versioned bucket it leaves a delete marker.
-func (b *Bucket) Delete(key string) {}
+func (b *Bucket) Name() string { return b.name }
 
 // SetPolicy sets the bucket policy; an empty string removes it. It panics on a
-// policy that S3 refuses.
-func (b *Bucket) SetPolicy(policyJSON string) {}
+// policy that S3 refuses; roles and users that it names must exist, as S3 keeps
+// their unique ids.
+func (b *Bucket) SetPolicy(policyJSON string) {
+	what := fmt.Sprintf("SetPolicy of bucket %s", b.name)
+	var policy *trust.Policy
+	var ids pins
+	if policyJSON != "" {
+		var err error
+		if policy, err = trust.ParsePolicy([]byte(policyJSON)); err == nil {
+			err = errors.Join(policy.ValidateResource(), b.checkPolicy(policy))
+		}
+		if err != nil {
+			panic(fmt.Sprintf("awstest: %s: %v", what, err))
+		}
+		ids = b.owner.cloud.pinned(what, policy)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.policy, b.pins = policy, ids
+}
 
-// SetVersioning switches versioning on; it is off at first.
-func (b *Bucket) SetVersioning() {}
+// pinned is pin for a caller that does not hold c.mu.
+func (c *Cloud) pinned(what string, policy *trust.Policy) pins {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pin(what, policy)
+}
+
+// checkPolicy refuses what S3 calls a MalformedPolicy though its grammar is
+// right.
+func (b *Bucket) checkPolicy(policy *trust.Policy) error {
+	for i, s := range policy.Statements {
+		for _, r := range slices.Concat(s.Resource, s.NotResource) {
+			rest, ok := strings.CutPrefix(r, "arn:aws:s3:::")
+			bucket, _, _ := strings.Cut(rest, "/")
+			if wild := strings.IndexAny(bucket, "*?"); wild >= 0 {
+				ok = ok && strings.HasPrefix(b.name, bucket[:wild])
+			} else {
+				ok = ok && bucket == b.name
+			}
+			if !ok {
+				return fmt.Errorf("statement %d has an invalid resource %q: a bucket policy speaks of its own bucket; write arn:aws:s3:::%s or arn:aws:s3:::%[3]s/*", i, r, b.name)
+			}
+		}
+		for _, action := range slices.Concat(s.Action, s.NotAction) {
+			if action != "*" && !strings.HasPrefix(strings.ToLower(action), "s3:") {
+				return fmt.Errorf("statement %d has an invalid action %q: a bucket policy grants actions of S3; write one such as s3:GetObject", i, action)
+			}
+		}
+	}
+	return nil
+}
+
+// SetVersioning switches versioning on; it is off at first. What was stored
+// before keeps the version id "null".
+func (b *Bucket) SetVersioning() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.versioned = true
+}
 
 // SetRegion moves the bucket to another region: requests to a wrong region's
 // endpoint are then answered as S3 does (301, 400) with x-amz-bucket-region.
-func (b *Bucket) SetRegion(region string) {}
+func (b *Bucket) SetRegion(region string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.region = region
+}
 
-// Object is a stored object, or one version of it.
-type Object struct {
-	Key, ETag, VersionID string // VersionID is empty in a bucket without versions
-	Size                 int64
+// SetRequesterPays makes the bucket refuse the requests of other accounts that
+// lack x-amz-request-payer: requester, and all unsigned ones. It is off at first.
+func (b *Bucket) SetRequesterPays() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.requesterPays = true
+}
 
-	ContentType, ContentEncoding, StorageClass string
-	Metadata                                   map[string]string
+// settings are what a request needs to know of its bucket, read at once.
+type bucketSettings struct {
+	region        string
+	policy        *trust.Policy
+	pins          pins
+	versioned     bool
+	requesterPays bool
+}
 
-	// Headers are sent with the object as they are, after all others: for a
-	// checksum that lies, an x-amz-restore, a server-side encryption.
-	Headers map[string]string
+func (b *Bucket) settings() bucketSettings {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return bucketSettings{b.region, b.policy, b.pins, b.versioned, b.requesterPays}
 }

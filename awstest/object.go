@@ -1,0 +1,210 @@
+package awstest
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// Object is a stored object, or one version of it.
+type Object struct {
+	Key, ETag, VersionID string // ETag with its quotes; VersionID is empty in a bucket without versions
+	Size                 int64
+
+	ContentType, ContentEncoding, StorageClass string // empty: binary/octet-stream, none, STANDARD
+	Metadata                                   map[string]string
+
+	LastModified time.Time // zero: now; S3 keeps whole seconds
+
+	// PartSize is set for an object that was uploaded in parts of that many
+	// bytes (the last may be shorter): its ETag is then the MD5 of the parts'
+	// MD5s with "-" and their number. 0: uploaded by one PUT.
+	PartSize int64
+
+	// ChecksumAlgorithm is the checksum stored with the object: CRC64NVME (also
+	// if empty, as S3 does for an upload without one), CRC32, CRC32C, SHA1,
+	// SHA256, or NONE for an object from before S3 added its own.
+	ChecksumAlgorithm string
+	// ChecksumType is FULL_OBJECT or, with PartSize, COMPOSITE (a checksum of
+	// the parts' checksums). Empty: what S3 makes of it, which is COMPOSITE for
+	// parts unless the algorithm is CRC64NVME.
+	ChecksumType string
+
+	// Headers are sent with the object as they are, after all others: for a
+	// checksum that lies, an x-amz-restore, a server-side encryption.
+	Headers map[string]string
+}
+
+// version is one version of an object, or a delete marker. It never changes
+// once stored.
+type version struct {
+	Object
+	data   []byte
+	marker bool
+
+	mu   sync.Mutex
+	sums map[int64]string // checksums that were asked for: by part, 0 for the whole object
+}
+
+// Put stores an object and returns what was stored. The optFns set what a plain
+// PUT would set through headers, and what an upload in parts leaves behind; the
+// fields Key, ETag, VersionID and Size are not theirs to set. Data is not
+// copied: don't change it. Put panics on what S3 refuses: an empty key, one
+// longer than 1,024 bytes or not in UTF-8, an unknown storage class or checksum.
+func (b *Bucket) Put(key string, data []byte, optFns ...func(*Object)) Object {
+	o := Object{}
+	for _, fn := range optFns {
+		fn(&o)
+	}
+	o.Key = key
+	if err := o.check(); err != nil {
+		panic(fmt.Sprintf("awstest: Put(%q) to bucket %s: %v", key, b.name, err))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.store(newVersion(o, data))
+}
+
+// Delete removes an object; in a versioned bucket it leaves a delete marker. A
+// key that holds nothing is no error, as in S3.
+func (b *Bucket) Delete(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.versioned {
+		b.store(&version{Object: Object{Key: key, LastModified: storedTime(time.Time{})}, marker: true})
+		return
+	}
+	delete(b.objects, key)
+	b.sorted = nil
+}
+
+func (o *Object) check() error {
+	switch {
+	case o.Key == "":
+		return fmt.Errorf("an object's key is not empty; give it a name such as \"cat.jpg\"")
+	case len(o.Key) > maxKeyLength:
+		return fmt.Errorf("the key has %d bytes and S3 keeps at most %d; shorten it", len(o.Key), maxKeyLength)
+	case !utf8.ValidString(o.Key):
+		return fmt.Errorf("a key is UTF-8 text; encode it")
+	case o.StorageClass != "" && !slices.Contains(storageClasses, o.StorageClass):
+		return fmt.Errorf("no storage class %q; use one of %s", o.StorageClass, strings.Join(storageClasses, ", "))
+	case o.PartSize < 0:
+		return fmt.Errorf("a PartSize of %d: it is a number of bytes, or 0 for an object uploaded by one PUT", o.PartSize)
+	case o.ChecksumAlgorithm != "" && o.ChecksumAlgorithm != "NONE" && checksumNew[o.ChecksumAlgorithm] == nil:
+		return fmt.Errorf("no checksum algorithm %q; use CRC64NVME, CRC32, CRC32C, SHA1, SHA256 or NONE", o.ChecksumAlgorithm)
+	case o.ChecksumType == "COMPOSITE" && o.PartSize == 0:
+		return fmt.Errorf("a COMPOSITE checksum belongs to an object in parts; set PartSize")
+	case o.ChecksumType == "COMPOSITE" && (o.ChecksumAlgorithm == "" || o.ChecksumAlgorithm == "CRC64NVME"):
+		return fmt.Errorf("CRC64NVME knows FULL_OBJECT only; use another ChecksumAlgorithm for COMPOSITE")
+	case o.ChecksumType == "FULL_OBJECT" && o.PartSize > 0 && strings.HasPrefix(o.ChecksumAlgorithm, "SHA"):
+		return fmt.Errorf("%s of an object in parts is COMPOSITE only; use a CRC for FULL_OBJECT", o.ChecksumAlgorithm)
+	case !slices.Contains([]string{"", "FULL_OBJECT", "COMPOSITE"}, o.ChecksumType):
+		return fmt.Errorf("no checksum type %q; use FULL_OBJECT or COMPOSITE", o.ChecksumType)
+	}
+	return nil
+}
+
+// newVersion completes a checked object with what S3 works out itself.
+func newVersion(o Object, data []byte) *version {
+	o.Size = int64(len(data))
+	o.LastModified = storedTime(o.LastModified)
+	o.Metadata, o.Headers = maps.Clone(o.Metadata), maps.Clone(o.Headers)
+	if o.ContentType == "" {
+		o.ContentType = "binary/octet-stream"
+	}
+	if o.StorageClass == "" {
+		o.StorageClass = "STANDARD"
+	}
+	if o.ChecksumAlgorithm == "" {
+		o.ChecksumAlgorithm = "CRC64NVME"
+	}
+	switch {
+	case o.ChecksumAlgorithm == "NONE":
+		o.ChecksumType = ""
+	case o.ChecksumType != "":
+	case o.PartSize > 0 && o.ChecksumAlgorithm != "CRC64NVME":
+		o.ChecksumType = "COMPOSITE"
+	default:
+		o.ChecksumType = "FULL_OBJECT"
+	}
+	v := &version{Object: o, data: data}
+	if o.PartSize == 0 {
+		sum := md5.Sum(data)
+		v.ETag = `"` + hex.EncodeToString(sum[:]) + `"`
+		return v
+	}
+	whole := md5.New()
+	for part := int64(1); part <= v.parts(); part++ {
+		first, end := v.part(part)
+		sum := md5.Sum(data[first:end])
+		whole.Write(sum[:])
+	}
+	v.ETag = fmt.Sprintf(`"%x-%d"`, whole.Sum(nil), v.parts())
+	return v
+}
+
+// store puts v on top of its key's versions and returns its object. b.mu must
+// be held.
+func (b *Bucket) store(v *version) Object {
+	if b.versioned {
+		v.VersionID = newVersionID()
+		b.objects[v.Key] = append(b.objects[v.Key], v)
+	} else {
+		b.objects[v.Key] = []*version{v}
+	}
+	b.sorted = nil
+	o := v.Object
+	o.Metadata, o.Headers = maps.Clone(o.Metadata), maps.Clone(o.Headers)
+	return o
+}
+
+// parts is the number of parts that the object was uploaded in; 1 for one PUT.
+func (v *version) parts() int64 {
+	if v.PartSize == 0 || v.Size == 0 {
+		return 1
+	}
+	return (v.Size + v.PartSize - 1) / v.PartSize
+}
+
+// part is where part n, counted from 1, begins and ends.
+func (v *version) part(n int64) (first, end int64) {
+	if v.PartSize == 0 {
+		return 0, v.Size
+	}
+	return (n - 1) * v.PartSize, min(n*v.PartSize, v.Size)
+}
+
+// readable says whether the object's bytes can be had: an archived one must be
+// restored first, and until that is done it cannot be read.
+func (v *version) readable() bool {
+	if v.StorageClass != "GLACIER" && v.StorageClass != "DEEP_ARCHIVE" {
+		return true
+	}
+	for name, value := range v.Headers {
+		if strings.EqualFold(name, "x-amz-restore") {
+			return strings.Contains(value, `ongoing-request="false"`)
+		}
+	}
+	return false
+}
+
+// storedTime is a time of upload as S3 keeps it; zero stands for now.
+func storedTime(t time.Time) time.Time {
+	if t.IsZero() {
+		t = time.Now()
+	}
+	return t.UTC().Truncate(time.Second)
+}
+
+const maxKeyLength = 1024
+
+var storageClasses = []string{
+	"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING",
+	"GLACIER", "GLACIER_IR", "DEEP_ARCHIVE",
+}

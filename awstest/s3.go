@@ -1,0 +1,150 @@
+package awstest
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// s3Request is a request to a bucket that exists, in the region where it is.
+type s3Request struct {
+	*request
+	cloud    *Cloud
+	of       *Bucket
+	settings bucketSettings
+	query    url.Values
+}
+
+var s3Operations = map[string]func(*s3Request) *response{
+	"GetBucketLocation": (*s3Request).getBucketLocation,
+	"GetObject":         (*s3Request).getObject,
+	"HeadBucket":        (*s3Request).headBucket,
+	"HeadObject":        (*s3Request).getObject,
+	"ListObjectsV2":     (*s3Request).listObjects,
+	"PutObject":         (*s3Request).putObject,
+}
+
+// serveS3 answers a request to S3.
+func (c *Cloud) serveS3(req *request) *response {
+	recordS3Params(req)
+	resp := c.answerS3(req)
+	if req.Method == http.MethodHead {
+		if resp.status >= 300 {
+			resp.body = nil // S3 tells the status and nothing else
+		}
+		return resp
+	}
+	if f := req.fault; f != nil && f.Edit != nil && req.Method == http.MethodGet && resp.status < 300 {
+		resp.body = f.Edit(bytes.Clone(resp.body))
+	}
+	return resp
+}
+
+func (c *Cloud) answerS3(req *request) *response {
+	operation := s3Operations[req.call.Operation]
+	query, err := url.ParseQuery(req.URL.RawQuery)
+	if err != nil || !utf8.ValidString(req.key) {
+		return errorResponse(req, 400, "InvalidURI", "Couldn't parse the specified URI.", [2]string{"URI", req.URL.EscapedPath()})
+	}
+	if name := unknownFeature(req); name != "" {
+		return errorResponse(req, 501, "NotImplemented", "A header you provided implies functionality that is not implemented", [2]string{"Header", name})
+	}
+	if operation == nil {
+		return errorResponse(req, 501, "NotImplemented", "awstest does not implement "+req.call.Operation)
+	}
+	if bucketNameRule(req.bucket) != "" {
+		return errorResponse(req, 400, "InvalidBucketName", "The specified bucket is not valid.", [2]string{"BucketName", req.bucket})
+	}
+	b := c.buckets.get(req.bucket)
+	if b == nil {
+		return errorResponse(req, 404, "NoSuchBucket", "The specified bucket does not exist", [2]string{"BucketName", req.bucket})
+	}
+	s := &s3Request{request: req, cloud: c, of: b, settings: b.settings(), query: query}
+	if req.region != "" && req.region != s.settings.region {
+		return s.elsewhere()
+	}
+	if len(req.key) > maxKeyLength {
+		return s.refuse(400, "KeyTooLongError", "Your key is too long", "Size", itoa(len(req.key)), "MaxSizeAllowed", itoa(maxKeyLength))
+	}
+	if owner := req.Header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != b.owner.id {
+		if !accountID.MatchString(owner) {
+			return s.refuse(400, "InvalidBucketOwnerAWSAccountID", "The value of the expected bucket owner parameter must be an AWS account ID", "BucketOwner", owner)
+		}
+		return s.refuse(403, "AccessDenied", "Access Denied")
+	}
+	return operation(s)
+}
+
+// unknownFeature names a header that asks for what awstest does not do. S3 has
+// these features; to ignore the header would be to do something else than asked.
+func unknownFeature(req *request) string {
+	for name := range req.Header {
+		lower := strings.ToLower(name)
+		for _, prefix := range unknownFeatures {
+			if strings.HasPrefix(lower, prefix) {
+				return lower
+			}
+		}
+	}
+	if sse := req.Header.Get("X-Amz-Server-Side-Encryption"); sse != "" && sse != "AES256" {
+		return "x-amz-server-side-encryption"
+	}
+	return ""
+}
+
+var unknownFeatures = []string{
+	"x-amz-copy-source", "x-amz-grant-", "x-amz-object-lock-", "x-amz-optional-object-attributes",
+	"x-amz-server-side-encryption-", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-write-offset-bytes",
+}
+
+// refuse answers with an error document; details are pairs of name and text.
+func (s *s3Request) refuse(status int, code, message string, details ...string) *response {
+	var pairs [][2]string
+	for pair := range slices.Chunk(details, 2) {
+		pairs = append(pairs, [2]string{pair[0], pair[1]})
+	}
+	return errorResponse(s.request, status, code, message, pairs...)
+}
+
+// elsewhere sends the client to the bucket's own region.
+func (s *s3Request) elsewhere() *response {
+	region := s.settings.region
+	resp := s.refuse(301, "PermanentRedirect",
+		"The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.",
+		"Endpoint", s.of.name+".s3."+region+".amazonaws.com", "Bucket", s.of.name)
+	resp.header.Set("X-Amz-Bucket-Region", region)
+	return resp
+}
+
+func (s *s3Request) headBucket() *response {
+	resp := s.authorize("s3:ListBucket")
+	if resp == nil {
+		resp = &response{status: 200, header: http.Header{}}
+		resp.header.Set("Content-Type", "application/xml")
+		resp.header.Set("X-Amz-Access-Point-Alias", "false")
+	}
+	resp.header.Set("X-Amz-Bucket-Region", s.settings.region)
+	return resp
+}
+
+// getBucketLocation is for the bucket's owner only, whatever policies say.
+func (s *s3Request) getBucketLocation() *response {
+	if s.caller == nil || s.caller.account != s.of.owner {
+		return s.refuse(403, "AccessDenied", "Access Denied")
+	}
+	if resp := s.authorize("s3:GetBucketLocation"); resp != nil {
+		return resp
+	}
+	region := s.settings.region
+	if region == "us-east-1" {
+		region = "" // the classic region has no LocationConstraint
+	}
+	var x s3XML
+	x.open("LocationConstraint")
+	x.text(region)
+	x.close("LocationConstraint")
+	return x.response()
+}

@@ -1,0 +1,211 @@
+package awstest
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"maps"
+	"math"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// listing is one page of ListObjectsV2.
+type listing struct {
+	prefix, delimiter string
+	max               int
+	after             position
+
+	items     []listed
+	truncated bool
+}
+
+// position is where a listing goes on: after a key, or after all keys that
+// begin with a common prefix.
+type position struct {
+	key    string
+	rolled bool
+}
+
+// listed is an object, or the common prefix of several.
+type listed struct {
+	object *version
+	prefix string
+}
+
+func (l listed) position() position {
+	if l.object == nil {
+		return position{l.prefix, true}
+	}
+	return position{l.object.Key, false}
+}
+
+// listObjects answers ListObjectsV2.
+func (s *s3Request) listObjects() *response {
+	if refused := s.authorize("s3:ListBucket"); refused != nil {
+		return refused
+	}
+	page := listing{prefix: s.query.Get("prefix"), delimiter: s.query.Get("delimiter"), max: 1000}
+	encode := func(text string) string { return text }
+	if s.query.Has("encoding-type") {
+		if s.query.Get("encoding-type") != "url" {
+			return s.badArgument("Invalid Encoding Method specified in Request", "encoding-type", s.query.Get("encoding-type"))
+		}
+		encode = urlEncoded
+	}
+	if text := s.query.Get("max-keys"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n > math.MaxInt32 {
+			return s.badArgument("Provided max-keys not an integer or within integer range", "max-keys", text)
+		}
+		if n < 0 {
+			return s.badArgument("Argument maxKeys must be an integer between 0 and 2147483647", "maxKeys", text)
+		}
+		page.max = min(n, page.max)
+	}
+	page.after = position{key: s.query.Get("start-after")}
+	if s.query.Has("continuation-token") {
+		var ok bool
+		if page.after, ok = s.of.readToken(s.query.Get("continuation-token")); !ok {
+			return s.badArgument("The continuation token provided is incorrect", "continuation-token", s.query.Get("continuation-token"))
+		}
+	}
+	s.of.list(&page)
+	resp := s.writeListing(&page, encode)
+	if s.charged() {
+		resp.header.Set("X-Amz-Request-Charged", "requester")
+	}
+	return resp
+}
+
+// list fills the page.
+func (b *Bucket) list(page *listing) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sorted == nil {
+		b.sorted = slices.Sorted(maps.Keys(b.objects))
+	}
+	keys := b.sorted
+	from := max(page.prefix, page.after.key)
+	keys = keys[sort.SearchStrings(keys, from):]
+	if page.after.rolled {
+		keys = keys[beginWith(keys, page.after.key):]
+	}
+	for len(keys) > 0 && strings.HasPrefix(keys[0], page.prefix) {
+		key := keys[0]
+		newest := b.objects[key][len(b.objects[key])-1]
+		item, next := listed{object: newest}, keys[1:]
+		if i := strings.Index(key[len(page.prefix):], page.delimiter); page.delimiter != "" && i >= 0 {
+			item = listed{prefix: key[:len(page.prefix)+i+len(page.delimiter)]}
+		}
+		if newest.marker || item.position().key == page.after.key {
+			keys = next
+			continue
+		}
+		if len(page.items) == page.max {
+			page.truncated = page.max > 0
+			return
+		}
+		page.items = append(page.items, item)
+		if item.object == nil {
+			next = keys[beginWith(keys, item.prefix):]
+		}
+		keys = next
+	}
+}
+
+// beginWith counts the keys at the front of a sorted list that begin with
+// prefix.
+func beginWith(keys []string, prefix string) int {
+	return sort.Search(len(keys), func(i int) bool { return !strings.HasPrefix(keys[i], prefix) })
+}
+
+func (s *s3Request) writeListing(page *listing, encode func(string) string) *response {
+	var x s3XML
+	optional := func(name, parameter string, encode func(string) string) {
+		if s.query.Get(parameter) != "" {
+			x.element(name, encode(s.query.Get(parameter)))
+		}
+	}
+	plain := func(text string) string { return text }
+	x.open("ListBucketResult")
+	x.element("Name", s.of.name)
+	x.element("Prefix", encode(page.prefix))
+	optional("StartAfter", "start-after", encode)
+	optional("ContinuationToken", "continuation-token", plain)
+	if page.truncated {
+		x.element("NextContinuationToken", s.of.token(page.items[len(page.items)-1].position()))
+	}
+	x.element("KeyCount", itoa(len(page.items)))
+	x.element("MaxKeys", itoa(page.max))
+	optional("Delimiter", "delimiter", encode)
+	optional("EncodingType", "encoding-type", plain)
+	x.element("IsTruncated", strconv.FormatBool(page.truncated))
+	for _, item := range page.items {
+		if item.object != nil {
+			s.writeListed(&x, item.object, encode)
+		}
+	}
+	for _, item := range page.items {
+		if item.object == nil {
+			x.open("CommonPrefixes")
+			x.element("Prefix", encode(item.prefix))
+			x.close("CommonPrefixes")
+		}
+	}
+	x.close("ListBucketResult")
+	return x.response()
+}
+
+func (s *s3Request) writeListed(x *s3XML, v *version, encode func(string) string) {
+	x.open("Contents")
+	x.element("Key", encode(v.Key))
+	x.element("LastModified", v.LastModified.Format("2006-01-02T15:04:05.000Z"))
+	x.element("ETag", v.ETag)
+	if v.ChecksumType != "" {
+		x.element("ChecksumAlgorithm", v.ChecksumAlgorithm)
+		x.element("ChecksumType", v.ChecksumType)
+	}
+	x.element("Size", itoa(v.Size))
+	if s.query.Get("fetch-owner") == "true" {
+		x.open("Owner")
+		x.element("ID", s.of.owner.canonicalID())
+		x.close("Owner")
+	}
+	x.element("StorageClass", v.StorageClass)
+	x.close("Contents")
+}
+
+// canonicalID is the account's id as S3 names owners.
+func (a *Account) canonicalID() string {
+	sum := sha256.Sum256([]byte("canonical user of " + a.id))
+	return hex.EncodeToString(sum[:])
+}
+
+// token is a continuation token. Those of S3 are opaque, hold characters that a
+// query must escape, and are refused when they are not S3's own.
+func (b *Bucket) token(p position) string {
+	text := "k" + p.key
+	if p.rolled {
+		text = "p" + p.key
+	}
+	return base64.StdEncoding.EncodeToString(append(b.seal(text), text...))
+}
+
+func (b *Bucket) readToken(token string) (position, bool) {
+	raw, err := base64.StdEncoding.DecodeString(token)
+	if err != nil || len(raw) <= sealSize {
+		return position{}, false
+	}
+	text := string(raw[sealSize:])
+	return position{text[1:], text[0] == 'p'}, string(raw[:sealSize]) == string(b.seal(text))
+}
+
+const sealSize = 8
+
+func (b *Bucket) seal(text string) []byte {
+	sum := sha256.Sum256([]byte(b.name + "/" + text))
+	return sum[:sealSize:sealSize]
+}

@@ -1,0 +1,249 @@
+package awstest
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// getObject answers GetObject and HeadObject.
+func (s *s3Request) getObject() *response {
+	action := "s3:GetObject"
+	if s.query.Has("versionId") {
+		action = "s3:GetObjectVersion"
+		if id := s.query.Get("versionId"); !validVersionID(id) {
+			return s.badArgument("Invalid version id specified", "versionId", id)
+		}
+	}
+	if refused := s.authorize(action); refused != nil {
+		return refused
+	}
+	if s.caller == nil && slices.ContainsFunc(responseOverrides, s.query.Has) {
+		return s.refuse(400, "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
+	}
+	v, refused := s.find()
+	if refused != nil {
+		return refused
+	}
+	if status, header := v.preconditions(s.Header); status == http.StatusPreconditionFailed {
+		return s.preconditionFailed(header)
+	} else if status == http.StatusNotModified {
+		return s.notModified(v)
+	}
+	if s.Method == http.MethodGet && !v.readable() {
+		return s.refuse(403, "InvalidObjectState", "The operation is not valid for the object's storage class", "StorageClass", v.StorageClass)
+	}
+	resp, refused := s.slice(v)
+	if refused != nil {
+		return refused
+	}
+	s.describe(resp, v)
+	return resp
+}
+
+// find is the version that the request means.
+func (s *s3Request) find() (*version, *response) {
+	asked := s.query.Has("versionId")
+	v := s.of.version(s.key, s.query.Get("versionId"), asked)
+	if v != nil && !v.marker {
+		return v, nil
+	}
+	if v != nil && asked {
+		resp := s.refuse(405, "MethodNotAllowed", "The specified method is not allowed against this resource.", "Method", s.Method, "ResourceType", "DeleteMarker")
+		resp.header.Set("Allow", "DELETE")
+		resp.header.Set("Last-Modified", v.LastModified.Format(http.TimeFormat))
+		markDeleted(resp, v)
+		return nil, resp
+	}
+	// Who may not list the bucket is not told what is missing in it.
+	if refused := s.authorize("s3:ListBucket"); refused != nil {
+		return nil, refused
+	}
+	if asked {
+		return nil, s.refuse(404, "NoSuchVersion", "The specified version does not exist.", "Key", s.key, "VersionId", s.query.Get("versionId"))
+	}
+	resp := s.noSuchKey()
+	if v != nil {
+		markDeleted(resp, v)
+	}
+	return nil, resp
+}
+
+func markDeleted(resp *response, v *version) {
+	resp.header.Set("X-Amz-Delete-Marker", "true")
+	resp.header.Set("X-Amz-Version-Id", v.shownID())
+}
+
+// version finds a version by its id, or the newest if none was asked for.
+func (b *Bucket) version(key, id string, asked bool) *version {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, v := range slices.Backward(b.objects[key]) {
+		if !asked || v.shownID() == id {
+			return v
+		}
+	}
+	return nil
+}
+
+// shownID is the version id as S3 spells it: what was stored in a bucket
+// without versions is its "null" version.
+func (v *version) shownID() string {
+	if v.VersionID == "" {
+		return "null"
+	}
+	return v.VersionID
+}
+
+var versionID = regexp.MustCompile(`^[A-Za-z0-9._]{32}$`)
+
+func validVersionID(id string) bool { return id == "null" || versionID.MatchString(id) }
+
+// newVersionID makes an id that looks as S3's do.
+func newVersionID() string {
+	return strings.NewReplacer("+", ".", "/", "_").Replace(newSecret(24))
+}
+
+// slice is the answer with as much of the object as was asked for. Its body is
+// the stored bytes themselves.
+func (s *s3Request) slice(v *version) (resp, refused *response) {
+	first, end, partial := int64(0), v.Size, false
+	header := s.Header.Get("Range")
+	resp = &response{status: 200, header: http.Header{}}
+	part := int64(0)
+	switch asked, isRange := parseRange(header); {
+	case s.query.Has("partNumber"):
+		if header != "" {
+			return nil, s.refuse(400, "InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+		}
+		n, err := strconv.ParseInt(s.query.Get("partNumber"), 10, 64)
+		if err != nil || n < 1 || n > 10000 {
+			return nil, s.badArgument("Part number must be an integer between 1 and 10000, inclusive", "partNumber", s.query.Get("partNumber"))
+		}
+		if n > v.parts() {
+			return nil, s.refuse(416, "InvalidPartNumber", "The requested partnumber is not satisfiable", "PartNumberRequested", itoa(n), "ActualPartCount", itoa(v.parts()))
+		}
+		part = n
+		first, end = v.part(n)
+		partial = v.Size > 0
+		if v.PartSize > 0 {
+			resp.header.Set("X-Amz-Mp-Parts-Count", itoa(v.parts()))
+		}
+	case isRange && (s.fault == nil || !s.fault.IgnoreRange):
+		if first, end, partial = asked.within(v.Size); !partial {
+			resp := s.refuse(416, "InvalidRange", "The requested range is not satisfiable", "RangeRequested", header, "ActualObjectSize", itoa(v.Size))
+			resp.header.Set("Content-Range", "bytes */"+itoa(v.Size))
+			return nil, resp
+		}
+		if s.fault != nil && s.fault.WrongRange {
+			first, end = otherRange(first, end, v.Size)
+		}
+	}
+	if partial {
+		resp.status = http.StatusPartialContent
+		resp.header.Set("Content-Range", "bytes "+itoa(first)+"-"+itoa(end-1)+"/"+itoa(v.Size))
+	}
+	resp.body = v.data[first:end:end]
+	s.addChecksum(resp, v, part, partial)
+	return resp, nil
+}
+
+// otherRange is a range of the object that is not the one given, of the same
+// length if there is one; an object of one byte has no other.
+func otherRange(first, end, size int64) (int64, int64) {
+	switch {
+	case end < size:
+		return first + 1, end + 1
+	case first > 0:
+		return first - 1, end - 1
+	case end > 1:
+		return first, end - 1
+	}
+	return first, end
+}
+
+// addChecksum adds what a client asked for and S3 has: the checksum of the
+// whole object to the whole object, that of a part to a part where parts have
+// their own, none to any other range, which it would not match (Amazon S3 User
+// Guide, "Checking object integrity").
+func (s *s3Request) addChecksum(resp *response, v *version, part int64, partial bool) {
+	wholePart := part == 1 && v.parts() == 1 && v.ChecksumType == "FULL_OBJECT"
+	switch {
+	case !strings.EqualFold(s.Header.Get("X-Amz-Checksum-Mode"), "ENABLED"):
+		return
+	case wholePart || !partial:
+		part = 0
+	case part == 0 || v.ChecksumType != "COMPOSITE":
+		return
+	}
+	if sum := v.checksum(part); sum != "" {
+		resp.header.Set("X-Amz-Checksum-"+v.ChecksumAlgorithm, sum)
+		resp.header.Set("X-Amz-Checksum-Type", v.ChecksumType)
+	}
+}
+
+// describe adds the headers that tell of an object.
+func (s *s3Request) describe(resp *response, v *version) {
+	h := resp.header
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Type", v.ContentType)
+	h.Set("Etag", v.ETag)
+	h.Set("Last-Modified", v.LastModified.Format(http.TimeFormat))
+	h.Set("X-Amz-Server-Side-Encryption", "AES256")
+	if v.ContentEncoding != "" {
+		h.Set("Content-Encoding", v.ContentEncoding)
+	}
+	if v.StorageClass != "STANDARD" {
+		h.Set("X-Amz-Storage-Class", v.StorageClass)
+	}
+	if s.settings.versioned {
+		h.Set("X-Amz-Version-Id", v.shownID())
+	}
+	if s.charged() {
+		h.Set("X-Amz-Request-Charged", "requester")
+	}
+	for name, value := range v.Metadata {
+		h.Set("X-Amz-Meta-"+name, value)
+	}
+	for name, value := range v.Headers {
+		h.Set(name, value)
+	}
+	for _, name := range responseOverrides {
+		if s.query.Has(name) {
+			h.Set(strings.TrimPrefix(name, "response-"), s.query.Get(name))
+		}
+	}
+}
+
+// responseOverrides are the query parameters that replace a header of the
+// answer.
+var responseOverrides = []string{
+	"response-cache-control", "response-content-disposition", "response-content-encoding",
+	"response-content-language", "response-content-type", "response-expires",
+}
+
+// notModified answers 304, which has no body and hence no error document.
+func (s *s3Request) notModified(v *version) *response {
+	s.call.Code = "NotModified"
+	resp := &response{status: http.StatusNotModified, header: http.Header{}}
+	resp.header.Set("Etag", v.ETag)
+	resp.header.Set("Last-Modified", v.LastModified.Format(http.TimeFormat))
+	if s.settings.versioned {
+		resp.header.Set("X-Amz-Version-Id", v.shownID())
+	}
+	return resp
+}
+
+func (s *s3Request) noSuchKey() *response {
+	return s.refuse(404, "NoSuchKey", "The specified key does not exist.", "Key", s.key)
+}
+
+func (s *s3Request) preconditionFailed(header string) *response {
+	return s.refuse(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold", "Condition", header)
+}
+
+func (s *s3Request) badArgument(message, name, value string) *response {
+	return s.refuse(400, "InvalidArgument", message, "ArgumentName", name, "ArgumentValue", value)
+}
