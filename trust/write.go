@@ -1,27 +1,130 @@
 package trust
 
-// PolicyOptions are the settings that [WebIdentityPolicy] and [RolePolicy] share.
+import (
+	"slices"
+	"strings"
+)
+
+// PolicyOptions are the settings of the functions that write policies.
 type PolicyOptions struct {
-	Partition  string // empty: "aws"
+	Partition  string // WebIdentityPolicy, ReadBucketPolicy; empty: "aws"
 	Audience   string // WebIdentityPolicy; empty: "sts.amazonaws.com"
 	ExternalID string // RolePolicy; empty: none asked for
 
-	// RolePolicy: also allow sts:TagSession and sts:SetSourceIdentity, which a
-	// hop needs that carries tags or a source identity.
+	// RolePolicy, AssumePolicy: also allow sts:TagSession and
+	// sts:SetSourceIdentity, which a hop needs that carries tags or a source
+	// identity.
 	TagSession, SetSourceIdentity bool
+
+	// ReadBucketPolicy: the KMS keys, by ARN, that the bucket's objects are
+	// encrypted with; empty: none.
+	KMSKeyARNs []string
+}
+
+func newOptions(optFns []func(*PolicyOptions)) PolicyOptions {
+	opts := PolicyOptions{Partition: "aws", Audience: "sts.amazonaws.com"}
+	for _, fn := range optFns {
+		fn(&opts)
+	}
+	if opts.Partition == "" {
+		opts.Partition = "aws"
+	}
+	if opts.Audience == "" {
+		opts.Audience = "sts.amazonaws.com"
+	}
+	return opts
 }
 
 // WebIdentityPolicy writes the trust policy of a role that service accounts
 // assume with their tokens: one statement an issuer (blue and green during a
 // cluster migration), each admitting the subjects. account is the account of
 // the role, where each issuer must be registered as an OIDC provider. A subject
-// with * or ? is compared by StringLike, any other by StringEquals.
+// with * or ? is compared by StringLike, any other by StringEquals; an issuer
+// gets a statement for each of the two kinds that there are.
+//
+// The issuers are taken as the tokens spell them, but for the scheme. The
+// arguments are not checked: [Policy.ValidateTrust] says what AWS would refuse.
+// Without subjects nobody is admitted, and AWS refuses the policy.
 func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...func(*PolicyOptions)) *Policy {
-	return nil
+	opts := newOptions(optFns)
+	exact, patterns := []string{}, []string{}
+	for _, subject := range subjects {
+		if hasWildcard(subject) {
+			patterns = append(patterns, subject)
+		} else {
+			exact = append(exact, subject)
+		}
+	}
+	policy := &Policy{Version: version2012}
+	admit := func(issuer, operator string, subjects []string) {
+		path := issuerPath(issuer)
+		conditions := Conditions{"StringEquals": {path + ":aud": {opts.Audience}}}
+		if conditions[operator] == nil {
+			conditions[operator] = map[string][]string{}
+		}
+		conditions[operator][path+":sub"] = slices.Clone(subjects)
+		policy.Statements = append(policy.Statements, Statement{
+			Effect:    "Allow",
+			Principal: Principals{"Federated": {providerARN(opts.Partition, account, issuer)}},
+			Action:    []string{"sts:AssumeRoleWithWebIdentity"},
+			Condition: conditions,
+		})
+	}
+	for _, issuer := range issuers {
+		if len(exact) > 0 || len(patterns) == 0 {
+			admit(issuer, "StringEquals", exact)
+		}
+		if len(patterns) > 0 {
+			admit(issuer, "StringLike", patterns)
+		}
+	}
+	return policy
 }
 
 // RolePolicy writes the trust policy of a role that another role, the hub, may
-// assume.
+// assume. The hub's own identity policy must allow that too where the two are
+// in different accounts: see [AssumePolicy].
+//
+// An external id is asked for sts:AssumeRole alone; sts:TagSession and
+// sts:SetSourceIdentity carry none, and get a statement of their own. hubRoleARN
+// is not checked: [Policy.ValidateTrust] says what AWS would refuse.
 func RolePolicy(hubRoleARN string, optFns ...func(*PolicyOptions)) *Policy {
-	return nil
+	opts := newOptions(optFns)
+	statement := Statement{
+		Effect:    "Allow",
+		Principal: Principals{"AWS": {hubRoleARN}},
+		Action:    append([]string{"sts:AssumeRole"}, opts.sessionActions()...),
+	}
+	policy := &Policy{Version: version2012}
+	if opts.ExternalID != "" {
+		statement.Action = []string{"sts:AssumeRole"}
+		statement.Condition = Conditions{"StringEquals": {"sts:ExternalId": {opts.ExternalID}}}
+	}
+	policy.Statements = append(policy.Statements, statement)
+	if actions := opts.sessionActions(); opts.ExternalID != "" && len(actions) > 0 {
+		policy.Statements = append(policy.Statements, Statement{
+			Effect:    "Allow",
+			Principal: Principals{"AWS": {hubRoleARN}},
+			Action:    actions,
+		})
+	}
+	return policy
+}
+
+// sessionActions are the actions that a hop with tags or a source identity
+// needs besides sts:AssumeRole.
+func (o PolicyOptions) sessionActions() []string {
+	var actions []string
+	if o.TagSession {
+		actions = append(actions, "sts:TagSession")
+	}
+	if o.SetSourceIdentity {
+		actions = append(actions, "sts:SetSourceIdentity")
+	}
+	return actions
+}
+
+// escapeResource writes text of a resource so that IAM takes it literally.
+func escapeResource(text string) string {
+	return strings.NewReplacer("$", "${$}", "*", "${*}", "?", "${?}").Replace(text)
 }

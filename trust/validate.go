@@ -1,0 +1,136 @@
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ValidateTrust reports what AWS would refuse in p as the trust policy of a
+// role: besides what [ParsePolicy] refuses, each statement names a principal
+// and no resource, and its actions are sts actions. All faults are in one
+// error.
+func (p *Policy) ValidateTrust() error { return p.check(trustUse) }
+
+// ValidateIdentity reports what AWS would refuse in p as an identity policy (of
+// a role or user) or a session policy: besides what [ParsePolicy] refuses, each
+// statement names a resource and no principal, and the policy has no Id. All
+// faults are in one error.
+func (p *Policy) ValidateIdentity() error { return p.check(identityUse) }
+
+// ValidateResource reports what AWS would refuse in p as the policy of a
+// resource such as a bucket: besides what [ParsePolicy] refuses, each statement
+// names a principal and a resource. All faults are in one error.
+func (p *Policy) ValidateResource() error { return p.check(resourceUse) }
+
+// use is what a policy is attached to.
+type use int
+
+const (
+	anyUse use = iota
+	trustUse
+	identityUse
+	resourceUse
+)
+
+func (p *Policy) check(use use) error {
+	var faults []error
+	if p.Version != "" && p.Version != version2012 && p.Version != version2008 {
+		faults = append(faults, fmt.Errorf("trust: the policy's Version is %q, it must be %q or %q", p.Version, version2012, version2008))
+	}
+	if use == identityUse && p.ID != "" {
+		faults = append(faults, errors.New("trust: the policy has an Id, which an identity policy must not have"))
+	}
+	if len(p.Statements) == 0 {
+		faults = append(faults, errors.New("trust: the policy has no statements"))
+	}
+	first := map[string]int{}
+	for i, s := range p.Statements {
+		fault := func(element string, err error) {
+			if err != nil {
+				faults = append(faults, fmt.Errorf("trust: %s, %s: %w", statementName(i, s.SID), element, err))
+			}
+		}
+		s.check(use, p.variables(), fault)
+		if s.SID == "" || s.freeSID(use) {
+			continue
+		}
+		if strings.Trim(s.SID, alphanumeric) != "" {
+			fault("Sid", errors.New("IAM allows only A-Z, a-z and 0-9 here"))
+		}
+		if before, twice := first[s.SID]; twice {
+			fault("Sid", fmt.Errorf("statement %d has the same: a Sid must be unique in its policy", before))
+		} else {
+			first[s.SID] = i
+		}
+	}
+	return errors.Join(faults...)
+}
+
+const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// freeSID reports whether the statement is one of a resource policy, where each
+// service has its own rule for Sids; S3 allows spaces.
+func (s *Statement) freeSID(use use) bool {
+	return use == resourceUse || use == anyUse && s.namesPrincipal() && s.namesResource()
+}
+
+func (s *Statement) namesPrincipal() bool { return s.Principal != nil || s.NotPrincipal != nil }
+func (s *Statement) namesResource() bool  { return s.Resource != nil || s.NotResource != nil }
+
+func (s *Statement) check(use use, variables bool, fault func(element string, err error)) {
+	switch {
+	case s.Effect == "Allow" || s.Effect == "Deny":
+	case s.Effect == "":
+		fault("Effect", errors.New("it is missing, it must be Allow or Deny"))
+	default:
+		fault("Effect", fmt.Errorf("%q must be spelled Allow or Deny", s.Effect))
+	}
+
+	fault("Principal", exclusive("Principal", s.Principal != nil, s.NotPrincipal != nil))
+	fault("Action", exclusive("Action", s.Action != nil, s.NotAction != nil))
+	fault("Resource", exclusive("Resource", s.Resource != nil, s.NotResource != nil))
+	if s.Action == nil && s.NotAction == nil {
+		fault("Action", errors.New("it is missing: a statement needs Action or NotAction"))
+	}
+	switch {
+	case !s.namesPrincipal() && (use == trustUse || use == resourceUse):
+		fault("Principal", fmt.Errorf("it is missing: a statement of %s needs Principal or NotPrincipal", use))
+	case s.namesPrincipal() && use == identityUse:
+		fault("Principal", errors.New("an identity policy must not have it: its principal is the role or user that it is attached to"))
+	}
+	switch {
+	case !s.namesResource() && (use == identityUse || use == resourceUse):
+		fault("Resource", fmt.Errorf("it is missing: a statement of %s needs Resource or NotResource", use))
+	case s.namesResource() && use == trustUse:
+		fault("Resource", errors.New("a trust policy must not have it: its resource is the role"))
+	}
+
+	s.Principal.check("Principal", use, fault)
+	s.NotPrincipal.check("NotPrincipal", use, fault)
+	checkActions("Action", s.Action, use, fault)
+	checkActions("NotAction", s.NotAction, use, fault)
+	checkResources("Resource", s.Resource, variables, fault)
+	checkResources("NotResource", s.NotResource, variables, fault)
+	s.Condition.check(fault)
+}
+
+func (u use) String() string {
+	switch u {
+	case trustUse:
+		return "a trust policy"
+	case identityUse:
+		return "an identity policy"
+	case resourceUse:
+		return "a resource policy"
+	default:
+		return "a policy"
+	}
+}
+
+func exclusive(element string, has, hasNot bool) error {
+	if has && hasNot {
+		return fmt.Errorf("a statement has %s or Not%[1]s, not both", element)
+	}
+	return nil
+}
