@@ -1,0 +1,206 @@
+package credentials
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Chain is a source and its roles, in order: a provider of credentials of the
+// last of them. Its methods may be called from many goroutines. It holds no
+// goroutine or timer while nobody refreshes, so that there is nothing to close.
+//
+// Do not wrap a Chain in aws.CredentialsCache: a request repeated after
+// ExpiredToken would be signed with the dead key. Use [Chain.Config] or [Wrap].
+type Chain struct {
+	base   aws.Config
+	source Source
+	roles  []Role
+	hops   []*session
+	sts    *stsClient
+
+	window, timeout, failureCap time.Duration
+	expectedAccount             string
+	logger                      *slog.Logger
+	onEvent                     func(Event)
+	draw                        func() float64 // uniform in [0, 1)
+
+	clock  atomic.Pointer[clock]
+	warned sync.Map // what warnOnce said
+
+	mu   sync.Mutex
+	name string // of this process's sessions, once known
+}
+
+var (
+	_ aws.CredentialsProvider      = (*Chain)(nil)
+	_ aws.CredentialProviderSource = (*Chain)(nil)
+)
+
+const (
+	defaultTimeout    = 30 * time.Second
+	defaultFailureCap = 60 * time.Second
+)
+
+// New returns a chain for base's region and HTTP client. base.Credentials is
+// ignored unless the source is [FromBase].
+//
+// New opens no file and makes no call. Whatever is wrong with the settings, and
+// with the environment variables that fill them, comes in one error of kind
+// [ConfigInvalid].
+func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
+	var o Options
+	for _, fn := range optFns {
+		fn(&o)
+	}
+	r := &resolver{base: base, options: o}
+	source, roles := r.resolve()
+	c := &Chain{
+		base: base.Copy(), source: source, roles: roles, sts: newSTSClient(r),
+		window: o.Refresh.Window, timeout: o.Refresh.Timeout, failureCap: o.Refresh.FailureCap,
+		expectedAccount: o.ExpectedAccount, logger: o.Logger, onEvent: o.OnEvent, draw: random,
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	c.base.Region = r.region
+	if c.timeout == 0 {
+		c.timeout = defaultTimeout
+	}
+	if c.failureCap == 0 {
+		c.failureCap = defaultFailureCap
+	}
+	if c.logger == nil {
+		c.logger = slog.New(slog.DiscardHandler)
+	}
+	c.link()
+	for _, notice := range r.notices {
+		c.warn(notice)
+	}
+	return c, nil
+}
+
+// link makes the sessions, each with the one before as its parent.
+func (c *Chain) link() {
+	first := &session{chain: c, hop: 1, role: c.source.assumes()}
+	switch src := c.source.(type) {
+	case WebIdentity:
+		first.web, first.tokenFile, first.exchange = true, src.TokenFile, c.webIdentity(src)
+	case PodIdentity:
+		first.tokenFile, first.exchange = src.TokenFile, c.podIdentity(src)
+	case NodeRole:
+		first.exchange = c.nodeRole()
+	case FromBase:
+		first.exchange = provided(src.String(), c.base.Credentials)
+	case Provider:
+		first.role = "" // a chain's own check has seen to its role
+		first.exchange = provided(src.String(), src.Credentials)
+	}
+	c.hops = []*session{first}
+	for i, role := range c.roles {
+		c.hops = append(c.hops, &session{chain: c, hop: i + 2, role: role.ARN, parent: c.hops[i], exchange: c.assumeRole(role)})
+	}
+}
+
+func (c *Chain) last() *session { return c.hops[len(c.hops)-1] }
+
+// targetARN is the role that the chain ends in; empty if its source names none.
+func (c *Chain) targetARN() string { return c.last().role }
+
+// Retrieve returns credentials of the chain's last role. It waits only while
+// there is no valid session; a valid one is renewed in the background. Expires
+// is on the local clock.
+//
+// A failure is an [*Error], or ctx's own error if ctx ended first.
+func (c *Chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	s, err := c.last().retrieve(ctx)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	return s.creds, nil
+}
+
+// Invalidate gives the session up if accessKeyID is still its key, so that a
+// late report about an old key does not cost the new one. The next Retrieve
+// waits for a new session.
+func (c *Chain) Invalidate(accessKeyID string) { c.last().invalidate(accessKeyID) }
+
+// Status tells the state of every hop's session. It makes no call and opens no
+// file.
+func (c *Chain) Status() Status {
+	st := Status{Source: c.source.String()}
+	for _, s := range c.hops {
+		st.Hops = append(st.Hops, s.status())
+	}
+	return st
+}
+
+// String describes the chain: "web identity → arn:…:role/hub → arn:…:role/x".
+func (c *Chain) String() string {
+	var b strings.Builder
+	b.WriteString(c.source.String())
+	for _, s := range c.hops {
+		if s.role != "" {
+			b.WriteString(" → " + s.role)
+		}
+	}
+	return b.String()
+}
+
+// Format prints String under every verb: nothing secret is in it.
+func (c *Chain) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.String()) }
+
+// MarshalText is String, for JSON and slog.
+func (c *Chain) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// ProviderSources tells the SDK, for its user agent, where the credentials come
+// from.
+func (c *Chain) ProviderSources() []aws.CredentialSource {
+	sources := []aws.CredentialSource{c.source.credentialSource()}
+	if inner, ok := c.inherited(); ok {
+		sources = inner
+	}
+	for range c.roles {
+		sources = append(sources, aws.CredentialSourceSTSAssumeRole)
+	}
+	return sources
+}
+
+// inherited are the sources of a provider that tells its own.
+func (c *Chain) inherited() ([]aws.CredentialSource, bool) {
+	var p aws.CredentialsProvider
+	switch src := c.source.(type) {
+	case FromBase:
+		p = c.base.Credentials
+	case Provider:
+		p = src.Credentials
+	}
+	if s, ok := p.(aws.CredentialProviderSource); ok {
+		return append([]aws.CredentialSource(nil), s.ProviderSources()...), true
+	}
+	return nil, false
+}
+
+// nameSession is explicit if set; else one name for all of this process's
+// sessions, decided by the first hop, so that CloudTrail tells in every account
+// which pod called, and a new cluster changes nothing in what later hops send.
+func (c *Chain) nameSession(explicit string, derive func() string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if explicit == "" && c.name == "" {
+		c.name = derive()
+	}
+	if explicit != "" {
+		if c.name == "" {
+			c.name = explicit
+		}
+		return explicit
+	}
+	return c.name
+}

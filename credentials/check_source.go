@@ -1,0 +1,112 @@
+package credentials
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+func (w WebIdentity) check(r *resolver) Source {
+	role := fill(strings.TrimSpace(w.RoleARN), "WebIdentity.RoleARN", envRoleARN)
+	file := fill(w.TokenFile, "WebIdentity.TokenFile", envTokenFile)
+	name := fill(w.SessionName, "WebIdentity.SessionName", envSessionName)
+	w.RoleARN, w.TokenFile, w.SessionName = strings.TrimSpace(role.value), file.value, name.value
+
+	if w.RoleARN == "" || w.TokenFile == "" {
+		r.addMissingIdentity(w)
+	}
+	if w.RoleARN != "" {
+		r.checkRoleARN(role.from, w.RoleARN)
+	}
+	r.checkSessionName(name.from, w.SessionName)
+	r.checkPolicies("WebIdentity", w.Policy, w.PolicyARNs)
+	if w.Duration != 0 {
+		r.checkDuration("WebIdentity.Duration", w.Duration, maxDuration, "a role's MaxSessionDuration is at most 12 hours")
+	}
+	return w
+}
+
+// addMissingIdentity says what the pod lacks and why nothing else is used in its
+// place.
+func (r *resolver) addMissingIdentity(w WebIdentity) {
+	const fix = "check the service account's eks.amazonaws.com/role-arn annotation and the webhook, and recreate the pod; the node's role (IMDS) is deliberately not used"
+	var missing []string
+	if w.RoleARN == "" {
+		missing = append(missing, envRoleARN)
+	}
+	if w.TokenFile == "" {
+		missing = append(missing, envTokenFile)
+	}
+	for _, name := range missing {
+		field := "WebIdentity.RoleARN"
+		if name == envTokenFile {
+			field = "WebIdentity.TokenFile"
+		}
+		r.add(name, "not set, nor is %s: %s", field, fix)
+	}
+	if len(missing) == 2 && len(set(envPodIdentityURL)) > 0 {
+		r.add(envPodIdentityURL, "set: this pod has EKS Pod Identity, which is used by choice only: set Options.Source to PodIdentity{}")
+	}
+}
+
+// The hosts that may be asked for credentials without TLS: the Pod Identity
+// agent's addresses, ECS's, and loopback; as in the SDKs' reference guide,
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
+var agentAddresses = []netip.Addr{
+	netip.MustParseAddr("169.254.170.23"),
+	netip.MustParseAddr("fd00:ec2::23"),
+	netip.MustParseAddr("169.254.170.2"),
+}
+
+func (p PodIdentity) check(r *resolver) Source {
+	endpoint := fill(p.Endpoint, "PodIdentity.Endpoint", envPodIdentityURL)
+	p.Endpoint = endpoint.value
+	p.TokenFile = fill(p.TokenFile, "PodIdentity.TokenFile", envPodIdentityFile).value
+	if p.TokenFile == "" {
+		r.add(envPodIdentityFile, "not set, nor is PodIdentity.TokenFile: check the pod identity association of the service account and recreate the pod")
+	}
+	if p.Endpoint == "" {
+		r.add(envPodIdentityURL, "not set, nor is PodIdentity.Endpoint: check the pod identity association of the service account and recreate the pod")
+		return p
+	}
+	u, err := url.Parse(p.Endpoint)
+	if err != nil || u.Host == "" {
+		r.add(endpoint.from, "not a URL; want http://169.254.170.23/v1/credentials or the like")
+		return p
+	}
+	if u.Scheme == "https" {
+		return p
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	allowed := u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
+	for _, a := range agentAddresses {
+		allowed = allowed || err == nil && addr == a
+	}
+	if u.Scheme != "http" || !allowed {
+		r.add(endpoint.from, "host %q; without https only loopback and the agents' addresses (169.254.170.23, fd00:ec2::23) may be asked for credentials", u.Host)
+	}
+	return p
+}
+
+func (n NodeRole) check(*resolver) Source { return n }
+
+func (f FromBase) check(r *resolver) Source {
+	c := r.base.Credentials
+	if c == nil || aws.IsCredentialsProvider(c, (*aws.AnonymousCredentials)(nil)) {
+		r.add("aws.Config.Credentials", "nil or anonymous, but the source is FromBase: load the configuration with credentials, for example config.WithSharedConfigProfile")
+	}
+	return f
+}
+
+func (p Provider) check(r *resolver) Source {
+	if p.Credentials == nil {
+		r.add("Provider.Credentials", "nil; set the provider that the chain starts from")
+	}
+	if c, ok := p.Credentials.(*Chain); ok && c == nil {
+		r.add("Provider.Credentials", "a nil *Chain; set the provider that the chain starts from")
+		p.Credentials = nil
+	}
+	return p
+}

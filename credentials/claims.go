@@ -1,0 +1,51 @@
+package credentials
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/crossrole/crossrole/trust"
+)
+
+// rotationFix is what mends an expired token.
+const rotationFix = "check that kubelet still rotates the projected token (at about 80 % of its life) and that the file is the mounted one, not a copy of it"
+
+// issuerDiffers says in which way two issuers differ, because the eye takes the
+// usual ways for equality.
+func issuerDiffers(want, got string) error {
+	why := "another id: the token comes from another cluster"
+	path := func(s string) string {
+		_, p, _ := strings.Cut(strings.TrimPrefix(s, "https://"), "/")
+		return p
+	}
+	switch {
+	case strings.TrimSuffix(want, "/") == strings.TrimSuffix(got, "/"):
+		why = "only a trailing slash"
+	case strings.EqualFold(want, got):
+		why = "only upper and lower case"
+	case path(want) != "" && path(want) == path(got):
+		why = "only the host"
+	}
+	return fmt.Errorf("the token's issuer is %q, WebIdentity.Issuer is %q; what differs is %s, and AWS compares them byte for byte", got, want, why)
+}
+
+// audienceDiffers is nil if want is among the token's audiences, or empty.
+func audienceDiffers(want string, got []string) error {
+	if want == "" || slices.Contains(got, want) {
+		return nil
+	}
+	return fmt.Errorf("the token's audience is %q, WebIdentity.Audience is %q", got, want)
+}
+
+// expiredToken tells the three times that matter.
+func expiredToken(file string, t trust.Token, now time.Time) error {
+	s := fmt.Sprintf("the token expired at %s, it is %s", t.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	if info, err := os.Stat(file); err == nil {
+		s += fmt.Sprintf(", and %s was written at %s", file, info.ModTime().UTC().Format(time.RFC3339))
+	}
+	return errors.New(s)
+}

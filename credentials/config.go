@@ -1,0 +1,46 @@
+package credentials
+
+import (
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go/middleware"
+)
+
+// Wrap is New(base, optFns...).Config(): an existing program's configuration,
+// signed by the chain.
+func Wrap(base aws.Config, optFns ...func(*Options)) (aws.Config, error) {
+	c, err := New(base, optFns...)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	return c.Config(), nil
+}
+
+// Config returns base with the chain as its credentials. Clients made from it
+// recover once from a service's ExpiredToken: the session is renewed, for all
+// at once, and the request repeated.
+//
+// base itself is not changed, and later changes to it have no effect here.
+func (c *Chain) Config() aws.Config {
+	cfg := c.base.Copy()
+	cfg.Credentials = c
+	cfg.APIOptions = append(slices.Clip(slices.Clone(c.base.APIOptions)), c.addRecovery)
+	return cfg
+}
+
+// ChainOf returns the chain that signs a wrapped configuration.
+func ChainOf(cfg aws.Config) (*Chain, bool) {
+	c, ok := cfg.Credentials.(*Chain)
+	return c, ok && c != nil
+}
+
+// addRecovery puts the recovery inside the SDK's retry loop, so that it sees
+// each attempt. A stack that only presigns has no such loop, and no answer to
+// recover from.
+func (c *Chain) addRecovery(stack *middleware.Stack) error {
+	if _, ok := stack.Finalize.Get("Retry"); !ok {
+		return nil
+	}
+	return stack.Finalize.Insert(recovery{c}, "Retry", middleware.After)
+}

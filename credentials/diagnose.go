@@ -1,0 +1,180 @@
+package credentials
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// reply is what an endpoint said when it refused.
+type reply struct{ code, message, requestID string }
+
+// readReply takes code, message and request id of a refusal; nothing else of
+// the server's bytes is kept.
+func readReply(err error, rec *record) reply {
+	var r reply
+	if denied, ok := errors.AsType[smithy.APIError](err); ok {
+		r.code, r.message = denied.ErrorCode(), denied.ErrorMessage()
+	}
+	if withID, ok := errors.AsType[interface {
+		error
+		ServiceRequestID() string
+	}](err); ok {
+		r.requestID = withID.ServiceRequestID()
+	}
+	if r.code == "" || r.code == "UnknownError" {
+		// A store that speaks STS may leave out the ErrorResponse around it.
+		if bare := bareError(rec.head); speaksSTS(bare.code) {
+			return bare
+		}
+	}
+	return r
+}
+
+func bareError(head []byte) reply {
+	var e struct {
+		XMLName   xml.Name `xml:"Error"`
+		Code      string
+		Message   string
+		RequestID string `xml:"RequestId"`
+	}
+	if xml.Unmarshal(head, &e) != nil {
+		return reply{}
+	}
+	return reply{e.Code, e.Message, e.RequestID}
+}
+
+// speaksSTS reports whether a code is one of STS's. Another one, in a bare
+// document, is that of some other service at this address.
+func speaksSTS(code string) bool {
+	if code == "AccessDenied" {
+		return true
+	}
+	for _, r := range retryTable {
+		if r.code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// judgeReply looks the failure up as the store meant it.
+func judgeReply(err error, rec *record, web bool) verdict {
+	r := readReply(err, rec)
+	if denied, ok := errors.AsType[smithy.APIError](err); ok && denied.ErrorCode() != r.code {
+		return judge(&smithy.GenericAPIError{Code: r.code, Message: r.message}, web)
+	}
+	return judge(err, web)
+}
+
+// failure makes the error that callers see.
+func (s *session) failure(rec *record, v verdict, err error, attempts int) *Error {
+	e := &Error{Operation: rec.operation, Kind: v.kind, Err: err}
+	if own, ok := errors.AsType[*Error](err); ok {
+		found := *own
+		e = &found
+	}
+	e.Hop, e.hops, e.Attempts = s.hop, len(s.chain.hops), attempts
+	if e.RoleARN == "" {
+		e.RoleARN = s.role
+	}
+	if e.Endpoint == "" {
+		e.Endpoint = rec.endpoint
+	}
+	if e.Token == nil {
+		e.Token = rec.token
+	}
+	if rec.from != nil {
+		e.Caller = rec.from.caller
+	}
+	if _, ok := errors.AsType[*Error](err); !ok {
+		r := readReply(err, rec)
+		e.Code, e.Message, e.RequestID = r.code, s.scrub(r.message, rec), r.requestID
+		if e.RequestID == "" {
+			e.RequestID = rec.requestID
+		}
+		if e.Code == "" || e.Code == "UnknownError" {
+			e.Code, e.Err = "", s.plain(v, err, rec)
+		}
+	}
+	e.Fixes = append(e.Fixes, s.fixes(e)...)
+	return e
+}
+
+// plain puts the innermost cause in front of a failure without a code: the
+// layers above it repeat each other, and may show an URL's query.
+func (s *session) plain(v verdict, err error, rec *record) error {
+	text := ""
+	switch u, isURL := errors.AsType[*url.Error](err); {
+	case v.kind == WrongSession:
+		return err
+	case isURL:
+		text = u.Err.Error()
+	case v.kind == STSUnreachable && len(rec.head) > 0 && !strings.Contains(string(rec.head), "sts.amazonaws.com/doc"):
+		text = fmt.Sprintf("host %s does not speak STS: its answer begins %q", rec.endpoint, s.beginning(rec))
+	default:
+		text = innermost(err).Error()
+	}
+	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.HTTPStatusCode() != 0 {
+		text = fmt.Sprintf("HTTP %d, %s", resp.HTTPStatusCode(), text)
+	}
+	return &cause{text: s.scrub(text, rec), err: err}
+}
+
+// cause is an error with a shorter text.
+type cause struct {
+	text string
+	err  error
+}
+
+func (c *cause) Error() string { return c.text }
+func (c *cause) Unwrap() error { return c.err }
+
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}
+
+var space = regexp.MustCompile(`\s+`)
+
+// beginning is how an answer that is not STS's begins.
+func (s *session) beginning(rec *record) string {
+	head := space.ReplaceAllString(strings.TrimSpace(string(rec.head)), " ")
+	const most = 80
+	if len(head) > most {
+		head = strings.ToValidUTF8(head[:most], "") + "…"
+	}
+	return s.scrub(head, rec)
+}
+
+// scrub takes out what this attempt sent and must not be seen, should the other
+// side echo it.
+func (s *session) scrub(text string, rec *record) string {
+	secrets := []string{string(rec.raw)}
+	if rec.from != nil {
+		secrets = append(secrets, rec.from.creds.SessionToken, rec.from.creds.SecretAccessKey)
+	}
+	if i := s.hop - 2; i >= 0 {
+		secrets = append(secrets, s.chain.roles[i].ExternalID)
+	}
+	for _, secret := range secrets {
+		if len(secret) > 1 {
+			text = strings.ReplaceAll(text, secret, "[redacted]")
+		}
+	}
+	// Signatures and tokens in whatever URL or header was quoted.
+	return quotedSecret.ReplaceAllString(text, "$1=[redacted]")
+}
+
+var quotedSecret = regexp.MustCompile(`(?i)\b(X-Amz-Signature|X-Amz-Security-Token|X-Amz-Credential|WebIdentityToken|Signature)=[^&\s"',]+`)

@@ -1,0 +1,25 @@
+package credentials
+
+import "time"
+
+// EventType names what happened to a session.
+type EventType string
+
+// The events of a chain.
+const (
+	Refreshed     EventType = "refreshed"      // a new session is in use
+	RefreshFailed EventType = "refresh-failed" // an attempt to renew failed; a valid session stays in use
+	Recovered     EventType = "recovered"      // the first success after failures
+	TokenRotated  EventType = "token-rotated"  // the token file held another token than before
+	IssuerChanged EventType = "issuer-changed" // the token comes from another cluster than before
+	Invalidated   EventType = "invalidated"    // a session was given up before its end
+)
+
+// Event tells what happened to one hop's session. It holds no secret.
+type Event struct {
+	Type    EventType
+	Hop     int    // 1: the source's
+	RoleARN string // of the hop; empty where the source names none
+	Expires time.Time
+	Err     error // RefreshFailed
+}

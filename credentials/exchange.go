@@ -1,0 +1,152 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+)
+
+// exchange makes one attempt to get a hop's session. What it learns beside the
+// keys goes into rec, also when it fails.
+type exchange func(ctx context.Context, rec *record) (aws.Credentials, error)
+
+// webIdentity posts the token. stscreds builds the request; a new provider for
+// each attempt, because the token may be a new one.
+func (c *Chain) webIdentity(w WebIdentity) exchange {
+	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
+		raw, token, failure := readToken(ctx, w.TokenFile)
+		if failure != nil {
+			failure.RoleARN = w.RoleARN
+			return aws.Credentials{}, failure
+		}
+		rec.operation, rec.token, rec.raw = "AssumeRoleWithWebIdentity", &token, raw
+		if failure := c.checkClaims(w, token); failure != nil {
+			return aws.Credentials{}, failure
+		}
+		name := c.nameSession(w.SessionName, func() string { return podSessionName(token) })
+		client := hopClient{stsClient: c.sts, rec: rec}
+		return stscreds.NewWebIdentityRoleProvider(client, w.RoleARN, identityToken(raw), func(o *stscreds.WebIdentityRoleOptions) {
+			o.RoleSessionName = name
+			o.Duration = w.Duration
+			o.PolicyARNs = policyARNs(w.PolicyARNs)
+			if w.Policy != "" {
+				o.Policy = aws.String(w.Policy)
+			}
+		}).Retrieve(ctx)
+	}
+}
+
+// identityToken is a token that was read already.
+type identityToken []byte
+
+func (t identityToken) GetIdentityToken() ([]byte, error) { return t, nil }
+
+// assumeRole asks for role as the session of the hop before.
+func (c *Chain) assumeRole(role Role) exchange {
+	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
+		rec.operation = "AssumeRole"
+		name := c.nameSession(role.SessionName, hostSessionName)
+		client := hopClient{stsClient: c.sts, rec: rec, signer: signer(rec.from.creds)}
+		return stscreds.NewAssumeRoleProvider(client, role.ARN, func(o *stscreds.AssumeRoleOptions) {
+			o.RoleSessionName = name
+			o.Duration = role.duration()
+			o.PolicyARNs = policyARNs(role.PolicyARNs)
+			o.TransitiveTagKeys = role.TransitiveTagKeys
+			if role.Policy != "" {
+				o.Policy = aws.String(role.Policy)
+			}
+			if role.ExternalID != "" {
+				o.ExternalID = aws.String(role.ExternalID)
+			}
+			if role.SourceIdentity != "" {
+				o.SourceIdentity = aws.String(role.SourceIdentity)
+			}
+			for _, key := range slices.Sorted(maps.Keys(role.Tags)) {
+				o.Tags = append(o.Tags, types.Tag{Key: aws.String(key), Value: aws.String(role.Tags[key])})
+			}
+		}).Retrieve(ctx)
+	}
+}
+
+// signer is the parent's session as the provider of one operation.
+type signer aws.Credentials
+
+func (s signer) Retrieve(context.Context) (aws.Credentials, error) { return aws.Credentials(s), nil }
+
+func policyARNs(arns []string) []types.PolicyDescriptorType {
+	var list []types.PolicyDescriptorType
+	for _, a := range arns {
+		list = append(list, types.PolicyDescriptorType{Arn: aws.String(a)})
+	}
+	return list
+}
+
+// podIdentity asks the EKS Pod Identity agent, with its token read anew.
+func (c *Chain) podIdentity(p PodIdentity) exchange {
+	provider := endpointcreds.New(p.Endpoint, func(o *endpointcreds.Options) {
+		o.HTTPClient = directClient(c.base)
+		o.Retryer = aws.NopRetryer{}
+		o.AuthorizationTokenProvider = endpointcreds.TokenProviderFunc(func() (string, error) {
+			raw, err := os.ReadFile(p.TokenFile)
+			if err != nil {
+				return "", &Error{Operation: "read token file", Kind: TokenUnreadable, Err: fmt.Errorf("%w%s", err, describeFile(p.TokenFile)), Fixes: unreadableFixes(err)}
+			}
+			token := strings.TrimSpace(string(raw))
+			if token == "" || strings.ContainsAny(token, "\r\n") {
+				return "", &Error{Operation: "read token file", Kind: TokenMalformed, Err: fmt.Errorf("%s is empty or has several lines", p.TokenFile)}
+			}
+			return token, nil
+		})
+	})
+	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
+		rec.operation = "GetCredentials of the EKS Pod Identity agent"
+		return provider.Retrieve(ctx)
+	}
+}
+
+// nodeRole asks IMDSv2. The environment has no say: the source was chosen.
+func (c *Chain) nodeRole() exchange {
+	client := imds.New(imds.Options{
+		Endpoint:          "http://169.254.169.254",
+		ClientEnableState: imds.ClientEnabled,
+		EnableFallback:    aws.FalseTernary,
+		HTTPClient:        directClient(c.base),
+		Retryer:           aws.NopRetryer{},
+	})
+	provider := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = client })
+	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
+		rec.operation = "GetCredentials of the instance metadata service"
+		creds, err := provider.Retrieve(ctx)
+		// The provider may have cut the life to an hour by the local clock.
+		rec.date = time.Time{}
+		return creds, err
+	}
+}
+
+// provided asks a provider of the user's own, which knows best when to retry.
+func provided(name string, p aws.CredentialsProvider) exchange {
+	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
+		rec.operation = "Retrieve from " + name
+		creds, err := p.Retrieve(ctx)
+		if err == nil {
+			return creds, nil
+		}
+		failure := &Error{Operation: rec.operation, Kind: Unknown, Err: err}
+		if inner, ok := errors.AsType[*Error](err); ok {
+			failure.Kind = inner.Kind
+		}
+		return creds, failure
+	}
+}

@@ -1,0 +1,46 @@
+package credentials
+
+import (
+	"math"
+	"time"
+)
+
+// failure is what a session remembers of the refreshes that failed since the
+// last success. It never changes; a further failure replaces it.
+type failure struct {
+	err     *Error
+	streak  int       // failed refreshes in a row
+	next    time.Time // no attempt before; zero: the hop before decides
+	mark    fileMark  // the token file as the refresh found it
+	carried bool      // the failure is the hop before's: it keeps the pause, we don't
+}
+
+// pauseAfter is the pause after so many failures in a row: about a second at
+// first, doubled each time, at most limit; the random part keeps pods apart. A
+// session that is still valid is tried again at its end at the latest.
+func pauseAfter(streak int, limit, left time.Duration, draw func() float64) time.Duration {
+	pause := min(limit, time.Duration(float64(time.Second)*math.Pow(2, float64(min(streak-1, 30)))))
+	pause = time.Duration(float64(pause) * (0.8 + 0.2*draw()))
+	if left > 0 {
+		pause = min(pause, left)
+	}
+	return pause
+}
+
+// holds returns the failure that forbids an attempt now, if there is one. look
+// also asks the token file: one that changed since is worth an attempt at once.
+func (s *session) holds(now time.Time, look bool) *failure {
+	f := s.failed.Load()
+	switch {
+	case f == nil:
+		return nil
+	case f.carried:
+		if s.parent.phaseNow(now) != expired {
+			return nil
+		}
+		return s.parent.holds(now, look)
+	case !now.Before(f.next), look && s.tokenFile != "" && markFile(s.tokenFile) != f.mark:
+		return nil
+	}
+	return f
+}

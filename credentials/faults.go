@@ -1,0 +1,43 @@
+package credentials
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// faults collects everything that is wrong with a chain's settings, so that one
+// error names it all.
+type faults []error
+
+// add notes one fault: where the value came from, the value, the rule and fix.
+func (f *faults) add(where, format string, args ...any) {
+	*f = append(*f, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
+}
+
+// err is a ConfigInvalid that lists the faults, or nil.
+func (f faults) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return &Error{Kind: ConfigInvalid, Err: f}
+}
+
+func (f faults) Error() string {
+	if len(f) == 1 {
+		return f[0].Error()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d settings are wrong", len(f))
+	for _, e := range f {
+		b.WriteString("\n  - " + e.Error())
+	}
+	return b.String()
+}
+
+func (f faults) Unwrap() []error { return f }
+
+// configError is a ConfigInvalid with a single fault.
+func configError(format string, args ...any) *Error {
+	return &Error{Kind: ConfigInvalid, Err: errors.New(fmt.Sprintf(format, args...))}
+}

@@ -1,0 +1,139 @@
+package credentials
+
+import (
+	"context"
+	"time"
+)
+
+// flight is one refresh under way. done is closed when it has landed; snap and
+// err are set before that and never changed.
+type flight struct {
+	done   chan struct{}
+	snap   *snapshot
+	err    error
+	cancel context.CancelFunc
+	limit  *time.Timer // abandons a flight that does not come back
+}
+
+func (f *flight) waitAtMost(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// takeOff starts a flight; s.mu is held. Its context keeps the values of the
+// first caller's and none of its deadlines: no caller's impatience may fail the
+// others.
+func (s *session) takeOff(ctx context.Context) *flight {
+	timeout := s.chain.timeout
+	// The attempts get a little less than the whole, so that their own error,
+	// which knows more, comes before the flight is abandoned.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout-timeout/50)
+	f := &flight{done: make(chan struct{}), cancel: cancel}
+	s.flying.Store(f)
+	f.limit = time.AfterFunc(timeout, func() { s.land(f, nil, s.timedOut()) })
+	go func() {
+		snap, err := s.refresh(ctx)
+		s.land(f, snap, err)
+	}()
+	return f
+}
+
+// land ends a flight, once: whatever an abandoned one still brings is dropped.
+func (s *session) land(f *flight, snap *snapshot, err *Error) {
+	s.mu.Lock()
+	if s.flying.Load() != f {
+		s.mu.Unlock()
+		return
+	}
+	before := s.failed.Load()
+	if err == nil {
+		f.snap = snap
+		s.granted = true
+		s.current.Store(snap)
+		s.failed.Store(nil)
+	} else {
+		f.err = s.remember(before, err)
+	}
+	s.flying.Store(nil)
+	s.mu.Unlock()
+
+	f.limit.Stop()
+	f.cancel()
+	close(f.done)
+	s.report(before, snap, err)
+}
+
+// remember notes a failure; s.mu is held. What failed at the hop before is
+// remembered there and not a second time.
+func (s *session) remember(before *failure, err *Error) *Error {
+	now := time.Now()
+	f := &failure{streak: 1}
+	if before != nil && !before.carried {
+		f.streak = before.streak + 1
+	}
+	if err.Hop != s.hop {
+		f.carried, f.err = true, err
+		s.failed.Store(f)
+		return err
+	}
+	if s.tokenFile != "" {
+		f.mark = markFile(s.tokenFile)
+	}
+	left := time.Duration(0)
+	if snap := s.current.Load(); snap != nil {
+		left = snap.left(now)
+	}
+	f.next = now.Add(pauseAfter(f.streak, s.chain.failureCap, left, s.chain.draw))
+	dated := *err
+	dated.NextAttempt = f.next
+	f.err = &dated
+	s.failed.Store(f)
+	return f.err
+}
+
+// timedOut is the error of a flight that did not come back. Where it waits for
+// the hop before, that is the hop to name.
+func (s *session) timedOut() *Error {
+	late := s
+	for late.parent != nil && late.parent.flying.Load() != nil {
+		late = late.parent
+	}
+	return &Error{
+		Hop: late.hop, hops: len(s.chain.hops), Kind: RefreshTimeout, RoleARN: late.role,
+		Operation: "refresh", Err: context.DeadlineExceeded,
+		Fixes: []string{"check that the pod can reach the endpoint: a proxy or firewall that drops packets looks like this; NO_PROXY, the STS interface endpoint's security group"},
+	}
+}
+
+// report tells the log and OnEvent what a flight brought, after its callers
+// were served.
+func (s *session) report(before *failure, snap *snapshot, err *Error) {
+	e := Event{Hop: s.hop, RoleARN: s.role}
+	if err != nil {
+		if err.Hop != s.hop {
+			return // told by the hop that failed
+		}
+		e.Type, e.Err = RefreshFailed, err
+		if snap := s.current.Load(); snap != nil {
+			e.Expires = snap.creds.Expires
+		}
+		if before == nil {
+			s.chain.warn("refresh failed", "error", err)
+		}
+		s.chain.emit(e)
+		return
+	}
+	e.Expires = snap.creds.Expires
+	e.Type = Refreshed
+	s.chain.emit(e)
+	if before != nil {
+		e.Type = Recovered
+		s.chain.emit(e)
+	}
+	s.chain.info("session renewed", "hop", s.hop, "role", s.role, "caller", snap.caller, "expires", snap.creds.Expires)
+}

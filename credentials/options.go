@@ -1,0 +1,70 @@
+package credentials
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// Options are the settings of a chain. The zero value is a direct chain that
+// starts from the pod's web identity.
+type Options struct {
+	// Source is where the pod's own identity comes from. Nil: WebIdentity{}.
+	// No failure of a source ever selects another one.
+	Source Source
+
+	// Roles are assumed one after the other, from the source's session on.
+	// Empty: a direct chain.
+	Roles []Role
+
+	// ExpectedAccount refuses a final session of any other account with
+	// [WrongSession]. Empty: not checked. It guards against reading, or
+	// writing, under an identity nobody meant.
+	ExpectedAccount string
+
+	// STS changes the STS client alone: its endpoint (BaseEndpoint), region or
+	// FIPS setting. Without it the endpoint is AWS_ENDPOINT_URL_STS, or the
+	// region's. Credentials, Retryer and ClientLogMode set here have no effect:
+	// the chain signs, retries and logs for itself.
+	STS func(*sts.Options)
+
+	Refresh Refresh
+
+	// Logger receives a line for what a person should know: refreshes, their
+	// failures, variables that are set and not used. Nil: silent.
+	Logger *slog.Logger
+
+	// OnEvent is called for each [Event], from the goroutine that refreshed,
+	// after the callers were served. It must not block for long.
+	OnEvent func(Event)
+
+	// Strict turns the warning for environment variables that shadow a source
+	// elsewhere (AWS_ACCESS_KEY_ID, AWS_PROFILE, …) into [ConfigInvalid].
+	Strict bool
+}
+
+// Refresh sets when and how long a session is renewed. The zero value is right
+// for almost everybody.
+type Refresh struct {
+	// Window is how long before its end a session counts as due. Zero: 5
+	// minutes for sessions of up to 20 minutes, 15 for less than 90, 60 for
+	// longer ones. It is never more than a quarter of the session's life.
+	Window time.Duration
+
+	// Timeout bounds a refresh with all its attempts. Zero: 30 seconds.
+	Timeout time.Duration
+
+	// FailureCap bounds the pause after repeated failures. Zero: 60 seconds.
+	FailureCap time.Duration
+}
+
+// Assume appends one Role for each ARN: the shorthand for roles without further
+// settings.
+func Assume(roleARNs ...string) func(*Options) {
+	return func(o *Options) {
+		for _, arn := range roleARNs {
+			o.Roles = append(o.Roles, Role{ARN: arn})
+		}
+	}
+}

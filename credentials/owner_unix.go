@@ -1,0 +1,16 @@
+//go:build unix
+
+package credentials
+
+import (
+	"fmt"
+	"io/fs"
+	"syscall"
+)
+
+func owner(info fs.FileInfo) string {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return fmt.Sprintf(", owner %d:%d", s.Uid, s.Gid)
+	}
+	return ""
+}

@@ -1,0 +1,132 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// recovery repeats a request once with a new session when a service refuses the
+// present one as expired: the clock was off, the session was revoked, or the
+// request left just before its end.
+type recovery struct{ chain *Chain }
+
+func (recovery) ID() string { return "crossroleRecovery" }
+
+// expiredCodes are the codes by which services refuse a session: S3, the query
+// and JSON protocols, EC2.
+var expiredCodes = map[string]bool{
+	"ExpiredToken": true, "ExpiredTokenException": true, "InvalidToken": true, "RequestExpired": true,
+}
+
+// HandleFinalize is one attempt of the SDK's retry loop.
+func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+	req, ok := in.Request.(*smithyhttp.Request)
+	if !ok {
+		return next.HandleFinalize(ctx, in)
+	}
+	untouched := req.Clone() // the handlers below sign and wrap the request in place
+	out, metadata, err := next.HandleFinalize(ctx, in)
+	s := r.chain.last()
+	if err == nil {
+		s.refused.Store(nil)
+		return out, metadata, nil
+	}
+	denied, ok := errors.AsType[smithy.APIError](err)
+	if !ok || !expiredCodes[denied.ErrorCode()] {
+		return out, metadata, err
+	}
+	key := signingKey(req.Header.Get("Authorization"))
+	if key == "" || untouched.RewindStream() != nil {
+		return out, metadata, err
+	}
+	operation := awsmiddleware.GetServiceID(ctx) + " " + awsmiddleware.GetOperationName(ctx)
+	switch renewed, failure := s.replace(ctx, key); {
+	case errors.Is(failure, errRefusedAgain):
+		return out, metadata, s.lost(operation, denied, err)
+	case failure != nil:
+		return out, metadata, fmt.Errorf("credentials: %s refused the session (%s), and it could not be renewed: %w", operation, denied.ErrorCode(), failure)
+	case !renewed:
+		return out, metadata, err
+	}
+	in.Request = untouched
+	out, metadata, err = next.HandleFinalize(ctx, in)
+	if denied, ok := errors.AsType[smithy.APIError](err); ok && expiredCodes[denied.ErrorCode()] {
+		return out, metadata, s.lost(operation, denied, err)
+	}
+	if err == nil {
+		s.refused.Store(nil)
+	}
+	return out, metadata, err
+}
+
+// lost is the error of a request that no new session could save.
+func (s *session) lost(operation string, denied smithy.APIError, err error) *Error {
+	e := &Error{
+		Hop: s.hop, hops: len(s.chain.hops), Kind: CredentialsExpired, Operation: operation,
+		Code: denied.ErrorCode(), Message: denied.ErrorMessage(), Err: err,
+		Fixes: []string{"check that the region is enabled in both accounts, that nobody revoked the role's sessions, and that the service's clock is right"},
+	}
+	if snap := s.current.Load(); snap != nil {
+		e.Caller = snap.caller
+	}
+	return e
+}
+
+// errRefusedAgain says that the pause after a useless renewal is not over.
+var errRefusedAgain = errors.New("the session was renewed already and is refused again")
+
+// refusal remembers a session that a service refused although it was new.
+type refusal struct {
+	streak int
+	next   time.Time // no session is given up before
+}
+
+// replace sees to it that the session signed with key is no longer used. It
+// returns false if there is no other one: a provider gave the same keys again.
+// While refusals go on, sessions are given up at the pace of failed refreshes:
+// a hundred refused requests are not a hundred refreshes.
+func (s *session) replace(ctx context.Context, key string) (bool, error) {
+	now := time.Now()
+	s.mu.Lock()
+	snap, held := s.current.Load(), s.refused.Load()
+	current := snap != nil && snap.creds.AccessKeyID == key
+	if current {
+		if held != nil && now.Before(held.next) {
+			s.mu.Unlock()
+			return false, errRefusedAgain
+		}
+		streak := 1
+		if held != nil {
+			streak = held.streak + 1
+		}
+		s.refused.Store(&refusal{streak: streak, next: now.Add(pauseAfter(streak, s.chain.failureCap, 0, s.chain.draw))})
+		s.giveUp()
+	}
+	s.mu.Unlock()
+	if current {
+		s.chain.emit(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
+	}
+	latest, err := s.retrieve(ctx)
+	if err != nil {
+		return false, err
+	}
+	return latest.creds.AccessKeyID != key, nil
+}
+
+// signingKey reads the access key id from an Authorization header of SigV4.
+func signingKey(header string) string {
+	_, rest, ok := strings.Cut(header, "Credential=")
+	if !ok {
+		return ""
+	}
+	key, _, _ := strings.Cut(rest, "/")
+	return key
+}

@@ -1,0 +1,178 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+)
+
+// refresh makes the attempts of one flight. A first flight retries what the
+// table says is worth it; one that follows failures makes one attempt, since
+// the pauses between flights do the rest.
+func (s *session) refresh(ctx context.Context) (snap *snapshot, failed *Error) {
+	defer func() {
+		// A provider, an HTTP client or an option of the user's own may panic:
+		// that must not end the process from a goroutine it never started.
+		if p := recover(); p != nil {
+			s.chain.warn("panic in a refresh", "panic", p, "stack", string(debug.Stack()))
+			failed = s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, fmt.Errorf("panic: %v", p), 1)
+		}
+	}()
+	before := s.failed.Load()
+	single := before != nil && !before.carried
+	for n := 1; ; n++ {
+		rec := &record{sentAt: time.Now()}
+		if s.parent != nil {
+			from, err := s.parent.retrieve(ctx)
+			if err != nil {
+				if inner, ok := errors.AsType[*Error](err); ok {
+					return nil, inner
+				}
+				return nil, s.timedOut()
+			}
+			rec.from = from
+		}
+		snap, v, err := s.attempt(ctx, rec)
+		if err == nil {
+			return snap, nil
+		}
+		if ctx.Err() != nil {
+			v.kind, v.again = RefreshTimeout, never
+		}
+		if !s.worthAnother(ctx, rec, v.again, n, single) {
+			return nil, s.failure(rec, v, err, n)
+		}
+	}
+}
+
+// attempt makes one exchange, under a deadline of its own.
+func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict, error) {
+	ctx, cancel := context.WithTimeout(withRecord(ctx, rec), s.chain.timeout/3)
+	defer cancel()
+	creds, err := s.exchange(ctx, rec)
+	if err == nil {
+		var snap *snapshot
+		if snap, err = s.accept(creds, rec); err == nil {
+			return snap, verdict{}, nil
+		}
+		return nil, verdict{WrongSession, never}, err
+	}
+	err = unwrapRetry(err)
+	if own, ok := errors.AsType[*Error](err); ok {
+		return nil, verdict{own.Kind, never}, err
+	}
+	return nil, judgeReply(err, rec, s.web), err
+}
+
+// worthAnother waits as long as the table says before a further attempt, and
+// reports whether to make it.
+func (s *session) worthAnother(ctx context.Context, rec *record, what again, n int, single bool) bool {
+	switch what {
+	case ifRotated:
+		raw, _, failure := readToken(ctx, s.tokenFile)
+		return n == 1 && failure == nil && string(raw) != string(rec.raw)
+	case ifRenewed:
+		if n > 1 || s.parent == nil {
+			return false
+		}
+		// If another caller was faster, there is a newer session already.
+		s.parent.invalidate(rec.from.creds.AccessKeyID)
+		return true
+	case once:
+		return n == 1 && !single
+	case later:
+		return n < laterAttempts && !single && s.pause(ctx, laterBase, laterCap, n)
+	case patiently:
+		return !single && s.pause(ctx, patientBase, patientCap, n)
+	}
+	return false
+}
+
+// pause sleeps a random part of base·2^(n-1), at most limit. It returns false,
+// at once, if the flight would not outlast it.
+func (s *session) pause(ctx context.Context, base, limit time.Duration, n int) bool {
+	d := time.Duration(s.chain.draw() * float64(min(limit, base<<min(n-1, 16))))
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		return false
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// accept checks that the reply is a usable session of the role asked for.
+func (s *session) accept(creds aws.Credentials, rec *record) (*snapshot, error) {
+	switch {
+	case creds.AccessKeyID == "" || creds.SecretAccessKey == "":
+		return nil, errors.New("the reply holds no keys")
+	case creds.CanExpire && creds.Expires.IsZero():
+		return nil, errors.New("the reply names no Expiration")
+	}
+	if err := s.checkAssumed(rec); err != nil {
+		return nil, err
+	}
+	if err := s.checkAccount(creds, rec); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	first := !s.granted
+	s.mu.Unlock()
+	snap := newSnapshot(creds, rec, s.chain.window, first, s.chain.draw)
+	if creds.CanExpire && snap.life <= 0 {
+		return nil, fmt.Errorf("the reply's Expiration %s is past: it was sent at %s by the same clock", creds.Expires.UTC().Format(time.RFC3339), rec.date.UTC().Format(time.RFC3339))
+	}
+	s.learn(rec)
+	return snap, nil
+}
+
+// checkAssumed compares who STS says we are with the role asked for. Role names
+// are unique in an account without regard to case.
+func (s *session) checkAssumed(rec *record) error {
+	if s.role == "" {
+		return nil
+	}
+	if rec.assumed == "" {
+		s.chain.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.hop, "role", s.role, "endpoint", rec.endpoint)
+		return nil
+	}
+	want, err := parseRoleARN(s.role)
+	if err != nil {
+		return err
+	}
+	got, err := arn.Parse(rec.assumed)
+	parts := strings.Split(got.Resource, "/")
+	if err != nil || len(parts) != 3 || parts[0] != "assumed-role" || got.AccountID != want.account || !strings.EqualFold(parts[1], want.name) {
+		return fmt.Errorf("asked for a session of %s, STS gave one of %s", s.role, rec.assumed)
+	}
+	return nil
+}
+
+// checkAccount holds the last hop to Options.ExpectedAccount.
+func (s *session) checkAccount(creds aws.Credentials, rec *record) error {
+	want := s.chain.expectedAccount
+	if want == "" || s.hop != len(s.chain.hops) {
+		return nil
+	}
+	account := creds.AccountID
+	if a, err := arn.Parse(rec.assumed); err == nil {
+		account = a.AccountID
+	}
+	if account == "" {
+		return fmt.Errorf("expected a session of account %s, but %s does not tell its account; assume a role of that account", want, s.chain.source)
+	}
+	if account != want {
+		return fmt.Errorf("expected a session of account %s, got one of %s", want, account)
+	}
+	return nil
+}

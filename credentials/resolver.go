@@ -1,0 +1,150 @@
+package credentials
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// resolver turns options and environment into the settings of a chain and
+// collects every fault on the way. It opens no file and makes no call.
+type resolver struct {
+	faults
+	base    aws.Config
+	options Options
+
+	region      string
+	stsEndpoint string   // from AWS_ENDPOINT_URL_STS; empty: the region's
+	partitions  []origin // of everything that names one
+	notices     []string // for the log, once
+}
+
+// origin is a partition and what named it.
+type origin struct{ partition, from string }
+
+var regionPattern = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
+
+func (r *resolver) resolve() (source Source, roles []Role) {
+	r.resolveRegion()
+	r.resolveSTSEndpoint()
+
+	source = r.options.Source
+	if source == nil {
+		source = WebIdentity{}
+	}
+	source = source.check(r)
+	r.checkShadowing(source)
+
+	last := source.assumes()
+	for i, role := range r.options.Roles {
+		role = role.clone()
+		role.ARN = strings.TrimSpace(role.ARN)
+		r.checkRole(i, &role, source)
+		if role.ARN != "" && role.ARN == last {
+			r.add(roleField(i, "ARN"), "%q is also the role before it; a role does not assume itself: name the hub first and the target after it, or leave the second one out", role.ARN)
+		}
+		last = role.ARN
+		roles = append(roles, role)
+	}
+	r.checkPartitions()
+	r.checkExpectedAccount(last)
+	r.checkRefresh()
+	return source, roles
+}
+
+func (r *resolver) resolveRegion() {
+	s := fill(r.base.Region, "aws.Config.Region", envRegion, envDefaultRegion)
+	r.region = s.value
+	if s.value == "" {
+		r.add("region", "not set; the STS endpoint follows from it: set aws.Config.Region, %s or %s (outside EKS nothing injects it)", envRegion, envDefaultRegion)
+		return
+	}
+	if !regionPattern.MatchString(s.value) {
+		r.add(s.from, "%q is not the name of a region; want one like us-east-1", s.value)
+		return
+	}
+	r.partition(partitionOf(s.value), s.from+" "+s.value)
+}
+
+// resolveSTSEndpoint takes AWS_ENDPOINT_URL_STS alone: AWS_ENDPOINT_URL, which
+// people set for a store, must not hijack STS.
+func (r *resolver) resolveSTSEndpoint() {
+	s := fill("", "", envSTSEndpoint)
+	if s.value == "" {
+		return
+	}
+	u, err := url.Parse(s.value)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		// The value may hold a password: name the variable only.
+		r.add(s.from, "not a URL; want https://host")
+		return
+	}
+	r.stsEndpoint = s.value
+}
+
+// partition notes a partition that must agree with all others.
+func (r *resolver) partition(partition, from string) {
+	if partition != "" {
+		r.partitions = append(r.partitions, origin{partition, from})
+	}
+}
+
+func (r *resolver) checkPartitions() {
+	for _, p := range r.partitions[min(1, len(r.partitions)):] {
+		if first := r.partitions[0]; p.partition != first.partition {
+			r.add("partition", "%s is of partition %s, but %s is of %s; credentials do not cross partitions", p.from, p.partition, first.from, first.partition)
+		}
+	}
+}
+
+func (r *resolver) checkExpectedAccount(last string) {
+	want := r.options.ExpectedAccount
+	if want == "" {
+		return
+	}
+	if !accountPattern.MatchString(want) {
+		r.add("Options.ExpectedAccount", "%q is not an account id; want 12 digits", want)
+		return
+	}
+	if a, err := parseRoleARN(last); err == nil && a.account != want {
+		r.add("Options.ExpectedAccount", "%q, but the chain ends in %s of account %s", want, last, a.account)
+	}
+}
+
+func (r *resolver) checkRefresh() {
+	f := r.options.Refresh
+	if f.Window < 0 {
+		r.add("Options.Refresh.Window", "%v is negative; zero takes the default", f.Window)
+	}
+	if f.Timeout < 0 {
+		r.add("Options.Refresh.Timeout", "%v is negative; zero takes 30s", f.Timeout)
+	}
+	if f.FailureCap < 0 {
+		r.add("Options.Refresh.FailureCap", "%v is negative; zero takes 60s", f.FailureCap)
+	}
+}
+
+// checkShadowing notices variables that choose credentials elsewhere. With
+// FromBase and Provider they may rightly have done so.
+func (r *resolver) checkShadowing(source Source) {
+	var names []string
+	switch source.(type) {
+	case WebIdentity:
+		names = append(set(shadowing...), set(envPodIdentityURL, envPodIdentityFile)...)
+	case PodIdentity:
+		names = append(set(shadowing...), set(envRoleARN, envTokenFile)...)
+	case NodeRole:
+		names = append(set(shadowing...), set(envRoleARN, envTokenFile, envPodIdentityURL, envPodIdentityFile)...)
+	}
+	if len(names) == 0 {
+		return
+	}
+	list := strings.Join(names, ", ")
+	if r.options.Strict {
+		r.add("Options.Strict", "%s set, but the source is %s; unset them or choose the source they belong to", list, source)
+		return
+	}
+	r.notices = append(r.notices, list+" set but not used: the source is "+source.String())
+}

@@ -1,0 +1,153 @@
+package credentials
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// session keeps one hop's session: handed out without waiting while it is
+// valid, renewed ahead of its end by at most one flight at a time.
+//
+// The path of a fresh session is one atomic load and one look at the clock.
+type session struct {
+	chain     *Chain
+	hop       int
+	role      string // ARN; empty where the source names none
+	web       bool   // the exchange posts a token
+	tokenFile string // of hop 1; a change ends the pause after a failure
+	parent    *session
+	exchange  exchange
+
+	current atomic.Pointer[snapshot]
+	flying  atomic.Pointer[flight]
+	failed  atomic.Pointer[failure]
+	refused atomic.Pointer[refusal]
+
+	mu      sync.Mutex // guards the change of the four above, and what follows
+	granted bool       // a session was had before: only the first is spread out
+	seen    tokenSeen
+}
+
+// retrieve returns the session. It waits only if there is none that is valid,
+// or at the very end of its life.
+func (s *session) retrieve(ctx context.Context) (*snapshot, error) {
+	now := time.Now()
+	snap := s.current.Load()
+	switch snap.phase(now) {
+	case fresh:
+		return snap, nil
+	case due:
+		s.renew(ctx, now)
+		return snap, nil
+	case ending:
+		if f := s.renew(ctx, now); f != nil {
+			f.waitAtMost(ctx, endingWait)
+		}
+		if latest := s.current.Load(); latest.phase(time.Now()) != expired {
+			return latest, nil
+		}
+	}
+	return s.await(ctx)
+}
+
+// phaseNow is for those who only look.
+func (s *session) phaseNow(now time.Time) phase { return s.current.Load().phase(now) }
+
+// renew sees to it that a flight is under way, unless the memory of failures
+// forbids one. It returns the flight, or nil.
+func (s *session) renew(ctx context.Context, now time.Time) *flight {
+	if f := s.flying.Load(); f != nil {
+		return f
+	}
+	if s.holds(now, false) != nil {
+		return nil
+	}
+	f, _, _ := s.join(ctx, func(snap *snapshot) bool { return snap.phase(time.Now()) == fresh })
+	return f
+}
+
+// await waits for a session that is valid.
+func (s *session) await(ctx context.Context) (*snapshot, error) {
+	return s.awaitUntil(ctx, func(snap *snapshot) bool { return snap.phase(time.Now()) != expired })
+}
+
+// awaitUntil waits for one flight, unless the session is good enough already.
+func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (*snapshot, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, s.gaveUp(ctx)
+	}
+	f, snap, err := s.join(ctx, enough)
+	if f == nil {
+		return snap, err
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return nil, s.gaveUp(ctx)
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	return f.snap, nil
+}
+
+// gaveUp is the error of a caller whose own context ended first.
+func (s *session) gaveUp(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != err {
+		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", s.hop, len(s.chain.hops), err, cause)
+	}
+	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", s.hop, len(s.chain.hops), err)
+}
+
+// join returns the flight under way or starts one; or else the session that is
+// good enough meanwhile; or the remembered failure.
+func (s *session) join(ctx context.Context, enough func(*snapshot) bool) (*flight, *snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if snap := s.current.Load(); snap != nil && enough(snap) {
+		return nil, snap, nil
+	}
+	if f := s.flying.Load(); f != nil {
+		return f, nil, nil
+	}
+	if f := s.holds(time.Now(), true); f != nil {
+		return nil, nil, f.err
+	}
+	return s.takeOff(ctx), nil, nil
+}
+
+// invalidate gives the session up if key is still its key.
+func (s *session) invalidate(key string) bool {
+	s.mu.Lock()
+	snap := s.current.Load()
+	if snap == nil || snap.creds.AccessKeyID != key {
+		s.mu.Unlock()
+		return false
+	}
+	s.giveUp()
+	s.mu.Unlock()
+	s.chain.emit(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
+	return true
+}
+
+// giveUp drops the session, and the memory of failures with it; s.mu is held.
+func (s *session) giveUp() {
+	s.current.Store(nil)
+	s.failed.Store(nil)
+}
+
+// status is the session's state, without I/O.
+func (s *session) status() HopStatus {
+	st := HopStatus{RoleARN: s.role}
+	if snap := s.current.Load(); snap != nil {
+		st.CallerARN, st.Expires = snap.caller, snap.creds.Expires
+	}
+	if f := s.failed.Load(); f != nil {
+		st.Err, st.NextAttempt = f.err, f.err.NextAttempt
+	}
+	return st
+}

@@ -1,0 +1,59 @@
+package credentials
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"strings"
+
+	"github.com/crossrole/crossrole/trust"
+)
+
+// sessionNameRunes are the characters of a role session name:
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+const (
+	sessionNameRunes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+=,.@-"
+	maxSessionName   = 64
+)
+
+// podSessionName names the pod as namespace.serviceaccount@pod. A namespace has
+// no dot and no Kubernetes name has an @, so that the parts can be told apart.
+// A token that is not bound to a pod leaves the host's name, which is the pod's.
+func podSessionName(t trust.Token) string {
+	pod := t.Pod
+	if pod == "" {
+		pod = hostname()
+	}
+	if t.Namespace == "" && t.ServiceAccount == "" {
+		return cleanSessionName(t.Subject + "@" + pod)
+	}
+	return cleanSessionName(t.Namespace + "." + t.ServiceAccount + "@" + pod)
+}
+
+// hostSessionName is the default where no token tells the pod.
+func hostSessionName() string { return cleanSessionName("crossrole@" + hostname()) }
+
+func hostname() string {
+	h, err := os.Hostname()
+	if err != nil || h == "" {
+		return "unknown-host"
+	}
+	return h
+}
+
+// cleanSessionName replaces what STS does not take and cuts to 64 characters,
+// keeping a hash of the whole, so that two long names stay different.
+func cleanSessionName(s string) string {
+	clean := strings.Map(func(c rune) rune {
+		if strings.ContainsRune(sessionNameRunes, c) {
+			return c
+		}
+		return '-'
+	}, s)
+	if len(clean) <= maxSessionName {
+		return clean
+	}
+	sum := sha256.Sum256([]byte(s))
+	hash := "-" + hex.EncodeToString(sum[:5])
+	return clean[:maxSessionName-len(hash)] + hash
+}
