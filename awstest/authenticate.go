@@ -15,7 +15,8 @@ const clockTolerance = 15 * time.Minute
 // caller, region and the call's Caller. An unsigned request has no caller and
 // is not refused here.
 func (c *Cloud) authenticate(req *request) *refusal {
-	if refused := req.decodeBody(); refused != nil {
+	chunks, refused := req.decodeBody()
+	if refused != nil {
 		return refused
 	}
 	s, refused := parseSignature(req)
@@ -42,8 +43,8 @@ func (c *Cloud) authenticate(req *request) *refusal {
 	if !c.verify(req, s, secret, hash) {
 		return req.signatureMismatch()
 	}
-	if refused := req.verifyChunks(s, secret); refused != nil {
-		return refused
+	if !chunks.signedBy(s, secret) {
+		return req.signatureMismatch()
 	}
 	req.call.Caller = p.arn
 	if expired {
@@ -75,7 +76,7 @@ func (s *signature) checkScope(req *request) *refusal {
 	}
 	return &refusal{
 		status: http.StatusBadRequest, code: code, message: fmt.Sprintf("%sthe region '%s' is wrong; expecting '%s'", subject, s.region, req.region),
-		details: [][2]string{{"Region", req.region}},
+		details: [][2]string{{"Region", req.region}}, header: http.Header{"X-Amz-Bucket-Region": {req.region}},
 	}
 }
 

@@ -1,18 +1,20 @@
 package awstest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"regexp"
+	"strings"
 )
 
-// Values of x-amz-content-sha256 that are not a hash.
+// Values of x-amz-content-sha256 that are not a hash. Those that begin with
+// streaming come with a body in aws-chunked encoding, which decodeBody has
+// refused if it is none of these.
 const (
-	unsignedPayload  = "UNSIGNED-PAYLOAD"
-	unsignedTrailer  = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
-	signedChunks     = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
-	signedWithTraler = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+	unsignedPayload     = "UNSIGNED-PAYLOAD"
+	streaming           = "STREAMING-"
+	unsignedTrailer     = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+	signedChunks        = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+	signedChunksTrailer = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 )
 
 var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -24,8 +26,7 @@ func (r *request) payloadHash(s *signature) (string, *refusal) {
 	if stated == "" {
 		stated = r.URL.Query().Get("X-Amz-Content-Sha256")
 	}
-	sum := sha256.Sum256(r.body)
-	actual := hex.EncodeToString(sum[:])
+	actual := hashHex(r.body)
 	if r.service == serviceSTS {
 		// STS takes the hash from the body, whatever the header says.
 		return actual, nil
@@ -35,7 +36,7 @@ func (r *request) payloadHash(s *signature) (string, *refusal) {
 		return unsignedPayload, nil
 	case stated == "":
 		return "", &refusal{status: http.StatusBadRequest, code: "InvalidRequest", message: "Missing required header for this request: x-amz-content-sha256"}
-	case stated == unsignedPayload, stated == unsignedTrailer:
+	case stated == unsignedPayload, strings.HasPrefix(stated, streaming):
 		return stated, nil
 	case !sha256Hex.MatchString(stated):
 		return "", &refusal{status: http.StatusBadRequest, code: "InvalidArgument", message: "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, or a valid sha256 value."}
@@ -47,7 +48,3 @@ func (r *request) payloadHash(s *signature) (string, *refusal) {
 	}
 	return stated, nil
 }
-
-func (r *request) decodeBody() *refusal { return nil }
-
-func (r *request) verifyChunks(s *signature, secret string) *refusal { return nil }
