@@ -1,32 +1,78 @@
 package s3reader
 
-// Kind is why a read failed. It is an error itself: errors.Is(err,
-// s3reader.Archived).
-type Kind string
-
-// The kinds of failure.
-const (
-	AccessDenied     Kind = "access denied"
-	NotFound         Kind = "not found"
-	NoSuchBucket     Kind = "no such bucket"
-	Archived         Kind = "archived"
-	ObjectChanged    Kind = "object changed"
-	Truncated        Kind = "truncated"
-	RangeMismatch    Kind = "range mismatch"
-	ChecksumMismatch Kind = "checksum mismatch"
-	WrongRegion      Kind = "wrong region"
-	BadKey           Kind = "bad key"
+import (
+	"fmt"
+	"io/fs"
+	"strings"
 )
 
-func (k Kind) Error() string { return string(k) }
-
-// Error is every error of this package that has to do with the bucket.
+// Error is what went wrong with a bucket or an object of it. Every method of
+// this package that returns an error returns one of these, io.EOF and the errors
+// of a caller's own writer aside.
+//
+//	if e, ok := errors.AsType[*s3reader.Error](err); ok && e.Code == "SlowDown" { … }
+//
+// errors.Is compares with kinds, with fs.ErrNotExist, with fs.ErrPermission and
+// with whatever Err wraps; a smithy.APIError is reached through errors.As.
 type Error struct {
-	Op, Bucket, Key          string
-	Kind                     Kind
-	Code, RequestID, RoleARN string
-	Err                      error
+	Op     string // "new", "stat", "get", "open", "read", "list", …
+	Bucket string // name, alias or ARN; of New: as given
+	Key    string // of the object; the prefix of a listing
+
+	Kind      Kind   // empty: none of those named here; Code says more
+	Code      string // of S3, such as "NoSuchKey"; empty if S3 did not answer
+	RequestID string // of S3, for its support
+	RoleARN   string // whose permissions counted, if cfg.Credentials tells; else empty
+
+	Err error
+
+	note string // what to think of, in addition
 }
 
-func (e *Error) Error() string { return e.Op }
+// Error is one line, without any URL's query and without secrets.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("s3reader: " + e.Op)
+	switch {
+	case e.Op == "new":
+	case e.Op == "list":
+		fmt.Fprintf(&b, " prefix %q in bucket %q", e.Key, e.Bucket)
+	default:
+		fmt.Fprintf(&b, " %q in bucket %q", e.Key, e.Bucket)
+	}
+	if e.Kind != "" {
+		b.WriteString(": " + string(e.Kind))
+	}
+	if text := causeText(e.Err); text != "" {
+		b.WriteString(": " + text)
+	}
+	var facts []string
+	for _, f := range []struct{ name, value string }{{"code ", e.Code}, {"request id ", e.RequestID}, {"as ", e.RoleARN}} {
+		if f.value != "" {
+			facts = append(facts, f.name+oneLine(f.value))
+		}
+	}
+	if len(facts) > 0 {
+		b.WriteString(" (" + strings.Join(facts, ", ") + ")")
+	}
+	if e.note != "" {
+		b.WriteString("; " + e.note)
+	}
+	return b.String()
+}
+
+// Unwrap returns what S3, the SDK or the transport said. Its own text may be
+// long, and may contain the request's URL.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Is makes errors.Is work with a Kind and with what io/fs knows of it.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case fs.ErrNotExist:
+		return e.Kind == NotFound || e.Kind == NoSuchBucket
+	case fs.ErrPermission:
+		return e.Kind == AccessDenied
+	}
+	k, ok := target.(Kind)
+	return ok && k != "" && k == e.Kind
+}

@@ -1,17 +1,8 @@
 package s3reader
 
-import (
-	"fmt"
-	"io/fs"
-)
+import "fmt"
 
-// errNotBuilt is returned by the methods whose bodies are still to come.
+// errNotBuilt is what declared methods return whose bodies are still to come.
 func errNotBuilt(name string) error {
 	return fmt.Errorf("s3reader: %s is not built yet", name)
-}
-
-type notBuiltFS struct{}
-
-func (notBuiltFS) Open(name string) (fs.File, error) {
-	return nil, &fs.PathError{Op: "open", Path: name, Err: errNotBuilt("FS")}
 }

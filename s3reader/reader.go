@@ -1,126 +1,99 @@
 package s3reader
 
 import (
-	"context"
-	"io"
-	"io/fs"
-	"iter"
+	"errors"
+	"fmt"
 	"log/slog"
-	"time"
+	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// Options of a [Reader]. The zero value is ready to use.
-type Options struct {
-	Region              string // of the bucket; empty: cfg.Region
-	ExpectedBucketOwner string // account id; empty: not checked
-	RequestPayer        bool   // agree to pay for requests
-	PartSize, Memory    int64  // bytes; 0: chosen for the object
-	Concurrency         int    // connections; 0: chosen for the object
-	Verify              Verify
-	StallTimeout        time.Duration // 0: 30 s
-	Progress            func(Progress)
-	S3                  func(*s3.Options)
-	Logger              *slog.Logger // nil: silent
+// Reader reads one bucket. Make one with [New]. It is safe for concurrent use,
+// and there is nothing to close.
+type Reader struct {
+	bucket bucketRef
+	opts   Options
+	pinned bool // the region is the user's word, not to be corrected
+	creds  aws.CredentialsProvider
+
+	clientFor  func(region string) *s3.Client
+	at         atomic.Pointer[place]
+	moving     sync.Mutex // held while another place is made
+	bucketSeen atomic.Bool
 }
 
-// Verify says when the bytes of a whole object are compared with its checksum.
-type Verify int
-
-// The default is VerifyAuto.
-const (
-	VerifyAuto Verify = iota // where the object has a full-object checksum
-	VerifyOff
-)
-
-// Progress of a download.
-type Progress struct {
-	Key          string
-	Bytes, Total int64
-}
-
-// Info describes one version of an object.
-type Info struct {
-	Key, ETag, VersionID, ContentType, StorageClass string
-	Size                                            int64
-	LastModified                                    time.Time
-	Verified                                        bool // the bytes read matched the object's checksum
-}
-
-// Reader reads one bucket.
-type Reader struct{}
-
-// New returns a Reader of bucket.
+// New returns a Reader of bucket, which is one of
+//
+//   - a bucket name ("pics"),
+//   - an access-point alias ("pics-ap-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias"),
+//   - an access-point ARN ("arn:aws:s3:eu-west-1:444455556666:accesspoint/pics"),
+//     which also says the region,
+//   - a bucket ARN ("arn:aws:s3:::pics").
+//
+// It makes no request, and neither cfg nor anything that cfg refers to is
+// changed. Requests are signed by cfg.Credentials, which must be set:
+// aws.AnonymousCredentials{} reads public buckets. The region is that of the
+// access-point ARN, else Options.Region, else cfg.Region. An access-point ARN of
+// another region than cfg.Region is refused with [WrongRegion] unless
+// Options.Region repeats it.
+//
+// Errors name the setting, the rule and what to do.
 func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (*Reader, error) {
-	return nil, errNotBuilt("New")
+	fail := func(kind Kind, err error) (*Reader, error) {
+		return nil, &Error{Op: "new", Bucket: bucket, Kind: kind, Err: err}
+	}
+	var opts Options
+	for _, fn := range optFns {
+		fn(&opts)
+	}
+	ref, err := parseBucket(bucket)
+	if err != nil {
+		return fail("", err)
+	}
+	if err := opts.validate(); err != nil {
+		return fail("", err)
+	}
+	if cfg.Credentials == nil {
+		return fail("", errors.New("cfg.Credentials is nil: take cfg from credentials.Wrap or config.LoadDefaultConfig, or set aws.AnonymousCredentials{} for a public bucket"))
+	}
+	region := opts.Region
+	if region == "" {
+		region = cfg.Region
+	}
+	switch {
+	case ref.region == "" && region == "":
+		return fail("", errors.New("no region: set cfg.Region (AWS_REGION) or Options.Region to the bucket's"))
+	case ref.region == "" && !validRegion(region):
+		return fail("", regionError("cfg.Region", region))
+	case ref.region != "" && region != "" && region != ref.region:
+		return fail(WrongRegion, fmt.Errorf("the access point is in %s, the configuration says %s: set Options.Region to %q if that is meant", ref.region, region, ref.region))
+	case ref.region != "":
+		region = ref.region
+	}
+	if opts.StallTimeout == 0 {
+		opts.StallTimeout = defaultStallTimeout
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Reader{
+		bucket: ref, opts: opts, creds: cfg.Credentials,
+		pinned:    opts.Region != "" || ref.region != "",
+		clientFor: func(region string) *s3.Client { return newClient(cfg, region, opts.S3) },
+	}
+	client := r.clientFor(region)
+	settled := client.Options()
+	r.at.Store(&place{region: settled.Region, client: client})
+	if ref.isARN() && settled.UsePathStyle {
+		return fail("", errors.New("an access-point ARN cannot be asked for path style, which the endpoint or Options.S3 demands: give the access point's alias"))
+	}
+	return r, nil
 }
 
-// Client is the S3 client that the reader uses.
-func (r *Reader) Client() *s3.Client { return nil }
-
-// Stat describes an object without reading it.
-func (r *Reader) Stat(ctx context.Context, key string) (*Info, error) {
-	return nil, errNotBuilt("Stat")
-}
-
-// Get returns an object's bytes.
-func (r *Reader) Get(ctx context.Context, key string) ([]byte, error) {
-	return nil, errNotBuilt("Get")
-}
-
-// Open opens one version of an object.
-func (r *Reader) Open(ctx context.Context, key string) (*Object, error) {
-	return nil, errNotBuilt("Open")
-}
-
-// Download writes an object to w.
-func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (*Info, error) {
-	return nil, errNotBuilt("Download")
-}
-
-// DownloadFile writes an object to a file.
-func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, error) {
-	return nil, errNotBuilt("DownloadFile")
-}
-
-// DirOptions of DownloadDir.
-type DirOptions struct {
-	Concurrency int
-	Include     func(*Info) bool
-}
-
-// Summary of DownloadDir.
-type Summary struct {
-	Files   int
-	Bytes   int64
-	Skipped []Skipped // keys that cannot be a local name, with the reason
-}
-
-// Skipped is a key that DownloadDir left out.
-type Skipped struct{ Key, Reason string }
-
-// DownloadDir writes every object under prefix below dir.
-func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...func(*DirOptions)) (*Summary, error) {
-	return nil, errNotBuilt("DownloadDir")
-}
-
-// List yields the objects under prefix.
-func (r *Reader) List(ctx context.Context, prefix string) iter.Seq2[*Info, error] {
-	return func(yield func(*Info, error) bool) { yield(nil, errNotBuilt("List")) }
-}
-
-// FS is the bucket as a file system.
-func (r *Reader) FS(ctx context.Context) fs.FS { return notBuiltFS{} }
-
-// Link is a presigned URL.
-type Link struct {
-	URL     string
-	Expires time.Time
-}
-
-// Presign makes a link to an object.
-func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration) (*Link, error) {
-	return nil, errNotBuilt("Presign")
-}
+// Client is the S3 client that the reader uses, for what this package does not
+// do. Once a bucket turned out to be in another region than configured, it is a
+// client for that region.
+func (r *Reader) Client() *s3.Client { return r.at.Load().client }

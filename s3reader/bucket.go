@@ -1,0 +1,148 @@
+package s3reader
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+)
+
+// bucketRef is a bucket as the SDK wants it named.
+type bucketRef struct {
+	name   string // bucket name, access-point alias or access-point ARN
+	region string // of an access-point ARN; empty otherwise
+}
+
+func (b bucketRef) isARN() bool { return strings.HasPrefix(b.name, "arn:") }
+
+// unsupportedNames are the reserved endings of things that are addressed like a
+// bucket but are not read like one.
+var unsupportedNames = []struct{ suffix, what string }{
+	{"--ol-s3", "an alias of an S3 Object Lambda access point"},
+	{"--op-s3", "an alias of an S3 on Outposts access point"},
+	{"--x-s3", "an S3 Express directory bucket"},
+	{".mrap", "an alias of a Multi-Region Access Point"},
+}
+
+// parseBucket accepts what a user may have at hand for a bucket and refuses the
+// rest by name.
+func parseBucket(s string) (bucketRef, error) {
+	switch {
+	case s == "":
+		return bucketRef{}, errors.New("no bucket: give a bucket name, an access-point alias or an access-point ARN")
+	case strings.Contains(s, "://"):
+		return bucketRef{}, fmt.Errorf("%q is a URL: give the bucket's name alone here, and the key to Get or Open", s)
+	case strings.HasPrefix(s, "arn:"):
+		return parseARN(s)
+	case strings.Contains(s, "/"):
+		name, _, _ := strings.Cut(s, "/")
+		return bucketRef{}, fmt.Errorf("%q has a slash, which no bucket name has: give %q here, and the key to Get or Open", s, name)
+	}
+	for _, u := range unsupportedNames {
+		if strings.HasSuffix(s, u.suffix) {
+			return bucketRef{}, fmt.Errorf("%q is %s, which is not supported: give the bucket behind it, or an access point of that bucket", s, u.what)
+		}
+	}
+	if err := checkName(s); err != nil {
+		return bucketRef{}, err
+	}
+	return bucketRef{name: s}, nil
+}
+
+// nameShape leaves to checkName what a regular expression says badly. The rules
+// are those of the S3 User Guide, "General purpose bucket naming rules".
+var nameShape = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*[a-z0-9]$`)
+
+func checkName(s string) error {
+	bad := func(rule string) error {
+		return fmt.Errorf("%q is not a bucket name: %s; check the name with \"aws s3 ls\"", s, rule)
+	}
+	switch {
+	case len(s) < 3 || len(s) > 63:
+		return bad(fmt.Sprintf("a name has 3 to 63 characters, this one has %d", len(s)))
+	case !nameShape.MatchString(s):
+		return bad("a name has lowercase letters, digits, dots and hyphens, and a letter or digit at both ends")
+	case strings.Contains(s, ".."):
+		return bad("two dots must not touch")
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return bad("a name must not look like an IP address")
+	}
+	return nil
+}
+
+var (
+	accessPointName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,48}[a-z0-9]$`)
+	partitionName   = regexp.MustCompile(`^aws[a-z-]*$`)
+)
+
+// parseARN reads arn:partition:service:region:account:resource.
+func parseARN(s string) (bucketRef, error) {
+	refuse := func(what, fix string) (bucketRef, error) {
+		return bucketRef{}, fmt.Errorf("%q %s: %s", s, what, fix)
+	}
+	part := strings.SplitN(s, ":", 6)
+	if len(part) != 6 || !partitionName.MatchString(part[1]) || part[5] == "" {
+		return refuse("is not an ARN", `a bucket's is "arn:aws:s3:::name", an access point's "arn:aws:s3:region:account:accesspoint/name"`)
+	}
+	service, region, account, resource := part[2], part[3], part[4], part[5]
+	switch service {
+	case "s3":
+	case "s3-outposts":
+		return refuse("is an ARN of S3 on Outposts, which is not supported", "give a bucket of a region")
+	case "s3-object-lambda":
+		return refuse("is an ARN of an S3 Object Lambda access point, which is not supported", "give the access point or the bucket behind it")
+	case "s3express":
+		return refuse("is an ARN of an S3 Express directory bucket, which is not supported", "give a general purpose bucket")
+	default:
+		return refuse(fmt.Sprintf("is an ARN of service %q, not of S3", service), "give a bucket name or an access-point ARN")
+	}
+	if kind, rest, ok := cutAny(resource, ":/"); ok && kind == "accesspoint" {
+		return parseAccessPoint(s, region, account, rest)
+	}
+	if region != "" || account != "" {
+		return refuse("is neither a bucket's nor an access point's ARN", `a bucket's has no region and no account: "arn:aws:s3:::name"`)
+	}
+	name, key, hasKey := strings.Cut(resource, "/")
+	if hasKey {
+		return refuse(fmt.Sprintf("is the ARN of an object (key %q)", key), fmt.Sprintf("give %q here, and the key to Get or Open", name))
+	}
+	if strings.HasPrefix(name, "arn:") {
+		return refuse("is an ARN within an ARN", "give the inner one")
+	}
+	return parseBucket(name)
+}
+
+func parseAccessPoint(s, region, account, name string) (bucketRef, error) {
+	refuse := func(what, fix string) (bucketRef, error) {
+		return bucketRef{}, fmt.Errorf("%q %s: %s", s, what, fix)
+	}
+	// Only the first separator counts: a key may contain "/object/" too.
+	if point, key, ok := cutAny(name, ":/"); ok {
+		arn := strings.TrimSuffix(s, name) + point
+		key = strings.TrimPrefix(strings.TrimPrefix(key, "object/"), "object:")
+		return refuse(fmt.Sprintf("is the ARN of an object (key %q)", key), fmt.Sprintf("give %q here, and the key to Get or Open", arn))
+	}
+	switch {
+	case region == "" && strings.HasSuffix(name, ".mrap"):
+		return refuse("is the ARN of a Multi-Region Access Point, which is not supported", "give an access point of one region")
+	case region == "":
+		return refuse("names no region", `an access point's ARN is "arn:aws:s3:region:account:accesspoint/name"`)
+	case !validRegion(region):
+		return bucketRef{}, regionError(fmt.Sprintf("%q: its region", s), region)
+	case !ownerID.MatchString(account):
+		return refuse(fmt.Sprintf("names no account (%q)", account), "give the 12 digits of the access point's owner")
+	case !accessPointName.MatchString(name):
+		return refuse(fmt.Sprintf("has no access-point name (%q)", name), "a name has 3 to 50 lowercase letters, digits and hyphens, and no hyphen at the ends")
+	}
+	return bucketRef{name: s, region: region}, nil
+}
+
+// cutAny is strings.Cut at the first of any of the separators.
+func cutAny(s, separators string) (before, after string, found bool) {
+	if i := strings.IndexAny(s, separators); i >= 0 {
+		return s[:i], s[i+1:], true
+	}
+	return s, "", false
+}

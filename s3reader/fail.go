@@ -1,0 +1,114 @@
+package s3reader
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+)
+
+// fail is err with everything that is known about it.
+func (r *Reader) fail(op, key string, err error) error {
+	known, ok := err.(*Error)
+	if ok && known.Op != "" {
+		return known
+	}
+	e := &Error{Op: op, Bucket: r.bucket.name, Key: key, Err: err, Kind: kindOf(err)}
+	if ok {
+		e.Kind, e.Err, e.note = known.Kind, known.Err, known.note
+	}
+	if api, ok := errors.AsType[smithy.APIError](e.Err); ok {
+		e.Code = api.ErrorCode()
+	}
+	if id, ok := errors.AsType[interface {
+		error
+		ServiceRequestID() string
+	}](e.Err); ok {
+		e.RequestID = id.ServiceRequestID()
+	}
+	if of, ok := r.creds.(interface{ RoleARN() string }); ok && e.Code != "" {
+		e.RoleARN = of.RoleARN()
+	}
+	if e.note == "" {
+		e.note = r.note(e)
+	}
+	return e
+}
+
+// note is what the answer leaves open, or what to do.
+func (r *Reader) note(e *Error) string {
+	switch e.Kind {
+	case AccessDenied:
+		return r.denied(e.Op)
+	case Archived:
+		if state, ok := errors.AsType[*types.InvalidObjectState](e.Err); ok && state.StorageClass != "" {
+			return fmt.Sprintf("it is in %s: restore it first", strings.TrimSpace(string(state.StorageClass)+" "+string(state.AccessTier)))
+		}
+		return "restore it first"
+	case ObjectChanged:
+		return "it was overwritten after it was opened: open it again"
+	case WrongRegion:
+		at := r.at.Load().region
+		if there := bucketRegion(e.Err); there != "" {
+			return fmt.Sprintf("the bucket is in %s and was asked for in %s: set Options.Region to %q", there, at, there)
+		}
+		return fmt.Sprintf("it was asked for in %s and S3 does not say where it is: set Options.Region to the bucket's", at)
+	}
+	return ""
+}
+
+func (r *Reader) denied(op string) string {
+	if op == "list" {
+		return "listing takes s3:ListBucket on the bucket"
+	}
+	text := "it may also be that the key does not exist, which S3 does not tell a role without s3:ListBucket on the bucket"
+	if !r.opts.RequestPayer {
+		text += ", or that the bucket is requester pays (Options.RequestPayer)"
+	}
+	if r.opts.ExpectedBucketOwner != "" {
+		text += ", or that the bucket is not owned by " + r.opts.ExpectedBucketOwner + " (Options.ExpectedBucketOwner)"
+	}
+	return text
+}
+
+// causeText is err without the SDK's wrapping and on one line.
+func causeText(err error) string {
+	if err == nil {
+		return ""
+	}
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		// The SDK names an unexplained status twice; the code is shown anyhow.
+		if m := api.ErrorMessage(); strings.ReplaceAll(m, " ", "") != api.ErrorCode() {
+			return oneLine(m)
+		}
+		return ""
+	}
+	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
+		err = op.Err
+	}
+	return oneLine(err.Error())
+}
+
+// urlQuery finds the query of a URL: transport errors quote the URL, and the
+// query of a presigned one is as good as a password.
+var urlQuery = regexp.MustCompile(`(https?://[^\s"?]*)\?[^\s"]*`)
+
+const maxCause = 600 // characters
+
+func oneLine(s string) string {
+	s = urlQuery.ReplaceAllString(s, "$1")
+	s = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, s)
+	if r := []rune(s); len(r) > maxCause {
+		s = string(r[:maxCause]) + "…"
+	}
+	return strings.TrimSpace(s)
+}

@@ -1,0 +1,68 @@
+package s3reader
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// Open opens the object's current version for reading, with one GET request
+// whose body is then read. ctx governs the handle until it is closed: io.Reader
+// has no context of its own.
+func (r *Reader) Open(ctx context.Context, key string) (*Object, error) {
+	return r.open(ctx, key, "open")
+}
+
+// open is Open for a caller whose errors begin with op.
+func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error) {
+	if err := checkKey(key); err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	var mw []func(*middleware.Stack) error
+	if r.opts.Verify == VerifyAuto {
+		// By header and not by ChecksumMode, which would have the SDK compare too.
+		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Checksum-Mode", "ENABLED"))
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	out, body, err := r.get(ctx, r.getInput(key), mw...)
+	if err != nil {
+		cancel(err)
+		return nil, r.fail(op, key, err)
+	}
+	defer func() {
+		if err != nil {
+			body.Close()
+			cancel(err)
+			err = r.fail(op, key, err)
+		}
+	}()
+	resp, err := plainResponse(out)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK || out.ContentRange != nil {
+		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for the whole object, answered with status %d and a part of it", resp.StatusCode)}
+	}
+	info, err := infoFromGet(key, out)
+	if err != nil {
+		return nil, err
+	}
+	o := &Object{r: r, info: *info, ctx: ctx, cancel: cancel, op: op}
+	if op == "open" {
+		o.op = "read"
+	}
+	o.stream = stream{o: o, end: info.Size, body: body}
+	if r.opts.Verify == VerifyAuto {
+		o.sum = fullObjectSum(out, info.Size)
+	}
+	if info.Size == 0 {
+		o.stream.close()
+		if err := o.summed(0, nil); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}

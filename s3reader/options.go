@@ -1,0 +1,84 @@
+package s3reader
+
+import (
+	"fmt"
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Options of a [Reader]. The zero value is ready to use.
+type Options struct {
+	// Region of the bucket. Set, it is final: a bucket found elsewhere is a
+	// [WrongRegion] error. Empty: cfg.Region, and if S3 answers that the bucket
+	// is in another region, that one from then on.
+	Region string
+
+	// ExpectedBucketOwner is the 12-digit id of the account that must own the
+	// bucket; S3 refuses every request if another one does. Empty: not checked.
+	ExpectedBucketOwner string
+
+	// RequestPayer agrees to pay for requests and transfer, on every request, as
+	// requester-pays buckets demand. It costs money: off unless set.
+	RequestPayer bool
+
+	PartSize    int64 // bytes of one ranged request; 0: chosen for the object
+	Memory      int64 // bytes held for one object; 0: chosen for the object
+	Concurrency int   // connections; 0: chosen for the object
+
+	Verify Verify // the zero value compares where there is something to compare with
+
+	// StallTimeout is how long a connection may deliver nothing before it is
+	// given up and another one is tried. 0: 30 s.
+	StallTimeout time.Duration
+
+	// Progress, if set, is called during downloads.
+	Progress func(Progress)
+
+	// S3, if set, has the last word on the options of the S3 client.
+	S3 func(*s3.Options)
+
+	Logger *slog.Logger // nil: silent
+}
+
+// Verify says when the bytes of a whole object are compared with its checksum.
+type Verify int
+
+const (
+	// VerifyAuto compares where the object has a full-object checksum
+	// (CRC64NVME, CRC32C, CRC32, SHA-256 or SHA-1), as all objects do that were
+	// stored in S3 since 2025. Composite checksums, which S3 computes over the
+	// parts of an upload, cannot be compared and are ignored.
+	VerifyAuto Verify = iota
+
+	// VerifyOff compares nothing; length, range and ETag are checked all the same.
+	VerifyOff
+)
+
+// Progress of a download.
+type Progress struct {
+	Key          string
+	Bytes, Total int64
+}
+
+const defaultStallTimeout = 30 * time.Second
+
+var ownerID = regexp.MustCompile(`^[0-9]{12}$`)
+
+func (o *Options) validate() error {
+	switch {
+	case o.Region != "" && !validRegion(o.Region):
+		return regionError("Options.Region", o.Region)
+	case o.ExpectedBucketOwner != "" && !ownerID.MatchString(o.ExpectedBucketOwner):
+		return fmt.Errorf("Options.ExpectedBucketOwner %q is not an account id: give its 12 digits", o.ExpectedBucketOwner)
+	case o.PartSize < 0, o.Memory < 0, o.Concurrency < 0:
+		return fmt.Errorf("Options.PartSize %d, Memory %d and Concurrency %d must not be negative: leave them 0 to have them chosen", o.PartSize, o.Memory, o.Concurrency)
+	case o.StallTimeout < 0:
+		return fmt.Errorf("Options.StallTimeout %v is negative: leave it 0 for %v", o.StallTimeout, defaultStallTimeout)
+	case o.Verify != VerifyAuto && o.Verify != VerifyOff:
+		return fmt.Errorf("Options.Verify %d is unknown: use VerifyAuto or VerifyOff", o.Verify)
+	}
+	return nil
+}
