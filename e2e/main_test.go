@@ -2,9 +2,11 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -13,39 +15,66 @@ import (
 	"github.com/crossrole/crossrole/e2e/ceph"
 )
 
-// TestMain stops what the tests have started, also when somebody presses
-// Ctrl-C: go test passes the signal on and waits for this process.
-func TestMain(m *testing.M) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	code := make(chan int, 1)
-	go func() { code <- m.Run() }()
-	select {
-	case c := <-code:
-		shared.stop()
-		os.Exit(c)
-	case <-ctx.Done():
-		fmt.Fprintln(os.Stderr, "e2e: interrupted, stopping the servers")
-		shared.stop()
-		os.Exit(130)
-	}
-}
+// suite is what the tests of this binary share.
+var suite struct {
+	dir string // files of servers and programs; gone at the end
 
-// shared is the one gateway of this test binary. It starts with the first test
-// that asks for it.
-var shared server
-
-type server struct {
 	mu      sync.Mutex
-	stopped bool
-	dir     string
+	started bool
 	scene   *scene
 	err     error
 }
 
-// cephScene returns the accounts, roles and the bucket on a running gateway.
-// Where Ceph is not installed the test is skipped, in CI it fails. When the
-// test fails, it prints the ends of the servers' logs.
+// TestMain stops what the tests have started, also when somebody presses
+// Ctrl-C: go test leaves the signal to this process and waits for it.
+func TestMain(m *testing.M) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if suite.dir, err = workDir(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
+	}
+	code := make(chan int, 1)
+	go func() { code <- m.Run() }()
+	var exit int
+	select {
+	case exit = <-code:
+	case <-ctx.Done():
+		fmt.Fprintln(os.Stderr, "e2e: interrupted, stopping the servers")
+		exit = 130
+	}
+	if err := stopSuite(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		exit = max(exit, 1)
+	}
+	os.Exit(exit)
+}
+
+// workDir makes a directory beside the test binary: go test removes that place
+// even after a panic or a timeout, when stopSuite does not run.
+func workDir() (string, error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(filepath.Dir(binary), "e2e-")
+}
+
+func stopSuite() error {
+	suite.mu.Lock()
+	defer suite.mu.Unlock()
+	if suite.scene != nil {
+		suite.scene.close()
+	}
+	suite.started, suite.scene, suite.err = true, nil, errors.New("the servers have been stopped")
+	return os.RemoveAll(suite.dir)
+}
+
+// cephScene returns the accounts, roles and the bucket on the one gateway of
+// this test binary, which starts with the first test that asks for it. Where
+// Ceph is not installed the test is skipped; in CI it fails. A failing test
+// prints the ends of the servers' logs.
 func cephScene(t *testing.T) *scene {
 	t.Helper()
 	if missing := ceph.Missing(); len(missing) > 0 {
@@ -53,49 +82,24 @@ func cephScene(t *testing.T) *scene {
 		if os.Getenv("CI") == "true" {
 			say = t.Fatalf
 		}
-		say("Ceph is not installed (no %v); install it with: %s", missing, ceph.Install)
+		say("Ceph is not installed (no %v in PATH); install it with: %s", missing, ceph.Install)
 	}
-	s, err := shared.start()
-	if err != nil {
-		t.Fatal(err)
+	suite.mu.Lock()
+	defer suite.mu.Unlock()
+	if !suite.started {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		suite.started = true
+		suite.scene, suite.err = newScene(ctx, filepath.Join(suite.dir, "ceph"))
 	}
+	if suite.err != nil {
+		t.Fatal("no Ceph to test with: ", suite.err)
+	}
+	cluster := suite.scene.cluster
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(s.cluster.Logs())
+			t.Log(cluster.Logs())
 		}
 	})
-	return s
-}
-
-func (s *server) start() (*scene, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.scene != nil || s.err != nil {
-		return s.scene, s.err
-	}
-	if s.stopped {
-		return nil, fmt.Errorf("e2e: the servers have been stopped")
-	}
-	if s.dir, s.err = os.MkdirTemp("", "crossrole-ceph-"); s.err != nil {
-		return nil, s.err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	s.scene, s.err = newScene(ctx, s.dir)
-	return s.scene, s.err
-}
-
-func (s *server) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopped = true
-	if s.scene != nil {
-		s.scene.close()
-	}
-	if s.dir == "" {
-		return
-	}
-	if err := os.RemoveAll(s.dir); err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-	}
+	return suite.scene
 }

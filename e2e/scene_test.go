@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -23,7 +24,8 @@ const (
 	object = "indoor-cat.jpg"
 )
 
-// Roles of the scene. A chain may end in every one but the hub.
+// Roles of the scene. Ceph allows no underscore in a role's name, so S3_Pics is
+// S3-Pics here.
 var (
 	hubRole    = roleARN(devAccount, "hub")
 	targetRole = roleARN(sharedAccount, "S3-Pics")        // trusts the hub
@@ -91,6 +93,8 @@ func (s *scene) close() {
 // furnish creates providers, roles and the bucket.
 func (s *scene) furnish(ctx context.Context) error {
 	const (
+		// The gateway refuses a policy that names another tenant's resources, and
+		// does not ask the caller's policy at AssumeRole. AWS does both.
 		mayAssume = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/*"}]}`
 		mayRead   = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::` + bucket + `","arn:aws:s3:::` + bucket + `/*"]}]}`
 	)
@@ -100,21 +104,22 @@ func (s *scene) furnish(ctx context.Context) error {
 		Bucket: aws.String(bucket), Key: aws.String(object), Body: bytes.NewReader(picture()),
 	})
 	return errors.Join(
-		s.createProvider(ctx, s.dev),
-		s.createProvider(ctx, s.shared),
-		createRole(ctx, s.dev, "hub", s.trustsPod(devAccount), mayAssume),
+		createProvider(ctx, s.dev, s.issuer),
+		createProvider(ctx, s.shared, s.issuer),
+		createRole(ctx, s.dev, "hub", trustsPod(devAccount, s.issuer), mayAssume),
 		createRole(ctx, s.shared, "S3-Pics", trustsRole(hubRole), mayRead),
-		createRole(ctx, s.shared, "S3-Pics-direct", s.trustsPod(sharedAccount), mayRead),
+		createRole(ctx, s.shared, "S3-Pics-direct", trustsPod(sharedAccount, s.issuer), mayRead),
 		createRole(ctx, s.shared, "S3-Pics-closed", trustsRole(strangeHub), mayRead),
 		bucketErr, objectErr,
 	)
 }
 
-func (s *scene) createProvider(ctx context.Context, a *ceph.Account) error {
+// createProvider makes an issuer known to an account.
+func createProvider(ctx context.Context, a *ceph.Account, i *issuer.Issuer) error {
 	_, err := iam.NewFromConfig(a.Config).CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{
-		Url:            aws.String(s.issuer.URL),
+		Url:            aws.String(i.URL),
 		ClientIDList:   []string{issuer.Audience},
-		ThumbprintList: s.issuer.Thumbprints(),
+		ThumbprintList: i.Thumbprints(),
 	})
 	return err
 }
@@ -130,11 +135,16 @@ func createRole(ctx context.Context, a *ceph.Account, name, trust, policy string
 }
 
 // trustsPod is the trust policy of a role that the pod may assume with its
-// token: the direct route's target, or the hub.
-func (s *scene) trustsPod(account string) string {
-	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
-	"Principal":{"Federated":["arn:aws:iam::%s:oidc-provider/%s"]},"Action":["sts:AssumeRoleWithWebIdentity"],
-	"Condition":{"StringEquals":{"%[2]s:aud":%[3]q,"%[2]s:sub":%[4]q}}}]}`, account, s.issuer.Host(), issuer.Audience, pod.Subject())
+// token, from any of the clusters: the direct route's target, or the hub.
+func trustsPod(account string, clusters ...*issuer.Issuer) string {
+	var statements []string
+	for _, c := range clusters {
+		statements = append(statements, fmt.Sprintf(`{"Effect":"Allow","Action":["sts:AssumeRoleWithWebIdentity"],
+			"Principal":{"Federated":["arn:aws:iam::%[1]s:oidc-provider/%[2]s"]},
+			"Condition":{"StringEquals":{"%[2]s:aud":%[3]q,"%[2]s:sub":%[4]q}}}`,
+			account, c.Host(), issuer.Audience, pod.Subject()))
+	}
+	return `{"Version":"2012-10-17","Statement":[` + strings.Join(statements, ",") + `]}`
 }
 
 // trustsRole is the trust policy of a role that another role may assume.

@@ -1,0 +1,154 @@
+// Package shortsession stands in front of an STS and has it hand out sessions
+// of a few seconds, which no client may ask for by itself: the shortest session
+// of AWS lasts 900 seconds, and careful clients refuse to ask for less.
+//
+// A changed duration breaks the signature of a signed request, so the proxy
+// signs it anew with the session it saw the STS hand out. It does not verify
+// the client's own signature; the server would have to be asked directly for
+// that.
+package shortsession
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+)
+
+// Proxy is a running proxy. Its methods may be called from any goroutine.
+type Proxy struct {
+	URL string // use it as the STS endpoint
+
+	upstream string
+	life     time.Duration
+	server   http.Server
+
+	mu       sync.Mutex
+	sessions map[string]aws.Credentials // by access key id
+	handed   map[string]int             // sessions handed out, by action
+}
+
+// Start listens on a free port of 127.0.0.1. Every session that the STS at
+// upstream hands out through it lasts life, in whole seconds.
+func Start(upstream string, life time.Duration) (*Proxy, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("shortsession: %w", err)
+	}
+	p := &Proxy{
+		URL:      "http://" + l.Addr().String(),
+		upstream: upstream,
+		life:     life,
+		sessions: map[string]aws.Credentials{},
+		handed:   map[string]int{},
+	}
+	p.server.Handler = p
+	go p.server.Serve(l) // ends with http.ErrServerClosed, at Close
+	return p, nil
+}
+
+// Close stops the proxy.
+func (p *Proxy) Close() error { return p.server.Close() }
+
+// Handed says how many sessions were handed out, by action.
+func (p *Proxy) Handed() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.handed)
+}
+
+// ServeHTTP passes one STS request on.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, "shortsession: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	form := r.PostForm
+	action := form.Get("Action")
+	if strings.HasPrefix(action, "AssumeRole") {
+		form.Set("DurationSeconds", strconv.Itoa(int(p.life.Seconds())))
+	}
+	req, err := p.request(r, form)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		http.Error(w, "shortsession: "+err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		http.Error(w, "shortsession: "+err.Error(), http.StatusBadGateway)
+		return
+	}
+	if resp.StatusCode == http.StatusOK {
+		p.remember(action, body)
+	}
+	for name, values := range resp.Header {
+		w.Header()[name] = slices.Clone(values)
+	}
+	w.WriteHeader(resp.StatusCode)
+	w.Write(body) // the client has gone if this fails; there is nobody to tell
+}
+
+// request is what the STS is asked instead of r. It is signed if r was.
+func (p *Proxy) request(r *http.Request, form url.Values) (*http.Request, error) {
+	body := form.Encode()
+	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, p.upstream, strings.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("shortsession: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	authorization := r.Header.Get("Authorization")
+	if authorization == "" {
+		return req, nil
+	}
+	session, region, err := p.session(authorization, r.Header.Get("X-Amz-Security-Token"))
+	if err != nil {
+		return nil, err
+	}
+	return req, sign(r.Context(), req, body, session, region)
+}
+
+// session finds who signed, and for which region, by the Credential part of an
+// Authorization header: key/date/region/sts/aws4_request.
+func (p *Proxy) session(authorization, token string) (aws.Credentials, string, error) {
+	_, scope, _ := strings.Cut(authorization, "Credential=")
+	scope, _, _ = strings.Cut(scope, ",")
+	part := strings.Split(scope, "/")
+	if len(part) != 5 {
+		return aws.Credentials{}, "", fmt.Errorf("shortsession: no credential scope in the Authorization header")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	session, ok := p.sessions[part[0]]
+	if !ok || session.SessionToken != token {
+		return aws.Credentials{}, "", fmt.Errorf("shortsession: the request is signed with a session that did not come through this proxy; ask for all sessions here")
+	}
+	return session, part[2], nil
+}
+
+func sign(ctx context.Context, req *http.Request, body string, session aws.Credentials, region string) error {
+	digest := sha256.Sum256([]byte(body))
+	err := v4.NewSigner().SignHTTP(ctx, session, req, hex.EncodeToString(digest[:]), "sts", region, time.Now())
+	if err != nil {
+		return fmt.Errorf("shortsession: sign: %w", err)
+	}
+	return nil
+}
