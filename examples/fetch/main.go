@@ -1,0 +1,156 @@
+// Fetch copies one object out of the shared account's bucket, as a pod would:
+//
+//	fetch [-role ARN]... s3://bucket/key [-o file]
+//
+// It goes by what the environment says: AWS_ROLE_ARN and
+// AWS_WEB_IDENTITY_TOKEN_FILE, which EKS injects, and AWS_REGION. Without -role
+// the token is exchanged straight into AWS_ROLE_ARN (direct); each -role is
+// assumed after it (hub). AWS_ENDPOINT_URL_STS and AWS_ENDPOINT_URL_S3 lead to
+// services other than AWS's.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/s3reader"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(os.Stderr, "fetch:", err)
+		stop()
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "fetch:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+var errUsage = errors.New("usage: fetch [-role ARN]... s3://bucket/key [-o file]")
+
+// request is what the command line asks for.
+type request struct {
+	roles               []string
+	bucket, key, output string
+}
+
+// parse takes flags before and after the URL.
+func parse(args []string, stderr io.Writer) (request, error) {
+	var r request
+	var urls []string
+	flags := flag.NewFlagSet("fetch", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, errUsage)
+		flags.PrintDefaults()
+	}
+	flags.Func("role", "`ARN` of a role to assume next; may be given several times", func(arn string) error {
+		r.roles = append(r.roles, arn)
+		return nil
+	})
+	flags.StringVar(&r.output, "o", "", "`file` to write; standard output if not given")
+	for len(args) > 0 {
+		if err := flags.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return r, err
+			}
+			return r, fmt.Errorf("%w: %w", errUsage, err)
+		}
+		args = flags.Args()
+		if len(args) > 0 {
+			urls, args = append(urls, args[0]), args[1:]
+		}
+	}
+	if len(urls) != 1 {
+		return r, fmt.Errorf("%w: %d URLs given, want one", errUsage, len(urls))
+	}
+	rest, ok := strings.CutPrefix(urls[0], "s3://")
+	// A key is what stands there, byte for byte: no decoding, no cleaning.
+	r.bucket, r.key, _ = strings.Cut(rest, "/")
+	if !ok || r.bucket == "" || r.key == "" {
+		return r, fmt.Errorf("%w: %q is not s3://bucket/key", errUsage, urls[0])
+	}
+	return r, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	req, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	// The chain brings the credentials; the SDK's own search for some would
+	// fail on half-set variables, or find the node's.
+	base, err := config.LoadDefaultConfig(ctx, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	if err != nil {
+		return err
+	}
+	cfg, err := credentials.Wrap(base, credentials.Assume(req.roles...))
+	if err != nil {
+		return err
+	}
+	chain, _ := credentials.ChainOf(cfg)
+	bucket, err := s3reader.New(cfg, req.bucket)
+	if err != nil {
+		return err
+	}
+	object, err := bucket.Open(ctx, req.key)
+	if err != nil {
+		return err
+	}
+	defer object.Close()
+	if err := save(object, req.output, stdout); err != nil {
+		return err
+	}
+	hops := chain.Status().Hops
+	last := hops[len(hops)-1]
+	fmt.Fprintf(stderr, "%s: %d bytes as %s, session until %s\n", req.key, object.Info().Size, last.CallerARN, last.Expires.UTC().Format(time.RFC3339))
+	return nil
+}
+
+// save writes the object under its name only when it is complete.
+func save(object io.Reader, path string, stdout io.Writer) (err error) {
+	if path == "" {
+		_, err := io.Copy(stdout, object)
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".fetch-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close() // it may be closed already
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	if _, err := io.Copy(f, object); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
