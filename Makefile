@@ -1,0 +1,157 @@
+# The gates of crossrole. Needs Go, GNU Make 4.3, bash, and gcc for the race
+# detector. `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Every Go module of the repository. A new one is picked up by its go.mod.
+MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod))
+# Those that hold code of ours; tools/ holds versions only.
+CODE := $(filter-out tools tools/%,$(MODULES))
+# tidy reads a module's dependencies to the last test; for the linter that is
+# 365 MB, so `make lint` checks its module instead.
+TIDY := $(filter-out tools/lint,$(MODULES))
+
+PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
+LONGEST := 350
+FUZZTIME ?= 20s
+
+STATICCHECK := go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
+GOFILES = find . -name '*.go' -not -path '*/.*' -not -path '*/node_modules/*'
+
+# $(call gate,what it does): the line that a gate begins with.
+gate = printf '== %s\n' '$(1)'
+# $(call fail,what to do): the line that a failed gate ends with.
+fail = { printf 'FAIL %s: %s\n' '$@' '$(1)' >&2; exit 1; }
+
+## help: this list
+.PHONY: help
+help:
+	@sed -n 's/^## \([a-z0-9-]*\): /\1\t/p' Makefile | expand -t 16
+
+## test: all tests of the library; needs no network
+.PHONY: test
+test:
+	@go test ./...
+
+## check: every gate that CI holds, about 3 minutes the first time
+.PHONY: check
+check: check-format check-length check-sleep check-tidy check-fix check-vet check-static check-platforms check-race
+	@echo 'ok: all gates'
+
+.PHONY: check-format
+check-format:
+	@$(call gate,gofmt: every file has the standard format)
+	found=$$($(GOFILES) -exec gofmt -l {} +) || $(call fail,mend the syntax error above)
+	[[ -z $$found ]] || { echo "$$found"; $(call fail,run: gofmt -w on the files above); }
+
+.PHONY: check-length
+check-length:
+	@$(call gate,length: no Go file has more than $(LONGEST) lines)
+	found=$$($(GOFILES) -exec awk 'FNR == $(LONGEST)+1 { print FILENAME }' {} +)
+	[[ -z $$found ]] || { echo "$$found"; $(call fail,split each file above by what it is about - one noun a file); }
+
+# The word synctest must stand in the function (or in its comment, for one that
+# is called from a bubble) before the sleep.
+.PHONY: check-sleep
+check-sleep:
+	@$(call gate,sleep: no test outside e2e and bench sleeps on the wall clock)
+	found=$$($(GOFILES) -name '*_test.go' -not -path './e2e/*' -not -path './bench/*' -exec awk '
+		FNR == 1 || /^[})]/ { bubble = 0 }
+		/synctest/ { bubble = 1 }
+		/time\.Sleep\(/ && !bubble { print FILENAME ":" FNR ": " $$0 }' {} +)
+	[[ -z $$found ]] || { echo "$$found"; $(call fail,wait for an event or run the test in synctest.Test (see CONTRIBUTING.md)); }
+
+.PHONY: check-tidy
+check-tidy:
+	@$(call gate,go mod tidy: go.mod and go.sum of each module say exactly what is used: $(TIDY))
+	for m in $(TIDY); do
+		(cd $$m && go mod tidy -diff) || $(call fail,run: (cd '$$m' && go mod tidy))
+	done
+
+.PHONY: check-fix
+check-fix:
+	@$(call gate,go fix: the code is written as Go of today is)
+	for m in $(CODE); do
+		found=$$(cd $$m && go fix -diff ./...) || [[ -n $$found ]] || $(call fail,mend what does not compile (module '$$m'))
+		[[ -z $$found ]] || { echo "$$found"; $(call fail,run: (cd '$$m' && go fix ./...)); }
+	done
+
+.PHONY: check-vet
+check-vet:
+	@$(call gate,go vet: what compiles is also plausible)
+	for m in $(CODE); do
+		(cd $$m && go vet ./...) || $(call fail,mend what vet names above (module '$$m'))
+	done
+
+.PHONY: check-static
+check-static:
+	@$(call gate,staticcheck: no bugs and no dead code that it knows of)
+	for m in $(CODE); do
+		(cd $$m && $(STATICCHECK) ./...) || $(call fail,mend what staticcheck names above (module '$$m'))
+	done
+
+# vet and not build: it reads the tests too.
+.PHONY: check-platforms
+check-platforms:
+	@$(call gate,platforms: library and tests compile for $(PLATFORMS))
+	for p in $(PLATFORMS); do
+		GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./... || $(call fail,mend what does not compile for '$$p')
+	done
+
+.PHONY: check-race
+check-race:
+	@$(call gate,race: all tests in random order under the race detector)
+	go test -race -shuffle=on ./... || $(call fail,mend the test above; its -test.shuffle number repeats the order: go test -race -shuffle=N PACKAGE)
+
+## fuzz: every fuzz target for FUZZTIME (20s)
+.PHONY: fuzz
+fuzz:
+	@$(call gate,fuzz: every fuzz target for $(FUZZTIME))
+	.ci/fuzz $(FUZZTIME) || $(call fail,mend what failed above; an input that broke a target is now in testdata/fuzz: commit it with the fix)
+
+# $(call suite,pattern,programs,how to get them): one suite of the e2e module.
+define suite
+$(call gate,e2e: the tests $(1) against servers that nobody here wrote)
+for p in $(2); do
+	command -v $$p >/dev/null || $(call fail,$(3))
+done
+cd e2e
+[[ $$(go test -list '$(1)' .) == Test* ]] || $(call fail,no test is called $(1) any more; name the suite anew in the Makefile)
+go test -count=1 -timeout=15m -run '$(1)' . || $(call fail,the log of the servers is above)
+endef
+
+## e2e-ceph: both routes against Ceph RGW, as root
+.PHONY: e2e-ceph
+e2e-ceph:
+	@$(call suite,^TestCeph,radosgw ceph-mon ceph-osd ceph,install the Debian packages radosgw ceph-mon ceph-osd ceph-common)
+
+## e2e: every suite against real servers
+.PHONY: e2e
+e2e: e2e-ceph
+
+## lint: golangci-lint (outside CI: building it takes minutes)
+.PHONY: lint
+lint:
+	@$(call gate,golangci-lint: see .golangci.yml)
+	(cd tools/lint && go mod tidy -diff) || $(call fail,run: (cd tools/lint && go mod tidy))
+	for m in $(CODE); do
+		(cd $$m && go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint run --config=$(CURDIR)/.golangci.yml ./...) ||
+			$(call fail,mend what is named above (module '$$m'))
+	done
+
+## deadcode: functions that no test, example or command reaches
+.PHONY: deadcode
+deadcode:
+	@$(call gate,deadcode: every function is reached from a test or a command)
+	found=$$(go tool -modfile=$(CURDIR)/tools/go.mod deadcode -test ./...)
+	[[ -z $$found ]] || { echo "$$found"; $(call fail,test or remove what is named above); }
+
+## vuln: known vulnerabilities in what we use (outside CI: reads the Go vulnerability database)
+.PHONY: vuln
+vuln:
+	@$(call gate,govulncheck: nothing we call has a known vulnerability)
+	go tool -modfile=$(CURDIR)/tools/go.mod govulncheck ./... || $(call fail,raise the version of what is named above)
