@@ -91,8 +91,7 @@ func (c *Cloud) assumedSession(req *request) (*session, int, *refusal) {
 // that ride along from the caller's session need their action as if they were
 // given anew. The cloud's mutex must be held.
 func (r *Role) admitCaller(req *request, tags sessionTags, source string, life time.Duration) *refusal {
-	keys := req.globalKeys()
-	keys["sts:RoleSessionName"] = []string{req.param("RoleSessionName")}
+	keys := conditionKeys{"sts:RoleSessionName": {req.param("RoleSessionName")}}
 	keys.setDuration(life)
 	if id := req.param("ExternalId"); id != "" {
 		keys["sts:ExternalId"] = []string{id}

@@ -2,6 +2,7 @@ package awstest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,7 +52,7 @@ func (c *Cloud) authenticate(req *request) *refusal {
 		return req.expired()
 	}
 	req.caller, req.region = p, s.region
-	p.keys["aws:RequestedRegion"] = []string{s.region}
+	maps.Copy(p.keys, req.globalKeys())
 	return nil
 }
 

@@ -9,23 +9,15 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// authorize decides whether p may do action on resource, as IAM does for a
-// request to an account's resource: within one account the identity policy or
-// the resource policy must allow, across accounts both must; session policies
-// must allow what the identity policy allows; a Deny anywhere wins. A nil p is
-// an anonymous caller. It takes no lock.
-func (c *Cloud) authorize(p *principal, owner *Account, action, resource string, resourcePolicy *trust.Policy, keys map[string][]string) bool {
-	a := access{p: p, owner: owner, action: action, resource: resource, policy: resourcePolicy, policyResource: resource, keys: keys}
-	allowed, _ := a.decide()
-	return allowed
-}
-
-// access is a question to IAM.
+// access is a question to IAM: whether p may do action on an account's
+// resource. Within one account the identity policy or the resource policy must
+// allow, across accounts both must; session policies must allow what the
+// identity policy allows; a Deny anywhere wins.
 type access struct {
-	p                *principal
-	owner            *Account // of the resource
+	p                *principal // nil: anonymous
+	owner            *Account   // of the resource
 	action, resource string
-	keys             map[string][]string
+	keys             map[string][]string // besides those that p brings along
 
 	policy         *trust.Policy // resource policy; nil: none
 	policyResource string        // the resource as policy knows it: a trust policy has none
@@ -33,7 +25,8 @@ type access struct {
 	isTrust        bool // a role's trust policy, without which nobody assumes it
 }
 
-// decide answers the question. The words say why it was refused.
+// decide answers the question. The words say why it was refused. It takes no
+// lock.
 func (a *access) decide() (bool, string) {
 	keys := maps.Clone(a.keys)
 	if keys == nil {

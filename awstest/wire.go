@@ -53,7 +53,7 @@ type principal struct {
 	session     []*trust.Policy // session policies: each must allow too
 	accessKeyID string
 
-	userID string              // AIDA… of a user, AROA…:name of a session
-	state  *session            // nil for a user
-	keys   map[string][]string // condition keys that the caller brings along
+	userID string        // AIDA… of a user, AROA…:name of a session
+	state  *session      // nil for a user
+	keys   conditionKeys // that every request has, and those of the caller
 }
