@@ -1,7 +1,6 @@
 package awstest_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -121,12 +120,7 @@ func (s *store) do(t testing.TB, as, method, target, headers, body string) answe
 	if strings.HasPrefix(target, "/") {
 		target = "s3.us-east-1.amazonaws.com" + target
 	}
-	return s.send(t, s.cloud.Config().HTTPClient, as, method, "https://"+target, headers, body)
-}
-
-func (s *store) send(t testing.TB, client aws.HTTPClient, as, method, address, headers, body string) answer {
-	t.Helper()
-	u, err := url.Parse(address)
+	u, err := url.Parse("https://" + target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,14 +144,25 @@ func (s *store) send(t testing.TB, client aws.HTTPClient, as, method, address, h
 			t.Fatal(err)
 		}
 	}
+	return s.answer(t, r)
+}
+
+// answer sends a request as it is.
+func (s *store) answer(t testing.TB, r *http.Request) answer {
+	t.Helper()
+	return readAnswer(t, s.cloud.Config().HTTPClient, r)
+}
+
+func readAnswer(t testing.TB, client aws.HTTPClient, r *http.Request) answer {
+	t.Helper()
 	resp, err := client.Do(r)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, address, err)
+		t.Fatalf("%s %s: %v", r.Method, r.URL, err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{resp, string(bytes.Clone(data))}
+	return answer{resp, string(data)}
 }

@@ -1,0 +1,174 @@
+package awstest_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/crossrole/crossrole/awstest"
+)
+
+func ExampleAccount_CreateBucket() {
+	cloud := awstest.New()
+	shared := cloud.Account("444455556666")
+	shared.CreateBucket("pics").Put("indoor-cat.jpg", []byte("meow"))
+
+	cfg := cloud.Config()
+	user := shared.UserCredentials("reader", `{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"}]}`)
+	cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return user, nil })
+
+	out, err := s3.NewFromConfig(cfg).GetObject(context.Background(), &s3.GetObjectInput{Bucket: new("pics"), Key: new("indoor-cat.jpg")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	data, err := io.ReadAll(out.Body)
+	fmt.Printf("%s %v\n", data, err)
+	// Output: meow <nil>
+}
+
+func ExampleBucket_Put() {
+	bucket := awstest.New().Account("444455556666").CreateBucket("pics")
+	cat := bucket.Put("cat.jpg", []byte("0123456789"), func(o *awstest.Object) {
+		o.ContentType = "image/jpeg"
+		o.PartSize = 4 // as if uploaded in parts of 4, 4 and 2 bytes
+	})
+	fmt.Println(cat.Key, cat.Size, cat.ContentType, cat.StorageClass, cat.ETag)
+	// Output: cat.jpg 10 image/jpeg STANDARD "61e3716e3a7767581863b67c4e785584-3"
+}
+
+func ExampleBucket_SetVersioning() {
+	bucket := awstest.New().Account("444455556666").CreateBucket("pics")
+	bucket.SetVersioning()
+	first, second := bucket.Put("cat.jpg", []byte("kitten")), bucket.Put("cat.jpg", []byte("cat"))
+	bucket.Delete("cat.jpg") // a delete marker: both versions stay readable by their ids
+	fmt.Println(len(first.VersionID), first.VersionID != second.VersionID)
+	// Output: 32 true
+}
+
+func ExampleBucket_SetPolicy() {
+	cloud := awstest.New()
+	bucket := cloud.Account("444455556666").CreateBucket("public")
+	bucket.Put("k", []byte("for all"))
+	bucket.SetPolicy(`{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::public/*"}]}`)
+	out, err := s3.NewFromConfig(cloud.Config()).GetObject(context.Background(), &s3.GetObjectInput{Bucket: new("public"), Key: new("k")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	data, err := io.ReadAll(out.Body)
+	fmt.Printf("%s %v\n", data, err)
+	// Output: for all <nil>
+}
+
+// mustPanic is what f panics with.
+func mustPanic(t *testing.T, f func()) (message string) {
+	t.Helper()
+	defer func() { message = fmt.Sprint(recover()) }()
+	f()
+	return ""
+}
+
+// What S3 would refuse is refused with the name, the rule and a way out.
+func TestBucketMisuse(t *testing.T) {
+	account := awstest.New().Account("444455556666")
+	bucket := account.CreateBucket("pics")
+	statement := func(body string) func() {
+		return func() { bucket.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow",` + body + `}]}`) }
+	}
+	put := func(key string, fn func(*awstest.Object)) func() { return func() { bucket.Put(key, nil, fn) } }
+	none := func(*awstest.Object) {}
+	for name, row := range map[string]struct {
+		misuse func()
+		says   string
+	}{
+		"taken name":         {func() { account.CreateBucket("pics") }, `CreateBucket("pics"): account 444455556666 owns`},
+		"short name":         {func() { account.CreateBucket("ab") }, "3 to 63"},
+		"long name":          {func() { account.CreateBucket(strings.Repeat("b", 64)) }, "3 to 63"},
+		"capitals":           {func() { account.CreateBucket("Pics") }, "lower-case"},
+		"dots":               {func() { account.CreateBucket("pi..cs") }, "two dots"},
+		"address":            {func() { account.CreateBucket("10.0.0.1") }, "IP address"},
+		"kept prefix":        {func() { account.CreateBucket("xn--pics") }, "xn--"},
+		"kept suffix":        {func() { account.CreateBucket("pics-s3alias") }, "-s3alias"},
+		"policy not JSON":    {func() { bucket.SetPolicy("{") }, "SetPolicy of bucket pics"},
+		"no principal":       {statement(`"Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"`), "rincipal"},
+		"no resource":        {statement(`"Principal":"*","Action":"s3:GetObject"`), "esource"},
+		"other bucket":       {statement(`"Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::dogs/*"`), "arn:aws:s3:::dogs/*"},
+		"other wildcard":     {statement(`"Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::dog*"`), "arn:aws:s3:::dog*"},
+		"other service":      {statement(`"Principal":"*","Action":"sts:AssumeRole","Resource":"arn:aws:s3:::pics"`), "sts:AssumeRole"},
+		"unknown role":       {statement(`"Principal":{"AWS":"arn:aws:iam::444455556666:role/nobody"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"`), "role/nobody"},
+		"empty key":          {put("", none), "not empty"},
+		"long key":           {put(strings.Repeat("k", 1025), none), "1024"},
+		"not UTF-8":          {put("\xff", none), "UTF-8"},
+		"storage class":      {put("k", func(o *awstest.Object) { o.StorageClass = "COLD" }), "COLD"},
+		"part size":          {put("k", func(o *awstest.Object) { o.PartSize = -1 }), "PartSize"},
+		"checksum":           {put("k", func(o *awstest.Object) { o.ChecksumAlgorithm = "MD6" }), "MD6"},
+		"checksum type":      {put("k", func(o *awstest.Object) { o.ChecksumType = "HALF" }), "HALF"},
+		"composite of one":   {put("k", func(o *awstest.Object) { o.ChecksumType, o.ChecksumAlgorithm = "COMPOSITE", "CRC32" }), "PartSize"},
+		"composite of NVME":  {put("k", func(o *awstest.Object) { o.ChecksumType, o.PartSize = "COMPOSITE", 4 }), "CRC64NVME"},
+		"whole SHA of parts": {put("k", func(o *awstest.Object) { o.ChecksumType, o.PartSize, o.ChecksumAlgorithm = "FULL_OBJECT", 4, "SHA256" }), "SHA256"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := mustPanic(t, row.misuse); !strings.HasPrefix(got, "awstest: ") || !strings.Contains(got, row.says) {
+				t.Errorf("panic %q, want one of awstest that says %q", got, row.says)
+			}
+		})
+	}
+}
+
+func TestBucketPolicyIsWithdrawn(t *testing.T) {
+	s := newStore(t)
+	bucket := s.owner.CreateBucket("pics2")
+	bucket.Put("k", []byte("v"))
+	status := func() int { return s.do(t, "other", "GET", "/pics2/k", "", "").StatusCode }
+	if got := status(); got != 403 {
+		t.Errorf("without a policy: %d", got)
+	}
+	bucket.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"s3:Get*","Resource":"arn:aws:s3:::pics*/*"}]}`)
+	if got := status(); got != 200 {
+		t.Errorf("with a policy: %d", got)
+	}
+	bucket.SetPolicy("")
+	if got := status(); got != 403 {
+		t.Errorf("after the policy: %d", got)
+	}
+}
+
+// What Put and its options return and take shares nothing with the store but
+// the data.
+func TestPutKeepsItsOwn(t *testing.T) {
+	s := newStore(t)
+	metadata := map[string]string{"a": "1"}
+	stored := s.pics.Put("k", nil, func(o *awstest.Object) { o.Metadata = metadata })
+	metadata["a"], stored.Metadata["a"] = "2", "3"
+	if got := s.do(t, "owner", "GET", "/pics/k", "", "").Header.Get("x-amz-meta-a"); got != "1" {
+		t.Errorf("metadata a is %q, want 1", got)
+	}
+	data := []byte("abc")
+	s.pics.Put("k", data)
+	s.cloud.Fault(awstest.Fault{Edit: bytes.ToUpper})
+	s.do(t, "owner", "GET", "/pics/k", "", "")
+	if string(data) != "abc" {
+		t.Errorf("the caller's data is %q", data)
+	}
+}
+
+// A header that is set on an object is sent as it is, whatever it says.
+func TestHeadersLie(t *testing.T) {
+	s := newStore(t)
+	s.pics.Put("k", []byte("0123456789"), func(o *awstest.Object) {
+		o.Headers = map[string]string{"x-amz-checksum-crc32": "AAAAAA==", "x-amz-server-side-encryption": "aws:kms", "Cache-Control": "no-store"}
+	})
+	got := s.do(t, "owner", "GET", "/pics/k?response-cache-control=private", "Range: bytes=0-1", "")
+	if h := got.Header; h.Get("x-amz-checksum-crc32") != "AAAAAA==" || h.Get("x-amz-server-side-encryption") != "aws:kms" || h.Get("Cache-Control") != "private" {
+		t.Errorf("headers %v", h)
+	}
+}

@@ -1,0 +1,117 @@
+package awstest_test
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+)
+
+var putRows = []s3Row{
+	{request: "PUT /pics/new", status: 200, answer: "ETag: \"5eb63bbbe01eeed093cb22bb8f5acdc3\"\nx-amz-checksum-crc64nvme: jSnVw/bqjr4=\nx-amz-checksum-type: FULL_OBJECT\nx-amz-server-side-encryption: AES256\nx-amz-version-id: -"},
+	{request: "PUT /pics/new", headers: "x-amz-checksum-crc32: DUoRhQ==", status: 200, answer: "x-amz-checksum-crc32: DUoRhQ==\nx-amz-checksum-crc64nvme: -"},
+	{request: "PUT /pics/new", headers: "x-amz-checksum-crc32: DUoRhA==", status: 400, code: "BadDigest"},
+	{request: "PUT /pics/new", headers: "x-amz-checksum-crc32: hello", status: 400, code: "InvalidRequest"},
+	{request: "PUT /pics/new", headers: "x-amz-checksum-crc32: DUoRhQ==\nx-amz-checksum-sha1: Kq5sNclPz7QV2+lfQIuc6R7oRu0=", status: 400, code: "InvalidRequest"},
+	{request: "PUT /pics/new", headers: "x-amz-checksum-sha1: Kq5sNclPz7QV2+lfQIuc6R7oRu0=", status: 200},
+	{request: "PUT /pics/new", headers: "x-amz-checksum-sha256: uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=", status: 200},
+	{request: "PUT /pics/new", headers: "x-amz-checksum-crc32c: yZRlqg==", status: 200},
+	{request: "PUT /pics/new", headers: "x-amz-checksum-md6: yZRlqg==", status: 501, code: "NotImplemented"},
+	{request: "PUT /pics/new", headers: "x-amz-sdk-checksum-algorithm: CRC32", status: 400, code: "InvalidRequest"},
+	{request: "PUT /pics/new", headers: "Content-MD5: XrY7u+Ae7tCTyyK7j1rNww==", status: 200},
+	{request: "PUT /pics/new", headers: "Content-MD5: YrY7u+Ae7tCTyyK7j1rNww==", status: 400, code: "BadDigest"},
+	{request: "PUT /pics/new", headers: "Content-MD5: hello", status: 400, code: "InvalidDigest"},
+	{request: "PUT /pics/fresh", headers: "If-None-Match: *", status: 200},
+	{request: "PUT /pics/fresh", headers: "If-None-Match: *", status: 412, code: "PreconditionFailed"},
+	{request: "PUT /pics/fresh", headers: `If-None-Match: "x"`, status: 501, code: "NotImplemented"},
+	{request: "PUT /pics/fresh", headers: `If-Match: "5eb63bbbe01eeed093cb22bb8f5acdc3"`, status: 200},
+	{request: "PUT /pics/fresh", headers: `If-Match: "x"`, status: 412, code: "PreconditionFailed"},
+	{request: "PUT /pics/nothing", headers: `If-Match: "x"`, status: 404, code: "NoSuchKey"},
+	{request: "PUT /past/gone", headers: "If-None-Match: *", status: 200},
+	{request: "PUT /pics/new", headers: "x-amz-storage-class: GLACIER_IR", status: 200},
+	{request: "PUT /pics/new", headers: "x-amz-storage-class: COLD", status: 400, code: "InvalidStorageClass"},
+	{request: "PUT /pics/new", headers: "x-amz-acl: public-read", status: 400, code: "AccessControlListNotSupported"},
+	{request: "PUT /pics/new", headers: "x-amz-acl: bucket-owner-full-control", status: 200},
+	{request: "PUT /pics/new", headers: "x-amz-tagging: a=b", status: 501, code: "NotImplemented"},
+	{request: "PUT /pics/new", headers: "x-amz-server-side-encryption: aws:kms", status: 501, code: "NotImplemented"},
+	{request: "PUT /pics/new", headers: "x-amz-server-side-encryption: AES256", status: 200},
+	{request: "PUT /pics/new", headers: "x-amz-meta-a: " + strings.Repeat("m", 2048), status: 400, code: "MetadataTooLarge"},
+	{request: "PUT /pics/" + strings.Repeat("k", 1024), status: 200},
+	{request: "PUT /pics/" + strings.Repeat("k", 1025), status: 400, code: "KeyTooLongError"},
+	{as: "other", request: "PUT /paid/new", status: 403, code: "AccessDenied"},
+	{as: "other", request: "PUT /paid/new", headers: "x-amz-request-payer: requester", status: 200, answer: "x-amz-request-charged: requester"},
+	{as: "nobody", request: "PUT /pics/new", status: 403, code: "AccessDenied"},
+}
+
+func TestPutAnswers(t *testing.T) {
+	s := newStore(t)
+	for _, row := range putRows {
+		as := map[string]string{"": "owner", "nobody": ""}
+		who, known := as[row.as]
+		if !known {
+			who = row.as
+		}
+		t.Run(strings.TrimSpace(who+" "+row.request+" "+row.headers), func(t *testing.T) {
+			method, target, _ := strings.Cut(row.request, " ")
+			s.check(t, row, method, s.do(t, who, method, target, row.headers, "hello world"))
+		})
+	}
+}
+
+func TestPutIsReadBack(t *testing.T) {
+	s := newStore(t)
+	client := s.client("owner")
+	for _, algorithm := range append(types.ChecksumAlgorithm("").Values()[:5:5], "") {
+		put, err := client.PutObject(t.Context(), &s3.PutObjectInput{
+			Bucket: new("past"), Key: new("cat.jpg"), Body: strings.NewReader("meow"),
+			ContentType: new("image/jpeg"), ContentEncoding: new("gzip"), CacheControl: new("no-cache"), ContentDisposition: new("inline"),
+			Metadata: map[string]string{"Colour": "red", "age": "3"}, StorageClass: types.StorageClassStandardIa, ChecksumAlgorithm: algorithm,
+		})
+		if err != nil {
+			t.Fatal(algorithm, err)
+		}
+		out, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: new("past"), Key: new("cat.jpg"), VersionId: put.VersionId, ChecksumMode: types.ChecksumModeEnabled})
+		if err != nil {
+			t.Fatal(algorithm, err)
+		}
+		data, err := io.ReadAll(out.Body) // the SDK compares the checksum here
+		if string(data) != "meow" || err != nil {
+			t.Errorf("%s: read %q, %v", algorithm, data, err)
+		}
+		if *out.ETag != *put.ETag || *out.ContentType != "image/jpeg" || *out.ContentEncoding != "gzip" || *out.CacheControl != "no-cache" ||
+			*out.ContentDisposition != "inline" || out.StorageClass != types.StorageClassStandardIa || !maps.Equal(out.Metadata, map[string]string{"colour": "red", "age": "3"}) {
+			t.Errorf("%s: read back %+v", algorithm, out)
+		}
+	}
+}
+
+// Of many writers that each want to be the first, one is.
+func TestPutIfNoneMatchHasOneWinner(t *testing.T) {
+	s := newStore(t)
+	client := s.client("owner")
+	var winners atomic.Int32
+	var writers sync.WaitGroup
+	for range 20 {
+		writers.Go(func() {
+			_, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: new("pics"), Key: new("lock"), IfNoneMatch: new("*"), Body: strings.NewReader("mine")})
+			if err == nil {
+				winners.Add(1)
+				return
+			}
+			if refused, ok := errors.AsType[smithy.APIError](err); !ok || refused.ErrorCode() != "PreconditionFailed" {
+				t.Error(err)
+			}
+		})
+	}
+	writers.Wait()
+	if winners.Load() != 1 {
+		t.Errorf("%d writers were the first", winners.Load())
+	}
+}
