@@ -44,8 +44,9 @@ type Fault struct {
 
 	// ServerClock is how far the server's clock is ahead of the client's (behind
 	// if negative), for both services: in Date, in the ends of the sessions that
-	// it gives, in its judgement of tokens and of signing times. A fault that
-	// selects nothing sets the clock of the whole cloud.
+	// it gives, in its judgement of signing times. A fault that selects nothing
+	// sets the clock of the whole cloud. Tokens are judged as without it, as if
+	// the cluster's clock were as far ahead.
 	ServerClock time.Duration
 }
 

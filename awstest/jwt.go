@@ -48,8 +48,8 @@ func (c *Cluster) verifyToken(token string) *refusal {
 	return nil
 }
 
-// checkClaims judges a genuine token: its times by the server's clock, its
-// audience by what the provider is registered with.
+// checkClaims judges a genuine token: its times by the cloud's clock, which is
+// also the cluster's, its audience by what the provider is registered with.
 func checkClaims(t *trust.Token, clientIDs []string, now time.Time) *refusal {
 	switch {
 	case t.Subject == "" || t.Expires.IsZero() || t.IssuedAt.IsZero():

@@ -144,7 +144,7 @@ func (r *request) malformedSignature(message string) *refusal {
 	switch {
 	case r.service == serviceSTS:
 		return &refusal{status: http.StatusForbidden, code: "IncompleteSignature", message: message}
-	case r.URL.Query().Has("X-Amz-Signature"):
+	case r.Header.Get("Authorization") == "":
 		return &refusal{status: http.StatusBadRequest, code: "AuthorizationQueryParametersError", message: message}
 	}
 	return &refusal{status: http.StatusBadRequest, code: "AuthorizationHeaderMalformed", message: "The authorization header is malformed; " + message}

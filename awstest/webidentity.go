@@ -62,7 +62,7 @@ func (c *Cloud) webIdentitySession(req *request) (*session, int, *trust.Token, *
 	if refused := cluster.verifyToken(token); refused != nil {
 		return fail(refused)
 	}
-	if refused := checkClaims(&claims, clientIDs, req.now); refused != nil {
+	if refused := checkClaims(&claims, clientIDs, req.trueNow); refused != nil {
 		return fail(refused)
 	}
 
