@@ -1,0 +1,209 @@
+package trust_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/crossrole/crossrole/trust"
+)
+
+func TestWebIdentityPolicyAdmits(t *testing.T) {
+	policy := trust.WebIdentityPolicy("444455556666", []string{blue, green},
+		[]string{"system:serviceaccount:apps:reader", "system:serviceaccount:batch:*", "system:serviceaccount:jobs:run-?"})
+	if err := policy.ValidateTrust(); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		issuer, subject, audience string
+		want                      bool
+	}{
+		{blue, "system:serviceaccount:apps:reader", "sts.amazonaws.com", true},
+		{green, "system:serviceaccount:apps:reader", "sts.amazonaws.com", true},
+		{blue, "system:serviceaccount:batch:anything", "sts.amazonaws.com", true},
+		{green, "system:serviceaccount:jobs:run-7", "sts.amazonaws.com", true},
+		{green, "system:serviceaccount:jobs:run-77", "sts.amazonaws.com", false},
+		{blue, "system:serviceaccount:apps:writer", "sts.amazonaws.com", false},
+		{blue, "system:serviceaccount:apps:reader2", "sts.amazonaws.com", false},
+		{blue, "system:serviceaccount:apps:reader", "sts", false},
+		{blue + "X", "system:serviceaccount:apps:reader", "sts.amazonaws.com", false},
+		{blue + "/", "system:serviceaccount:apps:reader", "sts.amazonaws.com", false},
+	} {
+		k := trust.Token{Issuer: test.issuer}
+		path := strings.TrimPrefix(test.issuer, "https://")
+		d := policy.Explain(trust.Request{
+			Action:    "sts:AssumeRoleWithWebIdentity",
+			Principal: trust.Principals{"Federated": {k.ProviderARN("", "444455556666")}},
+			Context:   context{path + ":sub": {test.subject}, path + ":aud": {test.audience}},
+		})
+		if d.Allowed != test.want {
+			t.Errorf("%s %s %s: %+v", test.issuer, test.subject, test.audience, d)
+		}
+	}
+}
+
+func TestWebIdentityPolicyShape(t *testing.T) {
+	for name, test := range map[string]struct {
+		issuers, subjects []string
+		options           trust.PolicyOptions
+		statements        int
+		has, hasNot       string
+		invalid           string // what ValidateTrust says
+	}{
+		"one":              {[]string{blue}, []string{"a:b"}, trust.PolicyOptions{}, 1, `"sts.amazonaws.com"`, "StringLike", ""},
+		"blue and green":   {[]string{blue, green}, []string{"a", "b"}, trust.PolicyOptions{}, 2, "GREEN0002:sub", "StringLike", ""},
+		"wildcards only":   {[]string{blue}, []string{"a*", "b?"}, trust.PolicyOptions{}, 1, "StringLike", "", ""},
+		"both kinds":       {[]string{blue, green}, []string{"a*", "b"}, trust.PolicyOptions{}, 4, "StringLike", "", ""},
+		"partition":        {[]string{blue}, []string{"a"}, trust.PolicyOptions{Partition: "aws-cn"}, 1, "arn:aws-cn:iam", "arn:aws:", ""},
+		"audience":         {[]string{blue}, []string{"a"}, trust.PolicyOptions{Audience: "mine"}, 1, `:aud": "mine"`, "sts.amazonaws.com", ""},
+		"slash at the end": {[]string{blue + "/"}, []string{"a"}, trust.PolicyOptions{}, 1, `BLUE0001/:aud"`, "https", ""},
+		"plain http":       {[]string{"http://10.0.0.1:8080/x"}, []string{"a"}, trust.PolicyOptions{}, 1, `oidc-provider/10.0.0.1:8080/x"`, "http:", ""},
+		"no issuer":        {nil, []string{"a"}, trust.PolicyOptions{}, 0, "", "", "no statements"},
+		"no subject":       {[]string{blue}, nil, trust.PolicyOptions{}, 1, `:sub": []`, "", `BLUE0001:sub" has no values`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy := trust.WebIdentityPolicy("444455556666", test.issuers, test.subjects, func(o *trust.PolicyOptions) { *o = test.options })
+			if len(policy.Statements) != test.statements {
+				t.Errorf("%d statements", len(policy.Statements))
+			}
+			written := policy.String()
+			if !strings.Contains(written, test.has) || test.hasNot != "" && strings.Contains(written, test.hasNot) {
+				t.Errorf("want %q and not %q:\n%s", test.has, test.hasNot, written)
+			}
+			err := policy.ValidateTrust()
+			if test.invalid == "" && err != nil || test.invalid != "" && (err == nil || !strings.Contains(err.Error(), test.invalid)) {
+				t.Errorf("ValidateTrust: %v", err)
+			}
+		})
+	}
+}
+
+// A list of subjects that came out empty must not open the role to the cluster.
+func TestWebIdentityPolicyWithoutSubjectsAdmitsNobody(t *testing.T) {
+	policy := trust.WebIdentityPolicy("444455556666", []string{blue}, nil)
+	for _, subject := range [][]string{nil, {""}, {"system:serviceaccount:apps:reader"}} {
+		d := policy.Explain(token(func(r *trust.Request) { r.Context[bluePath+":sub"] = subject }))
+		if d.Allowed {
+			t.Errorf("admits %q", subject)
+		}
+	}
+}
+
+func TestWritersKeepNoReference(t *testing.T) {
+	subjects, targets, keys := []string{"a"}, []string{"arn:aws:iam::444455556666:role/x"}, []string{"arn:aws:kms:eu-west-1:444455556666:key/k"}
+	policies := []*trust.Policy{
+		trust.WebIdentityPolicy("444455556666", []string{blue}, subjects),
+		trust.AssumePolicy(targets),
+		trust.ReadBucketPolicy("pics", "", func(o *trust.PolicyOptions) { o.KMSKeyARNs = keys }),
+	}
+	subjects[0], targets[0], keys[0] = "changed", "changed", "changed"
+	for _, p := range policies {
+		if strings.Contains(p.String(), "changed") {
+			t.Errorf("follows its argument:\n%s", p)
+		}
+	}
+}
+
+func TestRolePolicy(t *testing.T) {
+	tagged := func(o *trust.PolicyOptions) { o.TagSession, o.SetSourceIdentity = true, true }
+	external := func(o *trust.PolicyOptions) { o.ExternalID = "pictures-2026" }
+	for name, test := range map[string]struct {
+		options []func(*trust.PolicyOptions)
+		action  string
+		id      []string
+		want    bool
+	}{
+		"plain":                    {nil, "sts:AssumeRole", nil, true},
+		"no tags":                  {nil, "sts:TagSession", nil, false},
+		"tags":                     {[]func(*trust.PolicyOptions){tagged}, "sts:TagSession", nil, true},
+		"source identity":          {[]func(*trust.PolicyOptions){tagged}, "sts:SetSourceIdentity", nil, true},
+		"external id":              {[]func(*trust.PolicyOptions){external}, "sts:AssumeRole", []string{"pictures-2026"}, true},
+		"wrong external id":        {[]func(*trust.PolicyOptions){external}, "sts:AssumeRole", []string{"pictures"}, false},
+		"no external id":           {[]func(*trust.PolicyOptions){external}, "sts:AssumeRole", nil, false},
+		"external id and tags":     {[]func(*trust.PolicyOptions){external, tagged}, "sts:AssumeRole", nil, false},
+		"tags carry no such id":    {[]func(*trust.PolicyOptions){external, tagged}, "sts:TagSession", nil, true},
+		"another action of sts":    {[]func(*trust.PolicyOptions){tagged}, "sts:AssumeRoleWithWebIdentity", nil, false},
+		"external id, no tags yet": {[]func(*trust.PolicyOptions){external}, "sts:TagSession", []string{"pictures-2026"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy := trust.RolePolicy(hubRole, test.options...)
+			if err := policy.ValidateTrust(); err != nil {
+				t.Fatal(err)
+			}
+			request := trust.Request{Action: test.action, Principal: hub, Context: context{"sts:ExternalId": test.id}}
+			if d := policy.Explain(request); d.Allowed != test.want {
+				t.Errorf("got %+v", d)
+			}
+			request.Principal = trust.Principals{"AWS": {"arn:aws:iam::111122223333:role/other", hubRoot}}
+			if d := policy.Explain(request); d.Allowed {
+				t.Errorf("admits another role: %+v", d)
+			}
+		})
+	}
+}
+
+func TestAssumePolicy(t *testing.T) {
+	policy := trust.AssumePolicy([]string{"arn:aws:iam::444455556666:role/S3_Pics"}, func(o *trust.PolicyOptions) { o.TagSession = true })
+	if err := policy.ValidateIdentity(); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		action, role string
+		want         bool
+	}{
+		{"sts:AssumeRole", "arn:aws:iam::444455556666:role/S3_Pics", true},
+		{"sts:TagSession", "arn:aws:iam::444455556666:role/S3_Pics", true},
+		{"sts:SetSourceIdentity", "arn:aws:iam::444455556666:role/S3_Pics", false},
+		{"sts:AssumeRole", "arn:aws:iam::444455556666:role/S3_Pics2", false},
+	} {
+		if d := policy.Explain(trust.Request{Action: test.action, Resource: test.role}); d.Allowed != test.want {
+			t.Errorf("%s %s: %+v", test.action, test.role, d)
+		}
+	}
+	if err := trust.AssumePolicy(nil).ValidateIdentity(); err == nil || !strings.Contains(err.Error(), "Resource: it has no values") {
+		t.Errorf("no targets: %v", err)
+	}
+	if d := trust.AssumePolicy(nil).Explain(trust.Request{Action: "sts:AssumeRole", Resource: "arn:aws:iam::444455556666:role/x"}); d.Allowed {
+		t.Error("no targets: allows one")
+	}
+}
+
+func TestReadBucketPolicy(t *testing.T) {
+	key := "arn:aws:kms:eu-west-1:444455556666:key/k"
+	for _, test := range []struct {
+		prefix, action, resource string
+		listed                   []string
+		want                     bool
+	}{
+		{"", "s3:GetObject", "arn:aws:s3:::pics/a.jpg", nil, true},
+		{"", "s3:GetObjectVersion", "arn:aws:s3:::pics/a.jpg", nil, true},
+		{"", "s3:PutObject", "arn:aws:s3:::pics/a.jpg", nil, false},
+		{"", "s3:GetObject", "arn:aws:s3:::pics2/a.jpg", nil, false},
+		{"", "s3:ListBucket", "arn:aws:s3:::pics", nil, true},
+		{"", "kms:Decrypt", key, nil, true},
+		{"", "kms:Encrypt", key, nil, false},
+		{"", "kms:Decrypt", key + "2", nil, false},
+		{"in/", "s3:GetObject", "arn:aws:s3:::pics/in/cat.jpg", nil, true},
+		{"in/", "s3:GetObject", "arn:aws:s3:::pics/out/cat.jpg", nil, false},
+		{"in/", "s3:ListBucket", "arn:aws:s3:::pics", []string{"in/"}, true},
+		{"in/", "s3:ListBucket", "arn:aws:s3:::pics", []string{"in/2026/"}, true},
+		{"in/", "s3:ListBucket", "arn:aws:s3:::pics", []string{"i"}, false},
+		{"in/", "s3:ListBucket", "arn:aws:s3:::pics", nil, false},
+		// Whatever a prefix has, it is meant literally.
+		{"a*/", "s3:GetObject", "arn:aws:s3:::pics/a*/x", nil, true},
+		{"a*/", "s3:GetObject", "arn:aws:s3:::pics/abc/x", nil, false},
+		{"a?${aws:username}", "s3:GetObject", "arn:aws:s3:::pics/a?${aws:username}x", nil, true},
+		{"a?${aws:username}", "s3:ListBucket", "arn:aws:s3:::pics", []string{"ab"}, false},
+	} {
+		policy := trust.ReadBucketPolicy("pics", test.prefix, func(o *trust.PolicyOptions) { o.KMSKeyARNs = []string{key} })
+		if err := policy.ValidateIdentity(); err != nil {
+			t.Fatal(err)
+		}
+		d := policy.Explain(trust.Request{Action: test.action, Resource: test.resource, Context: context{"s3:prefix": test.listed}})
+		if d.Allowed != test.want {
+			t.Errorf("prefix %q, %s %s %q: %+v", test.prefix, test.action, test.resource, test.listed, d)
+		}
+	}
+	if got := trust.ReadBucketPolicy("pics", "", func(o *trust.PolicyOptions) { o.Partition = "aws-us-gov" }).String(); strings.Contains(got, "arn:aws:") {
+		t.Errorf("partition:\n%s", got)
+	}
+}
