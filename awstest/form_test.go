@@ -65,7 +65,7 @@ func post(t *testing.T, client doer, endpoint string, form url.Values, credentia
 	return a
 }
 
-func formRequest(t *testing.T, endpoint string, form url.Values) *http.Request {
+func formRequest(t testing.TB, endpoint string, form url.Values) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint+"/", strings.NewReader(form.Encode()))
 	if err != nil {
@@ -76,7 +76,7 @@ func formRequest(t *testing.T, endpoint string, form url.Values) *http.Request {
 }
 
 // sign signs a request as the SDK does.
-func sign(t *testing.T, r *http.Request, body []byte, credentials aws.Credentials, service, region string, at time.Time) {
+func sign(t testing.TB, r *http.Request, body []byte, credentials aws.Credentials, service, region string, at time.Time) {
 	t.Helper()
 	sum := sha256.Sum256(body)
 	err := v4.NewSigner().SignHTTP(t.Context(), credentials, r, hex.EncodeToString(sum[:]), service, region, at)

@@ -58,7 +58,7 @@ func roleTrust(principal string) string {
 }
 
 // webIdentity exchanges a token for a session of the role.
-func (w *world) webIdentity(t *testing.T, roleARN, token string) aws.Credentials {
+func (w *world) webIdentity(t testing.TB, roleARN, token string) aws.Credentials {
 	t.Helper()
 	out, err := sts.NewFromConfig(w.Config()).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
 		RoleArn: &roleARN, RoleSessionName: new("pod"), WebIdentityToken: &token,
@@ -70,7 +70,7 @@ func (w *world) webIdentity(t *testing.T, roleARN, token string) aws.Credentials
 }
 
 // hubSession is a session of the hub role.
-func (w *world) hubSession(t *testing.T) aws.Credentials {
+func (w *world) hubSession(t testing.TB) aws.Credentials {
 	t.Helper()
 	return w.webIdentity(t, w.hub.ARN(), w.blue.Token("default", "app"))
 }
