@@ -20,6 +20,8 @@ const (
 	chainedDuration = time.Hour
 	maxPolicy       = 2048
 	maxPolicyARNs   = 10
+	minExternalID   = 2
+	maxExternalID   = 1224
 	maxTags         = 50
 	maxTagKey       = 128
 	maxTagValue     = 256
@@ -27,7 +29,7 @@ const (
 
 var (
 	sessionNamePattern = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
-	externalIDPattern  = regexp.MustCompile(`^[\w+=,.@:/-]{2,1224}$`)
+	externalIDPattern  = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
 	tagPattern         = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 	policyARNPattern   = regexp.MustCompile(`^arn:aws[\w-]*:iam::(aws|[0-9]{12}):policy/[!-~]+$`)
 )
@@ -42,7 +44,7 @@ func (r *resolver) checkRole(i int, role *Role, source Source) {
 		r.checkRoleARN(field("ARN"), role.ARN)
 	}
 	r.checkSessionName(field("SessionName"), role.SessionName)
-	if role.ExternalID != "" && !externalIDPattern.MatchString(role.ExternalID) {
+	if n := len(role.ExternalID); n > 0 && (n < minExternalID || n > maxExternalID || !externalIDPattern.MatchString(role.ExternalID)) {
 		// A shared secret: say what is wrong, not what it is.
 		r.add(field("ExternalID"), "%d characters; want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(role.ExternalID))
 	}

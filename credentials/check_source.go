@@ -3,6 +3,8 @@ package credentials
 import (
 	"net/netip"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,6 +24,7 @@ func (w WebIdentity) check(r *resolver) Source {
 	}
 	r.checkSessionName(name.from, w.SessionName)
 	r.checkPolicies("WebIdentity", w.Policy, w.PolicyARNs)
+	w.PolicyARNs = slices.Clone(w.PolicyARNs)
 	if w.Duration != 0 {
 		r.checkDuration("WebIdentity.Duration", w.Duration, maxDuration, "a role's MaxSessionDuration is at most 12 hours")
 	}
@@ -94,7 +97,7 @@ func (n NodeRole) check(*resolver) Source { return n }
 
 func (f FromBase) check(r *resolver) Source {
 	c := r.base.Credentials
-	if c == nil || aws.IsCredentialsProvider(c, (*aws.AnonymousCredentials)(nil)) {
+	if isNil(c) || aws.IsCredentialsProvider(c, (*aws.AnonymousCredentials)(nil)) {
 		r.add("aws.Config.Credentials", "nil or anonymous, but the source is FromBase: load the configuration with credentials, for example config.WithSharedConfigProfile")
 	}
 	return f
@@ -103,10 +106,21 @@ func (f FromBase) check(r *resolver) Source {
 func (p Provider) check(r *resolver) Source {
 	if p.Credentials == nil {
 		r.add("Provider.Credentials", "nil; set the provider that the chain starts from")
-	}
-	if c, ok := p.Credentials.(*Chain); ok && c == nil {
-		r.add("Provider.Credentials", "a nil *Chain; set the provider that the chain starts from")
+	} else if isNil(p.Credentials) {
+		r.add("Provider.Credentials", "a nil %T; set the provider that the chain starts from", p.Credentials)
 		p.Credentials = nil
 	}
 	return p
+}
+
+// isNil also sees the nil inside an interface, which would panic at first use.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map:
+		return r.IsNil()
+	}
+	return false
 }

@@ -42,5 +42,13 @@ func (c *Chain) addRecovery(stack *middleware.Stack) error {
 	if _, ok := stack.Finalize.Get("Retry"); !ok {
 		return nil
 	}
-	return stack.Finalize.Insert(recovery{c}, "Retry", middleware.After)
+	if _, ok := stack.Finalize.Get(recovery{}.ID()); ok {
+		// base was wrapped before: this chain signs now.
+		_, err := stack.Finalize.Swap(recovery{}.ID(), recovery{c})
+		return err
+	}
+	if err := stack.Finalize.Insert(recovery{c}, "Retry", middleware.After); err != nil {
+		return err
+	}
+	return stack.Finalize.Add(signedBy{}, middleware.After)
 }

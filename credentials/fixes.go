@@ -12,6 +12,9 @@ import (
 // fixes are what a person can apply for the error's kind, made of what is known
 // for certain: the token's claims, the role asked for and the caller.
 func (s *session) fixes(e *Error) []string {
+	if e.Kind == RefreshTimeout {
+		return []string{timeoutFix}
+	}
 	role, err := parseRoleARN(e.RoleARN)
 	if err != nil {
 		return nil
@@ -43,6 +46,8 @@ func (s *session) fixes(e *Error) []string {
 	}
 	return nil
 }
+
+const timeoutFix = "check that the pod can reach the endpoint: a proxy or firewall that drops packets looks like this (NO_PROXY, the security group of the STS interface endpoint)"
 
 // asked is the duration that the hop asks for; zero leaves it to STS.
 func (s *session) asked() any {

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -53,7 +54,10 @@ func (s *session) land(f *flight, snap *snapshot, err *Error) {
 	before := s.failed.Load()
 	if err == nil {
 		f.snap = snap
-		s.granted = true
+		if key := snap.creds.AccessKeyID; !slices.Contains(s.keys[:], key) {
+			s.keys[s.grants%len(s.keys)] = key
+		}
+		s.grants++
 		s.current.Store(snap)
 		s.failed.Store(nil)
 	} else {
@@ -106,7 +110,7 @@ func (s *session) timedOut() *Error {
 	return &Error{
 		Hop: late.hop, hops: len(s.chain.hops), Kind: RefreshTimeout, RoleARN: late.role,
 		Operation: "refresh", Err: context.DeadlineExceeded,
-		Fixes: []string{"check that the pod can reach the endpoint: a proxy or firewall that drops packets looks like this; NO_PROXY, the STS interface endpoint's security group"},
+		Fixes: []string{timeoutFix},
 	}
 }
 

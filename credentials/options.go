@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -64,7 +65,7 @@ type Refresh struct {
 func Assume(roleARNs ...string) func(*Options) {
 	return func(o *Options) {
 		for _, arn := range roleARNs {
-			o.Roles = append(o.Roles, Role{ARN: arn})
+			o.Roles = append(slices.Clip(o.Roles), Role{ARN: arn}) // the slice may be the caller's
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,8 +33,9 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	if !ok {
 		return next.HandleFinalize(ctx, in)
 	}
-	untouched := req.Clone() // the handlers below sign and wrap the request in place
-	out, metadata, err := next.HandleFinalize(ctx, in)
+	untouched := req.Clone() // the handlers below sign and wrap the request
+	var key string
+	out, metadata, err := next.HandleFinalize(context.WithValue(ctx, signingKey{}, &key), in)
 	s := r.chain.last()
 	if err == nil {
 		s.refused.Store(nil)
@@ -43,7 +45,6 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	if !ok || !expiredCodes[denied.ErrorCode()] {
 		return out, metadata, err
 	}
-	key := signingKey(req.Header.Get("Authorization"))
 	if key == "" || untouched.RewindStream() != nil {
 		return out, metadata, err
 	}
@@ -90,7 +91,8 @@ type refusal struct {
 }
 
 // replace sees to it that the session signed with key is no longer used. It
-// returns false if there is no other one: a provider gave the same keys again.
+// returns false if that does not help: the key is not one of this chain's, or a
+// provider gave the same keys again.
 // While refusals go on, sessions are given up at the pace of failed refreshes:
 // a hundred refused requests are not a hundred refreshes.
 func (s *session) replace(ctx context.Context, key string) (bool, error) {
@@ -98,6 +100,10 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 	s.mu.Lock()
 	snap, held := s.current.Load(), s.refused.Load()
 	current := snap != nil && snap.creds.AccessKeyID == key
+	if !slices.Contains(s.keys[:], key) {
+		s.mu.Unlock()
+		return false, nil
+	}
 	if current {
 		if held != nil && now.Before(held.next) {
 			s.mu.Unlock()
@@ -121,8 +127,25 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 	return latest.creds.AccessKeyID != key, nil
 }
 
-// signingKey reads the access key id from an Authorization header of SigV4.
-func signingKey(header string) string {
+// signingKey is the context's key for the access key id that signed.
+type signingKey struct{}
+
+// signedBy notes which key signed an attempt. It stands last, because a body's
+// wrapping puts another request in the place of the one that recovery sees.
+type signedBy struct{}
+
+func (signedBy) ID() string { return "crossroleSignedBy" }
+
+func (signedBy) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+	key, wanted := ctx.Value(signingKey{}).(*string)
+	if req, ok := in.Request.(*smithyhttp.Request); ok && wanted {
+		*key = accessKeyID(req.Header.Get("Authorization"))
+	}
+	return next.HandleFinalize(ctx, in)
+}
+
+// accessKeyID reads the key from an Authorization header of SigV4.
+func accessKeyID(header string) string {
 	_, rest, ok := strings.Cut(header, "Credential=")
 	if !ok {
 		return ""

@@ -64,6 +64,9 @@ func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict,
 		return nil, verdict{WrongSession, never}, err
 	}
 	err = unwrapRetry(err)
+	if ctx.Err() != nil {
+		return nil, verdict{RefreshTimeout, later}, err
+	}
 	if own, ok := errors.AsType[*Error](err); ok {
 		return nil, verdict{own.Kind, never}, err
 	}
@@ -126,7 +129,7 @@ func (s *session) accept(creds aws.Credentials, rec *record) (*snapshot, error) 
 		return nil, err
 	}
 	s.mu.Lock()
-	first := !s.granted
+	first := s.grants == 0
 	s.mu.Unlock()
 	snap := newSnapshot(creds, rec, s.chain.window, first, s.chain.draw)
 	if creds.CanExpire && snap.life <= 0 {

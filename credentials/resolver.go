@@ -31,13 +31,16 @@ func (r *resolver) resolve() (source Source, roles []Role) {
 	r.resolveSTSEndpoint()
 
 	source = r.options.Source
-	if source == nil {
+	if isNil(source) {
+		if source != nil {
+			r.add("Options.Source", "a nil %T; set a value, such as WebIdentity{}, or nothing", source)
+		}
 		source = WebIdentity{}
 	}
 	source = source.check(r)
 	r.checkShadowing(source)
 
-	last := source.assumes()
+	last := r.assumedBy(source)
 	for i, role := range r.options.Roles {
 		role = role.clone()
 		role.ARN = strings.TrimSpace(role.ARN)
@@ -52,6 +55,14 @@ func (r *resolver) resolve() (source Source, roles []Role) {
 	r.checkExpectedAccount(last)
 	r.checkRefresh()
 	return source, roles
+}
+
+// assumedBy is the role that the first of Roles must not be once more.
+func (r *resolver) assumedBy(source Source) string {
+	if c, ok := r.base.Credentials.(*Chain); ok && source == (FromBase{}) && c != nil {
+		return c.targetARN()
+	}
+	return source.assumes()
 }
 
 func (r *resolver) resolveRegion() {
@@ -75,13 +86,19 @@ func (r *resolver) resolveSTSEndpoint() {
 	if s.value == "" {
 		return
 	}
-	u, err := url.Parse(s.value)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		// The value may hold a password: name the variable only.
-		r.add(s.from, "not a URL; want https://host")
-		return
+	if r.checkEndpoint(s.from, s.value) {
+		r.stsEndpoint = s.value
 	}
-	r.stsEndpoint = s.value
+}
+
+func (r *resolver) checkEndpoint(from, value string) bool {
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		// The value may hold a password: name where it stands only.
+		r.add(from, "not a URL; want https://host")
+		return false
+	}
+	return true
 }
 
 // partition notes a partition that must agree with all others.

@@ -47,6 +47,7 @@ var retryTable = []rule{
 	{"InvalidIdentityToken", "thumbprint", verdict{OIDCProviderMissing, once}},
 	{"InvalidIdentityToken", "could not be validated", verdict{TokenRejected, never}},
 	{"InvalidIdentityToken", "not valid", verdict{TokenRejected, never}},
+	{"InvalidIdentityToken", "not a valid", verdict{TokenRejected, never}},
 	{"InvalidIdentityToken", "", verdict{TokenRejected, once}},
 	{"IDPCommunicationError", "", verdict{IssuerUnreachable, later}},
 	{"IDPRejectedClaim", "", verdict{TokenRejected, never}},
@@ -108,7 +109,7 @@ func judge(err error, web bool) verdict {
 			return verdict{AssumeDenied, never}
 		}
 	}
-	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.HTTPStatusCode() != 0 {
 		switch status := resp.HTTPStatusCode(); {
 		case status == 429:
 			return verdict{Throttled, patiently}

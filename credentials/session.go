@@ -26,9 +26,10 @@ type session struct {
 	failed  atomic.Pointer[failure]
 	refused atomic.Pointer[refusal]
 
-	mu      sync.Mutex // guards the change of the four above, and what follows
-	granted bool       // a session was had before: only the first is spread out
-	seen    tokenSeen
+	mu     sync.Mutex // guards the change of the four above, and what follows
+	seen   tokenSeen
+	keys   [4]string // access key ids given out last: requests signed with them may still be under way
+	grants int
 }
 
 // retrieve returns the session. It waits only if there is none that is valid,

@@ -48,6 +48,12 @@ func newSTSClient(r *resolver) *stsClient {
 		fips:     o.EndpointOptions.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled,
 		endpoint: aws.ToString(o.BaseEndpoint),
 	}
+	if c.endpoint != "" && c.endpoint != r.stsEndpoint {
+		r.checkEndpoint("BaseEndpoint of Options.STS", c.endpoint)
+	}
+	if o.Region != r.region && !regionPattern.MatchString(o.Region) {
+		r.add("Region of Options.STS", "%q is not the name of a region; want one like us-east-1", o.Region)
+	}
 	if c.fips && c.endpoint != "" {
 		r.add("STS endpoint", "FIPS is on and an endpoint is set, which the SDK refuses; give the endpoint's FIPS host and switch FIPS off in Options.STS")
 	}

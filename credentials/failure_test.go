@@ -1,0 +1,202 @@
+package credentials_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/trust"
+)
+
+// What STS answers, what it means, and how many requests it is worth. Each
+// fault is then removed and the same chain must recover.
+func TestEachFailureHasItsKindAndItsRetries(t *testing.T) {
+	const web, assume = "AssumeRoleWithWebIdentity", "AssumeRole"
+	tests := []struct {
+		name, operation string
+		status          int
+		code, message   string
+		kind            credentials.Kind
+		calls           int // of the operation; 0: more than one
+	}{
+		{"wrong audience", web, 400, "InvalidIdentityToken", "Incorrect token audience", credentials.AudienceMismatch, 1},
+		{"no provider", web, 400, "InvalidIdentityToken", "No OpenIDConnect provider found in your account for https://oidc.example/x", credentials.OIDCProviderMissing, 1},
+		{"thumbprint", web, 400, "InvalidIdentityToken", "OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint", credentials.OIDCProviderMissing, 2},
+		{"bad signature", web, 400, "InvalidIdentityToken", "The ID Token provided is not a valid JWT", credentials.TokenRejected, 1},
+		{"a text nobody knows", web, 400, "InvalidIdentityToken", "?", credentials.TokenRejected, 2},
+		{"keys unreachable", web, 400, "InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements", credentials.IssuerUnreachable, 0},
+		{"issuer down", web, 400, "IDPCommunicationError", "", credentials.IssuerUnreachable, 0},
+		{"trust policy", web, 403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", credentials.TrustDenied, 1},
+		{"token expired, file unchanged", web, 400, "ExpiredTokenException", "Token expired: current date/time 1 must be before the expiration date/time 0", credentials.TokenExpired, 1},
+		{"longer than the role allows", web, 400, "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.", credentials.DurationTooLong, 1},
+		{"some other setting", web, 400, "ValidationError", "1 validation error detected", credentials.ConfigInvalid, 1},
+		{"throttled", web, 400, "Throttling", "Rate exceeded", credentials.Throttled, 0},
+		{"region off", web, 403, "RegionDisabledException", "STS is not activated in this region", credentials.RegionNotEnabled, 1},
+		{"a row nobody wrote", web, 400, "SomethingNew", "?", credentials.Unknown, 1},
+		{"server error", web, 500, "InternalFailure", "", credentials.STSUnreachable, 4},
+		{"not a code at all", web, 502, "", "", credentials.STSUnreachable, 4},
+
+		{"target refuses", assume, 403, "AccessDenied", "User: x is not authorized to perform: sts:AssumeRole on resource: y", credentials.AssumeDenied, 1},
+		{"tags refused", assume, 403, "AccessDenied", "User: x is not authorized to perform: sts:TagSession on resource: y", credentials.AssumeDenied, 1},
+		{"chaining cap", assume, 400, "ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining", credentials.DurationTooLong, 1},
+		{"packed too large", assume, 400, "PackedPolicyTooLarge", "Packed size of session tags consumes 112% of allotted space", credentials.TagsTooLarge, 1},
+		{"the hub's session given up", assume, 403, "ExpiredToken", "The security token included in the request is expired", credentials.CredentialsExpired, 2},
+		{"the hub's session unknown", assume, 403, "InvalidClientTokenId", "The security token included in the request is invalid", credentials.RegionNotEnabled, 2},
+		{"clock", assume, 403, "SignatureDoesNotMatch", "Signature expired: 20261125T000000Z is now earlier than 20261125T010000Z", credentials.Unknown, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				f := awstest.Fault{Operation: tt.operation, Status: tt.status, Code: tt.code, Message: tt.message}
+				if tt.code == "" {
+					f.Body = "<html>bad gateway</html>"
+				}
+				remove := s.cloud.Fault(f)
+				chain := s.hubChain(t)
+				_, err := chain.Retrieve(t.Context())
+				if !errors.Is(err, tt.kind) {
+					t.Fatalf("got %v, want %v", err, tt.kind)
+				}
+				e, _ := errors.AsType[*credentials.Error](err)
+				wantHop := map[string]int{web: 1, assume: 2}[tt.operation]
+				if e.Hop != wantHop || e.Code != tt.code || e.Operation != tt.operation {
+					t.Errorf("hop %d, code %q, operation %q; want %d, %q, %q", e.Hop, e.Code, e.Operation, wantHop, tt.code, tt.operation)
+				}
+				n := s.count(tt.operation)
+				if tt.calls > 0 && n != tt.calls || tt.calls == 0 && n < 2 {
+					t.Errorf("%d requests, want %d (0: more than one)", n, tt.calls)
+				}
+				if _, again := chain.Retrieve(t.Context()); again != err {
+					t.Errorf("inside the pause: %v; want the same error at once", again)
+				}
+				if s.count(tt.operation) != n {
+					t.Error("a request inside the pause")
+				}
+				remove()
+				time.Sleep(2 * time.Second)
+				if _, err := chain.Retrieve(t.Context()); err != nil {
+					t.Errorf("after the fault: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestPausesGrowToTheCap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		s.cloud.Fault(awstest.Fault{Status: 403, Code: "AccessDenied"})
+		chain := s.hubChain(t, func(o *credentials.Options) { o.Refresh.FailureCap = 20 * time.Second })
+		var pauses []time.Duration
+		for range 8 {
+			_, err := chain.Retrieve(t.Context())
+			e, ok := errors.AsType[*credentials.Error](err)
+			if !ok {
+				t.Fatal(err)
+			}
+			pauses = append(pauses, time.Until(e.NextAttempt))
+			time.Sleep(time.Until(e.NextAttempt))
+		}
+		for i, want := range []time.Duration{1, 2, 4, 8, 16, 20, 20, 20} {
+			if p := pauses[i]; p > want*time.Second || p < want*time.Second*8/10 {
+				t.Errorf("pause %d is %v, want %v less at most a fifth", i+1, p, want*time.Second)
+			}
+		}
+		if n := len(s.cloud.Calls()); n != 8 {
+			t.Errorf("%d requests, want 8", n)
+		}
+	})
+}
+
+func TestRotationEndsThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		chain := s.hubChain(t)
+		s.pod.Rotate(func(token *trust.Token) { token.Expires = time.Now().Add(-time.Hour) })
+		for range 5 { // into the long pauses
+			_, err := chain.Retrieve(t.Context())
+			if !errors.Is(err, credentials.TokenExpired) {
+				t.Fatalf("got %v, want %v", err, credentials.TokenExpired)
+			}
+			e, _ := errors.AsType[*credentials.Error](err)
+			time.Sleep(time.Until(e.NextAttempt))
+		}
+		if _, err := chain.Retrieve(t.Context()); err == nil {
+			t.Fatal("the token is expired still")
+		}
+		s.pod.Rotate()
+		if _, err := chain.Retrieve(t.Context()); err != nil {
+			t.Errorf("right after the rotation: %v", err)
+		}
+	})
+}
+
+// The token is read anew for every attempt, within one refresh too.
+func TestExpiredTokenIsReplacedDuringTheCall(t *testing.T) {
+	s := newScene(t)
+	cloud := s.cloud.Config()
+	base := cloud.Copy()
+	base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
+		resp, err := cloud.HTTPClient.Do(r)
+		if s.count("AssumeRoleWithWebIdentity") == 1 {
+			s.pod.Rotate() // the answer to the old token is on its way
+		}
+		return resp, err
+	})
+	s.pod.Rotate(func(token *trust.Token) { token.Expires = time.Now().Add(-time.Hour) })
+	chain := newChain(t, base, func(o *credentials.Options) {
+		o.Source = s.web()
+		o.Roles = []credentials.Role{{ARN: s.target.ARN()}}
+	})
+	if _, err := chain.Retrieve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.count("AssumeRoleWithWebIdentity"); n != 2 {
+		t.Errorf("%d requests, want 2: the old token and the new one", n)
+	}
+}
+
+func TestUnusableReplies(t *testing.T) {
+	past := time.Now().Add(-time.Second)
+	tests := []struct {
+		name  string
+		fault awstest.Fault
+		want  string
+	}{
+		{"no end", awstest.Fault{NoExpiration: true}, "Expiration"},
+		{"past end", awstest.Fault{Expiration: &past}, "past"},
+		{"another role", awstest.Fault{WrongRole: "arn:aws:iam::444455556666:role/Other"}, "Other"},
+		{"another account", awstest.Fault{WrongRole: "arn:aws:iam::777788889999:role/S3_Pics"}, "777788889999"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t)
+			tt.fault.Operation = "AssumeRole"
+			remove := s.cloud.Fault(tt.fault)
+			chain := s.hubChain(t)
+			for range 20 {
+				creds, err := chain.Retrieve(t.Context())
+				if !errors.Is(err, credentials.WrongSession) || creds.HasKeys() {
+					t.Fatalf("keys %v, %v; want none and %v", creds.HasKeys(), err, credentials.WrongSession)
+				}
+				if e, _ := errors.AsType[*credentials.Error](err); !strings.Contains(e.Error(), tt.want) {
+					t.Errorf("%q does not say %q", e, tt.want)
+				}
+			}
+			if n := s.count("AssumeRole"); n != 1 {
+				t.Errorf("%d requests for 20 calls, want 1", n)
+			}
+			remove()
+			chain.Invalidate("") // not a key of anything: changes nothing
+			if st := chain.Status().Hops[1]; st.Err == nil || st.NextAttempt.IsZero() {
+				t.Error("Status does not tell the failure")
+			}
+		})
+	}
+}
