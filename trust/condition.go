@@ -121,7 +121,7 @@ func checkConditionKey(key string, values []string, null bool) error {
 	}
 	for _, value := range values {
 		if null && !strings.EqualFold(value, "true") && !strings.EqualFold(value, "false") {
-			return fmt.Errorf("has the value %q, Null takes true (the key is absent) or false", value)
+			return errors.New("has a value other than true (the key is absent) and false, the two that Null takes")
 		}
 	}
 	return nil

@@ -128,6 +128,14 @@ func quoteList(values []string, separator string) string {
 	return strings.Join(quoted, separator)
 }
 
+// plain is s as it stands, but quoted if it holds what would garble a line.
+func plain(s string) string {
+	if quoted := strconv.Quote(s); quoted != `"`+s+`"` {
+		return quoted
+	}
+	return s
+}
+
 func note(text string) string {
 	if text == "" {
 		return ""
@@ -139,5 +147,5 @@ func unresolvedNote(variable string) string {
 	if variable == "" {
 		return ""
 	}
-	return fmt.Sprintf(" (the variable %s has no single value in this request)", variable)
+	return fmt.Sprintf(" (the variable %s has no single value in this request)", plain(variable))
 }

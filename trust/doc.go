@@ -7,6 +7,11 @@
 // you must write a trust policy, and with [Policy.Explain] when a policy
 // refuses and you need to know what it says.
 //
+// Policies are read, checked and evaluated as the IAM User Guide says ("IAM
+// JSON policy reference"); identity and bucket policies as well as trust
+// policies. The package knows no service's actions, resource types or condition
+// keys: that an action exists is not checked.
+//
 // The package uses nothing but the standard library, makes no call and opens
 // no file. All functions are safe for concurrent use; a *Policy may be read
 // from many goroutines while nobody changes it.

@@ -57,11 +57,16 @@ type Reason struct {
 // Explain does not check the policy. A statement that AWS would refuse, with an
 // unknown operator say, matches nothing.
 //
-// Where AWS's documents leave a choice: "Principal": "*" is every caller,
-// {"AWS": "*"} every caller but the federated ones and services; a Deny with
-// NotPrincipal spares a caller only if each of its ARNs is listed; a policy
-// variable without a value makes its value match nothing, and a negated
-// condition false; ForAnyValue is false for an absent key even with IfExists.
+// Where AWS's documents leave a choice:
+//   - "Principal": "*" is every caller, {"AWS": "*"} every caller but federated
+//     ones and services.
+//   - A Deny with NotPrincipal spares a caller only if each of its ARNs is listed.
+//   - An operator without ForAnyValue or ForAllValues is fulfilled by any of a
+//     key's several values, a negated one only if none of them is excluded.
+//   - ForAnyValue is false for an absent key even with IfExists.
+//   - A policy variable without a single value makes its policy value match
+//     nothing, a negated condition false, and a NotResource refuse. What a
+//     variable brings in is literal, whatever * and ? it has.
 func (p *Policy) Explain(req Request) Decision {
 	ctx := newContext(req.Context)
 	decision := Decision{Reasons: make([]Reason, len(p.Statements))}

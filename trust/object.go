@@ -36,17 +36,17 @@ func members(document []byte) (object, error) {
 	found := object{values: map[string]json.RawMessage{}}
 	dec := json.NewDecoder(bytes.NewReader(document))
 	if _, err := dec.Token(); err != nil {
-		return object{}, fmt.Errorf("is not valid JSON: %w", err)
+		return object{}, syntaxError(document)
 	}
 	for dec.More() {
 		token, err := dec.Token()
 		if err != nil {
-			return object{}, fmt.Errorf("is not valid JSON: %w", err)
+			return object{}, syntaxError(document)
 		}
 		name, _ := token.(string)
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return object{}, fmt.Errorf("is not valid JSON: %w", err)
+			return object{}, syntaxError(document)
 		}
 		if _, twice := found.values[name]; twice {
 			return object{}, fmt.Errorf("has %q twice", name)
@@ -62,6 +62,9 @@ func members(document []byte) (object, error) {
 func syntaxError(document []byte) error {
 	if len(bytes.TrimSpace(document)) == 0 {
 		return errors.New("is empty")
+	}
+	if bytes.HasPrefix(document, []byte("\ufeff")) {
+		return errors.New("is not valid JSON: it begins with a byte order mark, which some editors write; save it as plain UTF-8")
 	}
 	var value json.RawMessage
 	err := json.Unmarshal(document, &value)

@@ -52,7 +52,7 @@ func (p *Policy) UnmarshalJSON(document []byte) error {
 			err = unknownElement(name, "Version", "Id", "Statement")
 		}
 		if err != nil {
-			return fmt.Errorf("trust: the policy's %s %w", name, err)
+			return fmt.Errorf("trust: the policy's %q %w", name, err)
 		}
 	}
 	if parsed.Statements, err = parseStatements(statements); err != nil {
@@ -87,6 +87,17 @@ func parseStatements(value json.RawMessage) ([]Statement, error) {
 		}
 	}
 	return statements, nil
+}
+
+// UnmarshalJSON reads a statement in AWS's shape. Unlike [ParsePolicy] it checks
+// the names and types of the elements only.
+func (s *Statement) UnmarshalJSON(document []byte) error {
+	var parsed Statement
+	if _, err := parsed.parse(document); err != nil {
+		return fmt.Errorf("trust: the statement %w", err)
+	}
+	*s = parsed
+	return nil
 }
 
 // parse reads a statement; sid is what it says to be called, also on failure.
@@ -125,7 +136,7 @@ func (s *Statement) parse(document json.RawMessage) (sid string, err error) {
 				"Action", "NotAction", "Resource", "NotResource", "Condition")
 		}
 		if err != nil {
-			return s.SID, fmt.Errorf("has an element %s that %w", name, err)
+			return s.SID, fmt.Errorf("has an element %q that %w", name, err)
 		}
 	}
 	return s.SID, nil

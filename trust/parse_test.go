@@ -107,6 +107,49 @@ func TestPolicyUnmarshalsAsAField(t *testing.T) {
 	}
 }
 
+func TestPartsUnmarshal(t *testing.T) {
+	for name, document := range goodPolicies {
+		policy, err := trust.ParsePolicy([]byte(document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range policy.Statements {
+			written, err := json.Marshal(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got trust.Statement
+			if err := json.Unmarshal(written, &got); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %v\ngot  %+v\nwant %+v", name, err, got, want)
+			}
+			parts := struct {
+				P trust.Principals
+				C trust.Conditions
+			}{want.Principal, want.Condition}
+			if parts.P == nil || parts.C == nil {
+				continue
+			}
+			again := parts
+			again.P, again.C = nil, nil
+			if written, err = json.Marshal(parts); err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(written, &again); err != nil || !reflect.DeepEqual(again, parts) {
+				t.Errorf("%s: %v\ngot  %+v\nwant %+v", name, err, again, parts)
+			}
+		}
+	}
+	for document, to := range map[string]any{
+		`{"sid":"x"}`:             new(trust.Statement),
+		`{"AWS":1}`:               new(trust.Principals),
+		`{"Bool":{"aws:x":null}}`: new(trust.Conditions),
+	} {
+		if err := json.Unmarshal([]byte(document), to); err == nil || !strings.HasPrefix(err.Error(), "trust: ") {
+			t.Errorf("%s: %v", document, err)
+		}
+	}
+}
+
 func TestStringOfNothing(t *testing.T) {
 	if got := (*trust.Policy)(nil).String(); got != "<nil>" {
 		t.Errorf("nil: %s", got)

@@ -64,6 +64,27 @@ func parseList(value json.RawMessage, parse func(json.RawMessage) (string, error
 	return list, nil
 }
 
+// UnmarshalJSON reads what MarshalJSON writes, and lists of one value.
+func (p *Principals) UnmarshalJSON(document []byte) error {
+	parsed, err := parsePrincipals(document)
+	if err != nil {
+		return fmt.Errorf("trust: the principal %w", err)
+	}
+	*p = parsed
+	return nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, lists of one value, and numbers
+// and booleans.
+func (c *Conditions) UnmarshalJSON(document []byte) error {
+	parsed, err := parseConditions(document)
+	if err != nil {
+		return fmt.Errorf("trust: the condition %w", err)
+	}
+	*c = parsed
+	return nil
+}
+
 func parsePrincipals(value json.RawMessage) (Principals, error) {
 	if jsonKind(value) == "string" {
 		var s string
@@ -106,7 +127,7 @@ func parseConditions(value json.RawMessage) (Conditions, error) {
 		for _, key := range keys.names {
 			values, err := parseScalars(keys.values[key])
 			if err != nil {
-				return nil, fmt.Errorf("has, under %s, a key %q that %w", operator, key, err)
+				return nil, fmt.Errorf("has, under %q, a key %q that %w", operator, key, err)
 			}
 			conditions[operator][key] = values
 		}

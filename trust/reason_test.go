@@ -95,6 +95,8 @@ func TestReasonOfOtherPolicies(t *testing.T) {
 		"several excluded":       {`"Principal":"*","Condition":{"StringNotEquals":{"aws:n":["7","8"]}}`, `aws:n is "7", the policy excludes each of "7" and "8"`},
 		"a number":               {`"Principal":"*","Condition":{"NumericLessThan":{"aws:n":"5"}}`, `NumericLessThan: aws:n is "7", the policy wants "5"`},
 		"a variable":             {`"Principal":"*","Condition":{"StringEquals":{"aws:n":"${aws:username}"}}`, `the variable ${aws:username} has no single value in this request`},
+		"a line break in a key":  {`"Principal":"*","Condition":{"Bool":{"aws:n\nforged":"true"}}`, `"aws:n\nforged"`},
+		"and in a variable":      {`"Principal":"*","Condition":{"StringEquals":{"aws:n":"${a:b\nc}"}}`, `the variable "${a:b\nc}" has`},
 		"nine values":            {`"Principal":"*","Condition":{"StringEquals":{"aws:n":["a","b","c","d","e","f","g","h","i"]}}`, `"g" or "h" or 1 more`},
 		"a question mark":        {`"Principal":"*","Condition":{"StringEquals":{"aws:n":"?"}}`, `StringEquals compares "?" literally`},
 		"a scheme":               {`"Principal":"*","Condition":{"StringEquals":{"aws:url":"host/x"}}`, "they differ only in the scheme https://"},

@@ -80,12 +80,12 @@ func (s *Statement) refuseResource(resource string, ctx requestContext, variable
 
 // describe says why a line of a Condition was not fulfilled.
 func (ctx requestContext) describe(name string, op operator, key string, want []string, variables bool, out outcome) string {
-	have := ctx.lookup(key)
+	have, shownKey := ctx.lookup(key), plain(key)
 	if strings.EqualFold(key, "sts:ExternalId") {
 		// An external id works like a shared secret: it is never shown.
 		have, want = hide(have), hide(want)
 		if !out.absent && !op.null {
-			return fmt.Sprintf("%s: the request's %s fails against the policy's (external ids are not shown)", name, key)
+			return fmt.Sprintf("%s: the request's %s fails against the policy's (external ids are not shown)", name, shownKey)
 		}
 	}
 	wanted := wants(op, want)
@@ -97,13 +97,13 @@ func (ctx requestContext) describe(name string, op operator, key string, want []
 	case out.absent:
 		return fmt.Sprintf("%s: the request has no value of %q, %s", name, key, wanted) + note(ctx.similarKey(key))
 	case out.unresolved != "":
-		return fmt.Sprintf("%s: %s is %s, %s", name, key, quoteList(have, " and "), wanted) + unresolvedNote(out.unresolved)
+		return fmt.Sprintf("%s: %s is %s, %s", name, shownKey, quoteList(have, " and "), wanted) + unresolvedNote(out.unresolved)
 	}
 	if op.name == "StringEquals" && ctx.likeWouldMatch(have, want, variables) {
 		return fmt.Sprintf("%s compares %s literally: %s is %s, %s; use StringLike for wildcards",
-			name, wildcardsIn(want), key, quoteList(have, " and "), wanted)
+			name, wildcardsIn(want), shownKey, quoteList(have, " and "), wanted)
 	}
-	text := fmt.Sprintf("%s: %s is %s, %s", name, key, quoteList(have, " and "), wanted)
+	text := fmt.Sprintf("%s: %s is %s, %s", name, shownKey, quoteList(have, " and "), wanted)
 	if op.negated {
 		return text
 	}
