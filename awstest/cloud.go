@@ -90,7 +90,9 @@ func (c *Cloud) Cluster(issuer string) *Cluster {
 // (sts.us-east-1.amazonaws.com, pics.s3.us-east-1.amazonaws.com) are used; a
 // request to any other host fails as a name that does not resolve.
 //
-// The config's HTTPClient may be put into any other aws.Config.
+// The config's HTTPClient may be put into any other aws.Config, or given to
+// config.LoadDefaultConfig by config.WithHTTPClient (which takes no client but
+// its own while the variable AWS_CA_BUNDLE is set).
 func (c *Cloud) Config() aws.Config {
 	return aws.Config{
 		Region:                     "us-east-1",

@@ -1,6 +1,67 @@
-// Package awstest is an AWS in memory for tests: accounts, Kubernetes clusters
-// that sign service-account tokens, OIDC providers, roles with their policies,
-// STS and the reading half of S3. It refuses what AWS refuses, with AWS's codes.
+// Package awstest is an AWS in memory for tests, as net/http/httptest is a
+// server: accounts, Kubernetes clusters that sign service-account tokens, OIDC
+// providers, roles with their policies, STS, and the reading half of S3 with
+// PutObject. It refuses what AWS refuses, with AWS's codes and HTTP statuses.
 //
-// Start with [New].
+// Start with [New]; the package example is a whole test. A cloud needs no
+// network, no environment and no clean-up; hundreds may live side by side in
+// parallel tests. Inside a testing/synctest bubble it follows the bubble's
+// clock, so that a test of two hours of refreshes takes no time.
+//
+//	cloud := awstest.New()
+//	blue := cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
+//	dev := cloud.Account("111122223333")
+//	dev.AddOIDCProvider(blue)
+//	role := dev.CreateRole("reader", trustJSON, policyJSON)
+//	dev.CreateBucket("pics").Put("cat.jpg", data)
+//	pod := blue.Pod(t.TempDir(), "default", "app", role.ARN())
+//	cfg := cloud.Config() // or cloud.Serve(t), a URL for another process
+//
+// Setting up is not permission-checked: the methods of [Account], [Role],
+// [Cluster] and [Bucket] act as an administrator. They panic on what AWS would
+// refuse, saying what and why, because a test that is set up wrong proves
+// nothing. What the program under test sends is checked as AWS checks it:
+// signatures (recomputed with the SDK's own signer), session tokens and their
+// end, tokens' signatures, audiences and times, trust policies, identity,
+// session and bucket policies, both sides of a call across accounts.
+//
+// When a test fails, print [Cloud.Calls]: a refused call tells in Explain which
+// statement of which policy refused, which AWS never does. [Cloud.Fault] makes
+// things go wrong.
+//
+// # What is not modelled
+//
+// Where a request uses one of these, it is refused rather than waved through.
+//   - One partition: accounts are in aws. STS hosts of aws-cn answer, but no
+//     role of another partition exists.
+//   - Of IAM: groups, managed policies (a session policy may name
+//     AdministratorAccess, AmazonS3ReadOnlyAccess and AmazonS3FullAccess),
+//     permissions boundaries, service and resource control policies, tags on
+//     roles and users, MFA, SAML, service principals, the account's root user.
+//     There is no IAM API: roles are made by the methods here.
+//   - Of STS: every action but AssumeRole, AssumeRoleWithWebIdentity and
+//     GetCallerIdentity; tags and a source identity in a token's own claims; the
+//     parameters SerialNumber, TokenCode, ProvidedContexts and ProviderId.
+//     Regions are all enabled (a [Fault] can say otherwise).
+//   - The packed size of policies and tags is an estimate: each byte of the
+//     policies without white space, of policies' ARNs and of tags counts as one
+//     of 2,048.
+//   - OIDC: keys are taken from the [Cluster]; nothing is fetched over HTTP,
+//     there are no thumbprints, and key changes are seen at once.
+//   - Changes apply at once; AWS needs seconds.
+//   - Condition keys: the aws: keys of principal, request tags, tag keys, time,
+//     transport, region, account and user agent, the sts: keys of session name,
+//     external id, source identity, duration and transitive tags, the issuer's
+//     :sub and :aud, and S3's of listings and common headers. Others, such as
+//     aws:SourceIp or aws:SourceVpc, are absent from every request.
+//   - Signatures of version 2 and 4A, and a Date header in place of X-Amz-Date.
+//   - Of S3: every operation but GetObject, HeadObject, HeadBucket,
+//     ListObjectsV2, GetBucketLocation and PutObject; ACLs, encryption with
+//     customers' keys, object lock, access points.
+//
+// # Compatibility
+//
+// The package follows the module's versions. That AWS refuses more than a
+// version of this package does is a bug in that version: a test may begin to
+// fail when it is fixed.
 package awstest

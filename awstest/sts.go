@@ -111,6 +111,11 @@ func (c *Cloud) serveSTS(req *request) *response {
 	if req.caller == nil && action != "AssumeRoleWithWebIdentity" {
 		return errorResponse(req, http.StatusForbidden, "MissingAuthenticationToken", "Request is missing Authentication Token")
 	}
+	for _, name := range []string{"SerialNumber", "TokenCode", "ProviderId", "ProvidedContexts.member.1.ProviderArn", "ProvidedContexts.member.1.ContextAssertion"} {
+		if req.form.Has(name) {
+			return errorResponse(req, http.StatusNotImplemented, "NotImplemented", "awstest does not model the parameter "+name)
+		}
+	}
 	return serve(req)
 }
 
