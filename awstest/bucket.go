@@ -41,6 +41,8 @@ type Bucket struct {
 
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
+var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d+$`)
+
 // CreateBucket creates a bucket in us-east-1 and returns it. It panics on a
 // name that S3 refuses (Amazon S3 User Guide, "General purpose bucket naming
 // rules") and when any account owns that name already.
@@ -152,8 +154,12 @@ func (b *Bucket) SetVersioning() {
 }
 
 // SetRegion moves the bucket to another region: requests to a wrong region's
-// endpoint are then answered as S3 does (301, 400) with x-amz-bucket-region.
+// endpoint are then answered as S3 does (301, 400) with x-amz-bucket-region. It
+// panics on what is no region's name.
 func (b *Bucket) SetRegion(region string) {
+	if !regionName.MatchString(region) {
+		panic(fmt.Sprintf("awstest: SetRegion(%q) of bucket %s: that is no region's name; use one such as \"eu-west-1\"", region, b.name))
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.region = region

@@ -3,13 +3,17 @@ package awstest_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/crossrole/crossrole/awstest"
 )
@@ -48,9 +52,29 @@ func ExampleBucket_SetVersioning() {
 	bucket := awstest.New().Account("444455556666").CreateBucket("pics")
 	bucket.SetVersioning()
 	first, second := bucket.Put("cat.jpg", []byte("kitten")), bucket.Put("cat.jpg", []byte("cat"))
-	bucket.Delete("cat.jpg") // a delete marker: both versions stay readable by their ids
 	fmt.Println(len(first.VersionID), first.VersionID != second.VersionID)
 	// Output: 32 true
+}
+
+func ExampleBucket_Delete() {
+	cloud := awstest.New()
+	bucket := cloud.Account("444455556666").CreateBucket("pics")
+	bucket.SetPolicy(`{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Principal":"*","Action":["s3:GetObject*","s3:ListBucket"],"Resource":["arn:aws:s3:::pics","arn:aws:s3:::pics/*"]}]}`)
+	bucket.SetVersioning()
+	cat := bucket.Put("cat.jpg", []byte("meow"))
+	bucket.Delete("cat.jpg")
+
+	client := s3.NewFromConfig(cloud.Config())
+	_, err := client.GetObject(context.Background(), &s3.GetObjectInput{Bucket: new("pics"), Key: new("cat.jpg")})
+	_, isMissing := errors.AsType[*types.NoSuchKey](err)
+	out, err := client.GetObject(context.Background(), &s3.GetObjectInput{Bucket: new("pics"), Key: new("cat.jpg"), VersionId: &cat.VersionID})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(isMissing, *out.ContentLength)
+	// Output: true 4
 }
 
 func ExampleBucket_SetPolicy() {
@@ -67,6 +91,48 @@ func ExampleBucket_SetPolicy() {
 	data, err := io.ReadAll(out.Body)
 	fmt.Printf("%s %v\n", data, err)
 	// Output: for all <nil>
+}
+
+func ExampleBucket_SetRegion() {
+	cloud := awstest.New()
+	bucket := cloud.Account("444455556666").CreateBucket("pics")
+	bucket.SetRegion("eu-west-1")
+
+	client := s3.NewFromConfig(cloud.Config()) // of us-east-1
+	_, err := client.HeadBucket(context.Background(), &s3.HeadBucketInput{Bucket: new("pics")})
+	refused, ok := errors.AsType[*awshttp.ResponseError](err)
+	if !ok {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(bucket.Name(), refused.HTTPStatusCode(), refused.Response.Header.Get("x-amz-bucket-region"))
+	// Output: pics 301 eu-west-1
+}
+
+func ExampleBucket_SetRequesterPays() {
+	cloud := awstest.New()
+	owner, guest := cloud.Account("444455556666"), cloud.Account("111122223333")
+	bucket := owner.CreateBucket("maps")
+	bucket.Put("k", []byte("not for free"))
+	bucket.SetRequesterPays()
+	bucket.SetPolicy(`{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::maps/*"}]}`)
+
+	cfg := cloud.Config()
+	user := guest.UserCredentials("guest", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`)
+	cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return user, nil })
+	client := s3.NewFromConfig(cfg)
+	for _, payer := range []types.RequestPayer{"", types.RequestPayerRequester} {
+		out, err := client.GetObject(context.Background(), &s3.GetObjectInput{Bucket: new("maps"), Key: new("k"), RequestPayer: payer})
+		if refused, ok := errors.AsType[smithy.APIError](err); ok {
+			fmt.Println(refused.ErrorCode())
+			continue
+		}
+		fmt.Println(out.RequestCharged, err)
+	}
+	// Output:
+	// AccessDenied
+	// requester <nil>
 }
 
 // mustPanic is what f panics with.
@@ -105,6 +171,7 @@ func TestBucketMisuse(t *testing.T) {
 		"other wildcard":     {statement(`"Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::dog*"`), "arn:aws:s3:::dog*"},
 		"other service":      {statement(`"Principal":"*","Action":"sts:AssumeRole","Resource":"arn:aws:s3:::pics"`), "sts:AssumeRole"},
 		"unknown role":       {statement(`"Principal":{"AWS":"arn:aws:iam::444455556666:role/nobody"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"`), "role/nobody"},
+		"region":             {func() { bucket.SetRegion("Ireland") }, "eu-west-1"},
 		"empty key":          {put("", none), "not empty"},
 		"long key":           {put(strings.Repeat("k", 1025), none), "1024"},
 		"not UTF-8":          {put("\xff", none), "UTF-8"},

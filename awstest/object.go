@@ -36,8 +36,10 @@ type Object struct {
 	// parts unless the algorithm is CRC64NVME.
 	ChecksumType string
 
-	// Headers are sent with the object as they are, after all others: for a
-	// checksum that lies, an x-amz-restore, a server-side encryption.
+	// Headers are sent with the object as they are, in place of those of the
+	// same name: for a checksum that lies, an x-amz-restore (an archived object
+	// is readable with ongoing-request="false"), an x-amz-archive-status, a
+	// server-side encryption, a Cache-Control.
 	Headers map[string]string
 }
 
@@ -152,13 +154,15 @@ func newVersion(o Object, data []byte) *version {
 // store puts v on top of its key's versions and returns its object. b.mu must
 // be held.
 func (b *Bucket) store(v *version) Object {
+	if len(b.objects[v.Key]) == 0 {
+		b.sorted = nil
+	}
 	if b.versioned {
 		v.VersionID = newVersionID()
 		b.objects[v.Key] = append(b.objects[v.Key], v)
 	} else {
 		b.objects[v.Key] = []*version{v}
 	}
-	b.sorted = nil
 	o := v.Object
 	o.Metadata, o.Headers = maps.Clone(o.Metadata), maps.Clone(o.Headers)
 	return o
@@ -180,18 +184,28 @@ func (v *version) part(n int64) (first, end int64) {
 	return (n - 1) * v.PartSize, min(n*v.PartSize, v.Size)
 }
 
-// readable says whether the object's bytes can be had: an archived one must be
-// restored first, and until that is done it cannot be read.
-func (v *version) readable() bool {
-	if v.StorageClass != "GLACIER" && v.StorageClass != "DEEP_ARCHIVE" {
-		return true
-	}
+// archive says which archive the object lies in, as S3's error document does;
+// nil for an object that can be read. An archived object must be restored first,
+// and until that is done it cannot be read.
+func (v *version) archive() []string {
+	var restore, tier string
 	for name, value := range v.Headers {
-		if strings.EqualFold(name, "x-amz-restore") {
-			return strings.Contains(value, `ongoing-request="false"`)
+		switch strings.ToLower(name) {
+		case "x-amz-restore":
+			restore = value
+		case "x-amz-archive-status":
+			tier = value
 		}
 	}
-	return false
+	switch {
+	case strings.Contains(restore, `ongoing-request="false"`):
+		return nil
+	case v.StorageClass == "GLACIER" || v.StorageClass == "DEEP_ARCHIVE":
+		return []string{"StorageClass", v.StorageClass}
+	case v.StorageClass == "INTELLIGENT_TIERING" && tier != "":
+		return []string{"StorageClass", v.StorageClass, "AccessTier", tier}
+	}
+	return nil
 }
 
 // storedTime is a time of upload as S3 keeps it; zero stands for now.

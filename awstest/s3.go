@@ -49,13 +49,13 @@ func (c *Cloud) answerS3(req *request) *response {
 	if err != nil || !utf8.ValidString(req.key) {
 		return errorResponse(req, 400, "InvalidURI", "Couldn't parse the specified URI.", [2]string{"URI", req.URL.EscapedPath()})
 	}
-	if name := unknownFeature(req); name != "" {
+	if name := unknownFeature(req, query); name != "" {
 		return errorResponse(req, 501, "NotImplemented", "A header you provided implies functionality that is not implemented", [2]string{"Header", name})
 	}
 	if operation == nil {
 		return errorResponse(req, 501, "NotImplemented", "awstest does not implement "+req.call.Operation)
 	}
-	if bucketNameRule(req.bucket) != "" {
+	if !bucketName.MatchString(req.bucket) {
 		return errorResponse(req, 400, "InvalidBucketName", "The specified bucket is not valid.", [2]string{"BucketName", req.bucket})
 	}
 	b := c.buckets.get(req.bucket)
@@ -69,7 +69,7 @@ func (c *Cloud) answerS3(req *request) *response {
 	if len(req.key) > maxKeyLength {
 		return s.refuse(400, "KeyTooLongError", "Your key is too long", "Size", itoa(len(req.key)), "MaxSizeAllowed", itoa(maxKeyLength))
 	}
-	if owner := req.Header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != b.owner.id {
+	if owner := s.option("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != b.owner.id {
 		if !accountID.MatchString(owner) {
 			return s.refuse(400, "InvalidBucketOwnerAWSAccountID", "The value of the expected bucket owner parameter must be an AWS account ID", "BucketOwner", owner)
 		}
@@ -80,12 +80,14 @@ func (c *Cloud) answerS3(req *request) *response {
 
 // unknownFeature names a header that asks for what awstest does not do. S3 has
 // these features; to ignore the header would be to do something else than asked.
-func unknownFeature(req *request) string {
-	for name := range req.Header {
-		lower := strings.ToLower(name)
-		for _, prefix := range unknownFeatures {
-			if strings.HasPrefix(lower, prefix) {
-				return lower
+func unknownFeature(req *request, query url.Values) string {
+	for _, names := range []map[string][]string{req.Header, query} {
+		for name := range names {
+			lower := strings.ToLower(name)
+			for _, prefix := range unknownFeatures {
+				if strings.HasPrefix(lower, prefix) {
+					return lower
+				}
 			}
 		}
 	}
@@ -98,6 +100,20 @@ func unknownFeature(req *request) string {
 var unknownFeatures = []string{
 	"x-amz-copy-source", "x-amz-grant-", "x-amz-object-lock-", "x-amz-optional-object-attributes",
 	"x-amz-server-side-encryption-", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-write-offset-bytes",
+}
+
+// option is the value of an x-amz- header, which a presigned URL carries in its
+// query.
+func (s *s3Request) option(header string) string {
+	if value := s.Header.Get(header); value != "" {
+		return value
+	}
+	for name, values := range s.query {
+		if strings.EqualFold(name, header) {
+			return values[0]
+		}
+	}
+	return ""
 }
 
 // refuse answers with an error document; details are pairs of name and text.

@@ -29,6 +29,9 @@ type store struct {
 	pics  *awstest.Bucket
 	as    map[string]aws.Credentials // who may sign; "" is nobody
 	names *strings.Replacer          // {v1} and the like, for version ids
+
+	http   aws.HTTPClient // over which do sends
+	scheme string
 }
 
 var uploaded = time.Date(2026, 11, 25, 4, 30, 0, 0, time.UTC)
@@ -37,7 +40,7 @@ func newStore(t testing.TB) *store {
 	t.Helper()
 	cloud := awstest.New()
 	owner, other := cloud.Account("444455556666"), cloud.Account("111122223333")
-	s := &store{cloud: cloud, owner: owner, pics: owner.CreateBucket("pics")}
+	s := &store{cloud: cloud, owner: owner, pics: owner.CreateBucket("pics"), http: cloud.Config().HTTPClient, scheme: "https"}
 	s.as = map[string]aws.Credentials{
 		"owner":  owner.UserCredentials("owner", allowAll),
 		"reader": owner.UserCredentials("reader", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::*"}]}`),
@@ -61,6 +64,9 @@ func newStore(t testing.TB) *store {
 	})
 	put("thawed", "0123456789", func(o *awstest.Object) {
 		o.StorageClass, o.Headers = "GLACIER", map[string]string{"x-amz-restore": `ongoing-request="false", expiry-date="Fri, 25 Dec 2026 00:00:00 GMT"`}
+	})
+	put("tiered", "0123456789", func(o *awstest.Object) {
+		o.StorageClass, o.Headers = "INTELLIGENT_TIERING", map[string]string{"x-amz-archive-status": "ARCHIVE_ACCESS"}
 	})
 	put("described", "0123456789", func(o *awstest.Object) {
 		o.ContentType, o.ContentEncoding, o.Metadata = "image/jpeg", "gzip", map[string]string{"colour": "red"}
@@ -120,7 +126,7 @@ func (s *store) do(t testing.TB, as, method, target, headers, body string) answe
 	if strings.HasPrefix(target, "/") {
 		target = "s3.us-east-1.amazonaws.com" + target
 	}
-	u, err := url.Parse("https://" + target)
+	u, err := url.Parse(s.scheme + "://" + target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,12 +156,7 @@ func (s *store) do(t testing.TB, as, method, target, headers, body string) answe
 // answer sends a request as it is.
 func (s *store) answer(t testing.TB, r *http.Request) answer {
 	t.Helper()
-	return readAnswer(t, s.cloud.Config().HTTPClient, r)
-}
-
-func readAnswer(t testing.TB, client aws.HTTPClient, r *http.Request) answer {
-	t.Helper()
-	resp, err := client.Do(r)
+	resp, err := s.http.Do(r)
 	if err != nil {
 		t.Fatalf("%s %s: %v", r.Method, r.URL, err)
 	}

@@ -2,8 +2,7 @@ package awstest
 
 import (
 	"fmt"
-	"maps"
-	"slices"
+	"net/http"
 	"strings"
 )
 
@@ -51,7 +50,7 @@ func (s *s3Request) deniedMessage(action, resource, why string) string {
 			reason = "with an explicit deny in an identity-based policy"
 		}
 	}
-	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %q %s", s.caller.arn, action, resource, reason)
+	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: \"%s\" %s", s.caller.arn, action, resource, reason)
 }
 
 // payerKnown says whether someone has agreed to pay for the request.
@@ -61,8 +60,7 @@ func (s *s3Request) payerKnown() bool {
 
 // charged says whether the requester offered to pay and has to.
 func (s *s3Request) charged() bool {
-	offered := s.Header.Get("X-Amz-Request-Payer") == "requester" || s.query.Get("x-amz-request-payer") == "requester"
-	return offered && s.settings.requesterPays && s.caller != nil && s.caller.account != s.of.owner
+	return s.option("X-Amz-Request-Payer") == "requester" && s.settings.requesterPays && s.caller != nil && s.caller.account != s.of.owner
 }
 
 // conditionKeys are S3's condition keys of the request. A parameter that was
@@ -91,17 +89,19 @@ func (s *s3Request) conditionKeys() map[string][]string {
 	return keys
 }
 
-// s3Params are what Calls tells of a request, by header or query parameter.
-var s3Params = map[string]string{
+// s3Headers and s3Query are what Calls tells of a request.
+var s3Headers = map[string]string{
 	"Range": "Range", "If-Match": "IfMatch", "If-None-Match": "IfNoneMatch",
 	"If-Modified-Since": "IfModifiedSince", "If-Unmodified-Since": "IfUnmodifiedSince",
 	"X-Amz-Checksum-Mode": "ChecksumMode", "X-Amz-Expected-Bucket-Owner": "ExpectedBucketOwner",
 	"X-Amz-Request-Payer": "RequestPayer", "X-Amz-Storage-Class": "StorageClass",
 	"X-Amz-Sdk-Checksum-Algorithm": "ChecksumAlgorithm",
+}
 
+var s3Query = map[string]string{
 	"versionId": "VersionId", "partNumber": "PartNumber", "prefix": "Prefix", "delimiter": "Delimiter",
 	"max-keys": "MaxKeys", "continuation-token": "ContinuationToken", "start-after": "StartAfter",
-	"encoding-type": "EncodingType", "fetch-owner": "FetchOwner", "x-amz-request-payer": "RequestPayer",
+	"encoding-type": "EncodingType", "fetch-owner": "FetchOwner",
 	"response-cache-control": "ResponseCacheControl", "response-content-disposition": "ResponseContentDisposition",
 	"response-content-encoding": "ResponseContentEncoding", "response-content-language": "ResponseContentLanguage",
 	"response-content-type": "ResponseContentType", "response-expires": "ResponseExpires",
@@ -109,11 +109,18 @@ var s3Params = map[string]string{
 
 // recordS3Params notes the request's parameters for Calls.
 func recordS3Params(req *request) {
-	for _, values := range []map[string][]string{req.Header, req.URL.Query()} {
-		for name := range maps.Keys(values) {
-			if param, ok := s3Params[name]; ok {
-				req.call.Params[param] = strings.Join(slices.Clone(values[name]), ",")
-			}
+	for name, values := range req.Header {
+		if param, ok := s3Headers[name]; ok {
+			req.call.Params[param] = strings.Join(values, ",")
+		}
+	}
+	for name, values := range req.URL.Query() {
+		param, ok := s3Query[name]
+		if canonical := http.CanonicalHeaderKey(name); !ok && strings.HasPrefix(canonical, "X-Amz-") {
+			param, ok = s3Headers[canonical] // of a presigned URL
+		}
+		if ok {
+			req.call.Params[param] = strings.Join(values, ",")
 		}
 	}
 }

@@ -3,6 +3,7 @@ package awstest_test
 import (
 	"bytes"
 	"io"
+	"net/http"
 	"runtime"
 	"strings"
 	"sync"
@@ -66,6 +67,35 @@ func TestS3Calls(t *testing.T) {
 		if !strings.HasPrefix(got[i], want) {
 			t.Errorf("call %d: %s, want %s", i, got[i], want)
 		}
+	}
+}
+
+// A presigned URL carries in its query what a request has as headers.
+func TestPresignedOptions(t *testing.T) {
+	s := newStore(t)
+	presign := func(owner string) *http.Request {
+		signed, err := s3.NewPresignClient(s.client("other")).PresignGetObject(t.Context(), &s3.GetObjectInput{
+			Bucket: new("paid"), Key: new("k"), RequestPayer: "requester", ExpectedBucketOwner: &owner, ChecksumMode: "ENABLED",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), signed.Method, signed.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	got := s.answer(t, presign("444455556666"))
+	if h := got.Header; got.body != "not for free" || h.Get("x-amz-request-charged") != "requester" || h.Get("x-amz-checksum-type") != "FULL_OBJECT" {
+		t.Errorf("%d %s, headers %v", got.StatusCode, got.body, h)
+	}
+	if got := s.answer(t, presign("111122223333")); got.code() != "AccessDenied" {
+		t.Errorf("wrong owner: %d %s", got.StatusCode, got.body)
+	}
+	calls := s.cloud.Calls()
+	if params := calls[len(calls)-1].Params; params["RequestPayer"] != "requester" || params["ExpectedBucketOwner"] != "111122223333" {
+		t.Errorf("recorded %v", params)
 	}
 }
 

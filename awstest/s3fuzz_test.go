@@ -20,7 +20,7 @@ func openStore(t testing.TB) (*store, *awstest.Bucket) {
 	cloud := awstest.New()
 	bucket := cloud.Account("444455556666").CreateBucket("open")
 	bucket.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::open","arn:aws:s3:::open/*"]}]}`)
-	return &store{cloud: cloud}, bucket
+	return &store{http: cloud.Config().HTTPClient}, bucket
 }
 
 // Whatever the Range header says, the answer is the whole object, a part of it

@@ -32,8 +32,8 @@ func (s *s3Request) getObject() *response {
 	} else if status == http.StatusNotModified {
 		return s.notModified(v)
 	}
-	if s.Method == http.MethodGet && !v.readable() {
-		return s.refuse(403, "InvalidObjectState", "The operation is not valid for the object's storage class", "StorageClass", v.StorageClass)
+	if archive := v.archive(); s.Method == http.MethodGet && archive != nil {
+		return s.refuse(403, "InvalidObjectState", "The operation is not valid for the object's storage class", archive...)
 	}
 	resp, refused := s.slice(v)
 	if refused != nil {
@@ -171,7 +171,7 @@ func otherRange(first, end, size int64) (int64, int64) {
 func (s *s3Request) addChecksum(resp *response, v *version, part int64, partial bool) {
 	wholePart := part == 1 && v.parts() == 1 && v.ChecksumType == "FULL_OBJECT"
 	switch {
-	case !strings.EqualFold(s.Header.Get("X-Amz-Checksum-Mode"), "ENABLED"):
+	case !strings.EqualFold(s.option("X-Amz-Checksum-Mode"), "ENABLED"):
 		return
 	case wholePart || !partial:
 		part = 0

@@ -113,7 +113,7 @@ func (s *s3Request) checkHeaders(o *Object) *response {
 	}
 	acl := s.Header.Get("X-Amz-Acl")
 	switch {
-	case s.ContentLength < 0:
+	case s.ContentLength < 0 && s.Header.Get("X-Amz-Decoded-Content-Length") == "":
 		return s.refuse(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
 	case size > maxMetadata:
 		return s.refuse(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", "Size", itoa(size), "MaxSizeAllowed", itoa(maxMetadata))

@@ -68,7 +68,7 @@ func TestPutAnswers(t *testing.T) {
 func TestPutIsReadBack(t *testing.T) {
 	s := newStore(t)
 	client := s.client("owner")
-	for _, algorithm := range append(types.ChecksumAlgorithm("").Values()[:5:5], "") {
+	for _, algorithm := range []types.ChecksumAlgorithm{"", "CRC64NVME", "CRC32", "CRC32C", "SHA1", "SHA256"} {
 		put, err := client.PutObject(t.Context(), &s3.PutObjectInput{
 			Bucket: new("past"), Key: new("cat.jpg"), Body: strings.NewReader("meow"),
 			ContentType: new("image/jpeg"), ContentEncoding: new("gzip"), CacheControl: new("no-cache"), ContentDisposition: new("inline"),

@@ -2,6 +2,8 @@ package awstest_test
 
 import (
 	"cmp"
+	"encoding/xml"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -90,6 +92,7 @@ var getRows = []s3Row{
 	// Archives.
 	{request: "GET /pics/frozen", status: 403, code: "InvalidObjectState"},
 	{request: "HEAD /pics/frozen", status: 200, answer: "x-amz-storage-class: GLACIER\nContent-Length: 10"},
+	{request: "GET /pics/tiered", status: 403, code: "InvalidObjectState"},
 	{request: "GET /pics/thawing", status: 403, code: "InvalidObjectState"},
 	{request: "GET /pics/thawed", status: 200, body: "0123456789", answer: "x-amz-storage-class: GLACIER"},
 
@@ -144,7 +147,7 @@ var refusedRows = []s3Row{
 	{request: "GET /A_B/k", status: 400, code: "InvalidBucketName"},
 	{request: "GET /far/k", status: 301, code: "PermanentRedirect", answer: "x-amz-bucket-region: eu-west-1\nLocation: -"},
 	{request: "HEAD /far", status: 301, code: "PermanentRedirect", answer: "x-amz-bucket-region: eu-west-1"},
-	{request: "GET /pics?location", status: 200},
+	{request: "GET /pics?location", status: 200, body: xml.Header + `<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></LocationConstraint>`},
 	{as: "other", request: "GET /paid?location", status: 403, code: "AccessDenied"},
 
 	// What is not built is said to be so.
@@ -169,11 +172,13 @@ var refusedRows = []s3Row{
 }
 
 func TestS3Answers(t *testing.T) {
-	for _, rows := range [][]s3Row{getRows, refusedRows} {
-		s := newStore(t)
+	s, overSocket := newStore(t), newStore(t)
+	overSocket.scheme, overSocket.http = "http", onSocket(t, overSocket.cloud.Serve(t))
+	for name, s := range map[string]*store{"memory": s, "socket": overSocket} {
+		rows := slices.Concat(getRows, refusedRows)
 		for _, row := range rows {
 			as := strings.Replace(cmp.Or(row.as, "owner"), "nobody", "", 1)
-			t.Run(strings.TrimSpace(as+" "+row.request+" "+row.headers), func(t *testing.T) {
+			t.Run(strings.TrimSpace(name+" "+as+" "+row.request+" "+row.headers), func(t *testing.T) {
 				method, target, _ := strings.Cut(s.names.Replace(row.request), " ")
 				got := s.do(t, as, method, target, row.headers, "")
 				s.check(t, row, method, got)
