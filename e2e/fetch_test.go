@@ -19,7 +19,11 @@ import (
 
 // fetchOnce builds examples/fetch, which is part of the module one directory up.
 var fetchOnce = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(suite.dir, "fetch")
+	dir, err := os.MkdirTemp("", "fetch-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "fetch")
 	cmd := exec.Command("go", "build", "-o", program, "./examples/fetch")
 	cmd.Dir, cmd.Env = "..", append(os.Environ(), "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -76,7 +76,7 @@ func newScene(ctx context.Context, dir string) (_ *scene, err error) {
 		return nil, err
 	}
 	if err = s.furnish(ctx); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, s.cluster.Logs())
+		return nil, fmt.Errorf("%w\n%s", err, s.cluster.GatewayLog())
 	}
 	return s, nil
 }

@@ -94,17 +94,20 @@ func (c *Cluster) Stop() {
 	}
 }
 
-// Logs returns the end of every daemon's log.
+// Logs returns the end of every daemon's log: why a start failed.
 func (c *Cluster) Logs() string {
 	var b strings.Builder
 	for _, d := range c.daemons {
-		b.WriteString(daemon.Tail(d.LogFile, 15))
+		b.WriteString(d.Tail(15))
 	}
 	return b.String()
 }
 
+// GatewayLog returns the end of the gateway's log: why a request failed.
+func (c *Cluster) GatewayLog() string { return c.daemons[len(c.daemons)-1].Tail(40) }
+
 func (c *Cluster) daemon(name string, args ...string) (*daemon.Daemon, error) {
-	d, err := daemon.Start(c.dir, name, c.environ(), c.args(args)...)
+	d, err := daemon.Start(c.dir, name, name, c.environ(), c.args(args)...)
 	if err == nil {
 		c.daemons = append(c.daemons, d)
 	}

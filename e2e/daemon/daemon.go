@@ -8,11 +8,9 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,26 +20,25 @@ import (
 
 // Daemon is a running server. Its methods may be called from any goroutine.
 type Daemon struct {
-	Name    string // the base name of the program
-	LogFile string // what the server wrote to stdout and stderr
-
+	name string
+	log  string // file with what the server wrote to stdout and stderr
 	cmd  *exec.Cmd
 	done chan struct{} // closed once the process has been waited for
 	err  error         // how it ended; read after done
 }
 
-// Start runs a program with the arguments and nothing but the given
-// environment. Its output goes into name.log in dir.
-func Start(dir, name string, env []string, args ...string) (*Daemon, error) {
+// Start runs a program in dir with the arguments and nothing but the given
+// environment. Its output goes into name.log there.
+func Start(dir, name, program string, env []string, args ...string) (*Daemon, error) {
 	d := &Daemon{
-		Name:    filepath.Base(name),
-		LogFile: filepath.Join(dir, filepath.Base(name)+".log"),
-		cmd:     exec.Command(name, args...),
-		done:    make(chan struct{}),
+		name: name,
+		log:  filepath.Join(dir, name+".log"),
+		cmd:  exec.Command(program, args...),
+		done: make(chan struct{}),
 	}
-	out, err := os.Create(d.LogFile)
+	out, err := os.Create(d.log)
 	if err != nil {
-		return nil, fmt.Errorf("daemon: log of %s: %w", d.Name, err)
+		return nil, fmt.Errorf("daemon: log of %s: %w", d.name, err)
 	}
 	defer out.Close()
 	d.cmd.Dir, d.cmd.Env = dir, env
@@ -50,7 +47,7 @@ func Start(dir, name string, env []string, args ...string) (*Daemon, error) {
 	// only when a goroutine locked to it returns, and none of ours is locked.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := d.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("daemon: start %s: %w", d.Name, err)
+		return nil, fmt.Errorf("daemon: start %s: %w", d.name, err)
 	}
 	go func() {
 		d.err = d.cmd.Wait()
@@ -69,7 +66,7 @@ func (d *Daemon) Stop() {
 	}
 	// The group of a child that nobody has waited for cannot be anyone else's.
 	if err := syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		fmt.Fprintf(os.Stderr, "daemon: kill %s: %v\n", d.Name, err)
+		fmt.Fprintf(os.Stderr, "daemon: kill %s: %v\n", d.name, err)
 	}
 	<-d.done
 }
@@ -86,36 +83,10 @@ func (d *Daemon) Until(ctx context.Context, ready func(context.Context) error) e
 		}
 		select {
 		case <-d.done:
-			return fmt.Errorf("daemon: %s ended before it was ready: %w", d.Name, errors.Join(d.err, err))
+			return fmt.Errorf("daemon: %s ended before it was ready: %w", d.name, errors.Join(d.err, err))
 		case <-ctx.Done():
-			return fmt.Errorf("daemon: %s is not ready: %w: %w", d.Name, context.Cause(ctx), err)
+			return fmt.Errorf("daemon: %s is not ready: %w: %w", d.name, context.Cause(ctx), err)
 		case <-tick.C:
 		}
 	}
-}
-
-// Tail returns the last lines of a file under a heading that names it: what a
-// failing test prints of a server's log.
-func Tail(file string, lines int) string {
-	head := fmt.Sprintf("--- last %d lines of %s\n", lines, filepath.Base(file))
-	f, err := os.Open(file)
-	if err != nil {
-		return head + err.Error() + "\n"
-	}
-	defer f.Close()
-	const enough = 64 << 10
-	if size, err := f.Seek(0, io.SeekEnd); err == nil && size > enough {
-		f.Seek(-enough, io.SeekEnd)
-	} else {
-		f.Seek(0, io.SeekStart)
-	}
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return head + err.Error() + "\n"
-	}
-	all := bytes.Split(bytes.TrimRight(b, "\n"), []byte("\n"))
-	if len(all) > lines {
-		all = all[len(all)-lines:]
-	}
-	return head + string(bytes.Join(all, []byte("\n"))) + "\n"
 }

@@ -19,6 +19,7 @@ const Audience = "sts.amazonaws.com"
 // pod on EKS would have.
 type Claims struct {
 	Namespace, ServiceAccount string
+	Issuer                    string        // empty: the issuer's URL
 	Audience                  string        // empty: [Audience]
 	IssuedAt                  time.Time     // zero: now
 	Life                      time.Duration // from IssuedAt; 0: one hour
@@ -37,7 +38,7 @@ func (i *Issuer) Token(c Claims) (string, error) {
 		issued = time.Now()
 	}
 	payload := map[string]any{
-		"iss": i.URL,
+		"iss": cmp.Or(c.Issuer, i.URL),
 		"sub": c.Subject(),
 		"aud": []string{cmp.Or(c.Audience, Audience)},
 		"iat": issued.Unix(),

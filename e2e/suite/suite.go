@@ -1,0 +1,73 @@
+// Package suite runs the tests of a binary so that nothing stays behind: no
+// server and no file, after success, failure, Ctrl-C, a panic or a timeout.
+package suite
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+var ending struct {
+	mu    sync.Mutex
+	funcs []func()
+}
+
+// AtEnd has Main call f after the tests, before what was registered earlier.
+func AtEnd(f func()) {
+	ending.mu.Lock()
+	defer ending.mu.Unlock()
+	ending.funcs = append(ending.funcs, f)
+}
+
+// Main is the body of a TestMain: it runs the tests and exits. While it runs,
+// temporary files of the tests and of the programs that they start are made in
+// a directory that is gone afterwards.
+func Main(m *testing.M) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	dir, err := tempDir()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "suite:", err)
+		os.Exit(1)
+	}
+	code := make(chan int, 1)
+	go func() { code <- m.Run() }()
+	var exit int
+	select {
+	case exit = <-code:
+	case <-ctx.Done():
+		fmt.Fprintln(os.Stderr, "suite: interrupted, stopping the servers")
+		exit = 130
+	}
+	ending.mu.Lock() // for good: whoever still starts something dies with us
+	for _, f := range slices.Backward(ending.funcs) {
+		f()
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "suite:", err)
+		exit = max(exit, 1)
+	}
+	os.Exit(exit)
+}
+
+// tempDir makes a directory beside the test binary and sends temporary files
+// there. go test removes that place even after a panic or a timeout, when Main
+// does not come to it.
+func tempDir() (string, error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(binary), "suite-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Setenv("TMPDIR", dir)
+}
