@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -33,7 +34,6 @@ func (k Kind) Error() string { return string(k) }
 var codeKinds = map[string]Kind{
 	"NoSuchKey":     NotFound,
 	"NoSuchVersion": NotFound,
-	"NotFound":      NotFound,
 
 	"NoSuchBucket":      NoSuchBucket,
 	"NoSuchAccessPoint": NoSuchBucket,
@@ -63,6 +63,11 @@ func kindOf(err error) Kind {
 	}
 	if k, ok := codeKinds[api.ErrorCode()]; ok {
 		return k
+	}
+	// Only S3's answer to a HEAD has no code of its own. To a GET, a 404 without
+	// one is somebody else's, and says nothing about the object.
+	if _, ok := errors.AsType[*types.NotFound](err); ok {
+		return NotFound
 	}
 	// AuthorizationHeaderMalformed has other causes too; only with the header is
 	// it the region.

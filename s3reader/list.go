@@ -95,6 +95,10 @@ func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 
 // check refuses a page after which the listing would not be further than before.
 func (p *pages) check(page *s3.ListObjectsV2Output) error {
+	if page.IsTruncated == nil {
+		// The SDK makes an empty listing of an empty body, and of a page of HTML.
+		return errors.New("the answer is not a listing of S3 (no IsTruncated)")
+	}
 	if aws.ToBool(page.IsTruncated) {
 		switch next := aws.ToString(page.NextContinuationToken); {
 		case next == "":

@@ -28,7 +28,7 @@ func (r *Reader) Stat(ctx context.Context, key string) (*Info, error) {
 		case why == nil:
 			// The GET got through, perhaps with fresher credentials.
 			out, err = r.head(ctx, key)
-		case isAPIError(why):
+		case answered(why):
 			err = why
 		}
 	}
@@ -83,7 +83,8 @@ func (r *Reader) ask(ctx context.Context, key string) error {
 	return err
 }
 
-func isAPIError(err error) bool {
-	_, ok := errors.AsType[smithy.APIError](err)
-	return ok
+// answered reports whether err is what a server said, be it S3 or not.
+func answered(err error) bool {
+	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	return ok && resp.HTTPStatusCode() != 0 // the SDK makes one up where there was no answer
 }

@@ -97,7 +97,7 @@ func (s *stream) pause(err error) error {
 	s.fruitless++
 	if s.fruitless > resumeLimit {
 		gave := &Error{Kind: kindOf(err), Err: err, note: fmt.Sprintf("gave up at byte %d of %d after %d attempts", s.pos, s.o.info.Size, s.fruitless)}
-		if !isAPIError(err) {
+		if !answered(err) {
 			gave.Kind = Truncated
 		}
 		return gave
@@ -145,7 +145,7 @@ func (o *Object) getRange(start, end int64) (*body, error) {
 		in.VersionId = &o.info.VersionID
 	}
 	out, body, err := o.r.get(o.ctx, in)
-	if err != nil && !pinned && o.info.VersionID != "" && isGone(err) {
+	if err != nil && !pinned && o.info.VersionID != "" && mayBeGone(err) {
 		in.VersionId = &o.info.VersionID
 		var again error
 		if out, body, again = o.r.get(o.ctx, in); again == nil {
@@ -163,9 +163,16 @@ func (o *Object) getRange(start, end int64) (*body, error) {
 	return body, nil
 }
 
-// isGone reports whether the object's current version is no longer the one
-// asked for.
-func isGone(err error) bool {
+// mayBeGone reports whether the object's current version is perhaps no longer
+// the one asked for. A deleted object looks forbidden without s3:ListBucket.
+func mayBeGone(err error) bool {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	return ok && (resp.HTTPStatusCode() == http.StatusPreconditionFailed || resp.HTTPStatusCode() == http.StatusNotFound)
+	if !ok {
+		return false
+	}
+	switch resp.HTTPStatusCode() {
+	case http.StatusPreconditionFailed, http.StatusNotFound, http.StatusForbidden:
+		return true
+	}
+	return false
 }

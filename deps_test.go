@@ -1,0 +1,52 @@
+package crossrole_test
+
+import (
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// small are the modules, besides the SDK and smithy-go, that a program takes on
+// with the library, and why. More than three are too many.
+var small = map[string]string{
+	"github.com/minio/crc64nvme":    "the checksum that S3 keeps with every object, 50 times as fast as hash/crc64",
+	"github.com/klauspost/cpuid/v2": "crc64nvme asks it what the processor can do",
+	"golang.org/x/sys":              "cpuid asks it on macOS",
+}
+
+func TestDependencies(t *testing.T) {
+	if len(small) > 3 {
+		t.Errorf("%d small modules are listed, at most 3 are wanted", len(small))
+	}
+	for _, platform := range []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64"} {
+		goos, goarch, _ := strings.Cut(platform, "/")
+		list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./credentials", "./s3reader")
+		list.Env = append(list.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
+		var stderr strings.Builder
+		list.Stderr = &stderr
+		out, err := list.Output()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", platform, err, &stderr)
+		}
+		modules := map[string]bool{}
+		for path := range strings.Lines(string(out)) {
+			modules[strings.TrimSpace(path)] = true
+		}
+		delete(modules, "") // the standard library
+		for _, path := range slices.Sorted(maps.Keys(modules)) {
+			switch {
+			case path == "github.com/crossrole/crossrole":
+			case path == "github.com/aws/smithy-go":
+			case path == "github.com/aws/aws-sdk-go-v2", strings.HasPrefix(path, "github.com/aws/aws-sdk-go-v2/"):
+			case small[path] != "":
+			default:
+				t.Errorf("%s: credentials and s3reader take on %s, which is not agreed: do without, or list it in small with the reason", platform, path)
+			}
+		}
+		if !modules["github.com/aws/aws-sdk-go-v2/service/s3"] {
+			t.Errorf("%s: go list names no dependencies: %q", platform, out)
+		}
+	}
+}
