@@ -47,7 +47,7 @@ func newOptions(optFns []func(*PolicyOptions)) PolicyOptions {
 // Without subjects nobody is admitted, and AWS refuses the policy.
 func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...func(*PolicyOptions)) *Policy {
 	opts := newOptions(optFns)
-	exact, patterns := []string{}, []string{}
+	var exact, patterns []string
 	for _, subject := range subjects {
 		if hasWildcard(subject) {
 			patterns = append(patterns, subject)
@@ -90,23 +90,23 @@ func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...fun
 // is not checked: [Policy.ValidateTrust] says what AWS would refuse.
 func RolePolicy(hubRoleARN string, optFns ...func(*PolicyOptions)) *Policy {
 	opts := newOptions(optFns)
-	statement := Statement{
-		Effect:    "Allow",
-		Principal: Principals{"AWS": {hubRoleARN}},
-		Action:    append([]string{"sts:AssumeRole"}, opts.sessionActions()...),
-	}
 	policy := &Policy{Version: version2012}
-	if opts.ExternalID != "" {
-		statement.Action = []string{"sts:AssumeRole"}
-		statement.Condition = Conditions{"StringEquals": {"sts:ExternalId": {opts.ExternalID}}}
-	}
-	policy.Statements = append(policy.Statements, statement)
-	if actions := opts.sessionActions(); opts.ExternalID != "" && len(actions) > 0 {
+	allow := func(actions []string, condition Conditions) {
 		policy.Statements = append(policy.Statements, Statement{
 			Effect:    "Allow",
 			Principal: Principals{"AWS": {hubRoleARN}},
 			Action:    actions,
+			Condition: condition,
 		})
+	}
+	assume, session := []string{"sts:AssumeRole"}, opts.sessionActions()
+	if opts.ExternalID == "" {
+		allow(append(assume, session...), nil)
+		return policy
+	}
+	allow(assume, Conditions{"StringEquals": {"sts:ExternalId": {opts.ExternalID}}})
+	if len(session) > 0 {
+		allow(session, nil)
 	}
 	return policy
 }

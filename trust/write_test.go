@@ -141,6 +141,23 @@ func TestRolePolicy(t *testing.T) {
 	}
 }
 
+// A statement that asks sts:TagSession for an external id would refuse it.
+func TestRolePolicyAsksOnlyAssumeRoleForTheExternalID(t *testing.T) {
+	policy := trust.RolePolicy(hubRole, func(o *trust.PolicyOptions) {
+		o.ExternalID, o.TagSession, o.SetSourceIdentity = "pictures-2026", true, true
+	})
+	if len(policy.Statements) != 2 {
+		t.Fatalf("got\n%s", policy)
+	}
+	assume, session := policy.Statements[0], policy.Statements[1]
+	if got := strings.Join(assume.Action, " "); got != "sts:AssumeRole" || len(assume.Condition) != 1 {
+		t.Errorf("%s under %v", got, assume.Condition)
+	}
+	if got := strings.Join(session.Action, " "); got != "sts:TagSession sts:SetSourceIdentity" || session.Condition != nil {
+		t.Errorf("%s under %v", got, session.Condition)
+	}
+}
+
 func TestAssumePolicy(t *testing.T) {
 	policy := trust.AssumePolicy([]string{"arn:aws:iam::444455556666:role/S3_Pics"}, func(o *trust.PolicyOptions) { o.TagSession = true })
 	if err := policy.ValidateIdentity(); err != nil {
