@@ -25,7 +25,7 @@ func (c *Cloud) assumedSession(req *request) (*session, int, *refusal) {
 	}
 	faults = req.checkPolicyARNs(faults)
 	faults = req.checkTags(faults)
-	life, faults := req.duration(faults)
+	life, tokenSize, faults := req.lifeAndSize(faults)
 	if refused := validationError(faults); refused != nil {
 		return nil, 0, refused
 	}
@@ -80,7 +80,7 @@ func (c *Cloud) assumedSession(req *request) (*session, int, *refusal) {
 	case life > role.maxSession:
 		return nil, 0, tooLongForRole()
 	}
-	sess := newSession(role, req.param("RoleSessionName"), req.trueNow, life)
+	sess := newSession(role, req, life, tokenSize)
 	sess.policies, sess.tags, sess.sourceIdentity = policies, tags, source
 	c.sessions[sess.accessKeyID] = sess
 	return sess, percent, nil
@@ -149,6 +149,8 @@ func (s *session) write(b *strings.Builder, req *request, percent int) {
 	if percent > 0 {
 		element(b, "PackedPolicySize", fmt.Sprint(percent))
 	}
+	element(b, "SessionTokenSize", fmt.Sprint(len(s.token)))
+	element(b, "SessionTokenUtilization", fmt.Sprint(len(s.token)*100/maxSessionToken))
 	if s.sourceIdentity != "" {
 		element(b, "SourceIdentity", s.sourceIdentity)
 	}

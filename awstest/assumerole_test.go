@@ -52,6 +52,10 @@ func TestAssumeRoleRefusals(t *testing.T) {
 		{name: "two managed policies", edits: manyPolicies(2), status: 200},
 		{name: "chained longer than an hour", prepare: func(w *world) { w.target.SetMaxSessionDuration(4 * time.Hour) }, edits: []string{"DurationSeconds", "3601"}, status: 400, code: "ValidationError", message: "exceeds the 1 hour session limit for roles assumed by role chaining"},
 
+		{name: "session token as large as may be", edits: []string{"MinimumSessionTokenSize", "4096"}, status: 200, message: ""},
+		{name: "session token too large", edits: []string{"MinimumSessionTokenSize", "4097"}, status: 400, code: "ValidationError", message: "'minimumSessionTokenSize'"},
+		{name: "MFA", edits: []string{"SerialNumber", "arn:aws:iam::111122223333:mfa/ann"}, status: 501, code: "NotImplemented", message: "SerialNumber"},
+
 		{name: "role unknown", edits: []string{"RoleArn", targetARN + "s"}, status: 403, code: "AccessDenied", message: "is not authorized to perform: sts:AssumeRole on resource: " + targetARN + "s"},
 		{name: "role without its path", edits: []string{"RoleArn", "arn:aws:iam::444455556666:role/S3_Pics"}, status: 403, code: "AccessDenied"},
 		{name: "other partition", edits: []string{"RoleArn", strings.Replace(targetARN, "arn:aws:", "arn:aws-cn:", 1)}, status: 403, code: "AccessDenied"},

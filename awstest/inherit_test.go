@@ -38,8 +38,8 @@ func TestInherited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if aws.ToString(out.SourceIdentity) != "ann" || aws.ToInt32(out.PackedPolicySize) < 1 {
-		t.Errorf("source identity %v, packed size %v", aws.ToString(out.SourceIdentity), out.PackedPolicySize)
+	if size := len(*out.Credentials.SessionToken); aws.ToString(out.SourceIdentity) != "ann" || aws.ToInt32(out.SessionTokenSize) != int32(size) {
+		t.Errorf("source identity %q, a session token of %d bytes, said to be %d", aws.ToString(out.SourceIdentity), size, aws.ToInt32(out.SessionTokenSize))
 	}
 	middle := credentialsOf(out.Credentials)
 

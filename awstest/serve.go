@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -66,10 +67,7 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	payload := resp.payload(req)
-	header := w.Header()
-	for name, values := range resp.header {
-		header[name] = values
-	}
+	maps.Copy(w.Header(), resp.header)
 	w.WriteHeader(resp.status)
 	cut := req.fault.cut(req)
 	if cut == nil || cut.after >= int64(len(payload)) {

@@ -30,13 +30,20 @@ type session struct {
 	revoked         bool
 }
 
-// newSession gives out a session of role.
-func newSession(role *Role, name string, now time.Time, life time.Duration) *session {
+// maxSessionToken is the longest session token, in bytes.
+const maxSessionToken = 4096
+
+// newSession gives out a session of role, as req asks for it.
+func newSession(role *Role, req *request, life time.Duration, tokenSize int) *session {
 	// STS gives the end in whole seconds.
-	issued := now.Truncate(time.Second)
+	issued := req.trueNow.Truncate(time.Second)
+	token := "IQoJb3JpZ2luX2Vj" + newSecret(570)
+	if missing := tokenSize - len(token); missing > 0 {
+		token += newSecret(missing)[:missing]
+	}
 	return &session{
-		accessKeyID: newID("ASIA", 20), secret: newSecret(30), token: "IQoJb3JpZ2luX2Vj" + newSecret(570),
-		role: role, name: name, issued: issued, expires: issued.Add(life),
+		accessKeyID: newID("ASIA", 20), secret: newSecret(30), token: token,
+		role: role, name: req.param("RoleSessionName"), issued: issued, expires: issued.Add(life),
 	}
 }
 

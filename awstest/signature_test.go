@@ -55,7 +55,7 @@ func TestSTSSignature(t *testing.T) {
 		{name: "session token changed after signing", edit: header("X-Amz-Security-Token", "x"), status: 403, code: "InvalidClientTokenId"},
 		{name: "other service", service: "s3", status: 403, code: "SignatureDoesNotMatch", message: "Credential should be scoped to correct service: 'sts'"},
 		{name: "another header after signing", edit: header("X-Amz-Trick", "1"), status: 403, code: "SignatureDoesNotMatch"},
-		{name: "date changed after signing", edit: header("X-Amz-Date", time.Now().UTC().Add(time.Second).Format("20060102T150405Z")), status: 403, code: "SignatureDoesNotMatch"},
+		{name: "date changed after signing", edit: otherSecond, status: 403, code: "SignatureDoesNotMatch"},
 		{name: "date of another day", edit: header("X-Amz-Date", time.Now().UTC().Add(24*time.Hour).Format("20060102T150405Z")), status: 403, code: "IncompleteSignature", message: "Date in Credential scope does not match"},
 		{name: "no date", edit: func(r *http.Request) { r.Header.Del("X-Amz-Date") }, status: 403, code: "IncompleteSignature", message: "'X-Amz-Date'"},
 		{name: "content type changed", edit: header("Content-Type", "application/x-www-form-urlencoded"), status: 403, code: "SignatureDoesNotMatch"},
@@ -94,6 +94,14 @@ func TestSTSSignature(t *testing.T) {
 			})
 		})
 	}
+}
+
+// otherSecond changes the signing time within its minute.
+func otherSecond(r *http.Request) {
+	date := []byte(r.Header.Get("X-Amz-Date"))
+	second := &date[len(date)-2]
+	*second = '0' + (*second-'0'+1)%10
+	r.Header.Set("X-Amz-Date", string(date))
 }
 
 // TestScope shows that a regional endpoint wants its region in the signature.

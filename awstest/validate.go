@@ -93,22 +93,33 @@ func invalid(format string, args ...any) *refusal {
 	return &refusal{status: http.StatusBadRequest, code: "ValidationError", message: fmt.Sprintf(format, args...)}
 }
 
-// duration is the session's length asked for; zero if none is.
-func (r *request) duration(faults []string) (time.Duration, []string) {
-	value := r.param("DurationSeconds")
+// number is the value of a whole number's parameter; zero if it is not given.
+func (r *request) number(name, label string, least, most int, faults []string) (int, []string) {
+	value := r.param(name)
 	if value == "" {
 		return 0, faults
 	}
-	seconds, err := strconv.Atoi(value)
+	fault := func(format string, args ...any) (int, []string) {
+		return 0, append(faults, fmt.Sprintf("Value '%s' at '%s' failed to satisfy constraint: Member must ", value, label)+fmt.Sprintf(format, args...))
+	}
+	n, err := strconv.Atoi(value)
 	switch {
 	case err != nil:
-		return 0, append(faults, fmt.Sprintf("Value '%s' at 'durationSeconds' failed to satisfy constraint: Member must be an integer", value))
-	case seconds < int(minDuration.Seconds()):
-		return 0, append(faults, fmt.Sprintf("Value '%d' at 'durationSeconds' failed to satisfy constraint: Member must have value greater than or equal to %d", seconds, int(minDuration.Seconds())))
-	case seconds > int(maxDuration.Seconds()):
-		return 0, append(faults, fmt.Sprintf("Value '%d' at 'durationSeconds' failed to satisfy constraint: Member must have value less than or equal to %d", seconds, int(maxDuration.Seconds())))
+		return fault("be an integer")
+	case n < least:
+		return fault("have value greater than or equal to %d", least)
+	case n > most:
+		return fault("have value less than or equal to %d", most)
 	}
-	return time.Duration(seconds) * time.Second, faults
+	return n, faults
+}
+
+// lifeAndSize are the session's length and the session token's least size that
+// are asked for; zero if none is.
+func (r *request) lifeAndSize(faults []string) (time.Duration, int, []string) {
+	seconds, faults := r.number("DurationSeconds", "durationSeconds", int(minDuration.Seconds()), int(maxDuration.Seconds()), faults)
+	size, faults := r.number("MinimumSessionTokenSize", "minimumSessionTokenSize", 0, maxSessionToken, faults)
+	return time.Duration(seconds) * time.Second, size, faults
 }
 
 // checkRoleARN refuses what is no ARN at all.

@@ -29,7 +29,7 @@ func (c *Cloud) webIdentitySession(req *request) (*session, int, *trust.Token, *
 		faults = p.check(req, faults)
 	}
 	faults = req.checkPolicyARNs(faults)
-	life, faults := req.duration(faults)
+	life, tokenSize, faults := req.lifeAndSize(faults)
 	if refused := validationError(faults); refused != nil {
 		return fail(refused)
 	}
@@ -82,7 +82,7 @@ func (c *Cloud) webIdentitySession(req *request) (*session, int, *trust.Token, *
 	if life > role.maxSession {
 		return fail(tooLongForRole())
 	}
-	sess := newSession(role, req.param("RoleSessionName"), req.trueNow, life)
+	sess := newSession(role, req, life, tokenSize)
 	sess.policies, sess.provider = policies, claims.ProviderARN("aws", account)
 	c.sessions[sess.accessKeyID] = sess
 	return sess, percent, &claims, nil
