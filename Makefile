@@ -8,9 +8,9 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 # Every Go module of the repository. A new one is picked up by its go.mod.
-MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod))
-# Those that hold code of ours; tools/ holds versions only.
-CODE := $(filter-out tools tools/%,$(MODULES))
+MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod */*/*/go.mod))
+# Those that hold code of ours; the others pin the versions of tools.
+CODE := $(filter-out tools tools/% %/tool,$(MODULES))
 # tidy reads a module's dependencies to the last test; for the linter that is
 # 365 MB, so `make lint` checks its module instead.
 TIDY := $(filter-out tools/lint,$(MODULES))
@@ -113,25 +113,31 @@ fuzz:
 	@$(call gate,fuzz: every fuzz target for $(FUZZTIME))
 	.ci/fuzz $(FUZZTIME) || $(call fail,mend what failed above; an input that broke a target is now in testdata/fuzz: commit it with the fix)
 
-# $(call suite,pattern,programs,how to get them): one suite of the e2e module.
+# $(call suite,pattern,package,programs,how to get them): one suite of the e2e
+# module.
 define suite
 $(call gate,e2e: the tests $(1) against servers that nobody here wrote)
-for p in $(2); do
-	command -v $$p >/dev/null || $(call fail,$(3))
+for p in $(3); do
+	command -v $$p >/dev/null || $(call fail,$(4))
 done
 cd e2e
-[[ $$(go test -list '$(1)' .) == Test* ]] || $(call fail,no test is called $(1) any more; name the suite anew in the Makefile)
-go test -count=1 -timeout=15m -run '$(1)' . || $(call fail,the log of the servers is above)
+[[ $$(go test -list '$(1)' $(2)) == Test* ]] || $(call fail,no test in e2e/$(2) is called $(1) any more: name the suite anew in the Makefile)
+go test -count=1 -timeout=15m -run '$(1)' $(2) || $(call fail,the logs of the servers end above)
 endef
 
-## e2e-ceph: both routes against Ceph RGW, as root
+## e2e-ceph: both routes against Ceph's gateway, as root
 .PHONY: e2e-ceph
 e2e-ceph:
-	@$(call suite,^TestCeph,radosgw ceph-mon ceph-osd ceph,install the Debian packages radosgw ceph-mon ceph-osd ceph-common)
+	@$(call suite,^TestCeph,.,radosgw ceph-mon ceph-osd ceph,install the Debian packages radosgw ceph-mon ceph-osd ceph-common)
+
+## e2e-versitygw: S3 and STS of versitygw (its first build takes 2 minutes)
+.PHONY: e2e-versitygw
+e2e-versitygw:
+	@$(call suite,^TestVersity,./versity)
 
 ## e2e: every suite against real servers
 .PHONY: e2e
-e2e: e2e-ceph
+e2e: e2e-ceph e2e-versitygw
 
 ## lint: golangci-lint (outside CI: building it takes minutes)
 .PHONY: lint
