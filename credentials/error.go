@@ -45,6 +45,9 @@ func (e *Error) Error() string {
 	if e.Operation != "" {
 		b.WriteString(e.Operation)
 		if e.RoleARN != "" {
+			if c := e.Operation[0]; 'a' <= c && c <= 'z' { // ours, not one of STS's
+				b.WriteString(" for")
+			}
 			b.WriteString(" " + e.RoleARN)
 		}
 		if e.Caller != "" {

@@ -59,8 +59,8 @@ func (r *resolver) resolve() (source Source, roles []Role) {
 
 // assumedBy is the role that the first of Roles must not be once more.
 func (r *resolver) assumedBy(source Source) string {
-	if c, ok := r.base.Credentials.(*Chain); ok && source == (FromBase{}) && c != nil {
-		return c.targetARN()
+	if _, ok := source.(FromBase); ok {
+		source = Provider{Credentials: r.base.Credentials}
 	}
 	return source.assumes()
 }

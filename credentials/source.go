@@ -87,7 +87,7 @@ func (PodIdentity) assumes() string   { return "" }
 func (NodeRole) assumes() string      { return "" }
 func (FromBase) assumes() string      { return "" }
 func (p Provider) assumes() string {
-	if c, ok := p.Credentials.(*Chain); ok {
+	if c, ok := p.Credentials.(*Chain); ok && c != nil {
 		return c.targetARN()
 	}
 	return ""

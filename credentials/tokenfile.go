@@ -51,17 +51,17 @@ func readTokenOnce(path string) ([]byte, trust.Token, *Error) {
 		return fail(TokenUnreadable, fmt.Errorf("%w%s", err, describeFile(path)), unreadableFixes(err)...)
 	}
 	if len(raw) > maxToken {
-		return fail(TokenMalformed, fmt.Errorf("%s is larger than %d bytes, STS's limit for a token", path, maxToken),
+		return fail(TokenMalformed, fmt.Errorf("%s%s is larger than %d bytes, STS's limit for a token", path, leadsTo(path), maxToken),
 			"let "+envTokenFile+" or WebIdentity.TokenFile name the projected token")
 	}
 	raw = bytes.TrimSpace(raw)
 	if len(raw) == 0 {
-		return fail(TokenMalformed, fmt.Errorf("%s is empty", path),
+		return fail(TokenMalformed, fmt.Errorf("%s%s is empty", path, leadsTo(path)),
 			"check that the pod mounts a projected serviceAccountToken volume there")
 	}
 	token, err := trust.ParseToken(raw)
 	if err != nil {
-		return fail(TokenMalformed, fmt.Errorf("%s: %w", path, err),
+		return fail(TokenMalformed, fmt.Errorf("%s%s: %w", path, leadsTo(path), err),
 			"let "+envTokenFile+" or WebIdentity.TokenFile name a projected service-account token")
 	}
 	return raw, token, nil
@@ -78,17 +78,33 @@ func unreadableFixes(err error) []string {
 }
 
 // describeFile says where a path leads, whose it is and who we are: what one
-// would ask the person who reports that the token is unreadable.
+// would ask the person who reports that the token is unreadable. The groups are
+// told because fsGroup is one of them.
 func describeFile(path string) string {
-	s := ""
-	if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
-		s += " (leads to " + target + ")"
-	}
+	s := leadsTo(path)
 	info, err := os.Stat(path)
 	if err != nil {
 		return s
 	}
-	return s + fmt.Sprintf(" (mode %v%s; this process runs as uid %d, gid %d)", info.Mode(), owner(info), os.Getuid(), os.Getgid())
+	groups, err := os.Getgroups()
+	if err != nil {
+		groups = nil // not on this platform
+	}
+	return s + fmt.Sprintf(" (mode %v%s; this process runs as uid %d, gid %d, groups %v)", info.Mode(), owner(info), os.Getuid(), os.Getgid(), groups)
+}
+
+// leadsTo tells where a link ends, or its own target if it ends nowhere.
+func leadsTo(path string) string {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		if target == path {
+			return ""
+		}
+		return " (leads to " + target + ")"
+	}
+	if target, err := os.Readlink(path); err == nil {
+		return " (a link to " + target + ")"
+	}
+	return ""
 }
 
 // fileMark tells two states of a token file apart without reading it.
