@@ -1,0 +1,65 @@
+package credentials_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// ledger is an HTTP client that keeps the true end of every session whose
+// usable reply went through it, by the server's own words and its own clock.
+type ledger struct {
+	inner aws.HTTPClient
+	mu    sync.Mutex
+	ends  map[string]time.Time
+}
+
+func newLedger(inner aws.HTTPClient) *ledger {
+	return &ledger{inner: inner, ends: map[string]time.Time{}}
+}
+
+func (l *ledger) end(key string) (time.Time, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end, ok := l.ends[key]
+	return end, ok
+}
+
+func (l *ledger) Do(r *http.Request) (*http.Response, error) {
+	resp, err := l.inner.Do(r)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return resp, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	type keys struct{ AccessKeyId, Expiration string } //nolint:revive // AWS's spelling
+	var reply struct {
+		Web    keys `xml:"AssumeRoleWithWebIdentityResult>Credentials"`
+		Assume keys `xml:"AssumeRoleResult>Credentials"`
+	}
+	if xml.Unmarshal(body, &reply) == nil {
+		l.note(reply.Web.AccessKeyId, reply.Web.Expiration, resp.Header.Get("Date"))
+		l.note(reply.Assume.AccessKeyId, reply.Assume.Expiration, resp.Header.Get("Date"))
+	}
+	return resp, nil
+}
+
+func (l *ledger) note(key, expiration, date string) {
+	end, err1 := time.Parse(time.RFC3339, expiration)
+	server, err2 := http.ParseTime(date)
+	if key == "" || err1 != nil || err2 != nil || !end.After(server) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ends[key] = time.Now().Add(end.Sub(server))
+}
