@@ -2,6 +2,9 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,7 +24,9 @@ func TestCephThreeSecondSessions(t *testing.T) {
 	s := cephScene(t)
 	t.Parallel()
 	const minute = time.Minute
-	for _, test := range []struct {
+	var routes sync.WaitGroup // both at once, on a machine of one core too
+	defer routes.Wait()
+	for _, route := range []struct {
 		name, first string
 		roles       []string
 		last        string // the last hop's action
@@ -29,45 +34,52 @@ func TestCephThreeSecondSessions(t *testing.T) {
 		{"direct", directRole, nil, "AssumeRoleWithWebIdentity"},
 		{"hub", hubRole, []string{targetRole}, "AssumeRole"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			short := s.shortSTS(t)
-			cfg, err := credentials.Wrap(
-				aws.Config{Region: ceph.Region, BaseEndpoint: aws.String(s.cluster.URL)},
-				credentials.Assume(test.roles...),
-				func(o *credentials.Options) {
-					o.Source = credentials.WebIdentity{RoleARN: test.first, TokenFile: tokenFile(t, s.issuer, pod)}
-					o.STS = func(o *sts.Options) { o.BaseEndpoint = aws.String(short.URL) }
-				})
+		short := s.shortSTS(t)
+		cfg, err := credentials.Wrap(
+			aws.Config{Region: ceph.Region, BaseEndpoint: aws.String(s.cluster.URL)},
+			credentials.Assume(route.roles...),
+			func(o *credentials.Options) {
+				o.Source = credentials.WebIdentity{RoleARN: route.first, TokenFile: tokenFile(t, s.issuer, pod)}
+				o.STS = func(o *sts.Options) { o.BaseEndpoint = aws.String(short.URL) }
+			})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader, err := s3reader.New(cfg, bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		routes.Go(func() {
+			reads, err := readFor(t.Context(), minute, reader)
+			t.Logf("%s: %d reads, sessions handed out: %v", route.name, reads, short.Handed())
 			if err != nil {
-				t.Fatal(err)
+				t.Errorf("%s: read %d: %v", route.name, reads+1, err)
+				return
 			}
-			reader, err := s3reader.New(cfg, bucket)
-			if err != nil {
-				t.Fatal(err)
-			}
-			reads, start := 0, time.Now()
-			tick := time.NewTicker(20 * time.Millisecond)
-			defer tick.Stop()
-			for range tick.C {
-				got, err := reader.Get(t.Context(), object)
-				if err != nil {
-					t.Fatalf("read %d, %v after the start: %v", reads+1, time.Since(start), err)
-				}
-				if !bytes.Equal(got, picture()) {
-					t.Fatalf("read %d: %d bytes that are not the picture", reads+1, len(got))
-				}
-				reads++
-				if time.Since(start) >= minute {
-					break
-				}
-			}
-			t.Logf("%d reads, sessions handed out: %v", reads, short.Handed())
 			// Fewer would mean that a session outlived its end, more than one a
 			// second that somebody asks without need.
-			if n := short.Handed()[test.last]; n < int(minute/shortLife) || n > int(minute/time.Second) {
-				t.Errorf("%s: %d sessions in %v", test.last, n, minute)
+			if n := short.Handed()[route.last]; n < int(minute/shortLife) || n > int(minute/time.Second) {
+				t.Errorf("%s: %d sessions by %s in %v", route.name, n, route.last, minute)
 			}
 		})
 	}
+}
+
+// readFor reads the picture again and again and counts until the first error.
+func readFor(ctx context.Context, d time.Duration, reader *s3reader.Reader) (reads int, err error) {
+	start := time.Now()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for time.Since(start) < d {
+		got, err := reader.Get(ctx, object)
+		if err != nil {
+			return reads, fmt.Errorf("%v after the start: %w", time.Since(start), err)
+		}
+		if !bytes.Equal(got, picture()) {
+			return reads, fmt.Errorf("%v after the start: %d bytes that are not the picture", time.Since(start), len(got))
+		}
+		reads++
+		<-tick.C
+	}
+	return reads, nil
 }
