@@ -110,9 +110,6 @@ func (c *Chain) link() {
 
 func (c *Chain) last() *session { return c.hops[len(c.hops)-1] }
 
-// targetARN is the role that the chain ends in; empty if its source names none.
-func (c *Chain) targetARN() string { return c.last().role }
-
 // Retrieve returns credentials of the chain's last role. It waits only while
 // there is no valid session; a valid one is renewed in the background. Expires
 // is on the local clock.
@@ -130,6 +127,9 @@ func (c *Chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // late report about an old key does not cost the new one. The next Retrieve
 // waits for a new session.
 func (c *Chain) Invalidate(accessKeyID string) { c.last().invalidate(accessKeyID) }
+
+// RoleARN is the role that the chain ends in; empty if its source names none.
+func (c *Chain) RoleARN() string { return c.last().role }
 
 // Status tells the state of every hop's session. It makes no call and opens no
 // file.

@@ -36,8 +36,8 @@ type Options struct {
 	// failures, variables that are set and not used. Nil: silent.
 	Logger *slog.Logger
 
-	// OnEvent is called for each [Event], from the goroutine that refreshed,
-	// after the callers were served. It must not block for long.
+	// OnEvent is called for each [Event], from the goroutine that refreshed or
+	// invalidated. It must not block: callers may be waiting for that goroutine.
 	OnEvent func(Event)
 
 	// Strict turns the warning for environment variables that shadow a source

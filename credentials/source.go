@@ -88,7 +88,7 @@ func (NodeRole) assumes() string      { return "" }
 func (FromBase) assumes() string      { return "" }
 func (p Provider) assumes() string {
 	if c, ok := p.Credentials.(*Chain); ok && c != nil {
-		return c.targetARN()
+		return c.RoleARN()
 	}
 	return ""
 }

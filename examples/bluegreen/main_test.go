@@ -1,0 +1,25 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestMove(t *testing.T) {
+	var out strings.Builder
+	if err := run(t.Context(), &out, t.TempDir()); err != nil {
+		t.Fatalf("%v, after\n%s", err, &out)
+	}
+	want := `on blue: read "meow"
+the hub's account registers green and adds it to the hub's trust policy
+moved, sessions still valid: read "meow"
+event: the token comes from another cluster
+on green: read "meow"
+blue is taken out of the hub's account
+without blue: read "meow"
+ok: one process, two clusters, nothing changed in the shared account
+`
+	if out.String() != want {
+		t.Errorf("told\n%swant\n%s", &out, want)
+	}
+}
