@@ -1,0 +1,101 @@
+package main
+
+import (
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// distance is a way to a server that takes time. What a client sends arrives a
+// round trip later, in order, and the first of it one more round trip later,
+// which is TCP's handshake. Answers travel at once; for a client that waits for
+// each answer that is the same as half of it each way.
+type distance struct {
+	listener  net.Listener
+	server    string // host:port
+	roundTrip time.Duration
+
+	connections atomic.Int64
+	running     sync.WaitGroup
+}
+
+// newDistance listens on the loopback interface.
+func newDistance(server string, roundTrip time.Duration) (*distance, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	d := &distance{listener: listener, server: server, roundTrip: roundTrip}
+	d.running.Go(d.accept)
+	return d, nil
+}
+
+// addr is where clients connect to.
+func (d *distance) addr() string { return d.listener.Addr().String() }
+
+// close lets no more connections in and waits for those that are open to end.
+func (d *distance) close() error {
+	err := d.listener.Close()
+	d.running.Wait()
+	return err
+}
+
+func (d *distance) accept() {
+	for {
+		client, err := d.listener.Accept()
+		if err != nil { // closed
+			return
+		}
+		d.connections.Add(1)
+		d.running.Go(func() { d.connect(client) })
+	}
+}
+
+// connect carries one connection until either side ends it. Errors end it too,
+// which both sides notice.
+func (d *distance) connect(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp", d.server)
+	if err != nil {
+		return
+	}
+	var answers sync.WaitGroup
+	answers.Go(func() {
+		_, _ = io.Copy(client, server)
+		_ = client.Close()
+	})
+	packets := make(chan packet, 64)
+	go d.receive(client, packets)
+	for p := range packets {
+		time.Sleep(time.Until(p.arrives))
+		if _, err := server.Write(p.data); err != nil {
+			_ = client.Close() // so that receive ends
+		}
+	}
+	_ = server.Close()
+	answers.Wait()
+}
+
+type packet struct {
+	data    []byte
+	arrives time.Time
+}
+
+// receive reads ahead, so that each packet's way begins when it was sent.
+func (d *distance) receive(client net.Conn, packets chan<- packet) {
+	defer close(packets)
+	way := 2 * d.roundTrip
+	for {
+		buf := make([]byte, 32<<10)
+		n, err := client.Read(buf)
+		if n > 0 {
+			packets <- packet{buf[:n], time.Now().Add(way)}
+			way = d.roundTrip
+		}
+		if err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,85 @@
+// Bench measures crossrole side by side with what a Go program would use
+// without it, in the same run, on the same simulated AWS.
+//
+//	go run . [-json] [-quick] [-run REGEXP] [-list]
+//
+// Without -json it prints a table with the ratio of ours to each peer; with it
+// one JSON object a line:
+//
+//	{"name":"hot/ns","unit":"ns","better":"lower","ours":61,"peers":{"sdk":64}}
+//
+// -quick makes fewer rounds and ends within 45 seconds for all rows. The exit
+// code is 1 if a row could not be measured; a bad figure is no error.
+//
+// # Contenders
+//
+//   - ours: credentials.Chain, as New makes it.
+//   - sdk: stscreds in aws.CredentialsCache, both with their defaults, one
+//     cache for each hop.
+//   - sdk-window: the same with an ExpiryWindow of 5 minutes.
+//   - minio: the STS providers of minio-go v7. It has none for a chain:
+//     [minioHub] feeds the session of STSWebIdentity into STSAssumeRole.
+//
+// All of them go the hub route: a token file, then two roles. Ours and the peers
+// run at the same time or take turns, never one after the other's whole series;
+// where a row has several rounds its figure is their median.
+//
+// # Rows
+//
+// refresh (real time): 50 callers ask each provider every 20 ms over at least
+// three refreshes; all providers run at the same time. STS takes 80 ms a hop and
+// gives sessions of 6 s, which stand for 60 s; the 5 minutes of sdk-window, a
+// twelfth of a usual session, become 500 ms. Replies have Date and Expiration
+// in whole seconds, as STS has them.
+//   - refresh/waiting-callers: callers that a Retrieve holds up for more than
+//     10 ms at a refresh; median over the refreshes.
+//   - refresh/max-wait-ms: the worst Retrieve after the first. It contains what
+//     a busy machine does to any goroutine; refresh/noise-ms says how much.
+//   - refresh/noise-ms: the same of callers whose provider has nothing to
+//     refresh. It is nobody's achievement: it has no peers.
+//
+// outage (virtual time): sessions of an hour.
+//   - outage/failed-calls: 50 callers ask once a second in the last 20 minutes
+//     of their session, STS being down: once answering 503, once refusing
+//     connections. Counts the Retrieves that fail although the session is valid,
+//     of 120,000.
+//   - outage/sts-calls: HTTP requests that STS gets in the five minutes after
+//     the sessions have ended, while it answers 503 after 80 ms and 1,000
+//     callers a second come, each of which has 10 s of patience.
+//
+// hang (virtual time): STS accepts requests and never answers, first at hop 1,
+// then in a second run at hop 2; the worse of the two counts.
+//   - hang/longest-block-s: how long one caller without a deadline is held.
+//     300 s stands for longer.
+//   - hang/recovery-s: STS works again from the moment that caller is free (or
+//     300 s have passed). How long until a caller that asks every 100 ms, or
+//     waits if it has to, gets credentials. 300 s stands for longer.
+//
+// hot (testing.Benchmark): Retrieve on a fresh session.
+//   - hot/ns, hot/allocs: per call; median of the rounds.
+//
+// coldstart (real time): this program starts itself as a pod's program would be
+// started, which loads its configuration, goes the hub route and reads an
+// object. STS and S3 are two TLS servers on the loopback interface, 20 ms away:
+// what a client sends arrives that much later, and the first bytes of a
+// connection once more, for TCP's handshake. s3reader.Open against
+// s3.Client.GetObject.
+//   - coldstart/ms: from before the start of the process to the object's first
+//     byte; median of 21 starts (-quick: 7), ours and the SDK's in turn.
+//   - coldstart/round-trips: requests and two more for each connection (TCP and
+//     TLS 1.3), as the servers count them.
+//
+// expired (in memory): 8 workers make 1,000 GETs each, and a HEAD after every
+// tenth (-quick: 250). Half way all sessions of the role are revoked: S3 answers
+// ExpiredToken. s3reader against s3.Client and minio.Client.
+//   - expired/recovered: the fraction of requests that succeed.
+//   - expired/refreshes: sessions that STS gave after the first.
+//
+// # Virtual time
+//
+// Rows that take minutes run in testing/synctest, whose clock jumps when nobody
+// has anything to do. It wants a *testing.T, so the program starts itself again
+// as a test binary ([virtualMain]). minio-go waits in a sync.Mutex, which stops
+// a synctest clock; in virtual time a channel in front of it does the same
+// queueing.
+package main

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+)
+
+// settings of one run.
+type settings struct {
+	quick bool
+}
+
+// rounds is full, or quick in a quick run.
+func (s settings) rounds(quick, full int) int {
+	if s.quick {
+		return quick
+	}
+	return full
+}
+
+const quickWord = "quick"
+
+// String is what settings are called on a command line.
+func (s settings) String() string {
+	if s.quick {
+		return quickWord
+	}
+	return "full"
+}
+
+// group is the rows that one measurement yields.
+type group struct {
+	rows    []Row // without figures
+	measure func(ctx context.Context, s settings) (figures, error)
+}
+
+var groups = []group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired}
+
+func main() {
+	// The program calls itself, see virtual.go and podmain.go.
+	switch args := os.Args[1:]; {
+	case len(args) == 3 && args[0] == virtualCommand:
+		virtualMain(args[1], settings{quick: args[2] == quickWord}) // does not return
+	case len(args) == 2 && args[0] == podCommand:
+		os.Exit(podMain(args[1]))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	asJSON := flags.Bool("json", false, "print one JSON object a line")
+	quick := flags.Bool("quick", false, "fewer rounds: all rows within 45 seconds")
+	pattern := flags.String("run", "", "measure the rows whose name matches this `regexp`")
+	list := flags.Bool("list", false, "print the names of the rows")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "bench: unexpected argument %q: rows are selected with -run\n", flags.Arg(0))
+		return 2
+	}
+	selected, err := regexp.Compile(*pattern)
+	if err != nil {
+		fmt.Fprintf(stderr, "bench: -run: %v\n", err)
+		return 2
+	}
+	var out printer = &table{w: stdout}
+	if *asJSON {
+		out = jsonLines{stdout}
+	}
+	code, found := 0, false
+	for _, g := range groups {
+		rows := slices.DeleteFunc(slices.Clone(g.rows), func(r Row) bool { return !selected.MatchString(r.Name) })
+		if len(rows) == 0 {
+			continue
+		}
+		found = true
+		if *list {
+			for _, r := range rows {
+				fmt.Fprintln(stdout, r.Name)
+			}
+			continue
+		}
+		got, err := g.measure(ctx, settings{quick: *quick})
+		if err == nil {
+			err = got.print(rows, out)
+		}
+		if err != nil {
+			fmt.Fprintf(stderr, "bench: %s: %v\n", rows[0].Name, err)
+			code = 1
+		}
+	}
+	if !found {
+		fmt.Fprintf(stderr, "bench: no row matches %q; -list prints their names\n", *pattern)
+		return 2
+	}
+	return code
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// condition is what state an STS is in.
+type condition int32
+
+const (
+	working     condition = iota
+	unavailable           // answers 503
+	refusing              // refuses connections
+	silent                // accepts requests and never answers
+	closed                // answers 403, which nobody repeats: the measurement is over
+)
+
+// stsServer is an STS without a network and without questions: whoever asks
+// gets a session. It is cheap enough to be no part of what is measured.
+type stsServer struct {
+	delay time.Duration // of every answer
+	life  time.Duration // of the sessions
+
+	condition atomic.Int32
+	only      string        // the operation that is silent; empty: both
+	over      chan struct{} // closed by close: silent requests end
+
+	requests atomic.Int64 // that came in
+	granted  atomic.Int64 // sessions of the last role
+}
+
+func newSTS(delay, life time.Duration) *stsServer {
+	return &stsServer{delay: delay, life: life, over: make(chan struct{})}
+}
+
+func (s *stsServer) set(c condition) { s.condition.Store(int32(c)) }
+
+// close lets everybody go who still waits.
+func (s *stsServer) close() {
+	s.set(closed)
+	close(s.over)
+}
+
+// client is an HTTP client for which there is nothing but this server.
+func (s *stsServer) client() *http.Client { return &http.Client{Transport: s} }
+
+// RoundTrip implements http.RoundTripper.
+func (s *stsServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err // nothing is sent for somebody who has left
+	}
+	s.requests.Add(1)
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Body.Close(); err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(raw))
+	if err != nil {
+		return nil, err
+	}
+	now := condition(s.condition.Load())
+	action := form.Get("Action")
+	if now == silent && s.only != "" && s.only != action {
+		now = working
+	}
+	wait := time.NewTimer(s.delay)
+	defer wait.Stop()
+	answer := wait.C
+	switch now {
+	case refusing:
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	case silent:
+		answer = nil
+	}
+	select {
+	case <-answer:
+	case <-s.over:
+		now = closed
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	switch now {
+	case unavailable:
+		return reply(r, http.StatusServiceUnavailable, refusal("Receiver", "ServiceUnavailable")), nil
+	case closed:
+		return reply(r, http.StatusForbidden, refusal("Sender", "AccessDenied")), nil
+	}
+	return reply(r, http.StatusOK, s.session(action, form.Get("RoleArn"), form.Get("RoleSessionName"))), nil
+}
+
+// session is the reply to either operation. Like STS it knows whole seconds.
+func (s *stsServer) session(action, role, name string) string {
+	n := strconv.FormatInt(s.requests.Load(), 10)
+	if action == "AssumeRole" {
+		s.granted.Add(1)
+	}
+	account, path, _ := strings.Cut(strings.TrimPrefix(role, "arn:aws:iam::"), ":role/")
+	return fmt.Sprintf(`<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult>
+<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:%[4]s</AssumedRoleId><Arn>arn:aws:sts::%[2]s:assumed-role/%[3]s/%[4]s</Arn></AssumedRoleUser>
+<Credentials><AccessKeyId>ASIA%[5]s</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken><Expiration>%[6]s</Expiration></Credentials>
+</%[1]sResult><ResponseMetadata><RequestId>%[5]s</RequestId></ResponseMetadata></%[1]sResponse>`,
+		action, account, path, name, n, time.Now().Add(s.life).UTC().Format(time.RFC3339))
+}
+
+func refusal(side, code string) string {
+	return fmt.Sprintf(`<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>%s</Type><Code>%s</Code><Message>%[2]s</Message></Error><RequestId>0</RequestId></ErrorResponse>`, side, code)
+}
+
+func reply(r *http.Request, status int, body string) *http.Response {
+	return &http.Response{
+		Status: http.StatusText(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        http.Header{"Content-Type": {"text/xml"}, "Date": {time.Now().UTC().Format(http.TimeFormat)}},
+		Body:          io.NopCloser(bytes.NewReader([]byte(body))),
+		ContentLength: int64(len(body)), Request: r,
+	}
+}
