@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // reply is what an endpoint said when it refused.
-type reply struct{ code, message, requestID string }
+type reply struct {
+	code, message, requestID string
+	foreign                  bool // another service's refusal
+}
 
 // readReply takes code, message and request id of a refusal; nothing else of
 // the server's bytes is kept.
@@ -28,13 +29,28 @@ func readReply(err error, rec *record) reply {
 	}](err); ok {
 		r.requestID = withID.ServiceRequestID()
 	}
-	if r.code == "" || r.code == "UnknownError" {
-		// A store that speaks STS may leave out the ErrorResponse around it.
-		if bare := bareError(rec.head); speaksSTS(bare.code) {
-			return bare
-		}
+	// A store that speaks STS may leave out the ErrorResponse around an error; so
+	// does S3, whose codes are others.
+	switch bare := bareError(rec.head); {
+	case bare.code == "":
+	case !speaksSTS(bare.code):
+		bare.foreign = statusOf(err) < 500
+		return bare
+	case r.code == "" || r.code == "UnknownError":
+		return bare
 	}
 	return r
+}
+
+// statusOf is the HTTP status of a refusal; 0: there was no answer.
+func statusOf(err error) int {
+	if resp, ok := errors.AsType[interface {
+		error
+		HTTPStatusCode() int
+	}](err); ok {
+		return resp.HTTPStatusCode()
+	}
+	return 0
 }
 
 func bareError(head []byte) reply {
@@ -47,7 +63,7 @@ func bareError(head []byte) reply {
 	if xml.Unmarshal(head, &e) != nil {
 		return reply{}
 	}
-	return reply{e.Code, e.Message, e.RequestID}
+	return reply{code: e.Code, message: e.Message, requestID: e.RequestID}
 }
 
 // speaksSTS reports whether a code is one of STS's. Another one, in a bare
@@ -67,6 +83,9 @@ func speaksSTS(code string) bool {
 // judgeReply looks the failure up as the store meant it.
 func judgeReply(err error, rec *record, web bool) verdict {
 	r := readReply(err, rec)
+	if r.foreign {
+		return verdict{STSUnreachable, never}
+	}
 	if denied, ok := errors.AsType[smithy.APIError](err); ok && denied.ErrorCode() != r.code {
 		return judge(&smithy.GenericAPIError{Code: r.code, Message: r.message}, web)
 	}
@@ -99,8 +118,8 @@ func (s *session) failure(rec *record, v verdict, err error, attempts int) *Erro
 		if e.RequestID == "" {
 			e.RequestID = rec.requestID
 		}
-		if e.Code == "" || e.Code == "UnknownError" {
-			e.Code, e.Err = "", s.plain(v, err, rec)
+		if e.Code == "" || e.Code == "UnknownError" || r.foreign {
+			e.Code, e.Message, e.Err = "", "", s.plain(v, err, rec)
 		}
 	}
 	e.Fixes = append(e.Fixes, s.fixes(e)...)
@@ -116,13 +135,15 @@ func (s *session) plain(v verdict, err error, rec *record) error {
 		return err
 	case isURL:
 		text = u.Err.Error()
+	case s.agent() && len(rec.head) > 0:
+		text = fmt.Sprintf("host %s gives no credentials: its answer begins %q", rec.endpoint, s.beginning(rec))
 	case v.kind == STSUnreachable && len(rec.head) > 0 && !strings.Contains(string(rec.head), "sts.amazonaws.com/doc"):
 		text = fmt.Sprintf("host %s does not speak STS: its answer begins %q", rec.endpoint, s.beginning(rec))
 	default:
 		text = innermost(err).Error()
 	}
-	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.HTTPStatusCode() != 0 {
-		text = fmt.Sprintf("HTTP %d, %s", resp.HTTPStatusCode(), text)
+	if status := statusOf(err); status != 0 {
+		text = fmt.Sprintf("HTTP %d, %s", status, text)
 	}
 	return &cause{text: s.scrub(text, rec), err: err}
 }
@@ -145,36 +166,3 @@ func innermost(err error) error {
 		err = next
 	}
 }
-
-var space = regexp.MustCompile(`\s+`)
-
-// beginning is how an answer that is not STS's begins.
-func (s *session) beginning(rec *record) string {
-	head := space.ReplaceAllString(strings.TrimSpace(string(rec.head)), " ")
-	const most = 80
-	if len(head) > most {
-		head = strings.ToValidUTF8(head[:most], "") + "…"
-	}
-	return s.scrub(head, rec)
-}
-
-// scrub takes out what this attempt sent and must not be seen, should the other
-// side echo it.
-func (s *session) scrub(text string, rec *record) string {
-	secrets := []string{string(rec.raw)}
-	if rec.from != nil {
-		secrets = append(secrets, rec.from.creds.SessionToken, rec.from.creds.SecretAccessKey)
-	}
-	if i := s.hop - 2; i >= 0 {
-		secrets = append(secrets, s.chain.roles[i].ExternalID)
-	}
-	for _, secret := range secrets {
-		if len(secret) > 1 {
-			text = strings.ReplaceAll(text, secret, "[redacted]")
-		}
-	}
-	// Signatures and tokens in whatever URL or header was quoted.
-	return quotedSecret.ReplaceAllString(text, "$1=[redacted]")
-}
-
-var quotedSecret = regexp.MustCompile(`(?i)\b(X-Amz-Signature|X-Amz-Security-Token|X-Amz-Credential|WebIdentityToken|Signature)=[^&\s"',]+`)

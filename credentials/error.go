@@ -110,8 +110,9 @@ func (e *Error) Is(target error) bool {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Format prints the paragraph under every verb: %#v would print the cause's
-// fields, which are not ours to show.
-func (e *Error) Format(f fmt.State, verb rune) {
+// fields, which are not ours to show. It has a value receiver, as the two
+// below, so that a copy of an Error keeps as silent as the Error.
+func (e Error) Format(f fmt.State, verb rune) {
 	if verb == 'q' {
 		fmt.Fprintf(f, "%q", e.Error())
 		return
@@ -120,10 +121,10 @@ func (e *Error) Format(f fmt.State, verb rune) {
 }
 
 // MarshalText is Error, for JSON.
-func (e *Error) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
+func (e Error) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
 
 // LogValue gives slog the fields a person searches for.
-func (e *Error) LogValue() slog.Value {
+func (e Error) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("kind", string(e.Kind)),
 		slog.Int("hop", e.Hop),

@@ -1,13 +1,12 @@
 package credentials
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -95,24 +94,22 @@ func policyARNs(arns []string) []types.PolicyDescriptorType {
 
 // podIdentity asks the EKS Pod Identity agent, with its token read anew.
 func (c *Chain) podIdentity(p PodIdentity) exchange {
-	provider := endpointcreds.New(p.Endpoint, func(o *endpointcreds.Options) {
-		o.HTTPClient = directClient(c.base)
-		o.Retryer = aws.NopRetryer{}
-		o.AuthorizationTokenProvider = endpointcreds.TokenProviderFunc(func() (string, error) {
-			raw, err := os.ReadFile(p.TokenFile)
-			if err != nil {
-				return "", &Error{Operation: "read token file", Kind: TokenUnreadable, Err: fmt.Errorf("%w%s", err, describeFile(p.TokenFile)), Fixes: unreadableFixes(err)}
-			}
-			token := strings.TrimSpace(string(raw))
-			if token == "" || strings.ContainsAny(token, "\r\n") {
-				return "", &Error{Operation: "read token file", Kind: TokenMalformed, Err: fmt.Errorf("%s is empty or has several lines", p.TokenFile)}
-			}
-			return token, nil
-		})
-	})
+	client := directClient(c.base)
 	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
-		rec.operation = "GetCredentials of the EKS Pod Identity agent"
-		return provider.Retrieve(ctx)
+		token, failure := readTokenFile(p.TokenFile, agentTokenSetting)
+		if failure != nil {
+			return aws.Credentials{}, failure
+		}
+		if bytes.ContainsAny(token, "\r\n") {
+			return aws.Credentials{}, fileError(TokenMalformed, fmt.Errorf("%s%s has several lines", p.TokenFile, leadsTo(p.TokenFile)),
+				"let "+agentTokenSetting+" name the projected token")
+		}
+		rec.operation, rec.raw = "GetCredentials of the EKS Pod Identity agent", token
+		return endpointcreds.New(p.Endpoint, func(o *endpointcreds.Options) {
+			o.HTTPClient = client
+			o.Retryer = aws.NopRetryer{}
+			o.AuthorizationToken = string(token)
+		}).Retrieve(ctx)
 	}
 }
 

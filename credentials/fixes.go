@@ -12,8 +12,13 @@ import (
 // fixes are what a person can apply for the error's kind, made of what is known
 // for certain: the token's claims, the role asked for and the caller.
 func (s *session) fixes(e *Error) []string {
-	if e.Kind == RefreshTimeout {
+	switch {
+	case s.agent():
+		return s.agentFixes(e)
+	case e.Kind == RefreshTimeout:
 		return []string{timeoutFix}
+	case e.Kind == STSUnreachable:
+		return s.unreachableFixes(e)
 	}
 	role, err := parseRoleARN(e.RoleARN)
 	if err != nil {
@@ -38,7 +43,7 @@ func (s *session) fixes(e *Error) []string {
 	case e.Kind == TokenExpired && e.Operation == "AssumeRoleWithWebIdentity":
 		return []string{rotationFix}
 	case e.Kind == AssumeDenied:
-		return assumeFixes(e, role)
+		return s.assumeFixes(e, role)
 	case e.Kind == DurationTooLong:
 		return []string{fmt.Sprintf("ask for less than %v, or raise MaxSessionDuration of %s (it does not lift the 1 hour of role chaining)", s.asked(), e.RoleARN)}
 	case e.Kind == RegionNotEnabled:
@@ -60,19 +65,28 @@ func (s *session) asked() any {
 	return "now"
 }
 
-func assumeFixes(e *Error, target roleARN) []string {
+// assumeFixes are the two sides of a refused AssumeRole. Tags come with the
+// role's settings and, from the Pod Identity agent, with the session itself.
+func (s *session) assumeFixes(e *Error, target roleARN) []string {
+	asked := s.chain.roles[s.hop-2]
+	_, tagged := s.chain.source.(PodIdentity)
 	hub := roleOfSession(e.Caller)
 	if hub == "" {
 		return []string{"let the trust policy of " + e.RoleARN + " name the caller, and the caller's own policy allow the action on it"}
 	}
+	actions := "sts:AssumeRole"
 	policy := trust.RolePolicy(hub, func(o *trust.PolicyOptions) {
 		o.Partition = target.partition
-		o.TagSession = strings.Contains(e.Message, "sts:TagSession")
-		o.SetSourceIdentity = strings.Contains(e.Message, "sts:SetSourceIdentity")
+		if o.TagSession = tagged || len(asked.Tags) > 0 || strings.Contains(e.Message, "sts:TagSession"); o.TagSession {
+			actions += ", sts:TagSession"
+		}
+		if o.SetSourceIdentity = asked.SourceIdentity != "" || strings.Contains(e.Message, "sts:SetSourceIdentity"); o.SetSourceIdentity {
+			actions += ", sts:SetSourceIdentity"
+		}
 	})
 	return []string{
 		fmt.Sprintf("give role %s of account %s this trust policy (with the role's path in the ARN, if it has one; with a sts:ExternalId condition, if Role.ExternalID is set): %s", target.name, target.account, policy),
-		fmt.Sprintf("let the policy of %s allow sts:AssumeRole on %s", hub, e.RoleARN),
+		fmt.Sprintf("let the policy of %s allow %s on %s", hub, actions, e.RoleARN),
 	}
 }
 

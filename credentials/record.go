@@ -25,6 +25,7 @@ type record struct {
 	requestID string    // also of a success
 	sentAt    time.Time // when the last request left, with its monotonic reading
 	date      time.Time // the reply's own Date; zero: none
+	status    int       // HTTP
 	head      []byte    // how an error reply begins, to tell who speaks there
 }
 
@@ -55,6 +56,7 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		rec.date = date
 	}
+	rec.status = resp.StatusCode
 	rec.requestID = resp.Header.Get("X-Amzn-Requestid")
 	body := &headReader{Reader: io.LimitReader(resp.Body, maxReply), Closer: resp.Body, rec: rec}
 	resp.Body = body
@@ -91,8 +93,21 @@ func httpClient(base aws.Config) recorder {
 // credentials have link-local addresses.
 func directClient(base aws.Config) recorder {
 	c := httpClient(base)
-	if b, ok := c.inner.(*awshttp.BuildableClient); ok {
-		c.inner = b.WithTransportOptions(func(t *http.Transport) { t.Proxy = nil })
+	switch inner := c.inner.(type) {
+	case *awshttp.BuildableClient:
+		c.inner = inner.WithTransportOptions(func(t *http.Transport) { t.Proxy = nil })
+	case *http.Client:
+		transport := inner.Transport
+		if transport == nil {
+			transport = http.DefaultTransport
+		}
+		if t, ok := transport.(*http.Transport); ok {
+			t = t.Clone()
+			t.Proxy = nil
+			direct := *inner
+			direct.Transport = t
+			c.inner = &direct
+		}
 	}
 	return c
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // again is what to do after a failed attempt, inside the flight that made it.
@@ -109,8 +108,8 @@ func judge(err error, web bool) verdict {
 			return verdict{AssumeDenied, never}
 		}
 	}
-	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.HTTPStatusCode() != 0 {
-		switch status := resp.HTTPStatusCode(); {
+	if status := statusOf(err); status != 0 {
+		switch {
 		case status == 429:
 			return verdict{Throttled, patiently}
 		case status >= 500:

@@ -37,44 +37,63 @@ func readToken(ctx context.Context, path string) ([]byte, trust.Token, *Error) {
 	}
 }
 
+// The settings that may name a token file, for fixes.
+const (
+	webTokenSetting   = envTokenFile + " or WebIdentity.TokenFile"
+	agentTokenSetting = envPodIdentityFile + " or PodIdentity.TokenFile"
+)
+
 func readTokenOnce(path string) ([]byte, trust.Token, *Error) {
-	fail := func(kind Kind, err error, fixes ...string) ([]byte, trust.Token, *Error) {
-		return nil, trust.Token{}, &Error{Operation: "read token file", Kind: kind, Err: err, Fixes: fixes}
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return fail(TokenUnreadable, fmt.Errorf("%w%s", err, describeFile(path)), unreadableFixes(err)...)
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxToken+1))
-	if err != nil {
-		return fail(TokenUnreadable, fmt.Errorf("%w%s", err, describeFile(path)), unreadableFixes(err)...)
-	}
-	if len(raw) > maxToken {
-		return fail(TokenMalformed, fmt.Errorf("%s%s is larger than %d bytes, STS's limit for a token", path, leadsTo(path), maxToken),
-			"let "+envTokenFile+" or WebIdentity.TokenFile name the projected token")
-	}
-	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 {
-		return fail(TokenMalformed, fmt.Errorf("%s%s is empty", path, leadsTo(path)),
-			"check that the pod mounts a projected serviceAccountToken volume there")
+	raw, failure := readTokenFile(path, webTokenSetting)
+	if failure != nil {
+		return nil, trust.Token{}, failure
 	}
 	token, err := trust.ParseToken(raw)
 	if err != nil {
-		return fail(TokenMalformed, fmt.Errorf("%s%s: %w", path, leadsTo(path), err),
-			"let "+envTokenFile+" or WebIdentity.TokenFile name a projected service-account token")
+		return nil, trust.Token{}, fileError(TokenMalformed, fmt.Errorf("%s%s: %w", path, leadsTo(path), err),
+			"let "+webTokenSetting+" name a projected service-account token")
 	}
 	return raw, token, nil
 }
 
-func unreadableFixes(err error) []string {
+// readTokenFile reads a file that should hold a token, without the white space
+// around it. setting is what names the file.
+func readTokenFile(path, setting string) ([]byte, *Error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, unreadable(path, setting, err)
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	if err != nil {
+		return nil, unreadable(path, setting, err)
+	}
+	if len(raw) > maxToken {
+		return nil, fileError(TokenMalformed, fmt.Errorf("%s%s is larger than %d bytes, STS's limit for a token", path, leadsTo(path), maxToken),
+			"let "+setting+" name the projected token")
+	}
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 {
+		return nil, fileError(TokenMalformed, fmt.Errorf("%s%s is empty", path, leadsTo(path)), mountFix)
+	}
+	return raw, nil
+}
+
+const mountFix = "check that the pod mounts a projected serviceAccountToken volume there (on EKS it is injected when the pod is created)"
+
+func fileError(kind Kind, err error, fix string) *Error {
+	return &Error{Operation: "read token file", Kind: kind, Err: err, Fixes: []string{fix}}
+}
+
+func unreadable(path, setting string, err error) *Error {
+	fix := "let " + setting + " name the token's file itself"
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return []string{"set securityContext.fsGroup in the pod, so that kubelet gives the file to the container's group; the next call opens the file anew"}
+		fix = "set securityContext.fsGroup in the pod, so that kubelet gives the file to the container's group; the next call opens the file anew"
 	case errors.Is(err, fs.ErrNotExist):
-		return []string{"check that the pod mounts a projected serviceAccountToken volume there (on EKS the webhook injects it when the pod is created)"}
+		fix = mountFix
 	}
-	return []string{"let " + envTokenFile + " or WebIdentity.TokenFile name the token's file itself"}
+	return fileError(TokenUnreadable, fmt.Errorf("%w%s", err, describeFile(path)), fix)
 }
 
 // describeFile says where a path leads, whose it is and who we are: what one

@@ -1,0 +1,61 @@
+package credentials
+
+import (
+	"errors"
+	"net"
+)
+
+// agent reports whether the hop asks a service on the node, and not STS.
+func (s *session) agent() bool {
+	if s.hop > 1 {
+		return false
+	}
+	switch s.chain.source.(type) {
+	case PodIdentity, NodeRole:
+		return true
+	}
+	return false
+}
+
+const (
+	associationFix = "check that the service account has a pod identity association (aws eks list-pod-identity-associations), and that its role trusts pods.eks.amazonaws.com with sts:AssumeRole and sts:TagSession"
+	agentFix       = "check that the EKS Pod Identity agent runs on the node (kubectl -n kube-system get daemonset eks-pod-identity-agent) and that no network policy keeps the pod from its address; it does not exist on Fargate"
+	hopLimitFix    = "let pods reach the metadata service, one network hop further away than the node's own processes: aws ec2 modify-instance-metadata-options --instance-id <the node's> --http-put-response-hop-limit 2 (HttpPutResponseHopLimit=2), and no network policy against 169.254.169.254"
+	profileFix     = "attach an instance profile with a role to the node"
+	otherFix       = "check what answers there: the STS endpoint comes from AWS_ENDPOINT_URL_STS, Options.STS or the region, and must not be another service's or a proxy's page (NO_PROXY)"
+	networkFix     = "check the way to the host from the pod: its name (DNS), the security group of the STS interface endpoint, HTTPS_PROXY and NO_PROXY"
+	fipsFix        = "there may be no FIPS endpoint of STS in this region: switch it off for STS alone, in Options.STS: o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled"
+)
+
+// agentFixes are those for a hop that asks a service on the node.
+func (s *session) agentFixes(e *Error) []string {
+	if e.Kind == TokenUnreadable || e.Kind == TokenMalformed {
+		return nil
+	}
+	unreachable := e.Kind == RefreshTimeout || e.Kind == STSUnreachable && statusOf(e.Err) == 0
+	_, node := s.chain.source.(NodeRole)
+	switch {
+	case node && unreachable:
+		return []string{hopLimitFix}
+	case node:
+		return []string{profileFix}
+	case unreachable:
+		return []string{agentFix}
+	}
+	return []string{associationFix}
+}
+
+// unreachableFixes are those for an STS that gives no usable answer.
+func (s *session) unreachableFixes(e *Error) []string {
+	status := statusOf(e.Err)
+	noHost, ok := errors.AsType[*net.DNSError](e.Err)
+	switch {
+	case status >= 500:
+		return nil // STS's own trouble: nothing to mend here
+	case status != 0:
+		return []string{otherFix}
+	case ok && noHost.IsNotFound && s.chain.sts.fips:
+		return []string{fipsFix, networkFix}
+	}
+	return []string{networkFix}
+}
