@@ -42,10 +42,11 @@
 //   - outage/failed-calls: 50 callers ask once a second in the last 20 minutes
 //     of their session, STS being down: once answering 503, once refusing
 //     connections. Counts the Retrieves that fail although the session is valid,
-//     of 120,000.
+//     of up to 120,000 (callers that wait ask less often).
 //   - outage/sts-calls: HTTP requests that STS gets in the five minutes after
 //     the sessions have ended, while it answers 503 after 80 ms and 1,000
-//     callers a second come, each of which has 10 s of patience.
+//     callers a second come, each of which has 10 s of patience. The SDK's own
+//     retries are on.
 //
 // hang (virtual time): STS accepts requests and never answers, first at hop 1,
 // then in a second run at hop 2; the worse of the two counts.
@@ -69,16 +70,18 @@
 //   - coldstart/round-trips: requests and two more for each connection (TCP and
 //     TLS 1.3), as the servers count them.
 //
-// expired (in memory): 8 workers make 1,000 GETs each, and a HEAD after every
+// expired (virtual time): 8 workers make 1,000 GETs each, and a HEAD after every
 // tenth (-quick: 250). Half way all sessions of the role are revoked: S3 answers
-// ExpiredToken. s3reader against s3.Client and minio.Client.
+// ExpiredToken. s3reader against s3.Client and minio.Client. (minio-go repeats
+// such a request ten times, with the same dead key; the time that this takes may
+// bring it to the end of the session.)
 //   - expired/recovered: the fraction of requests that succeed.
 //   - expired/refreshes: sessions that STS gave after the first.
 //
 // # Virtual time
 //
-// Rows that take minutes run in testing/synctest, whose clock jumps when nobody
-// has anything to do. It wants a *testing.T, so the program starts itself again
+// Rows that would take minutes run in testing/synctest, whose clock jumps when
+// nobody has anything to do. It wants a *testing.T, so the program starts itself again
 // as a test binary ([virtualMain]). minio-go waits in a sync.Mutex, which stops
 // a synctest clock; in virtual time a channel in front of it does the same
 // queueing.

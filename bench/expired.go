@@ -39,12 +39,12 @@ type reads struct {
 
 // playExpired lets the workers read while the role's sessions are revoked.
 func playExpired(ctx context.Context, set settings, c contender, dir string, add func(string, float64)) error {
-	make := map[string]func(pod) (reads, error){ours: ourReads, sdk: sdkReads, minioGo: minioReads}[c.name]
-	if make == nil { // sdk-window differs in nothing that matters here
+	readsOf := map[string]func(pod) (reads, error){ours: ourReads, sdk: sdkReads, minioGo: minioReads}[c.name]
+	if readsOf == nil { // sdk-window differs in nothing that matters here
 		return nil
 	}
 	w := newWorld(filepath.Join(dir, "volume"))
-	r, err := make(pod{client: &http.Client{Transport: inMemory{w.cloud.Config().HTTPClient}}, tokenFile: w.pod.TokenFile()})
+	r, err := readsOf(pod{client: &http.Client{Transport: inMemory{w.cloud.Config().HTTPClient}}, tokenFile: w.pod.TokenFile()})
 	if err != nil {
 		return err
 	}

@@ -44,16 +44,21 @@ type group struct {
 var groups = []group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired}
 
 func main() {
-	// The program calls itself, see virtual.go and podmain.go.
-	switch args := os.Args[1:]; {
-	case len(args) == 3 && args[0] == virtualCommand:
-		virtualMain(args[1], settings{quick: args[2] == quickWord}) // does not return
-	case len(args) == 2 && args[0] == podCommand:
-		os.Exit(podMain(args[1]))
-	}
+	calledByItself(os.Args[1:])
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// calledByItself does not return if the program called itself: see virtualMain
+// and podMain.
+func calledByItself(args []string) {
+	switch {
+	case len(args) == 3 && args[0] == virtualCommand:
+		virtualMain(args[1], settings{quick: args[2] == quickWord})
+	case len(args) == 2 && args[0] == podCommand:
+		os.Exit(podMain(args[1]))
+	}
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

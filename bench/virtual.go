@@ -16,7 +16,7 @@ import (
 const virtualCommand = "run-in-virtual-time"
 
 // scenario is played once by every contender, in virtual time. It reports what
-// it saw through add.
+// it saw through add. dir is empty and of its own.
 type scenario func(ctx context.Context, set settings, c contender, dir string, add func(row string, sample float64)) error
 
 var scenarios = map[string]scenario{
@@ -27,29 +27,16 @@ var scenarios = map[string]scenario{
 	recoveredRow: playExpired,
 }
 
-// virtualLimit is real time. It is many times what a scenario takes.
+// virtualLimit is real time, of one round. It is many times what one takes.
 const virtualLimit = 2 * time.Minute
 
-// inVirtualTime plays a scenario with all contenders in turn, several rounds,
-// in a process of its own: see virtualMain.
+// inVirtualTime plays a scenario with all contenders in turn, so many rounds.
 func inVirtualTime(name string, quick, full int) func(context.Context, settings) (figures, error) {
 	return func(ctx context.Context, s settings) (figures, error) {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		ctx, cancel := context.WithTimeout(ctx, virtualLimit)
-		defer cancel()
 		all := figures{}
 		for range s.rounds(quick, full) {
-			cmd := exec.CommandContext(ctx, self, virtualCommand, name, s.String())
-			var stdout, stderr bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &stdout, &stderr
-			if err := cmd.Run(); err != nil {
-				return nil, fmt.Errorf("in virtual time: %w\n%s%s", err, &stdout, &stderr)
-			}
-			var got figures
-			if err := json.NewDecoder(&stdout).Decode(&got); err != nil {
+			got, err := playApart(ctx, name, s)
+			if err != nil {
 				return nil, fmt.Errorf("in virtual time: %w", err)
 			}
 			for row, samples := range got {
@@ -62,6 +49,25 @@ func inVirtualTime(name string, quick, full int) func(context.Context, settings)
 		}
 		return all, nil
 	}
+}
+
+// playApart plays a round in a process of its own.
+func playApart(ctx context.Context, name string, s settings) (figures, error) {
+	ctx, cancel := context.WithTimeout(ctx, virtualLimit)
+	defer cancel()
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, virtualCommand, name, s.String())
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("%w\n%s%s", err, &stdout, &stderr)
+	}
+	var got figures
+	err = json.NewDecoder(&stdout).Decode(&got)
+	return got, err
 }
 
 // virtualMain turns the process into a test binary with one test and exits.
@@ -84,8 +90,8 @@ func virtualMain(name string, set settings) {
 			t.Fatal(err)
 		}
 	}
-	any := func(string, string) (bool, error) { return true, nil }
-	testing.Main(any, []testing.InternalTest{{Name: name, F: play}}, nil, nil)
+	matchAny := func(string, string) (bool, error) { return true, nil }
+	testing.Main(matchAny, []testing.InternalTest{{Name: name, F: play}}, nil, nil)
 }
 
 // queueing is c, which may be asked in virtual time. minio-go holds a mutex
