@@ -27,7 +27,7 @@ type scene struct {
 
 const photo = "meow"
 
-func newScene(t *testing.T) *scene {
+func newScene(t testing.TB) *scene {
 	t.Helper()
 	s := &scene{cloud: awstest.New()}
 	s.dev, s.shared = s.cloud.Account("111122223333"), s.cloud.Account("444455556666")
@@ -55,7 +55,7 @@ func (s *scene) web() credentials.WebIdentity {
 }
 
 // hubChain is the chain through the hub.
-func (s *scene) hubChain(t *testing.T, optFns ...func(*credentials.Options)) *credentials.Chain {
+func (s *scene) hubChain(t testing.TB, optFns ...func(*credentials.Options)) *credentials.Chain {
 	t.Helper()
 	return newChain(t, s.cloud.Config(), append([]func(*credentials.Options){func(o *credentials.Options) {
 		o.Source = s.web()
@@ -64,7 +64,7 @@ func (s *scene) hubChain(t *testing.T, optFns ...func(*credentials.Options)) *cr
 }
 
 // directChain exchanges the token for the target right away.
-func (s *scene) directChain(t *testing.T, optFns ...func(*credentials.Options)) *credentials.Chain {
+func (s *scene) directChain(t testing.TB, optFns ...func(*credentials.Options)) *credentials.Chain {
 	t.Helper()
 	return newChain(t, s.cloud.Config(), append([]func(*credentials.Options){func(o *credentials.Options) {
 		w := s.web()
@@ -73,7 +73,7 @@ func (s *scene) directChain(t *testing.T, optFns ...func(*credentials.Options)) 
 	}}, optFns...)...)
 }
 
-func newChain(t *testing.T, base aws.Config, optFns ...func(*credentials.Options)) *credentials.Chain {
+func newChain(t testing.TB, base aws.Config, optFns ...func(*credentials.Options)) *credentials.Chain {
 	t.Helper()
 	c, err := credentials.New(base, optFns...)
 	if err != nil {

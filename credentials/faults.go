@@ -1,7 +1,6 @@
 package credentials
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -39,5 +38,5 @@ func (f faults) Unwrap() []error { return f }
 
 // configError is a ConfigInvalid with a single fault.
 func configError(format string, args ...any) *Error {
-	return &Error{Kind: ConfigInvalid, Err: errors.New(fmt.Sprintf(format, args...))}
+	return &Error{Kind: ConfigInvalid, Err: fmt.Errorf(format, args...)}
 }

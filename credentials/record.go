@@ -22,10 +22,10 @@ type record struct {
 	assumed   string       // ARN that STS says we now are
 
 	endpoint  string    // host
+	status    int       // of its last answer; 0: none
 	requestID string    // also of a success
 	sentAt    time.Time // when the last request left, with its monotonic reading
 	date      time.Time // the reply's own Date; zero: none
-	status    int       // HTTP
 	head      []byte    // how an error reply begins, to tell who speaks there
 }
 
@@ -48,7 +48,7 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 		return r.inner.Do(req)
 	}
 	rec.endpoint, rec.sentAt, rec.date = req.URL.Host, time.Now(), time.Time{}
-	rec.head = nil
+	rec.status, rec.head = 0, nil
 	resp, err := r.inner.Do(req)
 	if err != nil {
 		return resp, err
