@@ -79,8 +79,8 @@ func TestCephFetchFromNewCluster(t *testing.T) {
 	direct := func() run { return fetch(t, s.cluster.URL, green, directRole, pod, url) }
 	hub := func() run { return fetch(t, s.cluster.URL, green, hubRole, pod, "-role", targetRole, url) }
 
-	direct().failed(t, "hop 1 of 1", directRole, "AccessDenied", green.URL)
-	hub().failed(t, "hop 1 of 2", hubRole, "AccessDenied", green.URL)
+	direct().failed(t, "hop 1 of 1", directRole, "AccessDenied", green.Host())
+	hub().failed(t, "hop 1 of 2", hubRole, "AccessDenied", green.Host())
 
 	if err := createProvider(t.Context(), s.dev, green); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestCephFetchFromNewCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	hub().succeeded(t)
-	direct().failed(t, "hop 1 of 1", directRole, "AccessDenied", green.URL)
+	direct().failed(t, "hop 1 of 1", directRole, "AccessDenied", green.Host())
 	s.fetch(t, hubRole, pod, "-role", targetRole, url).succeeded(t) // from the old cluster
 }
 

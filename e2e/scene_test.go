@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/crossrole/crossrole/e2e/ceph"
 	"github.com/crossrole/crossrole/e2e/issuer"
@@ -111,7 +112,26 @@ func (s *scene) furnish(ctx context.Context) error {
 		createRole(ctx, s.shared, "S3-Pics-direct", trustsPod(sharedAccount, s.issuer), mayRead),
 		createRole(ctx, s.shared, "S3-Pics-closed", trustsRole(strangeHub), mayRead),
 		bucketErr, objectErr,
+		s.introduce(ctx, devAccount, hubRole),
+		s.introduce(ctx, sharedAccount, directRole),
 	)
+}
+
+// introduce has the pod ask an account for its first session. The gateway then
+// makes a user for the token's subject; of two pods that come first at once, it
+// tells one "BucketAlreadyExists".
+func (s *scene) introduce(ctx context.Context, account, role string) error {
+	token, err := s.issuer.Token(pod)
+	if err != nil {
+		return err
+	}
+	_, err = sts.NewFromConfig(s.shared.Config).AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
+		RoleArn: aws.String(role), RoleSessionName: aws.String("first"), WebIdentityToken: aws.String(token),
+	})
+	if err != nil {
+		return fmt.Errorf("first session in account %s: %w", account, err)
+	}
+	return nil
 }
 
 // createProvider makes an issuer known to an account.

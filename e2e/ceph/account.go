@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
@@ -32,6 +33,7 @@ func (c *Cluster) CreateAccount(ctx context.Context, id string) (*Account, error
 	return &Account{ID: id, Config: aws.Config{
 		Region:       Region,
 		BaseEndpoint: aws.String(c.URL),
+		HTTPClient:   wholeReplies{awshttp.NewBuildableClient()},
 		Credentials:  credentials.NewStaticCredentialsProvider(access, secret, ""),
 		// Ceph 16 does not know the checksum trailers of 2025.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
