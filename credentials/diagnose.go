@@ -142,20 +142,22 @@ func (s *session) plain(v verdict, err error, rec *record) error {
 	default:
 		text = innermost(err).Error()
 	}
-	if status := statusOf(err); status != 0 {
-		text = fmt.Sprintf("HTTP %d, %s", status, text)
+	if rec.status != 0 {
+		text = fmt.Sprintf("HTTP %d, %s", rec.status, text)
 	}
-	return &cause{text: s.scrub(text, rec), err: err}
+	return &cause{text: s.scrub(text, rec), status: rec.status, err: err}
 }
 
 // cause is an error with a shorter text.
 type cause struct {
-	text string
-	err  error
+	text   string
+	status int // of the answer; 0: there was none
+	err    error
 }
 
-func (c *cause) Error() string { return c.text }
-func (c *cause) Unwrap() error { return c.err }
+func (c *cause) Error() string       { return c.text }
+func (c *cause) Unwrap() error       { return c.err }
+func (c *cause) HTTPStatusCode() int { return c.status }
 
 func innermost(err error) error {
 	for {
