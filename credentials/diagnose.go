@@ -97,6 +97,9 @@ func (s *session) failure(rec *record, v verdict, err error, attempts int) *Erro
 	e := &Error{Operation: rec.operation, Kind: v.kind, Err: err}
 	if own, ok := errors.AsType[*Error](err); ok {
 		found := *own
+		if v.kind == RefreshTimeout && own.Kind == Unknown { // a provider that was cut off
+			found.Kind = RefreshTimeout
+		}
 		e = &found
 	}
 	e.Hop, e.hops, e.Attempts = s.hop, len(s.chain.hops), attempts
