@@ -11,7 +11,7 @@ type failure struct {
 	err     *Error
 	streak  int       // failed refreshes in a row
 	next    time.Time // no attempt before; zero: the hop before decides
-	mark    fileMark  // the token file as the refresh found it
+	mark    fileMark  // the token file before the refresh read it
 	carried bool      // the failure is the hop before's: it keeps the pause, we don't
 }
 
@@ -25,6 +25,18 @@ func pauseAfter(streak int, limit, left time.Duration, draw func() float64) time
 		pause = min(pause, left)
 	}
 	return pause
+}
+
+// markToken notes the state of the token file before it is read: one that
+// changes between the reading and the failure has not been tried.
+func (s *session) markToken() {
+	if s.tokenFile == "" {
+		return
+	}
+	mark := markFile(s.tokenFile)
+	s.mu.Lock()
+	s.mark = mark
+	s.mu.Unlock()
 }
 
 // holds returns the failure that forbids an attempt now, if there is one. look

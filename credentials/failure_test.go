@@ -137,6 +137,29 @@ func TestRotationEndsThePause(t *testing.T) {
 	})
 }
 
+// A file that is replaced between its reading and the refusal has not been
+// tried: the next caller does not wait out the pause.
+func TestRotationDuringTheFailingCall(t *testing.T) {
+	s := newScene(t)
+	cloud := s.cloud.Config()
+	base := cloud.Copy()
+	base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
+		resp, err := cloud.HTTPClient.Do(r)
+		if s.count("AssumeRoleWithWebIdentity") == 1 {
+			s.pod.Rotate()
+		}
+		return resp, err
+	})
+	s.pod.Rotate(func(token *trust.Token) { token.Audience = []string{"elsewhere"} })
+	chain := newChain(t, base, func(o *credentials.Options) { o.Source = s.web() })
+	if _, err := chain.Retrieve(t.Context()); !errors.Is(err, credentials.AudienceMismatch) {
+		t.Fatalf("got %v, want %v", err, credentials.AudienceMismatch)
+	}
+	if _, err := chain.Retrieve(t.Context()); err != nil {
+		t.Errorf("with the new token: %v", err)
+	}
+}
+
 // The token is read anew for every attempt, within one refresh too.
 func TestExpiredTokenIsReplacedDuringTheCall(t *testing.T) {
 	s := newScene(t)

@@ -85,9 +85,7 @@ func (s *session) remember(before *failure, err *Error) *Error {
 		s.failed.Store(f)
 		return err
 	}
-	if s.tokenFile != "" {
-		f.mark = markFile(s.tokenFile)
-	}
+	f.mark = s.mark
 	left := time.Duration(0)
 	if snap := s.current.Load(); snap != nil {
 		left = snap.left(now)

@@ -88,14 +88,13 @@ func (c *Chain) KeepFresh(ctx context.Context) error {
 // the end of the pause after a failure.
 func (s *session) untilNext(now time.Time, snap *snapshot) time.Duration {
 	const least = time.Second
-	if f := s.failed.Load(); f != nil {
+	switch f := s.failed.Load(); {
+	case snap.phase(now) == fresh:
+		return max(least, snap.due-now.Sub(snap.issued))
+	case f != nil:
 		return max(least, f.err.NextAttempt.Sub(now))
-	}
-	if snap == nil {
-		return least
-	}
-	if snap.life == 0 { // keys without an end: nothing to keep fresh
+	case snap != nil && snap.life == 0: // keys without an end: nothing to keep fresh
 		return time.Minute
 	}
-	return max(least, snap.due-now.Sub(snap.issued))
+	return least
 }

@@ -28,6 +28,7 @@ func (s *session) refresh(ctx context.Context) (snap *snapshot, failed *Error) {
 	single := before != nil && !before.carried
 	for n := 1; ; n++ {
 		rec := &record{sentAt: time.Now()}
+		s.markToken()
 		if s.parent != nil {
 			from, err := s.parent.retrieve(ctx)
 			if err != nil {

@@ -28,6 +28,7 @@ type session struct {
 
 	mu     sync.Mutex // guards the change of the four above, and what follows
 	seen   tokenSeen
+	mark   fileMark  // of the token file before it was read last
 	keys   [4]string // access key ids given out last: requests signed with them may still be under way
 	grants int
 }
