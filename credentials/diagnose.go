@@ -22,6 +22,9 @@ func readReply(err error, rec *record) reply {
 	var r reply
 	if denied, ok := errors.AsType[smithy.APIError](err); ok {
 		r.code, r.message = denied.ErrorCode(), denied.ErrorMessage()
+		if r.message == "UnknownError" { // the SDK's word for none
+			r.message = ""
+		}
 	}
 	if withID, ok := errors.AsType[interface {
 		error
@@ -69,7 +72,7 @@ func bareError(head []byte) reply {
 // speaksSTS reports whether a code is one of STS's. Another one, in a bare
 // document, is that of some other service at this address.
 func speaksSTS(code string) bool {
-	if code == "AccessDenied" {
+	if code == "AccessDenied" || code == "NoSuchEntity" {
 		return true
 	}
 	for _, r := range retryTable {
@@ -125,8 +128,19 @@ func (s *session) failure(rec *record, v verdict, err error, attempts int) *Erro
 			e.Code, e.Message, e.Err = "", "", s.plain(v, err, rec)
 		}
 	}
+	if refusedExpired(e, rec) {
+		e.Kind = TokenExpired
+		e.Fixes = append(e.Fixes, expiredToken(s.tokenFile, *rec.token, rec.date).Error())
+	}
 	e.Fixes = append(e.Fixes, s.fixes(e)...)
 	return e
+}
+
+// refusedExpired reports whether the token that was refused had expired by the
+// clock of the very reply that refused it: stores that speak STS may not say so.
+func refusedExpired(e *Error, rec *record) bool {
+	return rec.token != nil && (e.Kind == TrustDenied || e.Kind == TokenRejected) &&
+		!rec.date.IsZero() && rec.date.After(rec.token.Expires)
 }
 
 // plain puts the innermost cause in front of a failure without a code: the

@@ -223,3 +223,20 @@ func TestUnusableReplies(t *testing.T) {
 		})
 	}
 }
+
+// A store that speaks STS may refuse an expired token without a reason. That it
+// had expired by the clock of the reply is a fact.
+func TestExpiredTokenRefusedWithoutAReason(t *testing.T) {
+	s := newScene(t)
+	s.cloud.Fault(awstest.Fault{Status: 403, Body: "<Error><Code>AccessDenied</Code><Message></Message><RequestId>tx1</RequestId></Error>"})
+	s.pod.Rotate(func(token *trust.Token) { token.Expires = time.Now().Add(-2 * time.Hour) })
+	_, err := s.hubChain(t).Retrieve(t.Context())
+	if !errors.Is(err, credentials.TokenExpired) || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("got %v, want %v", err, credentials.TokenExpired)
+	}
+	s.pod.Rotate()
+	_, err = s.hubChain(t).Retrieve(t.Context())
+	if !errors.Is(err, credentials.TrustDenied) || strings.Contains(err.Error(), "UnknownError") || !strings.Contains(err.Error(), "(request ") {
+		t.Errorf("got %v, want %v with the request id", err, credentials.TrustDenied)
+	}
+}

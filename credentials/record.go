@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -39,8 +40,12 @@ func withRecord(ctx context.Context, rec *record) context.Context {
 // left and what time the server has.
 type recorder struct{ inner aws.HTTPClient }
 
-// maxReply bounds a reply: the largest true one is below 20 kB.
-const maxReply = 1 << 20
+// maxReply bounds a reply: the largest true one is below 20 kB. maxHead is
+// enough for an error document.
+const (
+	maxReply = 1 << 20
+	maxHead  = 2048
+)
 
 func (r recorder) Do(req *http.Request) (*http.Response, error) {
 	rec, _ := req.Context().Value(recordKey{}).(*record)
@@ -57,28 +62,20 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 		rec.date = date
 	}
 	rec.status = resp.StatusCode
-	rec.requestID = resp.Header.Get("X-Amzn-Requestid")
-	body := &headReader{Reader: io.LimitReader(resp.Body, maxReply), Closer: resp.Body, rec: rec}
-	resp.Body = body
-	return resp, nil
-}
-
-// headReader keeps the first bytes that go through it.
-type headReader struct {
-	io.Reader
-	io.Closer
-	rec *record
-}
-
-// maxHead is enough for an error document.
-const maxHead = 2048
-
-func (r *headReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	if room := maxHead - len(r.rec.head); room > 0 {
-		r.rec.head = append(r.rec.head, p[:min(n, room)]...)
+	if rec.requestID = resp.Header.Get("X-Amzn-Requestid"); rec.requestID == "" {
+		rec.requestID = resp.Header.Get("X-Amz-Request-Id")
 	}
-	return n, err
+	// The whole reply is read here: the SDK closes the request's body as soon as
+	// Do returns, and net/http may then, over a fast link, take the connection
+	// for broken while the reply is still being read.
+	whole, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	rec.head = whole[:min(len(whole), maxHead)]
+	resp.Body = io.NopCloser(bytes.NewReader(whole))
+	return resp, nil
 }
 
 // httpClient is the base's client, recording.

@@ -101,7 +101,9 @@ func judge(err error, web bool) verdict {
 				return r.verdict
 			}
 		}
-		if code == "AccessDenied" || code == "AccessDeniedException" {
+		// NoSuchEntity is what stores say of a role that does not exist; AWS does
+		// not tell the two apart.
+		if code == "AccessDenied" || code == "AccessDeniedException" || code == "NoSuchEntity" {
 			if web {
 				return verdict{TrustDenied, never}
 			}
