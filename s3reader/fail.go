@@ -21,14 +21,14 @@ func (r *Reader) fail(op, key string, err error) error {
 	if ok {
 		e.Kind, e.Err, e.note = known.Kind, known.Err, known.note
 	}
-	if api, ok := errors.AsType[smithy.APIError](e.Err); ok {
+	if api, ok := answerOf(e.Err); ok {
 		e.Code = api.ErrorCode()
-	}
-	if id, ok := errors.AsType[interface {
-		error
-		ServiceRequestID() string
-	}](e.Err); ok {
-		e.RequestID = id.ServiceRequestID()
+		if id, ok := errors.AsType[interface {
+			error
+			ServiceRequestID() string
+		}](e.Err); ok {
+			e.RequestID = id.ServiceRequestID()
+		}
 	}
 	if of, ok := r.creds.(interface{ RoleARN() string }); ok && e.Code != "" {
 		e.RoleARN = of.RoleARN()
@@ -80,7 +80,7 @@ func causeText(err error) string {
 	if err == nil {
 		return ""
 	}
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
+	if api, ok := answerOf(err); ok {
 		// The SDK names an unexplained status twice; the code is shown anyhow.
 		if m := api.ErrorMessage(); strings.ReplaceAll(m, " ", "") != api.ErrorCode() {
 			return oneLine(m)
@@ -97,7 +97,8 @@ func causeText(err error) string {
 // query of a presigned one is as good as a password.
 var urlQuery = regexp.MustCompile(`(https?://[^\s"?]*)\?[^\s"]*`)
 
-const maxCause = 600 // characters
+// maxCause leaves room for what a failure of the credentials says about its fix.
+const maxCause = 6000 // characters
 
 func oneLine(s string) string {
 	s = urlQuery.ReplaceAllString(s, "$1")
@@ -111,4 +112,16 @@ func oneLine(s string) string {
 		s = string(r[:maxCause]) + "…"
 	}
 	return strings.TrimSpace(s)
+}
+
+// answerOf is what S3 answered. When the request could not even be signed, the
+// error holds another service's answer, such as STS's AccessDenied, which says
+// nothing about the bucket.
+func answerOf(err error) (smithy.APIError, bool) {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if op, ok := e.(*smithy.OperationError); ok && op.Service() != "S3" {
+			return nil, false
+		}
+	}
+	return errors.AsType[smithy.APIError](err)
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
@@ -57,7 +56,7 @@ var codeKinds = map[string]Kind{
 
 // kindOf is the kind of an error of the SDK; empty if none fits.
 func kindOf(err error) Kind {
-	api, ok := errors.AsType[smithy.APIError](err)
+	api, ok := answerOf(err)
 	if !ok {
 		return ""
 	}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
@@ -73,7 +72,7 @@ func (r *Reader) ask(ctx context.Context, key string) error {
 		body.Close()
 		return nil
 	}
-	switch api, _ := errors.AsType[smithy.APIError](err); {
+	switch api, _ := answerOf(err); {
 	case api == nil:
 	case api.ErrorCode() == "InvalidRange": // an empty object
 		return nil
