@@ -62,7 +62,7 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	r := &resolver{base: base, options: o}
 	source, roles := r.resolve()
 	c := &Chain{
-		base: base.Copy(), source: source, roles: roles, sts: newSTSClient(r),
+		base: detached(base), source: source, roles: roles, sts: newSTSClient(r),
 		window: o.Refresh.Window, timeout: o.Refresh.Timeout, failureCap: o.Refresh.FailureCap,
 		expectedAccount: o.ExpectedAccount, logger: o.Logger, onEvent: o.OnEvent, draw: random,
 	}

@@ -29,6 +29,18 @@ func (c *Chain) Config() aws.Config {
 	return cfg
 }
 
+// detached is a copy of base that shares no slice with it.
+func detached(base aws.Config) aws.Config {
+	base.ConfigSources = slices.Clone(base.ConfigSources)
+	base.APIOptions = slices.Clone(base.APIOptions)
+	base.ServiceOptions = slices.Clone(base.ServiceOptions)
+	base.AuthSchemePreference = slices.Clone(base.AuthSchemePreference)
+	if base.BaseEndpoint != nil {
+		base.BaseEndpoint = new(*base.BaseEndpoint)
+	}
+	return base
+}
+
 // ChainOf returns the chain that signs a wrapped configuration.
 func ChainOf(cfg aws.Config) (*Chain, bool) {
 	c, ok := cfg.Credentials.(*Chain)
