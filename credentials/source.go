@@ -77,7 +77,7 @@ func (p Provider) String() string {
 
 // Format keeps the provider, which may be a value that holds keys, out of every
 // output.
-func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "credentials.Provider{%s}", p) }
+func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "credentials.Provider{%s}", p.String()) }
 
 // MarshalText keeps the provider out of JSON and slog.
 func (p Provider) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
