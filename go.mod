@@ -3,11 +3,19 @@ module github.com/crossrole/crossrole
 go 1.26
 
 require (
-	github.com/aws/aws-sdk-go-v2 v1.48.0 // indirect
+	github.com/aws/aws-sdk-go-v2 v1.48.0 // aws.Config and what the SDK's clients share: in the public API
+	github.com/aws/aws-sdk-go-v2/config v1.33.18 // examples: the base configuration, as users load it
+	github.com/aws/aws-sdk-go-v2/credentials v1.21.0 // stscreds builds the two STS requests; endpointcreds and ec2rolecreds ask the agents
+	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.9 // NodeRole: the metadata service
+	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.10 // s3reader's client
+	github.com/aws/aws-sdk-go-v2/service/sqs v1.52.11 // a test only: a service of the JSON protocol recovers from ExpiredToken
+	github.com/aws/aws-sdk-go-v2/service/sts v1.52.0 // the STS client
+	github.com/aws/smithy-go v1.28.9 // middleware for recovery, API errors
+	github.com/minio/crc64nvme v1.1.1 // s3reader: whole-object checksums at the speed of the link (stdlib: 1.2 GB/s)
+)
+
+require (
 	github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream v1.7.27 // indirect
-	github.com/aws/aws-sdk-go-v2/config v1.33.18 // indirect
-	github.com/aws/aws-sdk-go-v2/credentials v1.21.0 // indirect
-	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.9 // indirect
 	github.com/aws/aws-sdk-go-v2/internal/configsources v1.5.12 // indirect
 	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.12 // indirect
 	github.com/aws/aws-sdk-go-v2/internal/v4a v1.5.12 // indirect
@@ -15,13 +23,9 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/internal/checksum v1.11.13 // indirect
 	github.com/aws/aws-sdk-go-v2/service/internal/presigned-url v1.14.12 // indirect
 	github.com/aws/aws-sdk-go-v2/service/internal/s3shared v1.20.12 // indirect
-	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.10 // indirect
 	github.com/aws/aws-sdk-go-v2/service/signin v1.13.1 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sso v1.39.5 // indirect
 	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.44.5 // indirect
-	github.com/aws/aws-sdk-go-v2/service/sts v1.52.0 // indirect
-	github.com/aws/smithy-go v1.28.9 // indirect
 	github.com/klauspost/cpuid/v2 v2.2.9 // indirect
-	github.com/minio/crc64nvme v1.1.1 // indirect
 	golang.org/x/sys v0.28.0 // indirect
 )
