@@ -38,7 +38,21 @@ type Error struct {
 // Error is one readable paragraph: where, what, why, and the fix.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString("credentials: ")
+	b.WriteString("credentials: " + e.paragraph())
+	for i, fix := range e.Fixes {
+		if i == 0 {
+			b.WriteString(". To fix it: ")
+		} else {
+			b.WriteString("; or: ")
+		}
+		b.WriteString(fix)
+	}
+	return b.String()
+}
+
+// paragraph is the error without its fixes.
+func (e *Error) paragraph() string {
+	var b strings.Builder
 	if e.Hop > 0 && e.hops > 0 {
 		fmt.Fprintf(&b, "hop %d of %d: ", e.Hop, e.hops)
 	}
@@ -70,14 +84,6 @@ func (e *Error) Error() string {
 	}
 	if !e.NextAttempt.IsZero() {
 		fmt.Fprintf(&b, ". Next attempt not before %s", e.NextAttempt.UTC().Format(time.RFC3339))
-	}
-	for i, fix := range e.Fixes {
-		if i == 0 {
-			b.WriteString(". To fix it: ")
-		} else {
-			b.WriteString("; or: ")
-		}
-		b.WriteString(fix)
 	}
 	return b.String()
 }
