@@ -33,7 +33,7 @@ func (c *Cloud) assumedSession(req *request) (*session, int, *refusal) {
 	if refused := checkRoleARN(arn); refused != nil {
 		return nil, 0, refused
 	}
-	policies, size, refused := req.sessionPolicies()
+	policy, size, refused := req.sessionPolicies()
 	if refused != nil {
 		return nil, 0, refused
 	}
@@ -81,7 +81,7 @@ func (c *Cloud) assumedSession(req *request) (*session, int, *refusal) {
 		return nil, 0, tooLongForRole()
 	}
 	sess := newSession(role, req, life, tokenSize)
-	sess.policies, sess.tags, sess.sourceIdentity = policies, tags, source
+	sess.policy, sess.tags, sess.sourceIdentity = policy, tags, source
 	c.sessions[sess.accessKeyID] = sess
 	return sess, percent, nil
 }

@@ -49,13 +49,13 @@ func (a *access) decide() (bool, string) {
 		return false, reasons("identity policy of "+a.p.arn, identitySays)
 	}
 	sessionAllows, sessionWhy := true, ""
-	for _, s := range a.p.session {
-		d := s.Explain(trust.Request{Action: a.action, Resource: a.resource, Context: keys})
-		if d.Denied {
-			return false, reasons("session policy", d)
+	if a.p.session != nil {
+		d := a.p.session.Explain(trust.Request{Action: a.action, Resource: a.resource, Context: keys})
+		if sessionAllows = d.Allowed && !d.Denied; !sessionAllows {
+			sessionWhy = reasons("session policy", d)
 		}
-		if !d.Allowed && sessionAllows {
-			sessionAllows, sessionWhy = false, reasons("session policy", d)
+		if d.Denied {
+			return false, sessionWhy
 		}
 	}
 

@@ -100,7 +100,9 @@ func (c *Cloud) respond(req *request, malformed *refusal) *response {
 		}
 		return resp
 	}
-	if malformed == nil {
+	// A token is exchanged without credentials; a signature is not looked at.
+	unsigned := req.service == serviceSTS && req.param("Action") == "AssumeRoleWithWebIdentity"
+	if malformed == nil && !unsigned {
 		malformed = c.authenticate(req)
 	}
 	if malformed != nil {

@@ -18,6 +18,9 @@ type memoryClient struct{ cloud *Cloud }
 
 // Do answers r. Errors are shaped as those of http.Client.
 func (m memoryClient) Do(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, clientError(r, err) // nothing would have been sent
+	}
 	body, err := readBody(r)
 	if err != nil {
 		return nil, clientError(r, err)
@@ -58,7 +61,8 @@ func asServed(r *http.Request) (*http.Request, error) {
 	}
 	server := r.WithContext(r.Context())
 	server.URL = u
-	if server.Host == "" {
+	if server.Host == "" || !knownHost(r.URL.Host) {
+		// A Host header does not change where a client connects.
 		server.Host = r.URL.Host
 	}
 	if server.Header == nil {

@@ -19,10 +19,7 @@ var (
 // all else for S3 with the bucket in the path. It reports false when nobody
 // answers at that host.
 func (r *request) route(anyHost bool) bool {
-	host := strings.ToLower(r.Host)
-	if h, port, err := net.SplitHostPort(host); err == nil && (port == "443" || port == "80") {
-		host = h
-	}
+	host := hostName(r.Host)
 	if m := stsHost.FindStringSubmatch(host); m != nil {
 		r.service, r.region = serviceSTS, m[1]
 		if r.region == "" {
@@ -45,6 +42,21 @@ func (r *request) route(anyHost bool) bool {
 	}
 	r.routeS3(false)
 	return true
+}
+
+// hostName is the host of an address, without the port that the name implies.
+func hostName(address string) string {
+	host := strings.ToLower(address)
+	if h, port, err := net.SplitHostPort(host); err == nil && (port == "443" || port == "80") {
+		host = h
+	}
+	return host
+}
+
+// knownHost says whether address is one of AWS's that the cloud answers at.
+func knownHost(address string) bool {
+	host := hostName(address)
+	return stsHost.MatchString(host) || s3Host.MatchString(host)
 }
 
 func isForm(r *http.Request) bool {

@@ -29,31 +29,58 @@ func (c *Cloud) Serve(t TB) string {
 		return ""
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
+	running := &handlers{}
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			running.Add(1)
-			defer running.Done()
-			c.serveHTTP(w, r)
+			if running.begin() {
+				defer running.end()
+				c.serveHTTP(w, r)
+			}
 		}),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: time.Minute,
 	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		cancel()
+		err := server.Close()
+		if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+			err = errors.Join(err, serveErr)
+		}
+		running.wait()
+		if err != nil {
 			t.Fatalf("awstest: Serve: %v", err)
 		}
 	})
-	t.Cleanup(func() {
-		cancel()
-		if err := server.Close(); err != nil {
-			t.Fatalf("awstest: Serve: close: %v", err)
-		}
-		serving.Wait()
-		running.Wait()
-	})
 	return "http://" + listener.Addr().String()
+}
+
+// handlers counts the requests under way, so that a server can wait for their
+// end: http.Server.Close does not.
+type handlers struct {
+	mu     sync.Mutex
+	closed bool
+	group  sync.WaitGroup
+}
+
+// begin reports whether a request may still be handled; then end must follow.
+func (h *handlers) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.group.Add(1)
+	}
+	return !h.closed
+}
+
+func (h *handlers) end() { h.group.Done() }
+
+func (h *handlers) wait() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.group.Wait()
 }
 
 func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {

@@ -22,8 +22,8 @@ type session struct {
 
 	role            *Role
 	name            string
-	issued, expires time.Time // by the cloud's clock
-	policies        []*trust.Policy
+	issued, expires time.Time     // by the cloud's clock
+	policy          *trust.Policy // session policies; nil: none
 	tags            sessionTags
 	sourceIdentity  string
 	provider        string // of a web identity: the OIDC provider's ARN
@@ -65,7 +65,7 @@ func (s *session) userID() string { return s.role.id + ":" + s.name }
 // principal is the session as a caller. The cloud's mutex must be held.
 func (s *session) principal() *principal {
 	p := &principal{
-		account: s.role.account, arn: s.arn(), role: s.role, policy: s.role.policy, session: s.policies,
+		account: s.role.account, arn: s.arn(), role: s.role, policy: s.role.policy, session: s.policy,
 		accessKeyID: s.accessKeyID, userID: s.userID(), state: s,
 	}
 	p.keys = map[string][]string{

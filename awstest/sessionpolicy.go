@@ -19,47 +19,47 @@ var managedPolicies = map[string]string{
 // packedBytes is the space that session policies and tags share.
 const packedBytes = 2048
 
-// sessionPolicies reads Policy and PolicyArns, and counts the bytes that they
-// take. Each policy must allow what the session does; several ARNs together are
-// one policy.
-func (r *request) sessionPolicies() (policies []*trust.Policy, size int, refused *refusal) {
+// sessionPolicies reads Policy and PolicyArns and counts the bytes that they
+// take. What any of them allows, the session policies together allow; nil if
+// there are none.
+func (r *request) sessionPolicies() (union *trust.Policy, size int, refused *refusal) {
 	if document := r.param("Policy"); document != "" {
 		p, err := trust.ParsePolicy([]byte(document))
 		if err == nil {
 			err = p.ValidateIdentity()
 		}
-		if err != nil {
-			message := "Syntax errors in policy."
-			if !json.Valid([]byte(document)) {
-				message = "This policy contains invalid Json"
-			}
-			r.call.Explain = "session policy: " + err.Error()
-			return nil, 0, &refusal{status: http.StatusBadRequest, code: "MalformedPolicyDocument", message: message}
-		}
 		var compact bytes.Buffer
-		if err := json.Compact(&compact, []byte(document)); err != nil {
-			return nil, 0, &refusal{status: http.StatusBadRequest, code: "MalformedPolicyDocument", message: "This policy contains invalid Json"}
+		if jsonErr := json.Compact(&compact, []byte(document)); jsonErr != nil {
+			return nil, 0, malformedPolicy(r, "This policy contains invalid Json", jsonErr)
 		}
-		policies, size = append(policies, p), compact.Len()
-	}
-	if arns := r.params(r.list("PolicyArns"), ".arn"); len(arns) > 0 {
-		union := &trust.Policy{}
-		for _, arn := range arns {
-			document, ok := managedPolicies[arn]
-			if !ok {
-				return nil, 0, invalid("Policy %s does not exist or is not attachable.", arn)
-			}
-			p, err := trust.ParsePolicy([]byte(document))
-			if err != nil {
-				panic(fmt.Sprintf("awstest: managed policy %s: %v", arn, err)) // they are our own
-			}
-			union.Version = p.Version
-			union.Statements = append(union.Statements, p.Statements...)
-			size += len(arn)
+		if err != nil {
+			return nil, 0, malformedPolicy(r, "Syntax errors in policy.", err)
 		}
-		policies = append(policies, union)
+		union, size = p, compact.Len()
 	}
-	return policies, size, nil
+	for _, arn := range r.params(r.list("PolicyArns"), ".arn") {
+		document, ok := managedPolicies[arn]
+		if !ok {
+			return nil, 0, invalid("Policy %s does not exist or is not attachable.", arn)
+		}
+		p, err := trust.ParsePolicy([]byte(document))
+		if err != nil {
+			panic(fmt.Sprintf("awstest: managed policy %s: %v", arn, err)) // they are our own
+		}
+		if union == nil {
+			union = &trust.Policy{Version: p.Version}
+		}
+		// The managed policies have no variables, so that they mean the same
+		// under any Version.
+		union.Statements = append(union.Statements, p.Statements...)
+		size += len(arn)
+	}
+	return union, size, nil
+}
+
+func malformedPolicy(r *request, message string, err error) *refusal {
+	r.call.Explain = "session policy: " + err.Error()
+	return &refusal{status: http.StatusBadRequest, code: "MalformedPolicyDocument", message: message}
 }
 
 // packed is the percentage of the space for policies and tags that is used. AWS

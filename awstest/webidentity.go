@@ -37,7 +37,7 @@ func (c *Cloud) webIdentitySession(req *request) (*session, int, *trust.Token, *
 	if refused := checkRoleARN(arn); refused != nil {
 		return fail(refused)
 	}
-	policies, size, refused := req.sessionPolicies()
+	policy, size, refused := req.sessionPolicies()
 	if refused != nil {
 		return fail(refused)
 	}
@@ -83,7 +83,7 @@ func (c *Cloud) webIdentitySession(req *request) (*session, int, *trust.Token, *
 		return fail(tooLongForRole())
 	}
 	sess := newSession(role, req, life, tokenSize)
-	sess.policies, sess.provider = policies, claims.ProviderARN("aws", account)
+	sess.policy, sess.provider = policy, claims.ProviderARN("aws", account)
 	c.sessions[sess.accessKeyID] = sess
 	return sess, percent, &claims, nil
 }

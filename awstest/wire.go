@@ -47,10 +47,10 @@ type response struct {
 // principal is who signed a request.
 type principal struct {
 	account     *Account
-	arn         string          // user ARN or assumed-role session ARN
-	role        *Role           // nil for a user
-	policy      *trust.Policy   // identity policy in force now
-	session     []*trust.Policy // session policies: each must allow too
+	arn         string        // user ARN or assumed-role session ARN
+	role        *Role         // nil for a user
+	policy      *trust.Policy // identity policy in force now
+	session     *trust.Policy // session policies, which must allow too; nil: none
 	accessKeyID string
 
 	userID string        // AIDA… of a user, AROA…:name of a session
