@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -56,17 +57,30 @@ func statusOf(err error) int {
 	return 0
 }
 
+// bareError reads an error document without ErrorResponse, as far as its
+// beginning holds it.
 func bareError(head []byte) reply {
-	var e struct {
-		XMLName   xml.Name `xml:"Error"`
-		Code      string
-		Message   string
-		RequestID string `xml:"RequestId"`
+	var r reply
+	fields := map[string]*string{"Code": &r.code, "Message": &r.message, "RequestId": &r.requestID}
+	d := xml.NewDecoder(bytes.NewReader(head))
+	for inside := false; ; {
+		token, err := d.Token()
+		if err != nil {
+			return r // the end, or where it was cut
+		}
+		element, ok := token.(xml.StartElement)
+		switch {
+		case !ok:
+		case !inside && element.Name.Local != "Error":
+			return reply{}
+		case !inside:
+			inside = true
+		case fields[element.Name.Local] != nil:
+			if d.DecodeElement(fields[element.Name.Local], &element) != nil {
+				return r
+			}
+		}
 	}
-	if xml.Unmarshal(head, &e) != nil {
-		return reply{}
-	}
-	return reply{code: e.Code, message: e.Message, requestID: e.RequestID}
 }
 
 // speaksSTS reports whether a code is one of STS's. Another one, in a bare

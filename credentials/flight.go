@@ -99,10 +99,17 @@ func (s *session) remember(before *failure, err *Error) *Error {
 }
 
 // timedOut is the error of a flight that did not come back. Where it waits for
-// the hop before, that is the hop to name.
+// the hop before, that is the hop to name; if that one was abandoned in the same
+// moment, its error says more.
 func (s *session) timedOut() *Error {
 	late := s
-	for late.parent != nil && late.parent.flying.Load() != nil {
+	for late.parent != nil {
+		if f := late.parent.failed.Load(); f != nil && late.parent.phaseNow(time.Now()) == expired {
+			return f.err
+		}
+		if late.parent.flying.Load() == nil {
+			break
+		}
 		late = late.parent
 	}
 	return &Error{

@@ -66,7 +66,7 @@ func TestGetReturnsNoNil(t *testing.T) {
 // Larger than what Get trusts a claimed length with at once.
 func TestGetOfALargeObject(t *testing.T) {
 	s := newShelf()
-	data := bytes.Repeat(noise(1<<16), 80<<20>>16)
+	data := bytes.Repeat(noise(1<<16), 40<<20>>16)
 	s.Put("k", data)
 	got, err := s.reader(t, mayRead).Get(t.Context(), "k")
 	if err != nil {
