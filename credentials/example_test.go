@@ -18,7 +18,6 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-
 // exampleCloud stands for the two accounts, and exampleToken for the file that
 // the pod has mounted. In a pod, aws.Config comes from config.LoadDefaultConfig
 // and the token file from the environment.
