@@ -135,9 +135,27 @@ e2e-ceph:
 e2e-versitygw:
 	@$(call suite,^TestVersity,./versity)
 
-## e2e: every suite against real servers
+## e2e-clients: the aws CLI and the JavaScript SDK against awstest
+.PHONY: e2e-clients
+e2e-clients:
+	@$(call suite,^TestClients,./clients,aws node npm,install the Debian packages awscli nodejs npm)
+
+## e2e: every suite against real servers and clients
 .PHONY: e2e
-e2e: e2e-ceph e2e-versitygw
+e2e: e2e-ceph e2e-versitygw e2e-clients
+
+SEEDS ?= 200
+
+## soak: SEEDS (200) days of faults in virtual time, about a minute
+.PHONY: soak
+soak:
+	@$(call gate,soak: $(SEEDS) seeded days of faults hold both routes to their promises)
+	go test ./credentials -run '^TestSoak$$' -soak.seeds=$(SEEDS) || $(call fail,replay the seed named above: go test ./credentials -run '^TestSoak$$' -soak.seed=N)
+
+## bench: figures beside the SDK and minio-go, quickly (bench/ has the long form)
+.PHONY: bench
+bench:
+	@cd bench && go run . -quick
 
 ## lint: golangci-lint (outside CI: building it takes minutes)
 .PHONY: lint

@@ -25,7 +25,8 @@ type soakWorld struct {
 	diary     []string
 }
 
-// playFaults runs spell after spell, with pauses between, up to the calm hour.
+// playFaults runs spell after spell, with pauses between, up to the calm hour,
+// in the bubble of synctest.
 func (w *soakWorld) playFaults(t *testing.T) {
 	for {
 		time.Sleep(time.Duration(w.rng.ExpFloat64() * float64(25*time.Minute)))

@@ -47,6 +47,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
+// soak plays one seed's day in a bubble of synctest.
 func soak(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	s := newScene(t)

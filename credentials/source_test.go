@@ -153,7 +153,7 @@ func TestProviderFails(t *testing.T) {
 			return aws.Credentials{}, ctx.Err()
 		}, credentials.RefreshTimeout, context.DeadlineExceeded, "deadline exceeded"},
 		{"hangs for ever", func(ctx context.Context) (aws.Credentials, error) {
-			time.Sleep(time.Hour)
+			time.Sleep(time.Hour) // in the bubble of synctest below
 			return keys, nil
 		}, credentials.RefreshTimeout, context.DeadlineExceeded, ""},
 	} {
