@@ -34,8 +34,10 @@ type Chain struct {
 	clock  atomic.Pointer[clock]
 	warned sync.Map // what warnOnce said
 
-	mu   sync.Mutex
-	name string // of this process's sessions, once known
+	mu      sync.Mutex
+	name    string  // of this process's sessions, once known
+	events  []Event // not told yet
+	telling bool
 }
 
 var (

@@ -25,6 +25,7 @@ func (c *Chain) Check(ctx context.Context) *Report {
 		}
 		r.Hops = append(r.Hops, h)
 	}
+	c.deliver()
 	return r
 }
 

@@ -9,11 +9,12 @@ import (
 // flight is one refresh under way. done is closed when it has landed; snap and
 // err are set before that and never changed.
 type flight struct {
-	done   chan struct{}
-	snap   *snapshot
-	err    error
-	cancel context.CancelFunc
-	limit  *time.Timer // abandons a flight that does not come back
+	done    chan struct{}
+	snap    *snapshot
+	err     error
+	carried bool // err is the hop before's
+	cancel  context.CancelFunc
+	limit   *time.Timer // abandons a flight that does not come back
 }
 
 func (f *flight) waitAtMost(ctx context.Context, d time.Duration) {
@@ -61,15 +62,19 @@ func (s *session) land(f *flight, snap *snapshot, err *Error) {
 		s.current.Store(snap)
 		s.failed.Store(nil)
 	} else {
-		f.err = s.remember(before, err)
+		f.err, f.carried = s.remember(before, err), err.Hop != s.hop
 	}
 	s.flying.Store(nil)
 	s.mu.Unlock()
+	// The events are posted before the flight is over, so that those of a hop
+	// come before those of the hop that waits for it.
+	s.chain.post(f.events(s, before)...)
 
 	f.limit.Stop()
 	f.cancel()
 	close(f.done)
-	s.report(before, snap, err)
+	f.log(s, before)
+	s.chain.deliver()
 }
 
 // remember notes a failure; s.mu is held. What failed at the hop before is
@@ -119,30 +124,34 @@ func (s *session) timedOut() *Error {
 	}
 }
 
-// report tells the log and OnEvent what a flight brought, after its callers
-// were served.
-func (s *session) report(before *failure, snap *snapshot, err *Error) {
-	e := Event{Hop: s.hop, RoleARN: s.role}
-	if err != nil {
-		if err.Hop != s.hop {
-			return // told by the hop that failed
-		}
-		e.Type, e.Err = RefreshFailed, err
+// events are what a flight has to tell; nothing if the hop before failed, which
+// has told it.
+func (f *flight) events(s *session, before *failure) []Event {
+	e := Event{Hop: s.hop, RoleARN: s.role, Err: f.err}
+	switch {
+	case f.err != nil && f.carried:
+		return nil
+	case f.err != nil:
+		e.Type = RefreshFailed
 		if snap := s.current.Load(); snap != nil {
 			e.Expires = snap.creds.Expires
 		}
-		if before == nil {
-			s.chain.warn("refresh failed", "error", err)
-		}
-		s.chain.emit(e)
-		return
+		return []Event{e}
 	}
-	e.Expires = snap.creds.Expires
-	e.Type = Refreshed
-	s.chain.emit(e)
-	if before != nil {
-		e.Type = Recovered
-		s.chain.emit(e)
+	e.Type, e.Expires = Refreshed, f.snap.creds.Expires
+	if before == nil {
+		return []Event{e}
 	}
-	s.chain.info("session renewed", "hop", s.hop, "role", s.role, "caller", snap.caller, "expires", snap.creds.Expires)
+	again := e
+	again.Type = Recovered
+	return []Event{e, again}
+}
+
+// log tells a success, and the first failure of a spell.
+func (f *flight) log(s *session, before *failure) {
+	if f.err == nil {
+		s.chain.info("session renewed", "hop", s.hop, "role", s.role, "caller", f.snap.caller, "expires", f.snap.creds.Expires)
+	} else if before == nil && !f.carried {
+		s.chain.warn("refresh failed", "error", f.err)
+	}
 }

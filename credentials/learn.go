@@ -39,10 +39,10 @@ func (s *session) learn(rec *record) {
 	if before.raw == "" || before.raw == string(rec.raw) {
 		return
 	}
-	c.emit(Event{Type: TokenRotated, Hop: s.hop, RoleARN: s.role})
+	c.post(Event{Type: TokenRotated, Hop: s.hop, RoleARN: s.role})
 	if before.issuer != rec.token.Issuer {
 		c.info("the token comes from another cluster than before", "before", before.issuer, "now", rec.token.Issuer)
-		c.emit(Event{Type: IssuerChanged, Hop: s.hop, RoleARN: s.role})
+		c.post(Event{Type: IssuerChanged, Hop: s.hop, RoleARN: s.role})
 	}
 }
 

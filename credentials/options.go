@@ -36,8 +36,9 @@ type Options struct {
 	// failures, variables that are set and not used. Nil: silent.
 	Logger *slog.Logger
 
-	// OnEvent is called for each [Event], from the goroutine that refreshed or
-	// invalidated. It must not block: callers may be waiting for that goroutine.
+	// OnEvent is called for each [Event], one at a time and in order, from a
+	// goroutine that refreshed or invalidated, after the callers who waited for
+	// it were served. It may call the chain.
 	OnEvent func(Event)
 
 	// Strict turns the warning for environment variables that shadow a source

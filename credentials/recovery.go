@@ -118,7 +118,8 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 	}
 	s.mu.Unlock()
 	if current {
-		s.chain.emit(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
+		s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
+		s.chain.deliver()
 	}
 	latest, err := s.retrieve(ctx)
 	if err != nil {

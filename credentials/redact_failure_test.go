@@ -128,8 +128,8 @@ func (f *failing) fail(t *testing.T, kind credentials.Kind) error {
 	if !errors.Is(err, kind) {
 		t.Fatalf("got %v, want %v", err, kind)
 	}
-	synctest.Wait() // for the events
 	_, s3err := fetch(t.Context(), chain.Config())
+	synctest.Wait() // the events are told after the callers were served
 	f.heard.silent(t, "the error", err)
 	f.heard.silent(t, "a wrapped error", fmt.Errorf("reading the picture: %w", err))
 	f.heard.silent(t, "the S3 client's error", s3err)

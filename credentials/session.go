@@ -132,7 +132,8 @@ func (s *session) invalidate(key string) bool {
 	}
 	s.giveUp()
 	s.mu.Unlock()
-	s.chain.emit(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
+	s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
+	s.chain.deliver()
 	return true
 }
 

@@ -46,12 +46,13 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 	pod := blue.Pod(dir, "default", "s3-shared-content", hub.ARN())
 
 	// The process: one chain, one reader, for its whole life.
+	moved := make(chan credentials.Event, 1)
 	cfg, err := credentials.Wrap(cloud.Config(), func(o *credentials.Options) {
 		o.Source = credentials.WebIdentity{RoleARN: pod.RoleARN(), TokenFile: pod.TokenFile()}
 		o.Roles = []credentials.Role{{ARN: target}}
 		o.OnEvent = func(e credentials.Event) {
 			if e.Type == credentials.IssuerChanged {
-				fmt.Fprintln(out, "event: the token comes from another cluster")
+				moved <- e
 			}
 		}
 	})
@@ -96,6 +97,7 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 	if err := read("on green"); err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "event: %s\n", (<-moved).Type)
 
 	hub.SetTrust(trusts(green.Issuer()))
 	dev.RemoveOIDCProvider(blue)

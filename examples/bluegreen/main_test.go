@@ -13,8 +13,8 @@ func TestMove(t *testing.T) {
 	want := `on blue: read "meow"
 the hub's account registers green and adds it to the hub's trust policy
 moved, sessions still valid: read "meow"
-event: the token comes from another cluster
 on green: read "meow"
+event: issuer-changed
 blue is taken out of the hub's account
 without blue: read "meow"
 ok: one process, two clusters, nothing changed in the shared account
