@@ -1,7 +1,6 @@
 package credentials_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -159,7 +158,7 @@ func TestShadowingVariables(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials")
-	var log bytes.Buffer
+	var log journal
 	options := func(o *credentials.Options) {
 		o.Source = s.web()
 		o.Logger = slog.New(slog.NewJSONHandler(&log, nil))
@@ -176,16 +175,16 @@ func TestShadowingVariables(t *testing.T) {
 		t.Errorf("the request to S3 is signed by %s, want a key of the chain", key)
 	}
 	for name, value := range variables {
-		if n := strings.Count(log.String(), name); n != 1 {
-			t.Errorf("the log names %s %d times, want once:\n%s", name, n, &log)
+		if n := strings.Count(log.text(), name); n != 1 {
+			t.Errorf("the log names %s %d times, want once:\n%s", name, n, log.text())
 		}
-		if strings.Contains(log.String(), value) {
-			t.Errorf("the log shows the value of %s:\n%s", name, &log)
+		if strings.Contains(log.text(), value) {
+			t.Errorf("the log shows the value of %s:\n%s", name, log.text())
 		}
 	}
 	for _, part := range []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI", "the source is web identity", `"level":"WARN"`} {
-		if !strings.Contains(log.String(), part) {
-			t.Errorf("the log lacks %q:\n%s", part, &log)
+		if !strings.Contains(log.text(), part) {
+			t.Errorf("the log lacks %q:\n%s", part, log.text())
 		}
 	}
 	_, err := credentials.New(s.cloud.Config(), options, func(o *credentials.Options) { o.Strict = true })
@@ -220,7 +219,7 @@ func TestIRSAAndPodIdentity(t *testing.T) {
 			t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")
 			t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials")
 			t.Setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/agent-token")
-			var log bytes.Buffer
+			var log journal
 			chain := newChain(t, awstest.New().Config(), credentials.Assume(targetARN), func(o *credentials.Options) {
 				o.Source = row.source
 				o.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -228,17 +227,17 @@ func TestIRSAAndPodIdentity(t *testing.T) {
 			if got, want := chain.String(), row.string+" → "+targetARN; got != want {
 				t.Errorf("the chain is %q, want %q", got, want)
 			}
-			if n := strings.Count(log.String(), "\n"); n != 1 {
-				t.Errorf("%d lines in the log, want one:\n%s", n, &log)
+			if n := strings.Count(log.text(), "\n"); n != 1 {
+				t.Errorf("%d lines in the log, want one:\n%s", n, log.text())
 			}
 			for _, variable := range row.notices {
-				if !strings.Contains(log.String(), variable) {
-					t.Errorf("the notice does not name %s: %s", variable, &log)
+				if !strings.Contains(log.text(), variable) {
+					t.Errorf("the notice does not name %s: %s", variable, log.text())
 				}
 			}
 			for _, variable := range row.silent {
-				if strings.Contains(log.String(), variable) {
-					t.Errorf("the notice names %s, which is used: %s", variable, &log)
+				if strings.Contains(log.text(), variable) {
+					t.Errorf("the notice names %s, which is used: %s", variable, log.text())
 				}
 			}
 		})
