@@ -128,17 +128,17 @@ endef
 ## e2e-ceph: both routes against Ceph's gateway, as root
 .PHONY: e2e-ceph
 e2e-ceph:
-	@$(call suite,^TestCeph,.,radosgw ceph-mon ceph-osd ceph,install the Debian packages radosgw ceph-mon ceph-osd ceph-common)
+	@$(call suite,^TestCeph,. ./conformance,radosgw ceph-mon ceph-osd ceph,install the Debian packages radosgw ceph-mon ceph-osd ceph-common)
 
 ## e2e-versitygw: S3 and STS of versitygw (its first build takes 2 minutes)
 .PHONY: e2e-versitygw
 e2e-versitygw:
-	@$(call suite,^TestVersity,./versity)
+	@$(call suite,^TestVersity,./versity ./conformance)
 
 ## e2e-clients: the aws CLI and the JavaScript SDK against awstest
 .PHONY: e2e-clients
 e2e-clients:
-	@$(call suite,^TestClients,./clients,aws node npm,install the Debian packages awscli nodejs npm)
+	@$(call suite,^TestClients,./clients ./conformance,aws node npm,install the Debian packages awscli nodejs npm)
 
 ## e2e: every suite against real servers and clients
 .PHONY: e2e

@@ -54,6 +54,9 @@
 //     external id, source identity, duration and transitive tags, the issuer's
 //     :sub and :aud, and S3's of listings and common headers. Others, such as
 //     aws:SourceIp or aws:SourceVpc, are absent from every request.
+//   - Regions of hosts that name none, such as a listener's: there the region
+//     that a request is signed for is taken for the endpoint's, so that a bucket
+//     elsewhere is answered with 301, where AWS says AuthorizationHeaderMalformed.
 //   - Signatures of version 2 and 4A, and a Date header in place of X-Amz-Date.
 //   - Of S3: every operation but GetObject, HeadObject, HeadBucket,
 //     ListObjectsV2, GetBucketLocation and PutObject; ACLs, encryption with

@@ -1,0 +1,227 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+const (
+	devAccount    = "111122223333"
+	sharedAccount = "444455556666"
+	region        = "us-east-1"
+	bucket        = "pics"
+	digits        = "0123456789" // the content of key "digits"
+	audience      = "sts.amazonaws.com"
+	subject       = "system:serviceaccount:default:app"
+	externalID    = "table-external-id"
+)
+
+// contents are the objects of the bucket.
+var contents = map[string]string{
+	"digits": digits, "empty": "", "dir/a": "a", "dir/b": "b", "dir/sub/c": "c",
+	"odd/a b+c%20é": "odd", "odd/x//y": "slashes",
+}
+
+// world is a server with two accounts, roles and a bucket.
+type world struct {
+	server  server
+	sts, s3 string // endpoints
+	issuer  string // without its scheme, as condition keys have it
+
+	owner  aws.Credentials // long-term keys of the bucket's account
+	hub    aws.Credentials // session of the hub role, by web identity
+	reader aws.Credentials // session of S3-Pics: reads and lists
+	blind  aws.Credentials // session of a role that may read only
+
+	token  func(c claims) string
+	create func(account, name, trust, policy string) error
+	roles  int
+	t      *testing.T // of the run
+}
+
+// claims are what a row changes of a token.
+type claims struct {
+	serviceAccount string        // empty: app
+	audience       string        // empty: STS's
+	issuedAgo      time.Duration // with a life of an hour
+	foreign        bool          // of an issuer that nobody registered
+}
+
+// provider is the OIDC provider's ARN in an account.
+func (w *world) provider(account string) string {
+	return "arn:aws:iam::" + account + ":oidc-provider/" + w.issuer
+}
+
+func roleARN(account, name string) string { return "arn:aws:iam::" + account + ":role/" + name }
+
+// trusting makes a role of the developer account with this trust policy, in
+// which PROVIDER and KEY stand for the provider's ARN and the prefix of its
+// condition keys.
+func (w *world) trusting(t *testing.T, policy string) string {
+	t.Helper()
+	w.roles++
+	name := "row-" + string(rune('a'+w.roles/26)) + string(rune('a'+w.roles%26))
+	policy = strings.NewReplacer("PROVIDER", w.provider(devAccount), "KEY", w.issuer).Replace(policy)
+	if err := w.create(devAccount, name, policy, ""); err != nil {
+		t.Fatalf("role %s: %v", name, err)
+	}
+	return roleARN(devAccount, name)
+}
+
+// Trust policies of the standing roles.
+func (w *world) trustsToken(account string) string {
+	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRoleWithWebIdentity"],"Principal":{"Federated":["` + w.provider(account) + `"]},
+		"Condition":{"StringEquals":{"` + w.issuer + `:aud":"` + audience + `","` + w.issuer + `:sub":"` + subject + `"}}}]}`
+}
+
+func trustsRole(arn, condition string) string {
+	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRole"],"Principal":{"AWS":["` + arn + `"]}` + condition + `}]}`
+}
+
+const (
+	mayAssume = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/*"}]}`
+	mayGet    = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":["arn:aws:s3:::pics/*"]}]}`
+	mayList   = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:GetObjectVersion","s3:PutObject","s3:ListBucket"],"Resource":["arn:aws:s3:::pics","arn:aws:s3:::pics/*"]}]}`
+)
+
+// furnish makes the standing roles and their sessions.
+func (w *world) furnish(ctx context.Context) error {
+	hub := roleARN(devAccount, "hub")
+	for _, r := range []struct{ account, name, trust, policy string }{
+		{devAccount, "hub", w.trustsToken(devAccount), mayAssume},
+		{devAccount, "mute", w.trustsToken(devAccount), ""}, // may assume nothing
+		{sharedAccount, "S3-Pics", trustsRole(hub, ""), mayList},
+		{sharedAccount, "S3-Pics-blind", trustsRole(hub, ""), mayGet},
+		{sharedAccount, "S3-Pics-closed", trustsRole(roleARN(devAccount, "mute"), ""), mayList},
+		{sharedAccount, "S3-Pics-external", trustsRole(hub, `,"Condition":{"StringEquals":{"sts:ExternalId":"`+externalID+`"}}`), mayList},
+	} {
+		if err := w.create(r.account, r.name, r.trust, r.policy); err != nil {
+			return err
+		}
+	}
+	client := sts.New(sts.Options{Region: region, BaseEndpoint: &w.sts})
+	out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
+		RoleArn: &hub, RoleSessionName: aws.String("row"), WebIdentityToken: aws.String(w.token(claims{})),
+	})
+	if err != nil {
+		return err
+	}
+	keys := func(id, secret, token *string) aws.Credentials {
+		return aws.Credentials{AccessKeyID: *id, SecretAccessKey: *secret, SessionToken: *token}
+	}
+	w.hub = keys(out.Credentials.AccessKeyId, out.Credentials.SecretAccessKey, out.Credentials.SessionToken)
+	for name, into := range map[string]*aws.Credentials{"S3-Pics": &w.reader, "S3-Pics-blind": &w.blind} {
+		out, err := client.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String(roleARN(sharedAccount, name)), RoleSessionName: aws.String("row")},
+			func(o *sts.Options) {
+				o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return w.hub, nil })
+			})
+		if err != nil {
+			return err
+		}
+		*into = keys(out.Credentials.AccessKeyId, out.Credentials.SecretAccessKey, out.Credentials.SessionToken)
+	}
+	return nil
+}
+
+// ask is a request before it is signed and sent.
+type ask struct {
+	method, path, query string // of S3; path as it goes over the wire
+	form                url.Values
+	header              map[string]string
+	body                string
+	signer              *aws.Credentials
+	region, service     string              // other than they should be
+	signedAgo           time.Duration       // the signing time lies so far back
+	presign             string              // X-Amz-Expires
+	after               func(*http.Request) // done to the signed request
+}
+
+// do signs and sends.
+func (w *world) do(t *testing.T, a ask) answer {
+	t.Helper()
+	endpoint, service := w.s3, "s3"
+	if a.form != nil {
+		endpoint, service = w.sts, "sts"
+		a.method, a.path, a.body = http.MethodPost, "/", a.form.Encode()
+	}
+	if a.service != "" {
+		service = a.service
+	}
+	target := endpoint + a.path
+	if a.query != "" {
+		target += "?" + a.query
+	}
+	req, err := http.NewRequestWithContext(t.Context(), a.method, target, bytes.NewReader([]byte(a.body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for name, value := range a.header {
+		req.Header.Set(name, value)
+	}
+	if a.signer != nil {
+		w.sign(t, req, a, service)
+	}
+	if a.after != nil {
+		a.after(req)
+	}
+	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(req) // which follows no redirect
+	if err != nil {
+		t.Fatalf("%s %s: %v", a.method, a.path, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", a.method, a.path, err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(body)}
+}
+
+func (w *world) sign(t *testing.T, req *http.Request, a ask, service string) {
+	t.Helper()
+	at := time.Now().Add(-a.signedAgo)
+	signedRegion := region
+	if a.region != "" {
+		signedRegion = a.region
+	}
+	sum := sha256.Sum256([]byte(a.body))
+	hash := hex.EncodeToString(sum[:])
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" })
+	if a.presign != "" {
+		q := req.URL.Query()
+		q.Set("X-Amz-Expires", a.presign)
+		req.URL.RawQuery = q.Encode()
+		signed, _, err := signer.PresignHTTP(t.Context(), *a.signer, req, "UNSIGNED-PAYLOAD", service, signedRegion, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if req.URL, err = url.Parse(signed); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if service == "s3" {
+		if h := req.Header.Get("X-Amz-Content-Sha256"); h != "" {
+			hash = h
+		}
+		req.Header.Set("X-Amz-Content-Sha256", hash)
+	}
+	if err := signer.SignHTTP(t.Context(), *a.signer, req, hash, service, signedRegion, at); err != nil {
+		t.Fatal(err)
+	}
+}
