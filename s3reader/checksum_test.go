@@ -135,6 +135,10 @@ func TestChecksumsThatDoNotApply(t *testing.T) {
 	for name, edit := range map[string]func(*awstest.Object){
 		"none":      func(o *awstest.Object) { o.ChecksumAlgorithm = "NONE" },
 		"composite": func(o *awstest.Object) { o.PartSize, o.ChecksumAlgorithm = 30, "CRC32" },
+		"composite without suffix": func(o *awstest.Object) {
+			o.Headers = map[string]string{"X-Amz-Checksum-Crc32": "AAAAAA==", "X-Amz-Checksum-Type": "COMPOSITE"}
+			o.ChecksumAlgorithm = "NONE"
+		},
 		"old store": func(o *awstest.Object) {
 			o.Headers = map[string]string{"X-Amz-Checksum-Crc32": "AAAAAA==-4"}
 			o.ChecksumAlgorithm = "NONE"

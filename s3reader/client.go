@@ -2,7 +2,6 @@ package s3reader
 
 import (
 	"context"
-	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -41,8 +40,7 @@ func call[In, Out any](
 ) (*Out, error) {
 	mw = append(mw, r.watchAttempts)
 	optFn := func(o *s3.Options) {
-		// Clipped: the slice may still be the caller's aws.Config's.
-		o.APIOptions = append(slices.Clip(o.APIOptions), mw...)
+		o.APIOptions = append(o.APIOptions, mw...) // of this call's own options
 	}
 	at := r.at.Load()
 	out, err := op(at.client, ctx, in, optFn)

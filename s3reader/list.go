@@ -67,9 +67,6 @@ type pages struct {
 const maxEmptyPages = 10
 
 func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var prefix *string

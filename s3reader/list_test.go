@@ -175,8 +175,8 @@ func TestListNeverGoesInACircle(t *testing.T) {
 	}{
 		{"no token", func(int) page { return page{IsTruncated: true, Contents: keys("a")} }, "no NextContinuationToken"},
 		{"same token", func(n int) page {
-			return page{IsTruncated: true, NextContinuationToken: "t", Contents: keys(fmt.Sprint("k", n))}
-		}, "goes in a circle"},
+			return page{IsTruncated: true, NextContinuationToken: "t", Contents: keys(fmt.Sprintf("%06d", n))}
+		}, "continuation token is the one just used"},
 		{"same page", func(n int) page {
 			return page{IsTruncated: true, NextContinuationToken: fmt.Sprint(n), Contents: keys("a", "b")}
 		}, "goes in a circle"},

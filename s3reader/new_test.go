@@ -231,6 +231,24 @@ func TestOptionsS3HasTheLastWord(t *testing.T) {
 	}
 }
 
+// The SDK's own comparison would come on top of the reader's, for each answer.
+func TestChecksumSettingsOfTheClient(t *testing.T) {
+	cfg := newShelf().cloud.Config()
+	settings := func(optFns ...func(*s3reader.Options)) [2]int {
+		o := newReader(t, cfg, "pics", optFns...).Client().Options()
+		return [2]int{int(o.ResponseChecksumValidation), int(o.RequestChecksumCalculation)}
+	}
+	if got := settings(); got != [2]int{int(aws.ResponseChecksumValidationWhenRequired), int(aws.RequestChecksumCalculationWhenRequired)} {
+		t.Errorf("got %v", got)
+	}
+	forced := settings(func(o *s3reader.Options) {
+		o.S3 = func(o *s3.Options) { o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported }
+	})
+	if forced[0] != int(aws.ResponseChecksumValidationWhenSupported) {
+		t.Errorf("Options.S3 is ignored: got %v", forced)
+	}
+}
+
 // The slices of an aws.Config have spare room that an append would write to.
 func TestNewLeavesTheConfigAlone(t *testing.T) {
 	s := newShelf()
