@@ -40,10 +40,13 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("credentials: " + e.paragraph())
 	for i, fix := range e.Fixes {
-		if i == 0 {
+		switch {
+		case len(e.Fixes) == 1:
 			b.WriteString(". To fix it: ")
-		} else {
-			b.WriteString("; or: ")
+		case i == 0:
+			b.WriteString(". To fix it: (1) ")
+		default:
+			fmt.Fprintf(&b, "; (%d) ", i+1)
 		}
 		b.WriteString(fix)
 	}

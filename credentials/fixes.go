@@ -3,6 +3,7 @@ package credentials
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
@@ -31,7 +32,7 @@ func (s *session) fixes(e *Error) []string {
 			"go through a hub role of the cluster's own account, which knows the issuer: credentials.Assume(" + e.RoleARN + ")",
 		}
 	case e.Token != nil && e.Kind == AudienceMismatch:
-		return []string{fmt.Sprintf("the token's audience is %q: compare it with the client ids of provider %s in account %s", e.Token.Audience, e.Token.ProviderARN(role.partition, role.account), role.account)}
+		return audienceFixes(e.Token, role)
 	case e.Token != nil && e.Kind == TrustDenied:
 		policy := trust.WebIdentityPolicy(role.account, []string{e.Token.Issuer}, []string{e.Token.Subject}, func(o *trust.PolicyOptions) {
 			o.Partition = role.partition
@@ -45,7 +46,9 @@ func (s *session) fixes(e *Error) []string {
 	case e.Kind == AssumeDenied:
 		return s.assumeFixes(e, role)
 	case e.Kind == DurationTooLong:
-		return []string{fmt.Sprintf("ask for less than %v, or raise MaxSessionDuration of %s (it does not lift the 1 hour of role chaining)", s.asked(), e.RoleARN)}
+		return s.durationFixes(role)
+	case e.Kind == TagsTooLarge:
+		return []string{"leave out or shorten Role.Tags, Role.Policy or Role.PolicyARNs: they are packed into one space; STS's message tells how much of it they take. Tags that the session before passes on (transitive ones, or those of EKS Pod Identity) count too"}
 	case e.Kind == RegionNotEnabled:
 		return []string{"enable the region in account " + role.account + " and activate STS there, or set another region for STS in Options.STS"}
 	}
@@ -54,15 +57,31 @@ func (s *session) fixes(e *Error) []string {
 
 const timeoutFix = "check that the pod can reach the endpoint: a proxy or firewall that drops packets looks like this (NO_PROXY, the security group of the STS interface endpoint)"
 
-// asked is the duration that the hop asks for; zero leaves it to STS.
-func (s *session) asked() any {
+// audienceFixes name the places that must agree, with the commands that show
+// and mend the first.
+func audienceFixes(t *trust.Token, role roleARN) []string {
+	provider := t.ProviderARN(role.partition, role.account)
+	fixes := []string{fmt.Sprintf("compare the token's audience %q with the client ids of the provider in account %s, byte for byte: aws iam get-open-id-connect-provider --open-id-connect-provider-arn %s", t.Audience, role.account, provider)}
+	for _, a := range t.Audience {
+		fixes = append(fixes, fmt.Sprintf("register it: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn %s --client-id '%s'", provider, a))
+	}
+	return append(fixes, "project the token with an audience that is registered (on EKS by the service account's annotation eks.amazonaws.com/audience)")
+}
+
+// durationFixes tell the limit that was met.
+func (s *session) durationFixes(role roleARN) []string {
+	var asked time.Duration
 	if s.hop > 1 {
-		return s.chain.roles[s.hop-2].duration()
+		asked = s.chain.roles[s.hop-2].duration()
+	} else if w, ok := s.chain.source.(WebIdentity); ok {
+		asked = w.Duration
 	}
-	if w, ok := s.chain.source.(WebIdentity); ok {
-		return w.Duration
+	seconds := int64(asked / time.Second)
+	fixes := []string{fmt.Sprintf("ask for less than %d seconds; 3600 is what every role gives", seconds)}
+	if s.hop == 1 || !s.chain.source.chained() {
+		fixes = append(fixes, fmt.Sprintf("let the role give %d seconds: aws iam update-role --role-name %s --max-session-duration %d", seconds, role.name, seconds))
 	}
-	return "now"
+	return fixes
 }
 
 // assumeFixes are the two sides of a refused AssumeRole. Tags come with the
@@ -70,24 +89,38 @@ func (s *session) asked() any {
 func (s *session) assumeFixes(e *Error, target roleARN) []string {
 	asked := s.chain.roles[s.hop-2]
 	_, tagged := s.chain.source.(PodIdentity)
-	hub := roleOfSession(e.Caller)
+	hub := s.callerRole(e.Caller)
 	if hub == "" {
 		return []string{"let the trust policy of " + e.RoleARN + " name the caller, and the caller's own policy allow the action on it"}
 	}
-	actions := "sts:AssumeRole"
-	policy := trust.RolePolicy(hub, func(o *trust.PolicyOptions) {
+	options := func(o *trust.PolicyOptions) {
 		o.Partition = target.partition
-		if o.TagSession = tagged || len(asked.Tags) > 0 || strings.Contains(e.Message, "sts:TagSession"); o.TagSession {
-			actions += ", sts:TagSession"
-		}
-		if o.SetSourceIdentity = asked.SourceIdentity != "" || strings.Contains(e.Message, "sts:SetSourceIdentity"); o.SetSourceIdentity {
-			actions += ", sts:SetSourceIdentity"
-		}
-	})
-	return []string{
-		fmt.Sprintf("give role %s of account %s this trust policy (with the role's path in the ARN, if it has one; with a sts:ExternalId condition, if Role.ExternalID is set): %s", target.name, target.account, policy),
-		fmt.Sprintf("let the policy of %s allow %s on %s", hub, actions, e.RoleARN),
+		o.TagSession = tagged || len(asked.Tags) > 0 || strings.Contains(e.Message, "sts:TagSession")
+		o.SetSourceIdentity = asked.SourceIdentity != "" || strings.Contains(e.Message, "sts:SetSourceIdentity")
 	}
+	external := ""
+	if asked.ExternalID != "" {
+		external = ", with a condition StringEquals sts:ExternalId of the value in Role.ExternalID,"
+	}
+	return []string{
+		fmt.Sprintf("the trust policy of role %s in account %s must have this statement%s: %s", target.name, target.account, external, trust.RolePolicy(hub, options)),
+		fmt.Sprintf("the policy of %s must have this statement: %s", hub, trust.AssumePolicy([]string{e.RoleARN}, options)),
+	}
+}
+
+// callerRole is the role behind the caller. A session does not tell its role's
+// path; the settings of the hop before do, if they name that role.
+func (s *session) callerRole(caller string) string {
+	hub := roleOfSession(caller)
+	if s.parent == nil || s.parent.role == "" {
+		return hub
+	}
+	known, err := parseRoleARN(s.parent.role)
+	told, toldErr := parseRoleARN(hub)
+	if err == nil && toldErr == nil && known.account == told.account && strings.EqualFold(known.name, told.name) {
+		return s.parent.role
+	}
+	return hub
 }
 
 // roleOfSession is the role behind a session's ARN. A session does not tell its
