@@ -40,7 +40,6 @@ type world struct {
 	sts, s3 string // endpoints
 	issuer  string // without its scheme, as condition keys have it
 
-	owner  aws.Credentials // long-term keys of the bucket's account
 	hub    aws.Credentials // session of the hub role, by web identity
 	reader aws.Credentials // session of S3-Pics: reads and lists
 	blind  aws.Credentials // session of a role that may read only
