@@ -209,6 +209,35 @@ func TestBucketPolicyIsWithdrawn(t *testing.T) {
 	}
 }
 
+// A bucket policy means the role that it named, not one that is created later
+// under the same name.
+func TestBucketPolicyPinsRoles(t *testing.T) {
+	w := newWorld()
+	w.hub.SetPolicy(allowAll)
+	bucket := w.shared.CreateBucket("pics")
+	bucket.Put("k", []byte("v"))
+	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":%q},"Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"}]}`, hubARN)
+	bucket.SetPolicy(policy)
+	read := func() error {
+		cfg := w.Config()
+		cfg.Credentials = provider(w.hubSession(t))
+		_, err := s3.NewFromConfig(cfg).GetObject(t.Context(), &s3.GetObjectInput{Bucket: new("pics"), Key: new("k")})
+		return err
+	}
+	if err := read(); err != nil {
+		t.Errorf("the role that was named: %v", err)
+	}
+	w.dev.DeleteRole(w.hub)
+	w.dev.CreateRole("hub", podTrust(devID, blueIssuer, "default", "app"), allowAll)
+	if refused, ok := errors.AsType[smithy.APIError](read()); !ok || refused.ErrorCode() != "AccessDenied" {
+		t.Errorf("its namesake: %v, want AccessDenied", refused)
+	}
+	bucket.SetPolicy(policy)
+	if err := read(); err != nil {
+		t.Errorf("after the policy named it: %v", err)
+	}
+}
+
 // What Put and its options return and take shares nothing with the store but
 // the data.
 func TestPutKeepsItsOwn(t *testing.T) {

@@ -16,30 +16,16 @@ import (
 type listing struct {
 	prefix, delimiter string
 	max               int
-	after             position
+	after             string // go on after this key or common prefix
 
 	items     []listed
 	truncated bool
 }
 
-// position is where a listing goes on: after a key, or after all keys that
-// begin with a common prefix.
-type position struct {
-	key    string
-	rolled bool
-}
-
 // listed is an object, or the common prefix of several.
 type listed struct {
-	object *version
-	prefix string
-}
-
-func (l listed) position() position {
-	if l.object == nil {
-		return position{l.prefix, true}
-	}
-	return position{l.object.Key, false}
+	name   string
+	object *version // nil: name is a common prefix
 }
 
 // listObjects answers ListObjectsV2.
@@ -65,7 +51,7 @@ func (s *s3Request) listObjects() *response {
 		}
 		page.max = min(n, page.max)
 	}
-	page.after = position{key: s.query.Get("start-after")}
+	page.after = s.query.Get("start-after")
 	if s.query.Has("continuation-token") {
 		var ok bool
 		if page.after, ok = s.of.readToken(s.query.Get("continuation-token")); !ok {
@@ -88,31 +74,27 @@ func (b *Bucket) list(page *listing) {
 		b.sorted = slices.Sorted(maps.Keys(b.objects))
 	}
 	keys := b.sorted
-	from := max(page.prefix, page.after.key)
-	keys = keys[sort.SearchStrings(keys, from):]
-	if page.after.rolled {
-		keys = keys[beginWith(keys, page.after.key):]
-	}
+	keys = keys[sort.SearchStrings(keys, max(page.prefix, page.after)):]
 	for len(keys) > 0 && strings.HasPrefix(keys[0], page.prefix) {
 		key := keys[0]
 		newest := b.objects[key][len(b.objects[key])-1]
-		item, next := listed{object: newest}, keys[1:]
-		if i := strings.Index(key[len(page.prefix):], page.delimiter); page.delimiter != "" && i >= 0 {
-			item = listed{prefix: key[:len(page.prefix)+i+len(page.delimiter)]}
-		}
-		if newest.marker || item.position().key == page.after.key {
-			keys = next
+		if newest.marker {
+			keys = keys[1:]
 			continue
 		}
-		if len(page.items) == page.max {
-			page.truncated = page.max > 0
-			return
+		item, rest := listed{key, newest}, keys[1:]
+		if i := strings.Index(key[len(page.prefix):], page.delimiter); page.delimiter != "" && i >= 0 {
+			item = listed{name: key[:len(page.prefix)+i+len(page.delimiter)]}
+			rest = keys[beginWith(keys, item.name):]
 		}
-		page.items = append(page.items, item)
-		if item.object == nil {
-			next = keys[beginWith(keys, item.prefix):]
+		if item.name != page.after {
+			if len(page.items) == page.max {
+				page.truncated = page.max > 0
+				return
+			}
+			page.items = append(page.items, item)
 		}
-		keys = next
+		keys = rest
 	}
 }
 
@@ -136,7 +118,7 @@ func (s *s3Request) writeListing(page *listing, encode func(string) string) *res
 	optional("StartAfter", "start-after", encode)
 	optional("ContinuationToken", "continuation-token", plain)
 	if page.truncated {
-		x.element("NextContinuationToken", s.of.token(page.items[len(page.items)-1].position()))
+		x.element("NextContinuationToken", s.of.token(page.items[len(page.items)-1].name))
 	}
 	x.element("KeyCount", itoa(len(page.items)))
 	x.element("MaxKeys", itoa(page.max))
@@ -151,7 +133,7 @@ func (s *s3Request) writeListing(page *listing, encode func(string) string) *res
 	for _, item := range page.items {
 		if item.object == nil {
 			x.open("CommonPrefixes")
-			x.element("Prefix", encode(item.prefix))
+			x.element("Prefix", encode(item.name))
 			x.close("CommonPrefixes")
 		}
 	}
@@ -184,28 +166,25 @@ func (a *Account) canonicalID() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// token is a continuation token. Those of S3 are opaque, hold characters that a
-// query must escape, and are refused when they are not S3's own.
-func (b *Bucket) token(p position) string {
-	text := "k" + p.key
-	if p.rolled {
-		text = "p" + p.key
-	}
-	return base64.StdEncoding.EncodeToString(append(b.seal(text), text...))
+// token is the continuation token for what comes after a name. Those of S3 are
+// opaque, hold characters that a query must escape, and are refused when they
+// are not S3's own.
+func (b *Bucket) token(after string) string {
+	return base64.StdEncoding.EncodeToString(append(b.seal(after), after...))
 }
 
-func (b *Bucket) readToken(token string) (position, bool) {
+func (b *Bucket) readToken(token string) (after string, ok bool) {
 	raw, err := base64.StdEncoding.DecodeString(token)
 	if err != nil || len(raw) <= sealSize {
-		return position{}, false
+		return "", false
 	}
-	text := string(raw[sealSize:])
-	return position{text[1:], text[0] == 'p'}, string(raw[:sealSize]) == string(b.seal(text))
+	after = string(raw[sealSize:])
+	return after, string(raw[:sealSize]) == string(b.seal(after))
 }
 
 const sealSize = 8
 
-func (b *Bucket) seal(text string) []byte {
-	sum := sha256.Sum256([]byte(b.name + "/" + text))
+func (b *Bucket) seal(after string) []byte {
+	sum := sha256.Sum256([]byte(b.name + "/" + after))
 	return sum[:sealSize:sealSize]
 }

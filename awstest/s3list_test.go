@@ -137,6 +137,10 @@ func TestListingCapsPagesAtThousand(t *testing.T) {
 	if page := s.list(t, "many", ""); page.KeyCount != 1000 || page.IsTruncated {
 		t.Errorf("%d keys, truncated %v; want exactly 1000", page.KeyCount, page.IsTruncated)
 	}
+	bucket.Put("new", nil)
+	if page := s.list(t, "many", "start-after=00999"); page.items() != "new" {
+		t.Errorf("after a Put: %s, want new", page.items())
+	}
 }
 
 func TestListingFields(t *testing.T) {

@@ -40,6 +40,7 @@ var getRows = []s3Row{
 	// Ranges.
 	{request: "GET /pics/cat", headers: "Range: bytes=2-5", status: 206, body: "2345", answer: "Content-Range: bytes 2-5/10\nContent-Length: 4"},
 	{request: "HEAD /pics/cat", headers: "Range: bytes=2-5", status: 206, answer: "Content-Range: bytes 2-5/10\nContent-Length: 4"},
+	{request: "GET /pics/cat", headers: "Range: bytes=3-3", status: 206, body: "3", answer: "Content-Range: bytes 3-3/10"},
 	{request: "GET /pics/cat", headers: "Range: bytes=7-", status: 206, body: "789", answer: "Content-Range: bytes 7-9/10"},
 	{request: "GET /pics/cat", headers: "Range: bytes=-3", status: 206, body: "789", answer: "Content-Range: bytes 7-9/10"},
 	{request: "GET /pics/cat", headers: "Range: bytes=-30", status: 206, body: "0123456789", answer: "Content-Range: bytes 0-9/10"},
@@ -200,6 +201,9 @@ func (s *store) check(t *testing.T, row s3Row, method string, got answer) {
 	}
 	if !hasDocument && (row.body != "" || method == "HEAD" || row.status == 304) && got.body != row.body {
 		t.Errorf("body %q, want %q", got.body, row.body)
+	}
+	if length := got.Header.Get("Content-Length"); method == "HEAD" && row.code != "" && length != "" && length != "0" {
+		t.Errorf("an error without a document claims %s bytes", length)
 	}
 	if got.Header.Get("x-amz-request-id") == "" || got.Header.Get("x-amz-id-2") == "" {
 		t.Error("no request ids")
