@@ -1,5 +1,5 @@
-// Package s3reader reads objects of one S3 bucket, and never hands out a byte
-// that is not the object's.
+// Package s3reader reads the objects of one S3 bucket, and reports success for
+// nothing but their own bytes.
 //
 // Start with [New], which takes an aws.Config from anywhere: package
 // credentials of this module, config.LoadDefaultConfig, a test.
@@ -11,12 +11,14 @@
 //   - An [Object] is one version. Every later request for it carries the ETag of
 //     the first answer (If-Match), and an answer counts only if status,
 //     Content-Range, length and ETag are exactly what was asked for. When the
-//     object is overwritten meanwhile, reading goes on in the old version where
-//     the bucket keeps it, and fails with [ObjectChanged] elsewhere.
+//     object is overwritten meanwhile, reading goes on in the old version if the
+//     bucket keeps it and the role has s3:GetObjectVersion, and fails with
+//     [ObjectChanged] otherwise.
 //   - A connection that breaks or stalls in the middle of a body is resumed at
 //     the next byte. The limit on attempts counts only those without progress.
 //   - No success without the full length, nor, where the object has a checksum of
-//     all its bytes, without that checksum ([Options.Verify]).
+//     all its bytes and is read in order, without that checksum
+//     ([Options.Verify]). Its last bytes are held back until it was compared.
 //   - The stored bytes are delivered: nothing is decompressed. Info.ContentEncoding
 //     tells what they are.
 //   - Keys are opaque bytes, sent as they are: no cleaning, no trimming.

@@ -13,7 +13,7 @@ import (
 
 // fail is err with everything that is known about it.
 func (r *Reader) fail(op, key string, err error) error {
-	known, ok := err.(*Error)
+	known, ok := errors.AsType[*Error](err)
 	if ok && known.Op != "" {
 		return known
 	}

@@ -131,10 +131,10 @@ func TestWriteToReportsTheWriter(t *testing.T) {
 	s := newShelf()
 	s.Put("k", noise(1000))
 	r := s.reader(t, mayRead)
-	if n, err := open(t, r, "k").WriteTo(&fullDisk{300}); n != 300 || err != errDiskFull {
+	if n, err := open(t, r, "k").WriteTo(&fullDisk{300}); n != 300 || !errors.Is(err, errDiskFull) {
 		t.Errorf("got %d, %v", n, err)
 	}
-	if n, err := open(t, r, "k").WriteTo(shortWriter{}); n != 999 || err != io.ErrShortWrite {
+	if n, err := open(t, r, "k").WriteTo(shortWriter{}); n != 999 || !errors.Is(err, io.ErrShortWrite) {
 		t.Errorf("got %d, %v", n, err)
 	}
 }

@@ -37,7 +37,8 @@ type Options struct {
 	// Progress, if set, is called during downloads.
 	Progress func(Progress)
 
-	// S3, if set, has the last word on the options of the S3 client.
+	// S3, if set, has the last word on the options of the S3 client. A Region that
+	// it sets is final, as Region is; a BaseEndpoint is treated as one of cfg.
 	S3 func(*s3.Options)
 
 	Logger *slog.Logger // nil: silent
