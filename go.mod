@@ -12,6 +12,8 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sts v1.52.0 // the STS client
 	github.com/aws/smithy-go v1.28.9 // middleware for recovery, API errors
 	github.com/minio/crc64nvme v1.1.1 // s3reader: whole-object checksums at the speed of the link (stdlib: 1.2 GB/s)
+	github.com/rogpeppe/go-internal v1.16.0 // a test only: testscript runs the command's scripts
+	github.com/spf13/cobra v1.10.2 // cmd/crossrole: subcommands, help, completion
 )
 
 require (
@@ -26,6 +28,9 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/signin v1.13.1 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sso v1.39.5 // indirect
 	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.44.5 // indirect
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/klauspost/cpuid/v2 v2.2.9 // indirect
+	github.com/spf13/pflag v1.0.9 // indirect
 	golang.org/x/sys v0.28.0 // indirect
+	golang.org/x/tools v0.26.0 // indirect
 )

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/s3reader"
+	"github.com/crossrole/crossrole/trust"
+)
+
+// explainTrust says what the policy in the file says about the pod's token.
+func explainTrust(file string, report *credentials.Report) (*finding, error) {
+	document, err := readDocument(file)
+	if err != nil {
+		return nil, err
+	}
+	f := &finding{Name: "trust"}
+	policy, err := trust.ParsePolicy(document)
+	if err == nil {
+		err = policy.ValidateTrust()
+	}
+	if err != nil {
+		f.Text = fmt.Sprintf("%s is not a trust policy: %v", file, err)
+		return f, nil
+	}
+	if report.Token == nil || report.Token.Claims == nil {
+		f.Text = "there is no token to compare the policy with"
+		return f, nil
+	}
+	token, role := *report.Token.Claims, report.Hops[0].RoleARN
+	a, err := arn.Parse(role)
+	if err != nil {
+		return nil, err
+	}
+	issuer := strings.TrimPrefix(token.Issuer, "https://")
+	decision := policy.Explain(trust.Request{
+		Action:    "sts:AssumeRoleWithWebIdentity",
+		Principal: trust.Principals{"Federated": {token.ProviderARN(a.Partition, a.AccountID)}},
+		Context:   map[string][]string{issuer + ":sub": {token.Subject}, issuer + ":aud": token.Audience},
+	})
+	f.OK = decision.Allowed
+	f.Text = "the policy refuses the token for " + role
+	if f.OK {
+		f.Text = "the policy admits the token for " + role
+	}
+	for _, r := range decision.Reasons {
+		name := fmt.Sprintf("statement %d", r.Statement)
+		if r.SID != "" {
+			name += " " + r.SID
+		}
+		f.Text += "\n" + name + ": " + r.Text
+	}
+	return f, nil
+}
+
+// readDocument reads a file, or standard input for "-".
+func readDocument(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(os.Stdin)
+	}
+	return os.ReadFile(file)
+}
+
+// checkBucket reads one object, or asks for the bucket's head.
+func checkBucket(ctx context.Context, chain *credentials.Chain, bucket, key string) *finding {
+	f := &finding{Name: "bucket"}
+	reader, err := s3reader.New(chain.Config(), bucket)
+	if err != nil {
+		f.Text = err.Error()
+		return f
+	}
+	if key != "" {
+		object, err := reader.Open(ctx, key)
+		if err != nil {
+			f.Text = err.Error()
+			return f
+		}
+		n, err := io.Copy(io.Discard, object)
+		if err = errors.Join(err, object.Close()); err != nil {
+			f.Text = err.Error()
+			return f
+		}
+		f.OK, f.Text = true, fmt.Sprintf("read s3://%s/%s, %d bytes", bucket, key, n)
+		return f
+	}
+	_, err = reader.Client().HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
+	resp, answered := errors.AsType[*smithyhttp.ResponseError](err)
+	switch {
+	case err == nil:
+		f.OK, f.Text = true, "s3://"+bucket+" may be listed"
+	case answered && resp.HTTPStatusCode() == http.StatusForbidden:
+		f.OK, f.Text = true, "s3://"+bucket+" answers 403 to HeadBucket"
+		f.Notes = []string{"a role without s3:ListBucket gets that too; name an object with --key to see whether it can be read"}
+	case answered && resp.HTTPStatusCode() == http.StatusNotFound:
+		f.Text = "there is no bucket " + bucket
+	default:
+		f.Text = err.Error()
+	}
+	return f
+}

@@ -1,0 +1,49 @@
+// Crossrole looks into the way from a pod to another AWS account's role, and
+// sets it up: it checks the chain and says what to fix, prints the policies and
+// commands that a route needs, and hands credentials to programs that are not
+// written in Go.
+//
+//	crossrole doctor --role arn:aws:iam::444455556666:role/S3_Pics --bucket pics
+//
+// Its help reads like a manual: crossrole help COMMAND.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(run()) }
+
+// run is main with an exit status: 0 all is well, 1 a problem was found, 2 the
+// command line is wrong.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := newRoot().ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errFound): // it has been told
+		return 1
+	case errors.As(err, new(usageError)):
+		fmt.Fprintf(os.Stderr, "crossrole: %v\n", err)
+		return 2
+	}
+	fmt.Fprintf(os.Stderr, "crossrole: %v\n", err)
+	return 1
+}
+
+// errFound ends a command that has printed what is wrong.
+var errFound = errors.New("a problem was found")
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }

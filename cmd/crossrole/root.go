@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/spf13/cobra"
+
+	"github.com/crossrole/crossrole/credentials"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "crossrole",
+		Short: "From a pod to a role of another AWS account: check it, set it up, use it",
+		Long: `crossrole looks into the way from a pod to another AWS account's role.
+
+A pod's service account is annotated with an IAM role; Kubernetes mounts a
+token and sets AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE. On the direct
+route that role belongs to the other account. On the hub route it belongs to
+the cluster's own account and assumes the other account's role; each --role
+names one more role to assume.
+
+Exit status: 0 all is well, 1 a problem was found, 2 wrong usage.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess())
+	asUsage(root)
+	return root
+}
+
+// asUsage makes wrong arguments and missing flags errors of usage, in c and
+// below.
+func asUsage(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usageError{err}
+			}
+			if err := c.ValidateRequiredFlags(); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		asUsage(sub)
+	}
+}
+
+// podFlags are how a command that runs in a pod finds its chain.
+type podFlags struct {
+	roles  []string
+	source string
+}
+
+func (p *podFlags) add(c *cobra.Command) {
+	c.Flags().StringArrayVar(&p.roles, "role", nil, "`ARN` of a role to assume after the pod's own; may be given several times")
+	c.Flags().StringVar(&p.source, "source", "web-identity", "where the pod's identity comes from: web-identity, pod-identity, node-role or base (the SDK's own configuration, for a laptop)")
+}
+
+// chain is the chain that the flags and the environment describe.
+func (p *podFlags) chain(ctx context.Context) (*credentials.Chain, error) {
+	var source credentials.Source
+	load := []func(*config.LoadOptions) error{config.WithCredentialsProvider(aws.AnonymousCredentials{})}
+	switch p.source {
+	case "web-identity":
+	case "pod-identity":
+		source = credentials.PodIdentity{}
+	case "node-role":
+		source = credentials.NodeRole{}
+	case "base":
+		source, load = credentials.FromBase{}, nil
+	default:
+		return nil, usagef("--source %q; want web-identity, pod-identity, node-role or base", p.source)
+	}
+	base, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return nil, err
+	}
+	return credentials.New(base, credentials.Assume(p.roles...), func(o *credentials.Options) { o.Source = source })
+}

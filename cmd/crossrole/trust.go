@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crossrole/crossrole/trust"
+)
+
+func newTrust() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "trust",
+		Short: "Print the trust and permission policies of a route",
+		Long: `trust prints IAM policies, ready for the AWS CLI's --policy-document and
+--assume-role-policy-document.
+
+  trust token    who may assume a role with a service-account token: the direct
+                 route's role, or the hub; several issuers for blue/green
+  trust role     the role that trusts the hub
+  trust assume   what the hub may assume
+  trust read     what a role may read of a bucket`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newTrustToken(), newTrustRole(), newTrustAssume(), newTrustRead())
+	return c
+}
+
+// subjects are the service accounts that flags name.
+type subjects struct{ names []string }
+
+func (s *subjects) add(c *cobra.Command) {
+	c.Flags().StringArrayVar(&s.names, "service-account", nil, "`NAMESPACE/NAME` that is admitted; * and ? are wildcards; may be given several times")
+}
+
+func (s *subjects) list() ([]string, error) {
+	var list []string
+	for _, name := range s.names {
+		namespace, account, err := splitServiceAccount(name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, "system:serviceaccount:"+namespace+":"+account)
+	}
+	return list, nil
+}
+
+// print writes a policy that IAM would take, or says why it would not.
+func print(c *cobra.Command, p *trust.Policy, check func() error) error {
+	if err := check(); err != nil {
+		return usagef("that gives a policy which IAM refuses: %w", err)
+	}
+	_, err := fmt.Fprintln(c.OutOrStdout(), p)
+	return err
+}
+
+func newTrustToken() *cobra.Command {
+	var account, audience string
+	var issuers []string
+	var who subjects
+	c := &cobra.Command{
+		Use:     "token --account ID --issuer URL... --service-account NAMESPACE/NAME...",
+		Short:   "The trust policy of a role that tokens are exchanged for",
+		Example: "  crossrole trust token --account 111122223333 --issuer https://oidc.eks.us-east-1.amazonaws.com/id/BLUE --issuer https://oidc.eks.us-east-1.amazonaws.com/id/GREEN --service-account default/app",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			list, err := who.list()
+			if err != nil {
+				return err
+			}
+			if err := checkAccount("--account", account); err != nil {
+				return err
+			}
+			for _, url := range issuers {
+				if err := checkIssuer("--issuer", url); err != nil {
+					return err
+				}
+			}
+			p := trust.WebIdentityPolicy(account, issuers, list, func(o *trust.PolicyOptions) { o.Audience = audience })
+			return print(c, p, p.ValidateTrust)
+		},
+	}
+	c.Flags().StringVar(&account, "account", "", "`ID` of the role's account, where the issuers are registered")
+	c.Flags().StringArrayVar(&issuers, "issuer", nil, "`URL` of a cluster's issuer; may be given several times")
+	c.Flags().StringVar(&audience, "audience", "", "`AUDIENCE` of the tokens (default sts.amazonaws.com)")
+	who.add(c)
+	require(c, "account", "issuer", "service-account")
+	return c
+}
+
+func newTrustRole() *cobra.Command {
+	var hub, external string
+	var tags, identity bool
+	c := &cobra.Command{
+		Use:   "role --hub ARN",
+		Short: "The trust policy of a role that the hub assumes",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			p := trust.RolePolicy(hub, func(o *trust.PolicyOptions) {
+				o.ExternalID, o.TagSession, o.SetSourceIdentity = external, tags, identity
+			})
+			return print(c, p, p.ValidateTrust)
+		},
+	}
+	c.Flags().StringVar(&hub, "hub", "", "`ARN` of the hub role")
+	c.Flags().StringVar(&external, "external-id", "", "`ID` that the caller must name")
+	c.Flags().BoolVar(&tags, "tags", false, "allow session tags (needed after EKS Pod Identity)")
+	c.Flags().BoolVar(&identity, "source-identity", false, "allow a source identity")
+	require(c, "hub")
+	return c
+}
+
+func newTrustAssume() *cobra.Command {
+	var targets []string
+	var tags bool
+	c := &cobra.Command{
+		Use:   "assume --target ARN...",
+		Short: "The permission policy of the hub",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			p := trust.AssumePolicy(targets, func(o *trust.PolicyOptions) { o.TagSession = tags })
+			return print(c, p, p.ValidateIdentity)
+		},
+	}
+	c.Flags().StringArrayVar(&targets, "target", nil, "`ARN` of a role that the hub may assume; may be given several times")
+	c.Flags().BoolVar(&tags, "tags", false, "allow session tags")
+	require(c, "target")
+	return c
+}
+
+func newTrustRead() *cobra.Command {
+	var bucket, prefix string
+	var keys []string
+	c := &cobra.Command{
+		Use:   "read --bucket BUCKET [--prefix PREFIX] [--kms-key ARN]...",
+		Short: "The permission policy of a role that reads a bucket",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			p := trust.ReadBucketPolicy(bucket, prefix, func(o *trust.PolicyOptions) { o.KMSKeyARNs = keys })
+			return print(c, p, p.ValidateIdentity)
+		},
+	}
+	c.Flags().StringVar(&bucket, "bucket", "", "`BUCKET`")
+	c.Flags().StringVar(&prefix, "prefix", "", "`PREFIX` of the keys; all if not given")
+	c.Flags().StringArrayVar(&keys, "kms-key", nil, "`ARN` of a key that the objects are encrypted with")
+	require(c, "bucket")
+	return c
+}
+
+func require(c *cobra.Command, flags ...string) {
+	for _, name := range flags {
+		if err := c.MarkFlagRequired(name); err != nil {
+			panic(err) // a name that no flag has
+		}
+	}
+}
