@@ -85,7 +85,7 @@ func plural(list []string) string {
 // quoted is a command line as a YAML list.
 func quoted(args string) string {
 	var list []string
-	for _, a := range strings.Fields(args) {
+	for a := range strings.FieldsSeq(args) {
 		list = append(list, fmt.Sprintf("%q", a))
 	}
 	return strings.Join(list, ", ")
