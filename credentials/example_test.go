@@ -21,7 +21,7 @@ import (
 // exampleCloud stands for the two accounts, and exampleToken for the file that
 // the pod has mounted. In a pod, aws.Config comes from config.LoadDefaultConfig
 // and the token file from the environment.
-var exampleCloud, exampleToken, exampleAgent = func() (*awstest.Cloud, string, string) {
+var exampleCloud, exampleToken, exampleDir = func() (*awstest.Cloud, string, string) {
 	cloud := awstest.New()
 	dev, shared := cloud.Account("111122223333"), cloud.Account("444455556666")
 	cluster := cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
@@ -259,7 +259,7 @@ func ExampleProvider() {
 func ExamplePodIdentity() {
 	chain, err := credentials.New(exampleCloud.Config(), func(o *credentials.Options) {
 		// Both are set in the environment of a pod with an association.
-		o.Source = credentials.PodIdentity{Endpoint: "http://169.254.170.23/v1/credentials", TokenFile: filepath.Join(exampleAgent, "token")}
+		o.Source = credentials.PodIdentity{Endpoint: "http://169.254.170.23/v1/credentials", TokenFile: filepath.Join(exampleDir, "token")}
 	}, credentials.Assume(targetARN))
 	fmt.Println(chain, err)
 	// Output: EKS Pod Identity → arn:aws:iam::444455556666:role/S3_Pics <nil>

@@ -1,6 +1,7 @@
 package credentials_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -14,10 +15,15 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(name)
 		}
 	}
-	if playReader != nil && playReader() {
-		return
+	code := 0
+	if playReader == nil || !playReader() {
+		code = m.Run()
 	}
-	os.Exit(m.Run())
+	if err := os.RemoveAll(exampleDir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // playReader, where a platform has it, lets this program play another process

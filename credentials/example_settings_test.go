@@ -1,0 +1,115 @@
+package credentials_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/crossrole/crossrole/credentials"
+)
+
+// Code that is handed a configuration can tell whether a chain signs it.
+func ExampleChainOf() {
+	cfg, err := credentials.Wrap(exampleCloud.Config(), inPod(targetARN))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, cfg := range []aws.Config{cfg, exampleCloud.Config()} {
+		if chain, ok := credentials.ChainOf(cfg); ok {
+			fmt.Println("signed by", chain)
+		} else {
+			fmt.Println("signed otherwise")
+		}
+	}
+	// Output:
+	// signed by web identity → arn:aws:iam::444455556666:role/S3_Pics
+	// signed otherwise
+}
+
+// A chain may be printed and logged: nothing secret is in it.
+func ExampleChain_String() {
+	fmt.Println(exampleChain())
+	// Output: web identity → arn:aws:iam::111122223333:role/hub → arn:aws:iam::444455556666:role/S3_Pics
+}
+
+// A program that knows the kinds it can do something about.
+func ExampleKind() {
+	_, err := exampleChain(func(o *credentials.Options) {
+		o.Source = credentials.WebIdentity{RoleARN: hubARN, TokenFile: "/var/run/secrets/none"}
+	}).Retrieve(context.Background())
+	switch {
+	case errors.Is(err, credentials.TokenUnreadable):
+		fmt.Println("the pod mounts no token")
+	case errors.Is(err, credentials.TrustDenied), errors.Is(err, credentials.AssumeDenied):
+		fmt.Println("ask the account's administrator:", err)
+	case err != nil:
+		fmt.Println(err)
+	}
+	// Output: the pod mounts no token
+}
+
+// What a target may ask for beside the ARN. The external id is never printed.
+func ExampleRole() {
+	role := credentials.Role{
+		ARN:         targetARN,
+		SessionName: "nightly-report",
+		ExternalID:  "agreed-with-the-shared-account",
+		Duration:    15 * time.Minute,
+		PolicyARNs:  []string{"arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"},
+	}
+	chain, err := credentials.New(exampleCloud.Config(), inPod(hubARN), func(o *credentials.Options) {
+		o.Roles = append(o.Roles, role)
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(whoAmI(chain))
+	fmt.Println(role)
+	// Output:
+	// arn:aws:sts::444455556666:assumed-role/S3_Pics/nightly-report
+	// credentials.Role{ARN: "arn:aws:iam::444455556666:role/S3_Pics", SessionName: "nightly-report"}
+}
+
+// In a pod the fields come from the environment: WebIdentity{} is the default.
+// A test or a program with two identities sets them itself.
+func ExampleWebIdentity() {
+	chain, err := credentials.New(exampleCloud.Config(), func(o *credentials.Options) {
+		o.Source = credentials.WebIdentity{RoleARN: hubARN, TokenFile: exampleToken, Audience: "vault"}
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = chain.Retrieve(context.Background())
+	fmt.Println(errors.Is(err, credentials.AudienceMismatch))
+	message, _, _ := strings.Cut(err.Error(), ". ")
+	fmt.Println(message)
+	// Output:
+	// true
+	// credentials: hop 1 of 1: check token for arn:aws:iam::111122223333:role/hub: AudienceMismatch: the token's audience is ["sts.amazonaws.com"], WebIdentity.Audience is "vault"
+}
+
+// Events are told in order, to metrics or a log of one's own.
+func ExampleOptions() {
+	var told sync.WaitGroup
+	told.Add(2)
+	chain := exampleChain(func(o *credentials.Options) {
+		o.ExpectedAccount = "444455556666"
+		o.OnEvent = func(e credentials.Event) {
+			fmt.Println(e.Type, "hop", e.Hop, e.RoleARN)
+			told.Done()
+		}
+	})
+	if _, err := chain.Retrieve(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	told.Wait()
+	// Output:
+	// refreshed hop 1 arn:aws:iam::111122223333:role/hub
+	// refreshed hop 2 arn:aws:iam::444455556666:role/S3_Pics
+}
