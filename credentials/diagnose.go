@@ -176,6 +176,9 @@ func (s *session) plain(v verdict, err error, rec *record) error {
 	if rec.status != 0 {
 		text = fmt.Sprintf("HTTP %d, %s", rec.status, text)
 	}
+	if rec.status == 0 && rec.proxy != "" {
+		text += " (through the proxy " + rec.proxy + ")"
+	}
 	return &cause{text: s.scrub(text, rec), status: rec.status, err: err}
 }
 

@@ -24,6 +24,7 @@ type record struct {
 
 	endpoint  string    // host
 	status    int       // of its last answer; 0: none
+	proxy     string    // host of the proxy that a failed request went to
 	requestID string    // also of a success
 	sentAt    time.Time // when the last request left, with its monotonic reading
 	date      time.Time // the reply's own Date; zero: none
@@ -56,6 +57,7 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 	rec.status, rec.head = 0, nil
 	resp, err := r.inner.Do(req)
 	if err != nil {
+		rec.proxy = proxyOf(r.inner, req)
 		return resp, err
 	}
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {

@@ -1,0 +1,235 @@
+package credentials_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/trust"
+)
+
+// says checks that an error has a kind, and that its text has all parts.
+func says(t *testing.T, err error, kind credentials.Kind, parts ...string) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Errorf("got %v, want %v", err, kind)
+		return
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the message lacks %q: %v", part, err)
+		}
+	}
+}
+
+// Case B04: the audiences are shown as they are, quoted, and one request is made.
+func TestAudiencesAreShownQuoted(t *testing.T) {
+	for _, audiences := range [][]string{{"sts.amazonaws.com "}, {"kubernetes.default.svc", "api"}, {"sts.amazonaws.com.cn"}} {
+		s := newScene(t)
+		s.pod.Rotate(func(token *trust.Token) { token.Audience = audiences })
+		_, err := s.hubChain(t).Retrieve(t.Context())
+		says(t, err, credentials.AudienceMismatch, s.dev.ID(), s.blue.Issuer()[len("https://"):])
+		for _, a := range audiences {
+			says(t, err, credentials.AudienceMismatch, `"`+a+`"`)
+		}
+		if n := s.count("AssumeRoleWithWebIdentity"); n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+	}
+	s := newScene(t) // one of several is registered: that is enough
+	s.pod.Rotate(func(token *trust.Token) { token.Audience = []string{"kubernetes.default.svc", "sts.amazonaws.com"} })
+	s.hub.SetTrust(strings.Replace(trust.WebIdentityPolicy(s.dev.ID(), []string{s.blue.Issuer()}, []string{awstest.Subject("default", "s3-shared-content")}).String(),
+		`"StringEquals"`, `"ForAnyValue:StringEquals"`, 1))
+	if _, err := s.hubChain(t).Retrieve(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Case B05: the account to register the issuer in is the role's, on each route.
+func TestMissingProviderNamesTheRolesAccount(t *testing.T) {
+	s := newScene(t)
+	s.dev.RemoveOIDCProvider(s.blue)
+	s.shared.RemoveOIDCProvider(s.blue)
+	_, err := s.directChain(t).Retrieve(t.Context())
+	says(t, err, credentials.OIDCProviderMissing, "account "+s.shared.ID(), s.blue.Issuer(), "credentials.Assume")
+	_, err = s.hubChain(t).Retrieve(t.Context())
+	says(t, err, credentials.OIDCProviderMissing, "account "+s.dev.ID(), s.blue.Issuer())
+}
+
+// Case B06: four ways in which issuers differ, told apart before any call.
+func TestIssuersDifferInFourWays(t *testing.T) {
+	for expected, want := range map[string]string{
+		"https://oidc.eks.us-east-1.amazonaws.com/id/BLUE/": "only a trailing slash",
+		"https://oidc.eks.us-east-1.amazonaws.com/id/blue":  "only upper and lower case",
+		"https://oidc-eks.us-east-1.api.aws/id/BLUE":        "only the host",
+		"https://oidc.eks.us-east-1.amazonaws.com/id/OTHER": "another id",
+	} {
+		s := newScene(t)
+		chain := s.hubChain(t, func(o *credentials.Options) {
+			w := s.web()
+			w.Issuer = expected
+			o.Source = w
+		})
+		_, err := chain.Retrieve(t.Context())
+		says(t, err, credentials.TokenRejected, want, `"`+expected+`"`, `"`+s.blue.Issuer()+`"`)
+		if n := len(s.cloud.Calls()); n != 0 {
+			t.Errorf("%d requests, want none", n)
+		}
+	}
+}
+
+// Case B08: what the trust policy needs, as it needs it; AWS does not say which
+// condition refused, and neither do we; fifty callers are one request.
+func TestTrustDeniedTellsWhatAPolicyNeeds(t *testing.T) {
+	s := newScene(t)
+	s.hub.SetTrust(trust.WebIdentityPolicy(s.dev.ID(), []string{s.blue.Issuer()}, []string{awstest.Subject("default", "reader")}).String())
+	chain := s.hubChain(t)
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			_, err := chain.Retrieve(context.WithoutCancel(t.Context()))
+			says(t, err, credentials.TrustDenied,
+				`"oidc.eks.us-east-1.amazonaws.com/id/BLUE:sub": "system:serviceaccount:default:s3-shared-content"`,
+				`"oidc.eks.us-east-1.amazonaws.com/id/BLUE:aud": "sts.amazonaws.com"`,
+				"arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/BLUE",
+				"does not say which condition")
+		})
+	}
+	wg.Wait()
+	if n := s.count("AssumeRoleWithWebIdentity"); n != 1 {
+		t.Errorf("%d requests for 50 callers, want 1", n)
+	}
+}
+
+// Case B10: what belongs to a role goes with its hop, on every refresh.
+func TestChainAttributesAreSentOnEveryRefresh(t *testing.T) {
+	s := newScene(t)
+	s.target.SetTrust(trust.RolePolicy(s.hub.ARN(), func(o *trust.PolicyOptions) {
+		o.ExternalID, o.TagSession, o.SetSourceIdentity = "shared-secret-1", true, true
+	}).String())
+	chain := s.hubChain(t, func(o *credentials.Options) {
+		o.Roles[0] = credentials.Role{
+			ARN: s.target.ARN(), ExternalID: "shared-secret-1", SourceIdentity: "anna",
+			Tags: map[string]string{"team": "cats", "app": "pics"}, TransitiveTagKeys: []string{"team"},
+		}
+	})
+	for range 2 {
+		creds, err := chain.Retrieve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain.Invalidate(creds.AccessKeyID)
+	}
+	refreshes := 0
+	for _, c := range s.cloud.Calls() {
+		sent := c.Params["ExternalId"] + " " + c.Params["SourceIdentity"] + " " + c.Params["TransitiveTagKeys"] + " " + c.Params["Tags"]
+		switch c.Operation {
+		case "AssumeRoleWithWebIdentity":
+			if strings.TrimSpace(sent) != "" {
+				t.Errorf("hop 1 sent %q", sent)
+			}
+		case "AssumeRole":
+			refreshes++
+			if sent != "shared-secret-1 anna team app=pics,team=cats" {
+				t.Errorf("hop 2 sent %q, %v", sent, c)
+			}
+		}
+	}
+	if refreshes != 2 {
+		t.Errorf("%d refreshes, want 2", refreshes)
+	}
+	for _, action := range []string{"sts:TagSession", "sts:SetSourceIdentity"} {
+		s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Times: 1, Status: 403, Code: "AccessDenied",
+			Message: "User: x is not authorized to perform: " + action + " on resource: y"})
+		_, err := s.hubChain(t).Retrieve(t.Context())
+		says(t, err, credentials.AssumeDenied, `"`+action+`"`)
+	}
+}
+
+// Case B29: why STS cannot be reached, and through which proxy.
+func TestUnreachableSTSTellsWhy(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")}
+	tests := []struct {
+		name  string
+		cause error
+		want  string
+	}{
+		{"no such host", &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "sts.us-east-1.amazonaws.com", IsNotFound: true}}, "no such host"},
+		{"certificate", x509.UnknownAuthorityError{}, "certificate signed by unknown authority"},
+		{"refused", refused, "connection refused"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				base := s.cloud.Config()
+				base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
+					return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: tt.cause}
+				})
+				chain := newChain(t, base, func(o *credentials.Options) { o.Source = s.web() })
+				_, err := chain.Retrieve(t.Context())
+				says(t, err, credentials.STSUnreachable, tt.want, "sts.us-east-1.amazonaws.com", "NO_PROXY")
+				if !errors.Is(err, tt.cause) && !strings.Contains(tt.name, "certificate") {
+					t.Errorf("the cause is lost: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A proxy that cannot be reached is named by its host, without its password.
+func TestUnreachableProxyIsNamed(t *testing.T) { synctest.Test(t, unreachableProxy) }
+
+func unreachableProxy(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")}
+	s := newScene(t)
+	base := aws.Config{Region: "eu-west-1", HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(func(tr *http.Transport) {
+		tr.Proxy = http.ProxyURL(&url.URL{Scheme: "http", User: url.UserPassword("user", "proxy-password"), Host: "proxy.local:3128"})
+		tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, refused }
+	})}
+	chain := newChain(t, base, func(o *credentials.Options) { o.Source = s.web() })
+	_, err := chain.Retrieve(t.Context())
+	says(t, err, credentials.STSUnreachable, "proxy.local:3128", "sts.eu-west-1.amazonaws.com")
+	if strings.Contains(err.Error(), "proxy-password") {
+		t.Errorf("the message tells the proxy's password: %v", err)
+	}
+}
+
+// Cases B30 and B32: regions that are off, and without FIPS endpoints.
+func TestRegionsAndFIPS(t *testing.T) { synctest.Test(t, regionsAndFIPS) }
+
+func regionsAndFIPS(t *testing.T) {
+	s := newScene(t)
+	s.cloud.Fault(awstest.Fault{Status: 403, Code: "RegionDisabledException", Message: "STS is not activated in this region"})
+	_, err := s.hubChain(t).Retrieve(t.Context())
+	says(t, err, credentials.RegionNotEnabled, s.dev.ID(), "enable the region")
+	if n := len(s.cloud.Calls()); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+
+	base := aws.Config{Region: "ca-central-1", HTTPClient: doFunc(func(r *http.Request) (*http.Response, error) {
+		if want := "sts-fips.ca-central-1.amazonaws.com"; r.URL.Host != want {
+			t.Errorf("asked %s, want %s", r.URL.Host, want)
+		}
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: r.URL.Host, IsNotFound: true}}
+	})}
+	chain := newChain(t, base, func(o *credentials.Options) {
+		o.Source = s.web()
+		o.STS = func(o *sts.Options) { o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled }
+	})
+	_, err = chain.Retrieve(t.Context())
+	says(t, err, credentials.STSUnreachable, "FIPS", "Options.STS")
+}
