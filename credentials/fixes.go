@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -89,7 +90,11 @@ func (s *session) durationFixes(role roleARN) []string {
 func (s *session) assumeFixes(e *Error, target roleARN) []string {
 	asked := s.chain.roles[s.hop-2]
 	_, tagged := s.chain.source.(PodIdentity)
-	hub := s.callerRole(e.Caller)
+	caller := e.Caller
+	if told := refusedCaller.FindStringSubmatch(e.Message); caller == "" && told != nil {
+		caller = told[1] // the source did not tell who its session is; STS does
+	}
+	hub := s.callerRole(caller)
 	if hub == "" {
 		return []string{"let the trust policy of " + e.RoleARN + " name the caller, and the caller's own policy allow the action on it"}
 	}
@@ -107,6 +112,8 @@ func (s *session) assumeFixes(e *Error, target roleARN) []string {
 		fmt.Sprintf("the policy of %s must have this statement: %s", hub, trust.AssumePolicy([]string{e.RoleARN}, options)),
 	}
 }
+
+var refusedCaller = regexp.MustCompile(`^User: (arn:\S+) is not authorized to perform: sts:`)
 
 // callerRole is the role behind the caller. A session does not tell its role's
 // path; the settings of the hop before do, if they name that role.
