@@ -42,6 +42,16 @@ type fakePod struct {
 }
 
 func setUpPod(env *testscript.Env) error {
+	p, vars := newFakePod(deferring{env}, env.WorkDir)
+	issuer, certificate := issuerServer(env)
+	env.Vars = append(append(env.Vars, vars...), "ISSUER="+issuer, "SSL_CERT_FILE="+certificate)
+	env.Values["pod"] = p
+	return os.WriteFile(filepath.Join(env.WorkDir, "hub-trust.json"), []byte(p.trusts("app")), 0o600)
+}
+
+// newFakePod makes a cloud and a pod in it, with files below dir, and the
+// environment that the pod has.
+func newFakePod(t awstest.TB, dir string) (*fakePod, []string) {
 	p := &fakePod{cloud: awstest.New()}
 	p.dev = p.cloud.Account("111122223333")
 	shared := p.cloud.Account("444455556666")
@@ -51,15 +61,12 @@ func setUpPod(env *testscript.Env) error {
 	p.hub = p.dev.CreateRole("hub", p.trusts("app"), trust.AssumePolicy([]string{target}).String())
 	p.target = shared.CreateRole("S3_Pics", trust.RolePolicy(p.hub.ARN()).String(), trust.ReadBucketPolicy("pics", "").String())
 	shared.CreateBucket("pics").Put("indoor-cat.jpg", []byte("meow"))
-	p.pod = p.cluster.Pod(filepath.Join(env.WorkDir, "volume"), "default", "app", p.hub.ARN())
-	url := p.cloud.Serve(deferring{env})
-	issuer, certificate := issuerServer(env)
-	env.Vars = append(append(env.Vars, p.pod.Env()...),
+	p.pod = p.cluster.Pod(filepath.Join(dir, "volume"), "default", "app", p.hub.ARN())
+	url := p.cloud.Serve(t)
+	return p, append(p.pod.Env(),
 		"AWS_ENDPOINT_URL_STS="+url, "AWS_ENDPOINT_URL_S3="+url,
-		"AWS_CONFIG_FILE="+filepath.Join(env.WorkDir, "none"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(env.WorkDir, "none"),
-		"HUB="+p.hub.ARN(), "TARGET="+target, "ISSUER="+issuer, "SSL_CERT_FILE="+certificate)
-	env.Values["pod"] = p
-	return os.WriteFile(filepath.Join(env.WorkDir, "hub-trust.json"), []byte(p.trusts("app")), 0o600)
+		"AWS_CONFIG_FILE="+filepath.Join(dir, "none"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(dir, "none"),
+		"HUB="+p.hub.ARN(), "TARGET="+target)
 }
 
 func (p *fakePod) trusts(serviceAccount string) string {
