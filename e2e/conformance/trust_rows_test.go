@@ -1,67 +1,126 @@
 package conformance
 
-// admits and refuses are rows of a trust policy and the table's token.
-func admits(name, policy, doc string, differs map[server]difference) row {
-	return trustRow(name, policy, 200, "", doc, differs)
+import "fmt"
+
+// policyRow is a trust policy, and whether it admits the tokens of two service
+// accounts: app, which most policies name, and other.
+type policyRow struct {
+	name, policy string
+	app, other   bool
+	doc          string
+	ceph         string // which of the two Ceph decides otherwise: "app", "other", "both"
+	why          string
 }
 
-func refuses(name, policy, doc string, differs map[server]difference) row {
-	return trustRow(name, policy, 403, "AccessDenied", doc, differs)
-}
-
-func trustRow(name, policy string, status int, code, doc string, differs map[server]difference) row {
-	if differs == nil {
-		differs = sameOnCeph()
-	}
-	return row{name: "trust: " + name, status: status, code: code, doc: doc, differs: differs, ask: func(w *world) ask {
-		return exchange(w.trusting(w.t, policy), claims{})(w)
-	}}
-}
-
-// statement is a trust policy of one statement with these conditions.
-func statement(conditions string) string {
-	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDER"},"Condition":{` + conditions + `}}]}`
-}
-
+// trustRows are the pairs of policies and tokens.
 func trustRows() []row {
+	var rows []row
+	for _, p := range append(conditionPolicies(), documentPolicies()...) {
+		arn := "" // one role for both tokens
+		for _, who := range []string{"app", "other"} {
+			admitted := map[string]bool{"app": p.app, "other": p.other}[who]
+			r := row{name: fmt.Sprintf("trust: %s: %s", p.name, who), doc: p.doc, differs: sameOnCeph(), ask: func(w *world) ask {
+				if arn == "" {
+					arn = w.trusting(w.t, p.policy)
+				}
+				return exchange(arn, claims{serviceAccount: who})(w)
+			}}
+			r.status, r.code = outcome(admitted)
+			if p.ceph == who || p.ceph == "both" {
+				status, code := outcome(!admitted)
+				r.differs = onlyCeph(status, code, p.why)
+			}
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+func outcome(admitted bool) (int, string) {
+	if admitted {
+		return 200, ""
+	}
+	return 403, "AccessDenied"
+}
+
+// conditionPolicies are of one statement, with these conditions.
+func conditionPolicies() []policyRow {
 	const (
-		aud   = `"StringEquals":{"KEY:aud":"sts.amazonaws.com"}`
-		allow = `{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDER"}}`
+		aud     = `"StringEquals":{"KEY:aud":"sts.amazonaws.com"}`
+		other   = "system:serviceaccount:default:other"
+		noColon = "a star matches no colon"
 	)
-	const noColon = "a star matches no colon"
-	document := func(statements string) string {
-		return `{"Version":"2012-10-17","Statement":[` + statements + `]}`
+	rows := []policyRow{
+		{name: "aud and sub", policy: `"StringEquals":{"KEY:aud":"sts.amazonaws.com","KEY:sub":"` + subject + `"}`, app: true, doc: docCond},
+		{name: "sub of other", policy: `"StringEquals":{"KEY:sub":"` + other + `"}`, other: true, doc: docCond},
+		{name: "case of sub", policy: `"StringEquals":{"KEY:sub":"system:serviceaccount:Default:app"}`, doc: docCond},
+		{name: "case ignored", policy: `"StringEqualsIgnoreCase":{"KEY:sub":"system:serviceaccount:Default:app"}`, app: true, doc: docCond},
+		{name: "case ignored, negated", policy: `"StringNotEqualsIgnoreCase":{"KEY:sub":"system:serviceaccount:Default:app"}`, other: true, doc: docCond},
+		{name: "wildcard under StringEquals", policy: `"StringEquals":{"KEY:sub":"system:serviceaccount:default:*"}`, doc: docCond},
+		{name: "wildcard under StringLike", policy: `"StringLike":{"KEY:sub":"system:serviceaccount:default:*"}`, app: true, other: true, doc: docCond},
+		{name: "question mark under StringLike", policy: `"StringLike":{"KEY:sub":"system:serviceaccount:default:a?p"}`, app: true, doc: docCond},
+		{name: "StringLike of another namespace", policy: `"StringLike":{"KEY:sub":"system:serviceaccount:prod:*"}`, doc: docCond},
+		{name: "StringLike across colons", policy: aud + `,"StringLike":{"KEY:sub":"*:app"}`, app: true, doc: docCond, ceph: "app", why: noColon},
+		{name: "StringNotLike across colons", policy: `"StringNotLike":{"KEY:sub":"*:app"}`, other: true, doc: docCond, ceph: "app", why: noColon},
+		{name: "StringNotLike", policy: `"StringNotLike":{"KEY:sub":"system:serviceaccount:default:a*"}`, other: true, doc: docCond},
+		{name: "StringLikeIfExists", policy: `"StringLikeIfExists":{"KEY:sub":"system:serviceaccount:default:o*"}`, other: true, doc: docCond},
+		{name: "one of two values", policy: `"StringEquals":{"KEY:sub":["` + other + `","` + subject + `"]}`, app: true, other: true, doc: docCond},
+		{name: "none of two values", policy: `"StringEquals":{"KEY:sub":["system:serviceaccount:default:x","system:serviceaccount:default:y"]}`, doc: docCond},
+		{name: "not one of two values", policy: `"StringNotEquals":{"KEY:sub":["` + subject + `","system:serviceaccount:default:y"]}`, other: true, doc: docCond, ceph: "app", why: "refuses only if it equals all values"},
+		{name: "two operators, one fails", policy: aud + `,"StringLike":{"KEY:sub":"system:serviceaccount:default:nobody"}`, doc: docCond},
+		{name: "two operators", policy: aud + `,"StringLike":{"KEY:sub":"system:serviceaccount:default:app"}`, app: true, doc: docCond},
+		{name: "StringNotEquals app", policy: `"StringNotEquals":{"KEY:sub":"` + subject + `"}`, other: true, doc: docCond},
+		{name: "StringNotEquals other", policy: `"StringNotEquals":{"KEY:sub":"` + other + `"}`, app: true, doc: docCond},
+		{name: "one of two audiences", policy: `"StringEquals":{"KEY:aud":["elsewhere","sts.amazonaws.com"]}`, app: true, other: true, doc: docCond},
+		{name: "a key that the token lacks", policy: `"StringEquals":{"KEY:email":"a@example.com"}`, doc: docCond},
+		{name: "a key that the token lacks, negated", policy: `"StringNotEquals":{"KEY:email":"a@example.com"}`, app: true, other: true, doc: docCond, ceph: "both", why: "a missing key fails negated operators too"},
+		{name: "IfExists of a key that the token lacks", policy: aud + `,"StringEqualsIfExists":{"KEY:email":"a@example.com"}`, app: true, other: true, doc: docCond},
+		{name: "IfExists of a key that is there", policy: `"StringEqualsIfExists":{"KEY:sub":"` + other + `"}`, other: true, doc: docCond},
+		{name: "Null true of a key that the token lacks", policy: `"Null":{"KEY:email":"true"}`, app: true, other: true, doc: docCond},
+		{name: "Null true of a key that is there", policy: `"Null":{"KEY:sub":"true"}`, doc: docCond},
+		{name: "Null false of a key that is there", policy: `"Null":{"KEY:sub":"false"}`, app: true, other: true, doc: docCond, ceph: "both", why: "Null ignores its value"},
+		{name: "Null false of a key that the token lacks", policy: `"Null":{"KEY:email":"false"}`, doc: docCond, ceph: "both", why: "Null ignores its value"},
+		{name: "Bool of a key that the token lacks", policy: `"Bool":{"KEY:admin":"true"}`, doc: docCond},
+		{name: "BoolIfExists of a key that the token lacks", policy: `"BoolIfExists":{"KEY:admin":"true"}`, app: true, other: true, doc: docCond},
+		{name: "NumericEquals of a key that the token lacks", policy: `"NumericEquals":{"KEY:level":"1"}`, doc: docCond},
+		{name: "ArnLike of what is no ARN", policy: `"ArnLike":{"KEY:sub":"arn:aws:*"}`, doc: docCond},
+		{name: "ForAnyValue of aud", policy: `"ForAnyValue:StringEquals":{"KEY:aud":["sts.amazonaws.com","other"]}`, app: true, other: true, doc: docMulti},
+		{name: "ForAnyValue of another aud", policy: `"ForAnyValue:StringEquals":{"KEY:aud":["other"]}`, doc: docMulti},
+		{name: "ForAnyValue of a key that the token lacks", policy: `"ForAnyValue:StringEquals":{"KEY:amr":["x"]}`, doc: docMulti},
+		{name: "ForAllValues of aud", policy: `"ForAllValues:StringEquals":{"KEY:aud":["sts.amazonaws.com","other"]}`, app: true, other: true, doc: docMulti},
+		{name: "ForAllValues of a key that the token lacks", policy: aud + `,"ForAllValues:StringEquals":{"KEY:amr":["x"]}`, app: true, other: true, doc: docMulti},
+		{name: "ForAllValues StringLike of sub", policy: `"ForAllValues:StringLike":{"KEY:sub":["system:serviceaccount:default:a*"]}`, app: true, doc: docMulti},
 	}
-	return []row{
-		admits("aud and sub", statement(`"StringEquals":{"KEY:aud":"sts.amazonaws.com","KEY:sub":"`+subject+`"}`), docCond, nil),
-		refuses("another sub", statement(`"StringEquals":{"KEY:sub":"system:serviceaccount:default:other"}`), docCond, nil),
-		refuses("case of sub", statement(`"StringEquals":{"KEY:sub":"system:serviceaccount:Default:app"}`), docCond, nil),
-		admits("case ignored", statement(`"StringEqualsIgnoreCase":{"KEY:sub":"system:serviceaccount:Default:app"}`), docCond, nil),
-		refuses("wildcard under StringEquals", statement(`"StringEquals":{"KEY:sub":"system:serviceaccount:default:*"}`), docCond, nil),
-		admits("wildcard under StringLike", statement(`"StringLike":{"KEY:sub":"system:serviceaccount:default:*"}`), docCond, nil),
-		admits("question mark under StringLike", statement(`"StringLike":{"KEY:sub":"system:serviceaccount:default:a?p"}`), docCond, nil),
-		refuses("StringLike of another namespace", statement(`"StringLike":{"KEY:sub":"system:serviceaccount:prod:*"}`), docCond, nil),
-		admits("one of two values", statement(`"StringEquals":{"KEY:sub":["system:serviceaccount:default:other","`+subject+`"]}`), docCond, nil),
-		refuses("none of two values", statement(`"StringEquals":{"KEY:sub":["system:serviceaccount:default:x","system:serviceaccount:default:y"]}`), docCond, nil),
-		refuses("both operators must hold", statement(aud+`,"StringLike":{"KEY:sub":"*:nobody"}`), docCond, nil),
-		admits("both operators hold", statement(aud+`,"StringLike":{"KEY:sub":"*:app"}`), docCond, onlyCeph(403, "AccessDenied", noColon)),
-		refuses("StringNotEquals of the token's own sub", statement(`"StringNotEquals":{"KEY:sub":"`+subject+`"}`), docCond, nil),
-		admits("StringNotEquals of another", statement(`"StringNotEquals":{"KEY:sub":"system:serviceaccount:default:other"}`), docCond, nil),
-		refuses("StringNotLike", statement(`"StringNotLike":{"KEY:sub":"*:app"}`), docCond, onlyCeph(200, "", noColon)),
-		refuses("a key that the token lacks", statement(`"StringEquals":{"KEY:email":"a@example.com"}`), docCond, nil),
-		admits("IfExists of a key that the token lacks", statement(aud+`,"StringEqualsIfExists":{"KEY:email":"a@example.com"}`), docCond, nil),
-		refuses("IfExists of a key that differs", statement(`"StringEqualsIfExists":{"KEY:sub":"system:serviceaccount:default:other"}`), docCond, nil),
-		admits("Null true of a key that the token lacks", statement(`"Null":{"KEY:email":"true"}`), docCond, nil),
-		refuses("Null true of a key that is there", statement(`"Null":{"KEY:sub":"true"}`), docCond, nil),
-		admits("ForAnyValue of aud", statement(`"ForAnyValue:StringEquals":{"KEY:aud":["sts.amazonaws.com","other"]}`), docMulti, nil),
-		refuses("ForAnyValue of another aud", statement(`"ForAnyValue:StringEquals":{"KEY:aud":["other"]}`), docMulti, nil),
-		admits("ForAllValues of aud", statement(`"ForAllValues:StringEquals":{"KEY:aud":["sts.amazonaws.com","other"]}`), docMulti, nil),
-		admits("ForAllValues of a key that the token lacks", statement(aud+`,"ForAllValues:StringEquals":{"KEY:amr":["x"]}`), docMulti, nil),
-		admits("no condition", document(allow), docEval, nil),
-		refuses("Deny beside Allow", document(allow+`,{"Effect":"Deny","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDER"},"Condition":{"StringEquals":{"KEY:sub":"`+subject+`"}}}`), docEval, nil),
-		admits("Deny of another sub", document(allow+`,{"Effect":"Deny","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDER"},"Condition":{"StringEquals":{"KEY:sub":"other"}}}`), docEval, nil),
-		admits("wildcard action", document(`{"Effect":"Allow","Action":"sts:Assume*","Principal":{"Federated":"PROVIDER"}}`), docEval, nil),
-		refuses("another action", document(`{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Federated":"PROVIDER"}}`), docEval, nil),
-		refuses("another provider", document(`{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDERX"}}`), docEval, nil),
+	for i := range rows {
+		rows[i].policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDER"},"Condition":{` + rows[i].policy + `}}]}`
 	}
+	return rows
+}
+
+// documentPolicies are of several statements, or with other elements.
+func documentPolicies() []policyRow {
+	const (
+		allow = `{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDER"}}`
+		deny  = `{"Effect":"Deny","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDER"},"Condition":{"StringEquals":{"KEY:sub":"`
+	)
+	only := func(sub string) string {
+		return `{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDER"},"Condition":{"StringEquals":{"KEY:sub":"` + sub + `"}}}`
+	}
+	rows := []policyRow{
+		{name: "no condition", policy: allow, app: true, other: true, doc: docEval},
+		{name: "Deny beside Allow", policy: allow + "," + deny + subject + `"}}}`, other: true, doc: docEval},
+		{name: "Deny before Allow", policy: deny + subject + `"}}},` + allow, other: true, doc: docEval},
+		{name: "Deny of nobody", policy: allow + "," + deny + `nobody"}}}`, app: true, other: true, doc: docEval},
+		{name: "two statements", policy: only(subject) + "," + only("system:serviceaccount:default:other"), app: true, other: true, doc: docEval},
+		{name: "Deny alone", policy: deny + `nobody"}}}`, doc: docEval},
+		{name: "wildcard action", policy: `{"Effect":"Allow","Action":"sts:Assume*","Principal":{"Federated":"PROVIDER"}}`, app: true, other: true, doc: docEval},
+		{name: "two actions", policy: `{"Effect":"Allow","Action":["sts:AssumeRole","sts:AssumeRoleWithWebIdentity"],"Principal":{"Federated":"PROVIDER"}}`, app: true, other: true, doc: docEval},
+		{name: "another action", policy: `{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Federated":"PROVIDER"}}`, doc: docEval},
+		{name: "another provider", policy: `{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDERX"}}`, doc: docEval},
+		{name: "two providers", policy: `{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":["PROVIDERX","PROVIDER"]}}`, app: true, other: true, doc: docEval, ceph: "both", why: "every principal must be a provider that exists"},
+	}
+	for i := range rows {
+		rows[i].policy = `{"Version":"2012-10-17","Statement":[` + rows[i].policy + `]}`
+	}
+	return rows
 }
