@@ -186,7 +186,7 @@ func TestExpiredTokenIsReplacedDuringTheCall(t *testing.T) {
 }
 
 func TestUnusableReplies(t *testing.T) {
-	past := time.Now().Add(-time.Second)
+	past := time.Unix(0, 0)
 	tests := []struct {
 		name  string
 		fault awstest.Fault
@@ -199,27 +199,33 @@ func TestUnusableReplies(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newScene(t)
-			tt.fault.Operation = "AssumeRole"
-			remove := s.cloud.Fault(tt.fault)
-			chain := s.hubChain(t)
-			for range 20 {
-				creds, err := chain.Retrieve(t.Context())
-				if !errors.Is(err, credentials.WrongSession) || creds.HasKeys() {
-					t.Fatalf("keys %v, %v; want none and %v", creds.HasKeys(), err, credentials.WrongSession)
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				tt.fault.Operation = "AssumeRole"
+				remove := s.cloud.Fault(tt.fault)
+				chain := s.hubChain(t)
+				for range 20 {
+					creds, err := chain.Retrieve(t.Context())
+					if !errors.Is(err, credentials.WrongSession) || creds.HasKeys() {
+						t.Fatalf("keys %v, %v; want none and %v", creds.HasKeys(), err, credentials.WrongSession)
+					}
+					if e, _ := errors.AsType[*credentials.Error](err); !strings.Contains(e.Error(), tt.want) {
+						t.Errorf("%q does not say %q", e, tt.want)
+					}
 				}
-				if e, _ := errors.AsType[*credentials.Error](err); !strings.Contains(e.Error(), tt.want) {
-					t.Errorf("%q does not say %q", e, tt.want)
+				if n := s.count("AssumeRole"); n != 1 {
+					t.Errorf("%d requests for 20 calls, want 1", n)
 				}
-			}
-			if n := s.count("AssumeRole"); n != 1 {
-				t.Errorf("%d requests for 20 calls, want 1", n)
-			}
-			remove()
-			chain.Invalidate("") // not a key of anything: changes nothing
-			if st := chain.Status().Hops[1]; st.Err == nil || st.NextAttempt.IsZero() {
-				t.Error("Status does not tell the failure")
-			}
+				remove()
+				chain.Invalidate("") // not a key of anything: changes nothing
+				if st := chain.Status().Hops[1]; st.Err == nil || st.NextAttempt.IsZero() {
+					t.Error("Status does not tell the failure")
+				}
+				time.Sleep(time.Second) // in the bubble of synctest
+				if _, err := chain.Retrieve(t.Context()); err != nil {
+					t.Errorf("after the fault: %v", err)
+				}
+			})
 		})
 	}
 }

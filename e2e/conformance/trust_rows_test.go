@@ -117,6 +117,9 @@ func documentPolicies() []policyRow {
 		{name: "two actions", policy: `{"Effect":"Allow","Action":["sts:AssumeRole","sts:AssumeRoleWithWebIdentity"],"Principal":{"Federated":"PROVIDER"}}`, app: true, other: true, doc: docEval},
 		{name: "another action", policy: `{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Federated":"PROVIDER"}}`, doc: docEval},
 		{name: "another provider", policy: `{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDERX"}}`, doc: docEval},
+		{name: "Deny to all but the provider", policy: allow + `,{"Effect":"Deny","Action":"sts:AssumeRoleWithWebIdentity","NotPrincipal":{"Federated":"PROVIDER"}}`, app: true, other: true, doc: docEval},
+		{name: "Deny to all but another provider", policy: allow + `,{"Effect":"Deny","Action":"sts:AssumeRoleWithWebIdentity","NotPrincipal":{"Federated":"PROVIDERX"}}`, doc: docEval},
+		{name: "Deny to everybody", policy: allow + `,{"Effect":"Deny","Action":"sts:Assume*","Principal":"*"}`, doc: docEval, ceph: "both", why: "Principal * does not mean a web identity"},
 		{name: "two providers", policy: `{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":["PROVIDERX","PROVIDER"]}}`, app: true, other: true, doc: docEval, ceph: "both", why: "every principal must be a provider that exists"},
 	}
 	for i := range rows {
