@@ -38,6 +38,9 @@ func errorResponse(req *request, status int, code, message string, details ...[2
 		element(&b, "RequestId", req.id)
 		b.WriteString("\n</ErrorResponse>\n")
 	}
+	if req.Method == http.MethodHead && req.service == serviceS3 {
+		return resp // S3 tells the status and nothing else
+	}
 	resp.body = []byte(b.String())
 	return resp
 }

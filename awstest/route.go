@@ -78,6 +78,7 @@ func (r *request) routeS3(virtualHost bool) {
 	if r.key != "" {
 		r.call.Params["Key"] = r.key
 	}
+	recordS3Params(r)
 }
 
 // s3Subresources are query parameters that make another operation of a request

@@ -29,12 +29,8 @@ var s3Operations = map[string]func(*s3Request) *response{
 
 // serveS3 answers a request to S3.
 func (c *Cloud) serveS3(req *request) *response {
-	recordS3Params(req)
 	resp := c.answerS3(req)
 	if req.Method == http.MethodHead {
-		if resp.status >= 300 {
-			resp.body = nil // S3 tells the status and nothing else
-		}
 		return resp
 	}
 	if f := req.fault; f != nil && f.Edit != nil && req.Method == http.MethodGet && resp.status < 300 {
