@@ -7,10 +7,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"time"
 
 	"github.com/crossrole/crossrole/awstest"
@@ -32,9 +34,17 @@ const (
 )
 
 func main() {
+	listen := flag.Bool("serve", false, "keep the two accounts on a loopback port and print a pod's environment, for other programs")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	play := tell
+	if *listen {
+		play = serve
+	}
 	dir, err := os.MkdirTemp("", "quickstart-")
 	if err == nil {
-		err = errors.Join(tell(context.Background(), os.Stdout, dir), os.RemoveAll(dir))
+		err = errors.Join(play(ctx, os.Stdout, dir), os.RemoveAll(dir))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
