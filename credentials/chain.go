@@ -113,8 +113,9 @@ func (c *Chain) link() {
 func (c *Chain) last() *session { return c.hops[len(c.hops)-1] }
 
 // Retrieve returns credentials of the chain's last role. It waits only while
-// there is no valid session; a valid one is renewed in the background. Expires
-// is on the local clock.
+// there is no valid session; a valid one is renewed in the background. (In the
+// last ten seconds of its life, or the last twentieth if that is less, it waits
+// up to two seconds for a renewal under way.) Expires is on the local clock.
 //
 // A failure is an [*Error], or ctx's own error if ctx ended first.
 func (c *Chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
