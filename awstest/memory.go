@@ -1,6 +1,7 @@
 package awstest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -30,12 +31,12 @@ func (m memoryClient) Do(r *http.Request) (*http.Response, error) {
 		return nil, clientError(r, err)
 	}
 	req, resp, err := m.cloud.handle(server, body, r.URL.Scheme == "https", false)
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return m.response(r, req, resp), nil
-	case errNoSuchHost:
+	case errors.Is(err, errNoSuchHost):
 		return nil, clientError(r, &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("awstest: no such host %q: the cloud answers for STS and S3 only", r.URL.Host)})
-	case errDropped:
+	case errors.Is(err, errDropped):
 		return nil, clientError(r, connectionReset())
 	}
 	return nil, clientError(r, err)

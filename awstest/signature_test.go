@@ -1,7 +1,6 @@
 package awstest_test
 
 import (
-	"context"
 	"encoding/xml"
 	"io"
 	"net/http"
@@ -219,7 +218,7 @@ func TestPresigned(t *testing.T) {
 			if test.expires != "" {
 				r.URL.RawQuery += "&X-Amz-Expires=" + test.expires
 			}
-			signed, _, err := v4.NewSigner().PresignHTTP(context.Background(), credentials, r, "UNSIGNED-PAYLOAD", "s3", "us-east-1", time.Now().Add(test.at), func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+			signed, _, err := v4.NewSigner().PresignHTTP(t.Context(), credentials, r, "UNSIGNED-PAYLOAD", "s3", "us-east-1", time.Now().Add(test.at), func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,7 +2,6 @@ package credentials_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -213,7 +212,7 @@ func TestRecoveryInsideTheRetryLoop(t *testing.T) {
 	chain := newChain(t, base, func(o *credentials.Options) {
 		o.Source, o.Roles = s.web(), []credentials.Role{{ARN: s.target.ARN()}}
 	})
-	synced := func() (string, error) { return fetch(context.Background(), chain.Config()) }
+	synced := func() (string, error) { return fetch(t.Context(), chain.Config()) }
 	got, err := synced()
 	var summary []string
 	for _, c := range s.cloud.Calls() {

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -99,7 +100,7 @@ func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (
 // gaveUp is the error of a caller whose own context ended first.
 func (s *session) gaveUp(ctx context.Context) error {
 	err := ctx.Err()
-	if cause := context.Cause(ctx); cause != err {
+	if cause := context.Cause(ctx); !errors.Is(err, cause) {
 		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", s.hop, len(s.chain.hops), err, cause)
 	}
 	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", s.hop, len(s.chain.hops), err)
@@ -123,18 +124,17 @@ func (s *session) join(ctx context.Context, enough func(*snapshot) bool) (*fligh
 }
 
 // invalidate gives the session up if key is still its key.
-func (s *session) invalidate(key string) bool {
+func (s *session) invalidate(key string) {
 	s.mu.Lock()
 	snap := s.current.Load()
 	if snap == nil || snap.creds.AccessKeyID != key {
 		s.mu.Unlock()
-		return false
+		return
 	}
 	s.giveUp()
 	s.mu.Unlock()
 	s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
 	s.chain.deliver()
-	return true
 }
 
 // giveUp drops the session, and the memory of failures with it; s.mu is held.

@@ -117,7 +117,7 @@ func TestHungSTSIsAbandoned(t *testing.T) {
 		remove := s.cloud.Fault(awstest.Fault{Hang: true})
 		chain := s.hubChain(t)
 		before := time.Now()
-		_, err := chain.Retrieve(context.Background())
+		_, err := chain.Retrieve(t.Context())
 		if took := time.Since(before); took > 30*time.Second {
 			t.Errorf("a caller without a deadline waited %v", took)
 		}
@@ -129,7 +129,7 @@ func TestHungSTSIsAbandoned(t *testing.T) {
 		}
 		remove()
 		time.Sleep(2 * time.Second)
-		if _, err := chain.Retrieve(context.Background()); err != nil {
+		if _, err := chain.Retrieve(t.Context()); err != nil {
 			t.Errorf("the next caller: %v", err)
 		}
 	})

@@ -118,10 +118,14 @@ func oneLine(s string) string {
 // error holds another service's answer, such as STS's AccessDenied, which says
 // nothing about the bucket.
 func answerOf(err error) (smithy.APIError, bool) {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		if op, ok := e.(*smithy.OperationError); ok && op.Service() != "S3" {
+	for e := err; ; {
+		op, ok := errors.AsType[*smithy.OperationError](e)
+		if !ok {
+			return errors.AsType[smithy.APIError](err)
+		}
+		if op.Service() != "S3" {
 			return nil, false
 		}
+		e = op.Err
 	}
-	return errors.AsType[smithy.APIError](err)
 }
