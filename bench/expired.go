@@ -23,7 +23,7 @@ const (
 
 var expired = group{
 	rows:    []Row{higher(recoveredRow, "fraction"), lower(refreshesRow, "refreshes")},
-	measure: inVirtualTime(recoveredRow, 1, 3),
+	measure: inVirtualTime(recoveredRow, 3),
 }
 
 const (

@@ -12,7 +12,7 @@ const (
 
 var hang = group{
 	rows:    []Row{lower(blockRow, "s"), lower(recoveryRow, "s")},
-	measure: inVirtualTime(blockRow, 1, 5),
+	measure: inVirtualTime(blockRow, 5),
 }
 
 // forever is as long as a caller is watched.

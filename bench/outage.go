@@ -14,8 +14,8 @@ const (
 )
 
 var (
-	outageFailed = group{rows: []Row{lower(failedRow, "calls")}, measure: inVirtualTime(failedRow, 1, 5)}
-	outageCalls  = group{rows: []Row{lower(callsRow, "requests")}, measure: inVirtualTime(callsRow, 1, 5)}
+	outageFailed = group{rows: []Row{lower(failedRow, "calls")}, measure: inVirtualTime(failedRow, 5)}
+	outageCalls  = group{rows: []Row{lower(callsRow, "requests")}, measure: inVirtualTime(callsRow, 5)}
 )
 
 const (

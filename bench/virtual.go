@@ -30,11 +30,12 @@ var scenarios = map[string]scenario{
 // virtualLimit is real time, of one round. It is many times what one takes.
 const virtualLimit = 2 * time.Minute
 
-// inVirtualTime plays a scenario with all contenders in turn, so many rounds.
-func inVirtualTime(name string, quick, full int) func(context.Context, settings) (figures, error) {
+// inVirtualTime plays a scenario with all contenders in turn, so many rounds;
+// with -quick one.
+func inVirtualTime(name string, full int) func(context.Context, settings) (figures, error) {
 	return func(ctx context.Context, s settings) (figures, error) {
 		all := figures{}
-		for range s.rounds(quick, full) {
+		for range s.rounds(1, full) {
 			got, err := playApart(ctx, name, s)
 			if err != nil {
 				return nil, fmt.Errorf("in virtual time: %w", err)
