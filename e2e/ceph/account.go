@@ -24,7 +24,7 @@ type Account struct {
 // providers and buckets in it.
 func (c *Cluster) CreateAccount(ctx context.Context, id string) (*Account, error) {
 	access, secret := rand.Text(), rand.Text()
-	_, err := c.run(ctx, "radosgw-admin", "-n", gateway, "user", "create",
+	err := c.run(ctx, "radosgw-admin", "-n", gateway, "user", "create",
 		"--tenant", id, "--uid", "admin", "--display-name", "admin",
 		"--access-key", access, "--secret-key", secret, "--caps", "roles=*;oidc-provider=*")
 	if err != nil {

@@ -63,7 +63,7 @@ func (c *Cluster) start(ctx context.Context, monAddr, rgwAddr string) error {
 	if err := layOut(c.dir, uuid(), monAddr, rgwAddr); err != nil {
 		return err
 	}
-	if _, err := c.run(ctx, "ceph-mon", "--mkfs", "-i", "a"); err != nil {
+	if err := c.run(ctx, "ceph-mon", "--mkfs", "-i", "a"); err != nil {
 		return err
 	}
 	if _, err := c.daemon("ceph-mon", "-f", "-i", "a"); err != nil {
@@ -71,10 +71,10 @@ func (c *Cluster) start(ctx context.Context, monAddr, rgwAddr string) error {
 	}
 	// The ceph command waits for the monitor itself.
 	osdID := uuid()
-	if _, err := c.run(ctx, "ceph", "--connect-timeout", "30", "osd", "new", osdID); err != nil {
+	if err := c.run(ctx, "ceph", "--connect-timeout", "30", "osd", "new", osdID); err != nil {
 		return err
 	}
-	if _, err := c.run(ctx, "ceph-osd", "--mkfs", "-i", "0", "--osd-uuid", osdID); err != nil {
+	if err := c.run(ctx, "ceph-osd", "--mkfs", "-i", "0", "--osd-uuid", osdID); err != nil {
 		return err
 	}
 	if _, err := c.daemon("ceph-osd", "-f", "-i", "0"); err != nil {
@@ -114,19 +114,19 @@ func (c *Cluster) daemon(name string, args ...string) (*daemon.Daemon, error) {
 	return d, err
 }
 
-// run runs a program to its end and returns what it printed on stdout.
-func (c *Cluster) run(ctx context.Context, name string, args ...string) ([]byte, error) {
+// run runs a program to its end. Its arguments may hold keys: an error names the
+// program alone, and what it said.
+func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, c.args(args)...)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = c.dir, c.environ(), time.Second
-	out, err := cmd.Output()
-	if err != nil {
+	if _, err := cmd.Output(); err != nil {
 		var said string
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			said = ": " + strings.TrimSpace(string(exit.Stderr))
 		}
-		return nil, fmt.Errorf("ceph: %s %s: %w%s", name, strings.Join(args, " "), err, said)
+		return fmt.Errorf("ceph: %s: %w%s", name, err, said)
 	}
-	return out, nil
+	return nil
 }
 
 func (c *Cluster) args(args []string) []string {

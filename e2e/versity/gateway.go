@@ -23,8 +23,9 @@ import (
 	"github.com/crossrole/crossrole/e2e/daemon"
 )
 
+// What the gateway's requests are signed for, and whose everything is.
 const (
-	Region  = "us-east-1"    // of the gateway
+	Region  = "us-east-1"
 	Account = "000000000000" // the only one
 )
 
