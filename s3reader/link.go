@@ -2,16 +2,104 @@ package s3reader
 
 import (
 	"context"
+	"fmt"
+	"net/url"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // Link is a presigned URL: whoever has it may read the object until it expires.
+// Printed, it shows neither key nor signature; URL does.
 type Link struct {
 	URL     string
-	Expires time.Time
+	Expires time.Time // the sooner of what was asked for and the end of the session that signed
 }
 
-// Presign makes a link to an object. It is not built yet.
+// Format leaves the URL's query out under every verb.
+func (l Link) Format(f fmt.State, _ rune) {
+	host := "?"
+	if u, err := url.Parse(l.URL); err == nil {
+		host = u.Host
+	}
+	fmt.Fprintf(f, "s3reader.Link{%s until %s}", host, l.Expires.UTC().Format(time.RFC3339))
+}
+
+// MarshalText leaves the URL's query out of JSON and slog.
+func (l Link) MarshalText() ([]byte, error) { return fmt.Append(nil, l), nil }
+
+// maxLink is Signature Version 4's limit:
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/PresignedUrlUploadObject.html
+const maxLink = 7 * 24 * time.Hour
+
+// Presign makes a link to an object that can be read for ttl: whole seconds, at
+// least one and at most 7 days.
+//
+// A link never outlives the session that signs it. Where cfg.Credentials is a
+// chain, a session with less than ttl left is renewed first, and a ttl that no
+// session of the chain can give is refused. Other credentials cannot be asked
+// for more than they have: the link then ends with them, and Link.Expires says
+// when.
+//
+// Presign does not ask whether the object exists. It makes one request, the
+// first time, unless the bucket's region is known already.
 func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration) (*Link, error) {
-	return nil, errNotBuilt("Presign")
+	const op = "presign"
+	if err := checkKey(key); err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	if ttl < time.Second || ttl > maxLink || ttl%time.Second != 0 {
+		return nil, r.fail(op, key, fmt.Errorf("ttl %v; want whole seconds, 1s to 168h", ttl))
+	}
+	if err := r.learnRegion(ctx); err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	creds, err := r.credentialsFor(ctx, ttl)
+	if err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	now := time.Now()
+	if left := time.Until(creds.Expires).Truncate(time.Second); creds.CanExpire && left < ttl {
+		if ttl = left; ttl < time.Second {
+			return nil, r.fail(op, key, fmt.Errorf("the credentials ended at %s", creds.Expires.UTC().Format(time.RFC3339)))
+		}
+	}
+	signed, err := s3.NewPresignClient(r.Client()).PresignGetObject(ctx, &s3.GetObjectInput{
+		Bucket: &r.bucket.name, Key: &key, RequestPayer: r.payer(), ExpectedBucketOwner: r.owner(),
+	}, func(o *s3.PresignOptions) {
+		o.Expires = ttl
+		o.ClientOptions = append(o.ClientOptions, func(o *s3.Options) {
+			// These very credentials: a renewal meanwhile may be of another length.
+			o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil })
+		})
+	})
+	if err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	return &Link{URL: signed.URL, Expires: now.Add(ttl).Round(0)}, nil
+}
+
+// credentialsFor are credentials that last for ttl, if the provider can be asked
+// for such.
+func (r *Reader) credentialsFor(ctx context.Context, ttl time.Duration) (aws.Credentials, error) {
+	if p, ok := r.creds.(interface {
+		RetrieveFor(context.Context, time.Duration) (aws.Credentials, error)
+	}); ok {
+		return p.RetrieveFor(ctx, ttl)
+	}
+	return r.creds.Retrieve(ctx)
+}
+
+// learnRegion sees to it that the client is one for the bucket's region: a link
+// cannot be corrected afterwards. A refusal teaches the region too.
+func (r *Reader) learnRegion(ctx context.Context) error {
+	if r.pinned || r.bucketSeen.Load() {
+		return nil
+	}
+	_, err := call(ctx, r, (*s3.Client).HeadBucket, &s3.HeadBucketInput{Bucket: &r.bucket.name, ExpectedBucketOwner: r.owner()})
+	if err != nil && !answered(err) {
+		return err
+	}
+	return nil
 }
