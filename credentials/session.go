@@ -109,6 +109,10 @@ func (s *session) gaveUp(ctx context.Context) error {
 // join returns the flight under way or starts one; or else the session that is
 // good enough meanwhile; or the remembered failure.
 func (s *session) join(ctx context.Context, enough func(*snapshot) bool) (*flight, *snapshot, error) {
+	// The token file is looked at before the lock is taken: a volume that hangs
+	// must not hold those who need no look.
+	remembered := s.failed.Load()
+	over := remembered != nil && s.holds(time.Now(), true) == nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if snap := s.current.Load(); snap != nil && enough(snap) {
@@ -117,7 +121,7 @@ func (s *session) join(ctx context.Context, enough func(*snapshot) bool) (*fligh
 	if f := s.flying.Load(); f != nil {
 		return f, nil, nil
 	}
-	if f := s.holds(time.Now(), true); f != nil {
+	if f := s.holds(time.Now(), false); f != nil && !(over && s.failed.Load() == remembered) {
 		return nil, nil, f.err
 	}
 	return s.takeOff(ctx), nil, nil
