@@ -66,10 +66,9 @@ func (s *s3Request) charged() bool {
 // conditionKeys are S3's condition keys of the request. A parameter that was
 // not sent has no key, as a policy's Null condition can tell.
 func (s *s3Request) conditionKeys() map[string][]string {
-	keys := map[string][]string{
-		"s3:ResourceAccount":  {s.of.owner.id},
-		"aws:ResourceAccount": {s.of.owner.id},
-	}
+	// A signed caller brings these along; an anonymous one has them too.
+	keys := s.globalKeys()
+	keys["s3:ResourceAccount"], keys["aws:ResourceAccount"] = []string{s.of.owner.id}, []string{s.of.owner.id}
 	for name, parameter := range map[string]string{
 		"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys", "s3:VersionId": "versionId",
 	} {
