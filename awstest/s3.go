@@ -48,6 +48,9 @@ func (c *Cloud) answerS3(req *request) *response {
 	if name := unknownFeature(req, query); name != "" {
 		return errorResponse(req, 501, "NotImplemented", "A header you provided implies functionality that is not implemented", [2]string{"Header", name})
 	}
+	if resource := noSuchMethod(req); resource != "" {
+		return errorResponse(req, 405, "MethodNotAllowed", "The specified method is not allowed against this resource.", [2]string{"Method", req.Method}, [2]string{"ResourceType", resource})
+	}
 	if operation == nil {
 		return errorResponse(req, 501, "NotImplemented", "awstest does not implement "+req.call.Operation)
 	}
@@ -72,6 +75,18 @@ func (c *Cloud) answerS3(req *request) *response {
 		return s.refuse(403, "AccessDenied", "Access Denied")
 	}
 	return operation(s)
+}
+
+// noSuchMethod is the kind of resource, if S3 has no such method for it; empty if
+// S3 has one, be it of an operation that is not modelled. Only requests that
+// s3Operation has no name for are named by method and resource.
+func noSuchMethod(req *request) string {
+	method, resource, _ := strings.Cut(req.call.Operation, " ")
+	forBrowsers := method == http.MethodOptions || method == http.MethodPost && resource == "Bucket"
+	if forBrowsers || !slices.Contains([]string{"Service", "Bucket", "Object"}, resource) {
+		return ""
+	}
+	return strings.ToUpper(resource)
 }
 
 // unknownFeature names a header that asks for what awstest does not do. S3 has

@@ -164,6 +164,11 @@ var refusedRows = []s3Row{
 	{request: "POST /pics?delete", status: 501, code: "NotImplemented"},
 	{request: "DELETE /pics/cat", status: 501, code: "NotImplemented"},
 	{request: "PUT /pics", status: 501, code: "NotImplemented"},
+	{request: "POST /pics/cat", status: 405, code: "MethodNotAllowed"},
+	{request: "PATCH /pics/cat", status: 405, code: "MethodNotAllowed"},
+	{request: "PATCH /pics", status: 405, code: "MethodNotAllowed"},
+	{request: "DELETE /", status: 405, code: "MethodNotAllowed"},
+	{request: "POST /pics", status: 501, code: "NotImplemented"}, // a browser's upload
 	{request: "OPTIONS /pics/cat", status: 501, code: "NotImplemented"},
 	{request: "PUT /pics/copy", headers: "x-amz-copy-source: /pics/cat", status: 501, code: "NotImplemented"},
 	{request: "GET /pics/cat", headers: "x-amz-server-side-encryption-customer-algorithm: AES256", status: 501, code: "NotImplemented"},
