@@ -28,6 +28,9 @@ func TestMisuse(t *testing.T) {
 		"identity is a trust":     {func(w *world) { w.hub.SetPolicy(roleTrust(devID)) }, []string{"SetPolicy of " + hubARN, "identity policy", "Principal"}},
 		"unknown principal":       {func(w *world) { w.hub.SetTrust(roleTrust("arn:aws:iam::444455556666:role/none")) }, []string{"Invalid principal in policy", "role/none", "create it first"}},
 		"unknown user":            {func(w *world) { w.hub.SetTrust(roleTrust("arn:aws:iam::444455556666:user/none")) }, []string{"Invalid principal in policy", "UserCredentials"}},
+		"all but a principal": {func(w *world) {
+			w.hub.SetTrust(strings.Replace(roleTrust(devID), `"Principal"`, `"NotPrincipal"`, 1))
+		}, []string{"trust policy", "statement 0", "NotPrincipal", "aws:PrincipalArn"}},
 		"wildcard principal":      {func(w *world) { w.hub.SetTrust(roleTrust("arn:aws:iam::444455556666:role/*")) }, []string{"wildcard"}},
 		"session of half an hour": {func(w *world) { w.hub.SetMaxSessionDuration(30 * time.Minute) }, []string{"30m0s", "1h to 12h"}},
 		"user twice":              {func(w *world) { w.dev.UserCredentials("a", ""); w.dev.UserCredentials("a", "") }, []string{`UserCredentials("a")`, "already"}},
