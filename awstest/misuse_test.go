@@ -16,18 +16,18 @@ func TestMisuse(t *testing.T) {
 		misuse func(w *world)
 		says   []string
 	}{
-		"account id":              {func(w *world) { w.Account("1234") }, []string{`Account("1234")`, "12 digits"}},
-		"http issuer":             {func(w *world) { w.Cluster("http://x") }, []string{`Cluster("http://x")`, "https"}},
-		"issuer with slash":       {func(w *world) { w.Cluster(blueIssuer + "/") }, []string{"trailing slash"}},
-		"role twice":              {func(w *world) { w.dev.CreateRole("HUB", roleTrust(devID), "") }, []string{`CreateRole("HUB")`, "already", "SetTrust"}},
-		"role name":               {func(w *world) { w.dev.CreateRole("a b", roleTrust(devID), "") }, []string{`CreateRole("a b")`, "letters"}},
-		"role path":               {func(w *world) { w.dev.CreateRole("a//b", roleTrust(devID), "") }, []string{"path"}},
-		"trust is no JSON":        {func(w *world) { w.dev.CreateRole("x", "{", "") }, []string{`CreateRole("x")`, "trust policy"}},
-		"trust is empty":          {func(w *world) { w.dev.CreateRole("x", "", "") }, []string{"trust policy"}},
-		"trust with resource":     {func(w *world) { w.dev.CreateRole("x", allow, "") }, []string{"trust policy", "Principal", "Resource"}},
-		"identity is a trust":     {func(w *world) { w.hub.SetPolicy(roleTrust(devID)) }, []string{"SetPolicy of " + hubARN, "identity policy", "Principal"}},
-		"unknown principal":       {func(w *world) { w.hub.SetTrust(roleTrust("arn:aws:iam::444455556666:role/none")) }, []string{"Invalid principal in policy", "role/none", "create it first"}},
-		"unknown user":            {func(w *world) { w.hub.SetTrust(roleTrust("arn:aws:iam::444455556666:user/none")) }, []string{"Invalid principal in policy", "UserCredentials"}},
+		"account id":          {func(w *world) { w.Account("1234") }, []string{`Account("1234")`, "12 digits"}},
+		"http issuer":         {func(w *world) { w.Cluster("http://x") }, []string{`Cluster("http://x")`, "https"}},
+		"issuer with slash":   {func(w *world) { w.Cluster(blueIssuer + "/") }, []string{"trailing slash"}},
+		"role twice":          {func(w *world) { w.dev.CreateRole("HUB", roleTrust(devID), "") }, []string{`CreateRole("HUB")`, "already", "SetTrust"}},
+		"role name":           {func(w *world) { w.dev.CreateRole("a b", roleTrust(devID), "") }, []string{`CreateRole("a b")`, "letters"}},
+		"role path":           {func(w *world) { w.dev.CreateRole("a//b", roleTrust(devID), "") }, []string{"path"}},
+		"trust is no JSON":    {func(w *world) { w.dev.CreateRole("x", "{", "") }, []string{`CreateRole("x")`, "trust policy"}},
+		"trust is empty":      {func(w *world) { w.dev.CreateRole("x", "", "") }, []string{"trust policy"}},
+		"trust with resource": {func(w *world) { w.dev.CreateRole("x", allow, "") }, []string{"trust policy", "Principal", "Resource"}},
+		"identity is a trust": {func(w *world) { w.hub.SetPolicy(roleTrust(devID)) }, []string{"SetPolicy of " + hubARN, "identity policy", "Principal"}},
+		"unknown principal":   {func(w *world) { w.hub.SetTrust(roleTrust("arn:aws:iam::444455556666:role/none")) }, []string{"Invalid principal in policy", "role/none", "create it first"}},
+		"unknown user":        {func(w *world) { w.hub.SetTrust(roleTrust("arn:aws:iam::444455556666:user/none")) }, []string{"Invalid principal in policy", "UserCredentials"}},
 		"all but a principal": {func(w *world) {
 			w.hub.SetTrust(strings.Replace(roleTrust(devID), `"Principal"`, `"NotPrincipal"`, 1))
 		}, []string{"trust policy", "statement 0", "NotPrincipal", "aws:PrincipalArn"}},
