@@ -143,6 +143,9 @@ func provided(name string, p aws.CredentialsProvider) exchange {
 		failure := &Error{Operation: rec.operation, Kind: Unknown, Err: err}
 		if inner, ok := errors.AsType[*Error](err); ok {
 			failure.Kind = inner.Kind
+		} else {
+			// The SDK's own process provider quotes what the process printed.
+			failure.Err = &cause{text: withoutKeys(err.Error()), err: err}
 		}
 		return creds, failure
 	}

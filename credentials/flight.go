@@ -151,7 +151,7 @@ func (f *flight) events(s *session, before *failure) []Event {
 func (f *flight) log(s *session, before *failure) {
 	if f.err == nil {
 		s.chain.info("session renewed", "hop", s.hop, "role", s.role, "caller", f.snap.caller, "expires", f.snap.creds.Expires)
-	} else if before == nil && !f.carried {
+	} else if (before == nil || before.carried) && !f.carried {
 		s.chain.warn("refresh failed", "error", f.err)
 	}
 }

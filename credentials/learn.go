@@ -75,6 +75,7 @@ func (c *Chain) checkClaims(w WebIdentity, t trust.Token) *Error {
 			"project the token with that audience (on EKS the service account's eks.amazonaws.com/audience annotation), or set WebIdentity.Audience to the token's")
 	}
 	if now, known := c.serverNow(); known && now.Sub(t.Expires) > expSlack {
+		c.clock.Store(nil) // that clock may have been wrong: the next attempt asks
 		return fail(TokenExpired, expiredToken(w.TokenFile, t, now), rotationFix)
 	} else if !known && time.Since(t.Expires) > expSlack {
 		c.warnOnce("exp", "the token has expired by the local clock; it is sent all the same, since the clock may be wrong", "file", w.TokenFile, "expired", t.Expires)

@@ -1,7 +1,19 @@
 package credentials
 
-func (c *Chain) warn(msg string, args ...any) { c.logger.Warn("crossrole: "+msg, args...) }
-func (c *Chain) info(msg string, args ...any) { c.logger.Info("crossrole: "+msg, args...) }
+import (
+	"context"
+	"log/slog"
+)
+
+func (c *Chain) warn(msg string, args ...any) { c.log(slog.LevelWarn, msg, args) }
+func (c *Chain) info(msg string, args ...any) { c.log(slog.LevelInfo, msg, args) }
+
+// log writes a line. A handler of the user's that panics must not end the
+// process from a goroutine of ours; there is nowhere left to tell it.
+func (c *Chain) log(level slog.Level, msg string, args []any) {
+	defer func() { _ = recover() }()
+	c.logger.Log(context.Background(), level, "crossrole: "+msg, args...)
+}
 
 // warnOnce logs what is true for the process's whole life once.
 func (c *Chain) warnOnce(key, msg string, args ...any) {
@@ -25,19 +37,21 @@ func (c *Chain) post(events ...Event) {
 // held meanwhile: OnEvent may call the chain.
 func (c *Chain) deliver() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.telling {
+		c.mu.Unlock()
 		return
 	}
 	c.telling = true
+	defer func() { c.telling = false; c.mu.Unlock() }()
 	for len(c.events) > 0 {
 		e := c.events[0]
 		c.events = c.events[1:]
-		c.mu.Unlock()
-		c.tell(e)
-		c.mu.Lock()
+		func() {
+			c.mu.Unlock()
+			defer c.mu.Lock()
+			c.tell(e)
+		}()
 	}
-	c.telling = false
 }
 
 // tell calls OnEvent. A panic of the user's in it must not end the process from

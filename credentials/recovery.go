@@ -38,14 +38,17 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	out, metadata, err := next.HandleFinalize(context.WithValue(ctx, signingKey{}, &key), in)
 	s := r.chain.last()
 	if err == nil {
-		s.refused.Store(nil)
 		return out, metadata, nil
 	}
 	denied, ok := errors.AsType[smithy.APIError](err)
 	if !ok || !expiredCodes[denied.ErrorCode()] {
 		return out, metadata, err
 	}
-	if key == "" || untouched.RewindStream() != nil {
+	if key == "" {
+		return out, metadata, err
+	}
+	if untouched.RewindStream() != nil {
+		s.forget(key)
 		return out, metadata, err
 	}
 	operation := awsmiddleware.GetServiceID(ctx) + " " + awsmiddleware.GetOperationName(ctx)
@@ -61,9 +64,6 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	out, metadata, err = next.HandleFinalize(ctx, in)
 	if denied, ok := errors.AsType[smithy.APIError](err); ok && expiredCodes[denied.ErrorCode()] {
 		return out, metadata, s.lost(operation, denied, err)
-	}
-	if err == nil {
-		s.refused.Store(nil)
 	}
 	return out, metadata, err
 }
@@ -110,7 +110,7 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 			return false, errRefusedAgain
 		}
 		streak := 1
-		if held != nil {
+		if held != nil && now.Sub(held.next) < s.chain.failureCap {
 			streak = held.streak + 1
 		}
 		s.refused.Store(&refusal{streak: streak, next: now.Add(pauseAfter(streak, s.chain.failureCap, 0, s.chain.draw))})
@@ -126,6 +126,13 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 		return false, err
 	}
 	return latest.creds.AccessKeyID != key, nil
+}
+
+// forget gives up what replace would, and waits for nothing.
+func (s *session) forget(key string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, _ = s.replace(ctx, key) // it gave up waiting, as it should
 }
 
 // signingKey is the context's key for the access key id that signed.

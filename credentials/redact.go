@@ -73,3 +73,13 @@ func (s *session) beginning(rec *record) string {
 }
 
 var firstTag = regexp.MustCompile(`^\s*<[!?]?[A-Za-z][^<>]{0,60}>`)
+
+// withoutKeys is the text of an error that is not ours, as far as it can be
+// shown.
+func withoutKeys(text string) string {
+	if holdsKeys.MatchString(text) {
+		return "(not shown: it seems to hold keys)"
+	}
+	text = tokenParts.ReplaceAllString(longRun.ReplaceAllString(text, redacted), redacted)
+	return quotedSecret.ReplaceAllString(text, "$1="+redacted)
+}

@@ -71,7 +71,11 @@ func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict,
 	if own, ok := errors.AsType[*Error](err); ok {
 		return nil, verdict{own.Kind, never}, err
 	}
-	return nil, judgeReply(err, rec, s.web), err
+	v := judgeReply(err, rec, s.web)
+	if v.kind == TokenExpired && s.parent != nil { // the hop before's session, not a token
+		v = verdict{CredentialsExpired, ifRenewed}
+	}
+	return nil, v, err
 }
 
 // worthAnother waits as long as the table says before a further attempt, and
@@ -86,7 +90,7 @@ func (s *session) worthAnother(ctx context.Context, rec *record, what again, n i
 			return false
 		}
 		// If another caller was faster, there is a newer session already.
-		s.parent.invalidate(rec.from.creds.AccessKeyID)
+		s.parent.drop(rec.from.creds.AccessKeyID)
 		return true
 	case once:
 		return n == 1 && !single

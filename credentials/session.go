@@ -129,6 +129,13 @@ func (s *session) join(ctx context.Context, enough func(*snapshot) bool) (*fligh
 
 // invalidate gives the session up if key is still its key.
 func (s *session) invalidate(key string) {
+	s.drop(key)
+	s.chain.deliver()
+}
+
+// drop is invalidate without telling it yet: a flight that told it would wait for
+// an OnEvent that waits for the flight.
+func (s *session) drop(key string) {
 	s.mu.Lock()
 	snap := s.current.Load()
 	if snap == nil || snap.creds.AccessKeyID != key {
@@ -138,7 +145,6 @@ func (s *session) invalidate(key string) {
 	s.giveUp()
 	s.mu.Unlock()
 	s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
-	s.chain.deliver()
 }
 
 // giveUp drops the session, and the memory of failures with it; s.mu is held.
