@@ -19,12 +19,13 @@ func TestClientsConformance(t *testing.T) {
 	for key, data := range contents {
 		b.Put(key, []byte(data))
 	}
+	roles := map[string]*awstest.Role{}
 	url := cloud.Serve(t)
 	w := &world{
 		server: double, sts: url, s3: url, issuer: "oidc.eks.us-east-1.amazonaws.com/id/BLUE",
 		token: func(c claims) string {
 			cluster, account := known, "app"
-			if c.foreign {
+			if c.cluster == "foreign" {
 				cluster = foreign
 			}
 			if c.serviceAccount != "" {
@@ -40,9 +41,10 @@ func TestClientsConformance(t *testing.T) {
 			})
 		},
 		create: func(account, name, trustJSON, policyJSON string) error {
-			accounts[account].CreateRole(name, trustJSON, policyJSON)
+			roles[name] = accounts[account].CreateRole(name, trustJSON, policyJSON)
 			return nil
 		},
+		revoke: func() { roles["S3-Pics-short"].RevokeSessions() },
 	}
 	if err := w.furnish(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"testing"
@@ -35,30 +36,25 @@ func TestCephConformance(t *testing.T) {
 		}
 		cluster.Stop()
 	})
-	known, foreign := newIssuer(t), newIssuer(t)
+	known, foreign, silent := newIssuer(t), newIssuer(t), newIssuer(t)
 	accounts := map[string]*ceph.Account{}
 	for _, id := range []string{devAccount, sharedAccount} {
 		if accounts[id], err = cluster.CreateAccount(ctx, id); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := iam.NewFromConfig(accounts[devAccount].Config).CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{
-		Url: &known.URL, ClientIDList: []string{audience}, ThumbprintList: known.Thumbprints(),
-	}); err != nil {
-		t.Fatal(err)
+	for _, i := range []*issuer.Issuer{known, silent} {
+		register(ctx, t, accounts[devAccount].Config, i.URL, i.Thumbprints())
 	}
+	silent.Close()
 	fill(ctx, t, accounts[sharedAccount].Config)
 
 	w := &world{
-		server: gateway, sts: cluster.URL, s3: cluster.URL, issuer: known.Host(),
-		token: tokens(t, known, foreign),
+		server: gateway, sts: cluster.URL, s3: cluster.URL, issuer: known.Host(), silent: silent.Host(),
+		token: tokens(t, map[string]*issuer.Issuer{"": known, "foreign": foreign, "silent": silent}, ""),
+		life:  aws.Int32(1), // see rgw_sts_min_session_duration
 		create: func(account, name, trustJSON, policyJSON string) error {
-			client := iam.NewFromConfig(accounts[account].Config)
-			if _, err := client.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trustJSON}); err != nil || policyJSON == "" {
-				return err
-			}
-			_, err := client.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &name, PolicyName: aws.String("access"), PolicyDocument: &policyJSON})
-			return err
+			return createRole(ctx, accounts[account].Config, name, trustJSON, policyJSON)
 		},
 	}
 	if err := w.furnish(ctx); err != nil {
@@ -77,18 +73,37 @@ func newIssuer(t *testing.T) *issuer.Issuer {
 	return i
 }
 
-// tokens makes the tokens of two clusters, of which one is registered.
-func tokens(t *testing.T, known, foreign *issuer.Issuer) func(claims) string {
+// register makes an issuer known to an account.
+func register(ctx context.Context, t *testing.T, account aws.Config, url string, thumbprints []string) {
+	t.Helper()
+	if _, err := iam.NewFromConfig(account).CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{
+		Url: &url, ClientIDList: []string{audience}, ThumbprintList: thumbprints,
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func createRole(ctx context.Context, account aws.Config, name, trustJSON, policyJSON string) error {
+	client := iam.NewFromConfig(account)
+	if _, err := client.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trustJSON}); err != nil || policyJSON == "" {
+		return err
+	}
+	_, err := client.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &name, PolicyName: aws.String("access"), PolicyDocument: &policyJSON})
+	return err
+}
+
+// tokens makes the tokens of clusters. Their iss claim is the given one, or if
+// there is none and for the foreign cluster, the cluster's own.
+func tokens(t *testing.T, clusters map[string]*issuer.Issuer, iss string) func(claims) string {
 	return func(c claims) string {
 		t.Helper()
-		cluster, account := known, "app"
-		if c.foreign {
-			cluster = foreign
+		signs := issuer.Claims{
+			Namespace: "default", ServiceAccount: cmp.Or(c.serviceAccount, "app"), Audience: c.audience, IssuedAt: time.Now().Add(-c.issuedAgo),
 		}
-		if c.serviceAccount != "" {
-			account = c.serviceAccount
+		if c.cluster != "foreign" {
+			signs.Issuer = iss
 		}
-		token, err := cluster.Token(issuer.Claims{Namespace: "default", ServiceAccount: account, Audience: c.audience, IssuedAt: time.Now().Add(-c.issuedAgo)})
+		token, err := clusters[c.cluster].Token(signs)
 		if err != nil {
 			t.Fatal(err)
 		}

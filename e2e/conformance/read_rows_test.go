@@ -19,7 +19,7 @@ var noRoles = skip("there are no roles")
 func readRows() []row {
 	whole := map[string]string{
 		"Content-Length": "10", "ETag": digitsETag, "Accept-Ranges": "bytes", "Last-Modified": ".+ GMT",
-		"Content-Range": "", "X-Amz-Request-Id": ".+",
+		"Content-Range": "", "X-Amz-Request-Id": ".+", "Www-Authenticate": "",
 	}
 	part := func(contentRange, length string) map[string]string {
 		return map[string]string{"Content-Range": contentRange, "Content-Length": length, "ETag": digitsETag}
@@ -52,8 +52,19 @@ func readRows() []row {
 		{name: "get: not the expected owner", ask: get("digits", "X-Amz-Expected-Bucket-Owner", "999988887777"), status: 403, code: "AccessDenied", doc: docGet},
 		{name: "get: version id of no version", ask: with(get("digits"), func(_ *world, a *ask) { a.query = "versionId=nonsense" }), status: 400, code: "InvalidArgument", doc: docGet},
 
+		{name: "get: null version", ask: asking("digits", "versionId=null"), status: 200, body: digits, doc: docGet},
+		{name: "get: part one of one", ask: asking("digits", "partNumber=1"), status: 206, header: part("bytes 0-9/10", "10"), body: digits, doc: docGet},
+		{name: "get: part two of one", ask: asking("digits", "partNumber=2"), status: 416, code: "InvalidPartNumber", doc: docS3Error},
+		{name: "get: part zero", ask: asking("digits", "partNumber=0"), status: 400, code: "InvalidArgument", doc: docGet},
+		{name: "get: part and range", ask: with(asking("digits", "partNumber=1"), func(_ *world, a *ask) { a.header["Range"] = "bytes=0-1" }), status: 400, code: "InvalidRequest", doc: docGet},
+		{name: "post to an object", ask: object(http.MethodPost, "digits"), status: 405, code: "MethodNotAllowed", doc: docS3Error},
+		{name: "patch of an object", ask: object(http.MethodPatch, "digits"), status: 405, code: "MethodNotAllowed", doc: docS3Error},
+		{name: "bucket location: may not", ask: bucketRequest(http.MethodGet, "location="), status: 403, code: "AccessDenied", doc: docLocation, differs: map[server]difference{versityServer: noRoles}},
+
 		{name: "head", ask: head("digits"), status: 200, header: whole, doc: docHead},
 		{name: "head: range", ask: head("digits", "Range", "bytes=2-4"), status: 206, header: part("bytes 2-4/10", "3"), doc: docHead},
+		{name: "head: range past the end", ask: head("digits", "Range", "bytes=10-"), status: 416, doc: docHead},
+		{name: "head: expected owner", ask: head("digits", "X-Amz-Expected-Bucket-Owner", sharedAccount), status: 200, doc: docHead},
 		{name: "head: no such key", ask: head("nothing"), status: 404, doc: docHead},
 		{name: "head: no such key, may not list", ask: blind(head("nothing")), status: 403, doc: docHead, differs: map[server]difference{versityServer: noRoles}},
 		{name: "head bucket", ask: bucketRequest(http.MethodHead, ""), status: 200, header: map[string]string{"X-Amz-Bucket-Region": region}, doc: docBucket},
@@ -61,6 +72,11 @@ func readRows() []row {
 		{name: "head bucket: none", ask: with(bucketRequest(http.MethodHead, ""), func(_ *world, a *ask) { a.path = "/no-such-bucket-here" }), status: 404, doc: docBucket},
 	}
 	return rows
+}
+
+// asking is a GET of a key with a query.
+func asking(key, query string) func(*world) ask {
+	return with(get(key), func(_ *world, a *ask) { a.query = query })
 }
 
 // bucketRequest is a request to the bucket itself.
@@ -89,6 +105,10 @@ func conditionalRows() []row {
 		{name: "if-match: other, with a range", ask: get("digits", "If-Match", other, "Range", "bytes=0-1"), status: 412, code: "PreconditionFailed", doc: docGet},
 		{name: "if-match: same, with a range", ask: get("digits", "If-Match", digitsETag, "Range", "bytes=0-1"), status: 206, body: "01", doc: docGet},
 		{name: "if-none-match: same", ask: get("digits", "If-None-Match", digitsETag), status: 304, header: map[string]string{"ETag": digitsETag}, doc: docGet},
+		{name: "if-none-match: same, with a range", ask: get("digits", "If-None-Match", digitsETag, "Range", "bytes=0-1"), status: 304, doc: docGet},
+		{name: "if-none-match: star", ask: get("digits", "If-None-Match", "*"), status: 304, doc: docRFC},
+		{name: "if-match: of a missing key", ask: get("nothing", "If-Match", digitsETag), status: 404, code: "NoSuchKey", doc: docGet},
+		{name: "if-modified-since: no date", ask: get("digits", "If-Modified-Since", "yesterday"), status: 200, body: digits, doc: docRFC},
 		{name: "if-none-match: other", ask: get("digits", "If-None-Match", other), status: 200, body: digits, doc: docGet},
 		{name: "if-modified-since: past", ask: get("digits", "If-Modified-Since", past), status: 200, doc: docGet},
 		{name: "if-modified-since: then", ask: modified("If-Modified-Since"), status: 304, doc: docGet},

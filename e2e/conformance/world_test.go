@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 )
 
 const (
@@ -41,13 +43,21 @@ type world struct {
 	issuer  string // without its scheme, as condition keys have it
 
 	hub    aws.Credentials // session of the hub role, by web identity
+	mute   aws.Credentials // session, by web identity, of a role that may nothing
 	reader aws.Credentials // session of S3-Pics: reads and lists
 	blind  aws.Credentials // session of a role that may read only
 
+	short  aws.Credentials // session of S3-Pics-short, which lasts for life
+	life   *int32          // in seconds; nil: the default
+	ends   time.Time       // of that session
+	revoke func()          // ends it earlier; nil: it is waited for
+
+	only   string // the account of a server that has one; empty: several
+	silent string // the issuer of a provider that does not answer; empty: there is none
 	token  func(c claims) string
 	create func(account, name, trust, policy string) error
 	roles  int
-	t      *testing.T // of the run
+	t      *testing.T // of the row
 }
 
 // claims are what a row changes of a token.
@@ -55,12 +65,26 @@ type claims struct {
 	serviceAccount string        // empty: app
 	audience       string        // empty: STS's
 	issuedAgo      time.Duration // with a life of an hour
-	foreign        bool          // of an issuer that nobody registered
+	cluster        string        // "foreign": nobody registered its issuer; "silent": it does not answer
 }
 
-// provider is the OIDC provider's ARN in an account.
-func (w *world) provider(account string) string {
-	return "arn:aws:iam::" + account + ":oidc-provider/" + w.issuer
+// account is the id by which the server knows an account of the rows.
+func (w *world) account(id string) string { return cmp.Or(w.only, id) }
+
+// expired is a session that has ended.
+func (w *world) expired(t *testing.T) *aws.Credentials {
+	t.Helper()
+	if w.revoke != nil {
+		w.revoke()
+	} else {
+		time.Sleep(time.Until(w.ends.Add(time.Second)))
+	}
+	return &w.short
+}
+
+// provider is the ARN of an issuer's OIDC provider in an account.
+func (w *world) provider(account, issuer string) string {
+	return "arn:aws:iam::" + w.account(account) + ":oidc-provider/" + issuer
 }
 
 func roleARN(account, name string) string { return "arn:aws:iam::" + account + ":role/" + name }
@@ -72,7 +96,7 @@ func (w *world) trusting(t *testing.T, policy string) string {
 	t.Helper()
 	w.roles++
 	name := "row-" + string(rune('a'+w.roles/26)) + string(rune('a'+w.roles%26))
-	policy = strings.NewReplacer("PROVIDER", w.provider(devAccount), "KEY", w.issuer).Replace(policy)
+	policy = strings.NewReplacer("PROVIDER", w.provider(devAccount, w.issuer), "KEY", w.issuer).Replace(policy)
 	if err := w.create(devAccount, name, policy, ""); err != nil {
 		t.Fatalf("role %s: %v", name, err)
 	}
@@ -80,9 +104,9 @@ func (w *world) trusting(t *testing.T, policy string) string {
 }
 
 // Trust policies of the standing roles.
-func (w *world) trustsToken(account string) string {
-	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRoleWithWebIdentity"],"Principal":{"Federated":["` + w.provider(account) + `"]},
-		"Condition":{"StringEquals":{"` + w.issuer + `:aud":"` + audience + `","` + w.issuer + `:sub":"` + subject + `"}}}]}`
+func (w *world) trustsToken(account, issuer string) string {
+	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRoleWithWebIdentity"],"Principal":{"Federated":["` + w.provider(account, issuer) + `"]},
+		"Condition":{"StringEquals":{"` + issuer + `:aud":"` + audience + `","` + issuer + `:sub":"` + subject + `"}}}]}`
 }
 
 func trustsRole(arn, condition string) string {
@@ -95,41 +119,65 @@ const (
 	mayList   = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:GetObjectVersion","s3:PutObject","s3:ListBucket"],"Resource":["arn:aws:s3:::pics","arn:aws:s3:::pics/*"]}]}`
 )
 
-// furnish makes the standing roles and their sessions.
-func (w *world) furnish(ctx context.Context) error {
+type role struct{ account, name, trust, policy string }
+
+// standing are the roles that every row finds.
+func (w *world) standing() []role {
 	hub := roleARN(devAccount, "hub")
-	for _, r := range []struct{ account, name, trust, policy string }{
-		{devAccount, "hub", w.trustsToken(devAccount), mayAssume},
-		{devAccount, "mute", w.trustsToken(devAccount), ""}, // may assume nothing
+	return []role{
+		{devAccount, "hub", w.trustsToken(devAccount, w.issuer), mayAssume},
+		{devAccount, "mute", w.trustsToken(devAccount, w.issuer), ""}, // may assume nothing
+		{devAccount, "deaf", w.trustsToken(devAccount, cmp.Or(w.silent, w.issuer)), ""},
 		{sharedAccount, "S3-Pics", trustsRole(hub, ""), mayList},
 		{sharedAccount, "S3-Pics-blind", trustsRole(hub, ""), mayGet},
+		{sharedAccount, "S3-Pics-short", trustsRole(hub, ""), mayList},
 		{sharedAccount, "S3-Pics-closed", trustsRole(roleARN(devAccount, "mute"), ""), mayList},
 		{sharedAccount, "S3-Pics-external", trustsRole(hub, `,"Condition":{"StringEquals":{"sts:ExternalId":"`+externalID+`"}}`), mayList},
-	} {
+	}
+}
+
+// furnish makes the standing roles and their sessions. A server with one account
+// gets the developer account's roles alone.
+func (w *world) furnish(ctx context.Context) error {
+	for _, r := range w.standing() {
+		if w.only != "" && r.account != devAccount {
+			continue
+		}
 		if err := w.create(r.account, r.name, r.trust, r.policy); err != nil {
 			return err
 		}
 	}
+	if w.only != "" {
+		return nil
+	}
 	client := sts.New(sts.Options{Region: region, BaseEndpoint: &w.sts})
-	out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
-		RoleArn: &hub, RoleSessionName: aws.String("row"), WebIdentityToken: aws.String(w.token(claims{})),
-	})
-	if err != nil {
-		return err
+	keys := func(c *types.Credentials) aws.Credentials {
+		return aws.Credentials{AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken}
 	}
-	keys := func(id, secret, token *string) aws.Credentials {
-		return aws.Credentials{AccessKeyID: *id, SecretAccessKey: *secret, SessionToken: *token}
-	}
-	w.hub = keys(out.Credentials.AccessKeyId, out.Credentials.SecretAccessKey, out.Credentials.SessionToken)
-	for name, into := range map[string]*aws.Credentials{"S3-Pics": &w.reader, "S3-Pics-blind": &w.blind} {
-		out, err := client.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String(roleARN(sharedAccount, name)), RoleSessionName: aws.String("row")},
-			func(o *sts.Options) {
-				o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return w.hub, nil })
-			})
+	for name, into := range map[string]*aws.Credentials{"hub": &w.hub, "mute": &w.mute} {
+		out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
+			RoleArn: aws.String(roleARN(devAccount, name)), RoleSessionName: aws.String("row"), WebIdentityToken: aws.String(w.token(claims{})),
+		})
 		if err != nil {
 			return err
 		}
-		*into = keys(out.Credentials.AccessKeyId, out.Credentials.SecretAccessKey, out.Credentials.SessionToken)
+		*into = keys(out.Credentials)
+	}
+	for name, into := range map[string]*aws.Credentials{"S3-Pics": &w.reader, "S3-Pics-blind": &w.blind, "S3-Pics-short": &w.short} {
+		in := &sts.AssumeRoleInput{RoleArn: aws.String(roleARN(sharedAccount, name)), RoleSessionName: aws.String("row")}
+		if into == &w.short {
+			in.DurationSeconds = w.life
+		}
+		out, err := client.AssumeRole(ctx, in, func(o *sts.Options) {
+			o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return w.hub, nil })
+		})
+		if err != nil {
+			return err
+		}
+		*into = keys(out.Credentials)
+		if into == &w.short {
+			w.ends = *out.Credentials.Expiration
+		}
 	}
 	return nil
 }
@@ -144,6 +192,7 @@ type ask struct {
 	region, service     string              // other than they should be
 	signedAgo           time.Duration       // the signing time lies so far back
 	presign             string              // X-Amz-Expires
+	lengthless          bool                // without Content-Length
 	after               func(*http.Request) // done to the signed request
 }
 
@@ -151,7 +200,10 @@ type ask struct {
 func (w *world) do(t *testing.T, a ask) answer {
 	t.Helper()
 	endpoint, service := w.s3, "s3"
-	if a.form != nil {
+	switch {
+	case a.form != nil && a.method == http.MethodGet:
+		endpoint, service, a.path, a.query = w.sts, "sts", "/", a.form.Encode()
+	case a.form != nil:
 		endpoint, service = w.sts, "sts"
 		a.method, a.path, a.body = http.MethodPost, "/", a.form.Encode()
 	}
@@ -166,11 +218,14 @@ func (w *world) do(t *testing.T, a ask) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.form != nil {
+	if a.form != nil && a.method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	for name, value := range a.header {
 		req.Header.Set(name, value)
+	}
+	if a.lengthless {
+		req.ContentLength = -1
 	}
 	if a.signer != nil {
 		w.sign(t, req, a, service)
@@ -202,10 +257,14 @@ func (w *world) sign(t *testing.T, req *http.Request, a ask, service string) {
 	hash := hex.EncodeToString(sum[:])
 	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" })
 	if a.presign != "" {
+		payload := hash
+		if service == "s3" {
+			payload = "UNSIGNED-PAYLOAD"
+		}
 		q := req.URL.Query()
 		q.Set("X-Amz-Expires", a.presign)
 		req.URL.RawQuery = q.Encode()
-		signed, _, err := signer.PresignHTTP(t.Context(), *a.signer, req, "UNSIGNED-PAYLOAD", service, signedRegion, at)
+		signed, _, err := signer.PresignHTTP(t.Context(), *a.signer, req, payload, service, signedRegion, at)
 		if err != nil {
 			t.Fatal(err)
 		}
