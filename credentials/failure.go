@@ -51,7 +51,7 @@ func (s *session) holds(now time.Time, look bool) *failure {
 			return nil
 		}
 		return s.parent.holds(now, look)
-	case !now.Before(f.next), look && s.tokenFile != "" && markFile(s.tokenFile) != f.mark:
+	case !now.Before(f.next), look && s.tokenFile != "" && !markFile(s.tokenFile).equal(f.mark):
 		return nil
 	}
 	return f

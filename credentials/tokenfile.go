@@ -126,18 +126,26 @@ func leadsTo(path string) string {
 	return ""
 }
 
-// fileMark tells two states of a token file apart without reading it.
+// fileMark tells two states of a token file apart without reading it. The file's
+// identity is part of it: kubelet may swap in another token of the same size
+// within one tick of the file system's clock, and a chown touches no time.
 type fileMark struct {
-	modified time.Time
-	size     int64
-	mode     fs.FileMode
-	missing  bool
+	info  fs.FileInfo // nil: there is none, or none that can be seen
+	owner string
 }
 
 func markFile(path string) fileMark {
 	info, err := os.Stat(path)
 	if err != nil {
-		return fileMark{missing: true}
+		return fileMark{}
 	}
-	return fileMark{modified: info.ModTime(), size: info.Size(), mode: info.Mode()}
+	return fileMark{info, owner(info)}
+}
+
+func (m fileMark) equal(n fileMark) bool {
+	if m.info == nil || n.info == nil {
+		return m.info == nil && n.info == nil
+	}
+	return os.SameFile(m.info, n.info) && m.info.ModTime().Equal(n.info.ModTime()) &&
+		m.info.Size() == n.info.Size() && m.info.Mode() == n.info.Mode() && m.owner == n.owner
 }
