@@ -14,17 +14,15 @@ import (
 // Read, WriteTo and Seek share one position and are for one goroutine at a time.
 // ReadAt, Info and Close may be called at any time from any goroutine.
 type Object struct {
-	r    *Reader
-	info Info
-	op   string // what errors begin with
+	version
+	op string // what errors begin with
 
 	// The context of Open: io.Reader passes none.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	closed atomic.Bool
 
-	byVersion atomic.Bool // the version is no longer the current one
-	verified  atomic.Bool
+	verified atomic.Bool
 
 	mu     sync.Mutex // guards what follows
 	pos    int64
@@ -139,7 +137,7 @@ func (o *Object) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	want := min(int64(len(p)), o.info.Size-off)
-	s := stream{o: o, pos: off, end: off + want}
+	s := stream{of: &o.version, ctx: o.ctx, pos: off, end: off + want}
 	defer s.close()
 	n, err := io.ReadFull(&s, p[:want])
 	if err == nil && n < len(p) {
@@ -209,7 +207,7 @@ func (o *Object) ended() error {
 	if o.closed.Load() {
 		return fs.ErrClosed
 	}
-	return o.ctx.Err()
+	return endOf(o.ctx)
 }
 
 // fail is err as the caller sees it; io.EOF stays what it is.

@@ -50,11 +50,11 @@ func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error
 	if err != nil {
 		return nil, err
 	}
-	o := &Object{r: r, info: *info, ctx: ctx, cancel: cancel, op: op}
+	o := &Object{version: version{r: r, info: *info}, ctx: ctx, cancel: cancel, op: op}
 	if op == "open" {
 		o.op = "read"
 	}
-	o.stream = stream{o: o, end: info.Size, body: body}
+	o.stream = stream{of: &o.version, ctx: ctx, end: info.Size, body: body}
 	if r.opts.Verify == VerifyAuto {
 		o.sum = fullObjectSum(out, info.Size)
 	}

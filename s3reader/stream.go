@@ -1,16 +1,16 @@
 package s3reader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
-	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 const (
@@ -25,7 +25,8 @@ const (
 // stream delivers the bytes [pos, end) of an object's version, over as many
 // answers as it takes.
 type stream struct {
-	o         *Object
+	of        *version
+	ctx       context.Context // of whoever reads: io.Reader passes none
 	pos, end  int64
 	body      *body // nil: none
 	fruitless int   // attempts since the last byte
@@ -72,7 +73,7 @@ func (s *stream) Read(p []byte) (int, error) {
 // connect asks for what is left until there is an answer or no hope of one.
 func (s *stream) connect() error {
 	for {
-		body, err := s.o.getRange(s.pos, s.end)
+		body, err := s.of.getRange(s.ctx, s.pos, s.end)
 		if err == nil {
 			s.body = body
 			return nil
@@ -89,28 +90,28 @@ func (s *stream) connect() error {
 var retryable = retry.IsErrorRetryables(retry.DefaultRetryables)
 
 // pause waits before the next attempt after err. It gives up with an error when
-// there have been enough without a byte, or when the handle ends.
+// there have been enough without a byte, or when the reader's context ends.
 func (s *stream) pause(err error) error {
-	if ended := s.o.ended(); ended != nil {
+	if ended := endOf(s.ctx); ended != nil {
 		return ended
 	}
 	s.fruitless++
 	if s.fruitless > resumeLimit {
-		gave := &Error{Kind: kindOf(err), Err: err, note: fmt.Sprintf("gave up at byte %d of %d after %d attempts", s.pos, s.o.info.Size, s.fruitless)}
+		gave := &Error{Kind: kindOf(err), Err: err, note: fmt.Sprintf("gave up at byte %d of %d after %d attempts", s.pos, s.of.info.Size, s.fruitless)}
 		if !answered(err) {
 			gave.Kind = Truncated
 		}
 		return gave
 	}
-	s.o.r.opts.Logger.Debug("s3reader: the body broke off, resuming", "bucket", s.o.r.bucket.name, "key", s.o.info.Key, "offset", s.pos, "attempt", s.fruitless, "cause", causeText(err))
+	s.of.r.opts.Logger.Debug("s3reader: the body broke off, resuming", "bucket", s.of.r.bucket.name, "key", s.of.info.Key, "offset", s.pos, "attempt", s.fruitless, "cause", causeText(err))
 	longest := min(resumePause<<(s.fruitless-1), maxResumePause)
 	timer := time.NewTimer(rand.N(longest))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case <-s.o.ctx.Done():
-		return s.o.ended()
+	case <-s.ctx.Done():
+		return endOf(s.ctx)
 	}
 }
 
@@ -129,50 +130,12 @@ func (s *stream) seek(pos int64) {
 	}
 }
 
-// getRange asks for the bytes [start, end) of the version that is open.
-//
-// If-Match alone tells the versions apart. The version id is sent only once the
-// object has been overwritten or deleted, for it takes s3:GetObjectVersion, which
-// a role that may read need not have.
-func (o *Object) getRange(start, end int64) (*body, error) {
-	if o.info.ETag == "" {
-		return nil, &Error{Kind: RangeMismatch, Err: errors.New("the object has no ETag, so that a second request cannot be tied to the same version")}
+// endOf is why ctx has ended, or nil. A handle's context ends with fs.ErrClosed
+// when it is closed.
+func endOf(ctx context.Context) error {
+	err := ctx.Err()
+	if err != nil && errors.Is(context.Cause(ctx), fs.ErrClosed) {
+		return fs.ErrClosed
 	}
-	in := o.r.getInput(o.info.Key)
-	in.Range, in.IfMatch = rangeHeader(start, end), &o.info.ETag
-	pinned := o.byVersion.Load()
-	if pinned {
-		in.VersionId = &o.info.VersionID
-	}
-	out, body, err := o.r.get(o.ctx, in)
-	if err != nil && !pinned && o.info.VersionID != "" && mayBeGone(err) {
-		in.VersionId = &o.info.VersionID
-		var again error
-		if out, body, again = o.r.get(o.ctx, in); again == nil {
-			o.byVersion.Store(true)
-			err = nil
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := checkRange(out, &o.info, start, end); err != nil {
-		body.Close()
-		return nil, err
-	}
-	return body, nil
-}
-
-// mayBeGone reports whether the object's current version is perhaps no longer
-// the one asked for. A deleted object looks forbidden without s3:ListBucket.
-func mayBeGone(err error) bool {
-	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	if !ok {
-		return false
-	}
-	switch resp.HTTPStatusCode() {
-	case http.StatusPreconditionFailed, http.StatusNotFound, http.StatusForbidden:
-		return true
-	}
-	return false
+	return err
 }
