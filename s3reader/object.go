@@ -24,9 +24,14 @@ type Object struct {
 
 	verified atomic.Bool
 
+	cache *cache
+
 	mu     sync.Mutex // guards what follows
 	pos    int64
-	stream stream
+	stream stream // the body of Open's own request, as long as it is of use
+	head   []byte // its first bytes, for who looks at them and seeks back
+	pace   pace
+	ahead  readahead
 	sum    *wholeSum // nil: nothing to compare with
 	spoilt error     // the bytes were not the object's; until the start is sought
 }
@@ -68,13 +73,14 @@ func (o *Object) read(p []byte) (int, error) {
 	if o.pos >= o.info.Size {
 		return 0, io.EOF
 	}
-	o.stream.seek(o.pos)
-	n, err := o.stream.Read(p)
+	n, err := o.next(p)
 	if err != nil {
 		return 0, err
 	}
 	if err := o.summed(o.pos, p[:n]); err != nil {
 		o.spoilt = err
+		o.head = nil
+		o.cache.clear()
 		return 0, err
 	}
 	o.pos += int64(n)
@@ -121,9 +127,15 @@ func (o *Object) WriteTo(w io.Writer) (int64, error) {
 	}
 }
 
-// ReadAt reads len(p) bytes from offset off, as [io.ReaderAt] demands, with one
-// ranged request. It neither uses nor moves the position of Read, and makes no
-// request for no bytes or at or beyond the end.
+// ReadAt reads len(p) bytes from offset off, as [io.ReaderAt] demands. It neither
+// uses nor moves the position of Read, and makes no request for no bytes or at or
+// beyond the end.
+//
+// A read on its own is one ranged request for just these bytes. Reads that go on
+// from one another, with gaps of up to 1 MiB, ask for more than that, at most an
+// eighth of what they have had (but 1 MiB at first, and 8 MiB at most), and a read
+// of the object's end asks for its last 256 KiB, so that most of them are answered
+// from memory; see Options.Memory.
 func (o *Object) ReadAt(p []byte, off int64) (int, error) {
 	if err := o.ended(); err != nil {
 		return 0, o.fail(err)
@@ -136,10 +148,9 @@ func (o *Object) ReadAt(p []byte, off int64) (int, error) {
 	case off >= o.info.Size:
 		return 0, io.EOF
 	}
+	o.letGo()
 	want := min(int64(len(p)), o.info.Size-off)
-	s := stream{of: &o.version, ctx: o.ctx, pos: off, end: off + want}
-	defer s.close()
-	n, err := io.ReadFull(&s, p[:want])
+	n, err := o.cache.readAlong(p[:want], off)
 	if err == nil && n < len(p) {
 		return n, io.EOF
 	}

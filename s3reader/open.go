@@ -54,6 +54,7 @@ func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error
 	if op == "open" {
 		o.op = "read"
 	}
+	o.cache = &cache{of: &o.version, ctx: ctx, limit: r.memory()}
 	o.stream = stream{of: &o.version, ctx: ctx, end: info.Size, body: body}
 	if r.opts.Verify == VerifyAuto {
 		o.sum = fullObjectSum(out, info.Size)

@@ -25,8 +25,11 @@ type Options struct {
 	RequestPayer bool
 
 	PartSize    int64 // bytes of one ranged request; 0: chosen for the object
-	Memory      int64 // bytes held for one object; 0: chosen for the object
 	Concurrency int   // connections; 0: chosen for the object
+
+	// Memory bounds the bytes that an open object holds, read ahead or kept for
+	// another ReadAt, and those that a download has in memory. 0: 64 MiB.
+	Memory int64
 
 	Verify Verify // the zero value compares where there is something to compare with
 
@@ -64,7 +67,25 @@ type Progress struct {
 	Bytes, Total int64
 }
 
-const defaultStallTimeout = 30 * time.Second
+const (
+	defaultStallTimeout = 30 * time.Second
+	defaultMemory       = 64 << 20
+)
+
+func (r *Reader) memory() int64 {
+	if r.opts.Memory == 0 {
+		return defaultMemory
+	}
+	return r.opts.Memory
+}
+
+// connections is how many requests of one open object may be under way.
+func (r *Reader) connections() int {
+	if r.opts.Concurrency == 0 {
+		return maxPieces
+	}
+	return r.opts.Concurrency
+}
 
 var ownerID = regexp.MustCompile(`^[0-9]{12}$`)
 

@@ -1,0 +1,212 @@
+package s3reader
+
+import (
+	"context"
+	"io"
+	"slices"
+	"sync"
+)
+
+// cache holds pieces of one version of an object, within a limit of memory. It
+// is safe for concurrent use. What several readers want is asked for once.
+type cache struct {
+	of    *version
+	ctx   context.Context // the handle's: a piece is for whoever comes, not for who asked first
+	limit int64           // bytes
+
+	mu     sync.Mutex // guards what follows
+	spans  spans
+	held   int64 // what spans and spare cost
+	spare  []byte
+	tick   uint64
+	trails trails
+}
+
+// readAt fills p with the bytes at off, all of which exist. Where a request is
+// needed, it asks for [from, until), which contains them, as far as there is
+// room.
+func (c *cache) readAt(p []byte, off, from, until int64) (int, error) {
+	n := 0
+	for n < len(p) {
+		m, _, err := c.readSome(p[n:], off+int64(n), from, until)
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// readSome reads at least one byte and reports whether that took waiting.
+func (c *cache) readSome(p []byte, off, from, until int64) (n int, waited bool, err error) {
+	c.mu.Lock()
+	s, _ := c.spans.at(off)
+	if s == nil {
+		s = c.fetch(off, int64(len(p)), from, until)
+	}
+	if s == nil {
+		c.mu.Unlock()
+		n, err := c.readPast(p, off)
+		return n, true, err
+	}
+	c.tick++
+	s.used = c.tick
+	s.refs++
+	for err == nil && s.off+int64(s.filled) <= off && s.err == nil {
+		waited = true
+		grown := s.wait()
+		c.mu.Unlock()
+		select {
+		case <-grown:
+		case <-c.ctx.Done():
+			err = endOf(c.ctx)
+		}
+		c.mu.Lock()
+	}
+	have := s.buf[:s.filled]
+	if err == nil && s.off+int64(s.filled) <= off {
+		err = s.err
+	}
+	c.mu.Unlock()
+
+	if err == nil {
+		n = copy(p, have[off-s.off:])
+	}
+	c.mu.Lock()
+	s.refs--
+	c.mu.Unlock()
+	return n, waited, err
+}
+
+// readPast fills p without keeping anything: there is no room.
+func (c *cache) readPast(p []byte, off int64) (int, error) {
+	s := stream{of: c.of, ctx: c.ctx, pos: off, end: off + int64(len(p))}
+	defer s.close()
+	return io.ReadFull(&s, p)
+}
+
+// prefetch asks for [off, until) ahead of a reader. It returns how far bytes are
+// held or on their way from off on; off if there is no room.
+func (c *cache) prefetch(off, until int64) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, _ := c.spans.at(off)
+	if s == nil {
+		s = c.fetch(off, until-off, off, until)
+	}
+	if s == nil {
+		return off
+	}
+	return s.end()
+}
+
+// fetch starts to ask for a new piece that holds off, up to the pieces there
+// are: [from, until) or, if there is no room for that, the n bytes at off. It
+// returns nil if there is no room for them either. c.mu is held.
+func (c *cache) fetch(off, n, from, until int64) *span {
+	_, i := c.spans.at(off)
+	lo, hi := int64(0), c.of.info.Size
+	if i > 0 {
+		lo = c.spans[i-1].end()
+	}
+	if i < len(c.spans) {
+		hi = c.spans[i].off
+	}
+	from, until = max(lo, min(from, off)), min(hi, until)
+	buf := c.room(until - from)
+	if buf == nil {
+		from, until = off, min(hi, off+n)
+		buf = c.room(until - from)
+	}
+	if buf == nil {
+		return nil
+	}
+	_, i = c.spans.at(off) // making room moved the others
+	s := &span{off: from, buf: buf}
+	c.spans = slices.Insert(c.spans, i, s)
+	go c.fill(s)
+	return s
+}
+
+// fill brings a piece in. A failure takes it out again: who needs the bytes then
+// asks anew, and gets an error of their own if need be.
+func (c *cache) fill(s *span) {
+	from := stream{of: c.of, ctx: c.ctx, pos: s.off, end: s.end()}
+	defer from.close()
+	for filled := 0; filled < len(s.buf); {
+		n, err := from.Read(s.buf[filled:])
+		filled += n
+		c.mu.Lock()
+		s.filled, s.err = filled, err
+		if err != nil {
+			c.remove(s)
+		}
+		s.wake()
+		c.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// room returns n bytes of memory, giving up what was read longest ago; nil if
+// what is left is in use. c.mu is held.
+func (c *cache) room(n int64) []byte {
+	if n > c.limit-spanCost {
+		return nil
+	}
+	if spare := c.spare; int64(cap(spare)) >= n && int64(cap(spare)) <= 2*n && c.held+spanCost <= c.limit {
+		c.spare = nil
+		c.held += spanCost
+		return spare[:n]
+	}
+	for c.held+n+spanCost > c.limit {
+		if c.spare != nil {
+			c.held -= int64(cap(c.spare))
+			c.spare = nil
+			continue
+		}
+		var oldest *span
+		for _, s := range c.spans {
+			if s.evictable() && (oldest == nil || s.used < oldest.used) {
+				oldest = s
+			}
+		}
+		if oldest == nil {
+			return nil
+		}
+		c.remove(oldest)
+	}
+	c.held += n + spanCost
+	return make([]byte, n)
+}
+
+// remove takes a piece out. c.mu is held.
+func (c *cache) remove(s *span) {
+	if i := slices.Index(c.spans, s); i >= 0 {
+		c.spans = slices.Delete(c.spans, i, i+1)
+		c.held -= s.cost()
+	}
+}
+
+// clear gives everything up. What is still on its way is dropped when it comes.
+func (c *cache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spans, c.spare, c.held = nil, nil, 0
+}
+
+// forget gives up the pieces that end at or before off, and keeps the memory of
+// one of them for the next.
+func (c *cache) forget(off int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.spans) > 0 && c.spans[0].end() <= off && c.spans[0].evictable() {
+		s := c.spans[0]
+		c.remove(s)
+		if c.spare == nil {
+			c.spare = s.buf
+			c.held += int64(cap(s.buf))
+		}
+	}
+}
