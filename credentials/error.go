@@ -32,7 +32,8 @@ type Error struct {
 
 	Err error // the cause; never printed where the server wrote it
 
-	hops int // how many the chain has
+	hops int           // how many the chain has
+	took time.Duration // of the last exchange
 }
 
 // Error is one readable paragraph: where, what, why, and the fix.

@@ -22,4 +22,9 @@ type Event struct {
 	RoleARN string // of the hop; empty where the source names none
 	Expires time.Time
 	Err     error // RefreshFailed
+
+	// Duration is what the exchange that ended a refresh took, from request to
+	// reply: the latency of STS. Pauses between attempts and the wait for the
+	// hop before are not in it. Zero: nothing was asked.
+	Duration time.Duration
 }

@@ -136,7 +136,9 @@ func (c *Chain) nodeRole() exchange {
 func provided(name string, p aws.CredentialsProvider) exchange {
 	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
 		rec.operation = "Retrieve from " + name
+		asked := time.Now()
 		creds, err := p.Retrieve(ctx)
+		rec.took = time.Since(asked)
 		if err == nil {
 			return creds, nil
 		}

@@ -10,6 +10,7 @@ import (
 type failure struct {
 	err     *Error
 	streak  int       // failed refreshes in a row
+	since   time.Time // the first of them
 	next    time.Time // no attempt before; zero: the hop before decides
 	mark    fileMark  // the token file before the refresh read it
 	carried bool      // the failure is the hop before's: it keeps the pause, we don't

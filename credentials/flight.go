@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -17,14 +18,22 @@ type flight struct {
 	limit   *time.Timer // abandons a flight that does not come back
 }
 
-func (f *flight) waitAtMost(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// wait returns when f has landed or ctx ends.
+func (s *session) wait(ctx context.Context, f *flight) error {
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
 	select {
 	case <-f.done:
+		return nil
 	case <-ctx.Done():
-	case <-t.C:
+		return ctx.Err()
 	}
+}
+
+func (s *session) waitAtMost(ctx context.Context, f *flight, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	_ = s.wait(ctx, f) // who waits no longer takes what there is
 }
 
 // takeOff starts a flight; s.mu is held. Its context keeps the values of the
@@ -81,7 +90,10 @@ func (s *session) land(f *flight, snap *snapshot, err *Error) {
 // remembered there and not a second time.
 func (s *session) remember(before *failure, err *Error) *Error {
 	now := time.Now()
-	f := &failure{streak: 1}
+	f := &failure{streak: 1, since: now}
+	if before != nil {
+		f.since = before.since
+	}
 	if before != nil && !before.carried {
 		f.streak = before.streak + 1
 	}
@@ -133,17 +145,20 @@ func (f *flight) events(s *session, before *failure) []Event {
 		return nil
 	case f.err != nil:
 		e.Type = RefreshFailed
+		if failed, ok := errors.AsType[*Error](f.err); ok {
+			e.Duration = failed.took
+		}
 		if snap := s.current.Load(); snap != nil {
 			e.Expires = snap.creds.Expires
 		}
 		return []Event{e}
 	}
-	e.Type, e.Expires = Refreshed, f.snap.creds.Expires
+	e.Type, e.Expires, e.Duration = Refreshed, f.snap.creds.Expires, f.snap.took
 	if before == nil {
 		return []Event{e}
 	}
 	again := e
-	again.Type = Recovered
+	again.Type, again.Duration = Recovered, 0
 	return []Event{e, again}
 }
 

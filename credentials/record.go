@@ -22,13 +22,14 @@ type record struct {
 	from      *snapshot    // the session that signs; nil at hop 1
 	assumed   string       // ARN that STS says we now are
 
-	endpoint  string    // host
-	status    int       // of its last answer; 0: none
-	proxy     string    // host of the proxy that a failed request went to
-	requestID string    // also of a success
-	sentAt    time.Time // when the last request left, with its monotonic reading
-	date      time.Time // the reply's own Date; zero: none
-	head      []byte    // how an error reply begins, to tell who speaks there
+	endpoint  string        // host
+	status    int           // of its last answer; 0: none
+	proxy     string        // host of the proxy that a failed request went to
+	requestID string        // also of a success
+	sentAt    time.Time     // when the last request left, with its monotonic reading
+	took      time.Duration // from the last request to its reply; 0: none was made
+	date      time.Time     // the reply's own Date; zero: none
+	head      []byte        // how an error reply begins, to tell who speaks there
 }
 
 type recordKey struct{}
@@ -55,6 +56,7 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 	}
 	rec.endpoint, rec.sentAt, rec.date = req.URL.Host, time.Now(), time.Time{}
 	rec.status, rec.head = 0, nil
+	defer func() { rec.took = time.Since(rec.sentAt) }()
 	resp, err := r.inner.Do(req)
 	if err != nil {
 		rec.proxy = proxyOf(r.inner, req)

@@ -22,6 +22,8 @@ type session struct {
 	parent    *session
 	exchange  exchange
 
+	waiting atomic.Int64 // callers
+
 	current atomic.Pointer[snapshot]
 	flying  atomic.Pointer[flight]
 	failed  atomic.Pointer[failure]
@@ -47,7 +49,7 @@ func (s *session) retrieve(ctx context.Context) (*snapshot, error) {
 		return snap, nil
 	case ending:
 		if f := s.renew(ctx, now); f != nil {
-			f.waitAtMost(ctx, endingWait)
+			s.waitAtMost(ctx, f, endingWait)
 		}
 		if latest := s.current.Load(); latest.phase(time.Now()) != expired {
 			return latest, nil
@@ -86,9 +88,7 @@ func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (
 	if f == nil {
 		return snap, err
 	}
-	select {
-	case <-f.done:
-	case <-ctx.Done():
+	if s.wait(ctx, f) != nil {
 		return nil, s.gaveUp(ctx)
 	}
 	if f.err != nil {
@@ -155,12 +155,12 @@ func (s *session) giveUp() {
 
 // status is the session's state, without I/O.
 func (s *session) status() HopStatus {
-	st := HopStatus{RoleARN: s.role}
+	st := HopStatus{RoleARN: s.role, Waiting: int(s.waiting.Load())}
 	if snap := s.current.Load(); snap != nil {
 		st.CallerARN, st.Expires = snap.caller, snap.creds.Expires
 	}
 	if f := s.failed.Load(); f != nil {
-		st.Err, st.NextAttempt = f.err, f.err.NextAttempt
+		st.Err, st.NextAttempt, st.FailingSince = f.err, f.err.NextAttempt, f.since
 	}
 	return st
 }

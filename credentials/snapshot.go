@@ -17,6 +17,7 @@ type snapshot struct {
 	life   time.Duration // from issued on; 0: keys without an end, good for one use
 	due    time.Duration // from issued on
 	date   time.Time     // the server's clock at issued; zero: unknown
+	took   time.Duration // of the exchange that brought it
 }
 
 // phase is what a session's age asks of a caller.
@@ -70,7 +71,7 @@ func (s *snapshot) left(now time.Time) time.Duration {
 // counted from the moment the request left: a wrong local clock neither
 // prolongs nor shortens it.
 func newSnapshot(creds aws.Credentials, rec *record, window time.Duration, first bool, draw func() float64) *snapshot {
-	s := &snapshot{creds: creds, caller: rec.assumed, issued: rec.sentAt, wall: rec.sentAt.UnixNano(), date: rec.date}
+	s := &snapshot{creds: creds, caller: rec.assumed, issued: rec.sentAt, wall: rec.sentAt.UnixNano(), date: rec.date, took: rec.took}
 	if !creds.CanExpire {
 		return s
 	}

@@ -15,4 +15,12 @@ type HopStatus struct {
 	Expires     time.Time // on the local clock; zero: no session
 	NextAttempt time.Time // zero: no failure is remembered
 	Err         error     // the last failure since the last success
+
+	// FailingSince is when the first refresh after the last success failed;
+	// zero: none did.
+	FailingSince time.Time
+
+	// Waiting is how many callers wait for a session now. A refresh of the next
+	// hop is one caller of this one.
+	Waiting int
 }
