@@ -27,7 +27,9 @@ type Options struct {
 	// STS changes the STS client alone: its endpoint (BaseEndpoint), region or
 	// FIPS setting. Without it the endpoint is AWS_ENDPOINT_URL_STS, or the
 	// region's. Credentials, Retryer and ClientLogMode set here have no effect:
-	// the chain signs, retries and logs for itself.
+	// the chain signs, retries and logs for itself. A TracerProvider or
+	// MeterProvider, such as the SDK's adapters to OpenTelemetry, sees one
+	// operation an attempt, within the trace of the caller that caused it.
 	STS func(*sts.Options)
 
 	Refresh Refresh
