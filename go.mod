@@ -1,6 +1,6 @@
 module github.com/crossrole/crossrole
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/aws/aws-sdk-go-v2 v1.48.0 // aws.Config and what the SDK's clients share: in the public API
@@ -12,6 +12,8 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sts v1.52.0 // the STS client
 	github.com/aws/smithy-go v1.28.9 // middleware for recovery, API errors
 	github.com/minio/crc64nvme v1.1.1 // s3reader: whole-object checksums at the speed of the link (stdlib: 1.2 GB/s)
+	github.com/prometheus/client_golang v1.25.0 // credentials/metrics and cmd/crossrole: what Prometheus scrapes
+	github.com/prometheus/common v0.72.0 // a test only: a scrape is parsed as Prometheus does
 	github.com/rogpeppe/go-internal v1.16.0 // a test only: testscript runs the command's scripts
 	github.com/spf13/cobra v1.10.2 // cmd/crossrole: subcommands, help, completion
 )
@@ -28,9 +30,15 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/signin v1.13.1 // indirect
 	github.com/aws/aws-sdk-go-v2/service/sso v1.39.5 // indirect
 	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.44.5 // indirect
+	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/klauspost/cpuid/v2 v2.2.9 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/prometheus/client_model v0.6.3 // indirect
+	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
-	golang.org/x/sys v0.28.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/tools v0.26.0 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
 )

@@ -1,0 +1,208 @@
+package metrics_test
+
+import (
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/credentials/metrics"
+	"github.com/crossrole/crossrole/trust"
+)
+
+// scene is a hub route in a cloud of its own.
+type scene struct {
+	cloud  *awstest.Cloud
+	pod    *awstest.Pod
+	dev    *awstest.Account
+	hub    *awstest.Role
+	target string
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	s := &scene{cloud: awstest.New(), target: "arn:aws:iam::444455556666:role/S3_Pics"}
+	blue := s.cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
+	s.dev = s.cloud.Account("111122223333")
+	s.dev.AddOIDCProvider(blue)
+	s.hub = s.dev.CreateRole("hub", s.trusts(blue), trust.AssumePolicy([]string{s.target}).String())
+	s.cloud.Account("444455556666").CreateRole("S3_Pics", trust.RolePolicy(s.hub.ARN()).String(), trust.ReadBucketPolicy("pics", "").String())
+	s.pod = blue.Pod(t.TempDir(), "default", "app", s.hub.ARN())
+	return s
+}
+
+func (s *scene) trusts(clusters ...*awstest.Cluster) string {
+	var issuers []string
+	for _, c := range clusters {
+		issuers = append(issuers, c.Issuer())
+	}
+	return trust.WebIdentityPolicy(s.dev.ID(), issuers, []string{awstest.Subject("default", "app")}).String()
+}
+
+func (s *scene) chain(t *testing.T, optFns ...func(*credentials.Options)) *credentials.Chain {
+	t.Helper()
+	chain, err := credentials.New(s.cloud.Config(), append([]func(*credentials.Options){
+		credentials.Assume(s.target),
+		func(o *credentials.Options) {
+			o.Source = credentials.WebIdentity{RoleARN: s.pod.RoleARN(), TokenFile: s.pod.TokenFile()}
+		},
+	}, optFns...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chain
+}
+
+// expect compares a scrape with what is wanted of it.
+func expect(t *testing.T, when string, got, want map[string]float64) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if v, ok := got[name]; !ok || v != want[name] {
+			t.Errorf("%s: %s is %v (there: %t), want %v", when, name, v, ok, want[name])
+		}
+	}
+}
+
+func TestCollector(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		s.cloud.Fault(awstest.Fault{Operation: "AssumeRoleWithWebIdentity", Delay: 3 * time.Second})
+		collector := metrics.New()
+		chain := s.chain(t, collector.Observe)
+		collector.Watch(chain)
+		expect(t, "before the first session", scrape(t, collector), map[string]float64{
+			"crossrole_session_remaining_seconds{hop=1,role=hub}":          0,
+			"crossrole_session_remaining_seconds{hop=2,role=S3_Pics}":      0,
+			"crossrole_failing_seconds{hop=2,role=S3_Pics}":                0,
+			"crossrole_next_attempt_seconds{hop=2,role=S3_Pics}":           0,
+			"crossrole_waiting_callers{hop=2,role=S3_Pics}":                0,
+			"crossrole_refreshes_total{hop=2,result=success,role=S3_Pics}": 0,
+			"crossrole_invalidations_total{hop=2,role=S3_Pics}":            0,
+		})
+		var callers sync.WaitGroup
+		for range 5 {
+			callers.Go(func() { chain.Retrieve(t.Context()) })
+		}
+		synctest.Wait()
+		expect(t, "at the first refresh", scrape(t, collector), map[string]float64{
+			"crossrole_waiting_callers{hop=1,role=hub}":     1,
+			"crossrole_waiting_callers{hop=2,role=S3_Pics}": 5,
+		})
+		callers.Wait()
+		expect(t, "with a session", scrape(t, collector), map[string]float64{
+			// STS's Date has whole seconds: the session is taken to be a second shorter.
+			"crossrole_session_remaining_seconds{hop=2,role=S3_Pics}":                  3599,
+			"crossrole_waiting_callers{hop=2,role=S3_Pics}":                            0,
+			"crossrole_refreshes_total{hop=1,result=success,role=hub}":                 1,
+			"crossrole_refreshes_total{hop=2,result=success,role=S3_Pics}":             1,
+			"crossrole_exchange_duration_seconds_count{hop=1,result=success,role=hub}": 1,
+			"crossrole_exchange_duration_seconds_sum{hop=1,result=success,role=hub}":   3,
+		})
+
+		creds, err := chain.Retrieve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Times: 2, Status: 403, Code: "AccessDenied", Delay: time.Second})
+		chain.Invalidate(creds.AccessKeyID)
+		for range 2 {
+			if _, err := chain.Retrieve(t.Context()); err == nil {
+				t.Fatal("no error")
+			}
+			time.Sleep(4 * time.Second)
+		}
+		got := scrape(t, collector)
+		expect(t, "failing", got, map[string]float64{
+			"crossrole_session_remaining_seconds{hop=2,role=S3_Pics}":                        0,
+			"crossrole_failing_seconds{hop=2,role=S3_Pics}":                                  9,
+			"crossrole_failing_seconds{hop=1,role=hub}":                                      0,
+			"crossrole_invalidations_total{hop=2,role=S3_Pics}":                              1,
+			"crossrole_refreshes_total{hop=2,kind=AssumeDenied,result=failure,role=S3_Pics}": 2,
+			"crossrole_exchange_duration_seconds_sum{hop=2,result=failure,role=S3_Pics}":     2,
+		})
+		if _, err := chain.Retrieve(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "recovered", scrape(t, collector), map[string]float64{
+			"crossrole_failing_seconds{hop=2,role=S3_Pics}":                0,
+			"crossrole_refreshes_total{hop=2,result=success,role=S3_Pics}": 2,
+		})
+	})
+}
+
+func TestCollectorTellsThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		collector := metrics.New()
+		chain := s.chain(t, collector.Observe)
+		collector.Watch(chain)
+		s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Status: 403, Code: "AccessDenied"})
+		chain.Retrieve(t.Context())
+		pause := scrape(t, collector)["crossrole_next_attempt_seconds{hop=2,role=S3_Pics}"]
+		if pause < .8 || pause > 1 {
+			t.Errorf("the first pause is %v s, want about one", pause)
+		}
+		time.Sleep(time.Second)
+		expect(t, "after it", scrape(t, collector), map[string]float64{"crossrole_next_attempt_seconds{hop=2,role=S3_Pics}": 0})
+	})
+}
+
+func TestCollectorCountsTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		collector := metrics.New()
+		var told int
+		chain := s.chain(t, func(o *credentials.Options) { o.OnEvent = func(credentials.Event) { told++ } }, collector.Observe)
+		chain.Retrieve(t.Context())
+		green := s.cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/GREEN")
+		s.dev.AddOIDCProvider(green)
+		s.hub.SetTrust(s.trusts(green))
+		s.pod.Move(green)
+		time.Sleep(2 * time.Hour)
+		if _, err := chain.Retrieve(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		expect(t, "on green", scrape(t, collector), map[string]float64{
+			"crossrole_token_rotations_total{hop=1,role=hub}": 1,
+			"crossrole_issuer_changes_total{hop=1,role=hub}":  1,
+		})
+		if told != 6 {
+			t.Errorf("OnEvent that was set before was called %d times, want 6", told)
+		}
+	})
+}
+
+// Of several chains through the same hop the worst is told; those that nobody
+// holds are none.
+func TestCollectorOfManyChains(t *testing.T) {
+	s := newScene(t)
+	collector := metrics.New()
+	good := s.chain(t, collector.Observe)
+	if _, err := good.Retrieve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	collector.Watch(good)
+	collector.Watch(good)
+	const left = "crossrole_session_remaining_seconds{hop=2,role=S3_Pics}"
+	if got := scrape(t, collector)[left]; got < 3590 {
+		t.Errorf("one chain: %v s left, want about an hour", got)
+	}
+	idle := s.chain(t, collector.Observe)
+	collector.Watch(idle)
+	expect(t, "with a chain that has no session", scrape(t, collector), map[string]float64{left: 0})
+	runtime.KeepAlive(idle)
+	for range 10 {
+		runtime.GC()
+		if got := scrape(t, collector); got[left] > 0 {
+			runtime.KeepAlive(good)
+			return
+		}
+	}
+	t.Error("a chain that nobody holds any more is still told")
+}

@@ -1,0 +1,32 @@
+// Package metrics tells Prometheus how the sessions of a chain fare: how long
+// each hop's session still lasts, which refreshes fail and why, how long STS
+// takes, who waits.
+//
+//	collector := metrics.New()
+//	cfg, err := credentials.Wrap(base, credentials.Assume(target), collector.Observe)
+//	…
+//	chain, _ := credentials.ChainOf(cfg)
+//	collector.Watch(chain)
+//	prometheus.MustRegister(collector)
+//
+// Every metric has the labels hop ("1" is the source's) and role (the ARN that
+// the hop asks for; empty where the source names none):
+//
+//	crossrole_session_remaining_seconds   until the session ends; 0: there is none
+//	crossrole_failing_seconds             since the first refresh failed after the last success; 0: none did
+//	crossrole_next_attempt_seconds        until a refresh is tried again after failures; 0: no pause
+//	crossrole_waiting_callers             callers that wait for a session now
+//	crossrole_refreshes_total             refreshes by result ("success", "failure") and kind (of a failure)
+//	crossrole_exchange_duration_seconds   from request to reply of the exchange that ended a refresh, by result
+//	crossrole_invalidations_total         sessions given up before their end, because a service refused them
+//	crossrole_token_rotations_total       changes of the token file
+//	crossrole_issuer_changes_total        changes of the cluster that issues the tokens
+//
+// The first four are the state at the time of the scrape. Chains that end in the
+// same role at the same hop are one series: of several, the worst is told (the
+// shortest session, the longest failure, the most callers).
+//
+// The package is the only one of the library that needs the Prometheus client:
+// a program that does without it takes nothing on. The names of the metrics are
+// part of the module's versions; examples/deploy/alerts.yaml uses them.
+package metrics
