@@ -2,21 +2,21 @@ package metrics_test
 
 import (
 	"bytes"
+	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
 	"github.com/crossrole/crossrole/credentials/metrics"
 )
 
-// scrape reads the collector as Prometheus does: series by name and labels,
-// a histogram as its count and sum.
+// scrape reads the collector as Prometheus does.
 func scrape(t *testing.T, c *metrics.Collector) map[string]float64 {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -38,29 +38,26 @@ func scrape(t *testing.T, c *metrics.Collector) map[string]float64 {
 		if family.GetHelp() == "" {
 			t.Errorf("%s has no help", name)
 		}
-		for _, m := range family.GetMetric() {
-			switch family.GetType() {
-			case dto.MetricType_COUNTER:
-				values[name+labels(m)] = m.GetCounter().GetValue()
-			case dto.MetricType_GAUGE:
-				values[name+labels(m)] = m.GetGauge().GetValue()
-			case dto.MetricType_HISTOGRAM:
-				values[name+"_count"+labels(m)] = float64(m.GetHistogram().GetSampleCount())
-				values[name+"_sum"+labels(m)] = m.GetHistogram().GetSampleSum()
-			}
+		samples, err := expfmt.ExtractSamples(&expfmt.DecodeOptions{}, family)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sample := range samples {
+			values[series(sample.Metric)] = float64(sample.Value)
 		}
 	}
 	return values
 }
 
-// labels are written as in PromQL, without the empty ones, which are as good as
+// series is written as in PromQL, without empty labels, which are as good as
 // absent, and with the role's name for its ARN.
-func labels(m *dto.Metric) string {
+func series(m model.Metric) string {
 	var list []string
-	for _, l := range m.GetLabel() {
-		if v := l.GetValue(); v != "" {
-			list = append(list, l.GetName()+"="+v[strings.LastIndexByte(v, '/')+1:])
+	for name, value := range m {
+		if name != model.MetricNameLabel && value != "" {
+			list = append(list, fmt.Sprintf("%s=%s", name, value[strings.LastIndexByte(string(value), '/')+1:]))
 		}
 	}
-	return "{" + strings.Join(list, ",") + "}"
+	slices.Sort(list)
+	return string(m[model.MetricNameLabel]) + "{" + strings.Join(list, ",") + "}"
 }
