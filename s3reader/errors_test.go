@@ -135,11 +135,10 @@ func TestContextErrorsStayThemselves(t *testing.T) {
 
 func TestNotBuiltYetIsSaid(t *testing.T) {
 	r := newShelf().reader(t, mayRead)
-	_, download := r.Download(t.Context(), "k", nil)
 	_, file := r.DownloadFile(t.Context(), "k", "f")
 	_, dir := r.DownloadDir(t.Context(), "", "d")
 	_, file2 := r.FS(t.Context()).Open("k")
-	for _, err := range []error{download, file, dir, file2} {
+	for _, err := range []error{file, dir, file2} {
 		if err == nil || !strings.Contains(err.Error(), "is not built yet") {
 			t.Errorf("got %v", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -18,37 +19,11 @@ func (r *Reader) Open(ctx context.Context, key string) (*Object, error) {
 
 // open is Open for a caller whose errors begin with op.
 func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error) {
-	if err := checkKey(key); err != nil {
-		return nil, r.fail(op, key, err)
-	}
-	var mw []func(*middleware.Stack) error
-	if r.opts.Verify == VerifyAuto {
-		// By header and not by ChecksumMode, which would have the SDK compare too.
-		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Checksum-Mode", "ENABLED"))
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	out, body, err := r.get(ctx, r.getInput(key), mw...)
+	out, info, body, err := r.whole(ctx, key)
 	if err != nil {
 		cancel(err)
 		return nil, r.fail(op, key, err)
-	}
-	defer func() {
-		if err != nil {
-			body.Close()
-			cancel(err)
-			err = r.fail(op, key, err)
-		}
-	}()
-	resp, err := plainResponse(out)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK || out.ContentRange != nil {
-		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for the whole object, answered with status %d and a part of it", resp.StatusCode)}
-	}
-	info, err := infoFromGet(key, out)
-	if err != nil {
-		return nil, err
 	}
 	o := &Object{version: version{r: r, info: *info}, ctx: ctx, cancel: cancel, op: op}
 	if op == "open" {
@@ -62,8 +37,38 @@ func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error
 	if info.Size == 0 {
 		o.stream.close()
 		if err := o.summed(0, nil); err != nil {
-			return nil, err
+			cancel(err)
+			return nil, r.fail(op, key, err)
 		}
 	}
 	return o, nil
+}
+
+// whole asks for all bytes of an object's current version, and for their
+// checksum if that is to be compared.
+func (r *Reader) whole(ctx context.Context, key string, mw ...func(*middleware.Stack) error) (*s3.GetObjectOutput, *Info, *body, error) {
+	if err := checkKey(key); err != nil {
+		return nil, nil, nil, err
+	}
+	if r.opts.Verify == VerifyAuto {
+		// By header and not by ChecksumMode, which would have the SDK compare too.
+		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Checksum-Mode", "ENABLED"))
+	}
+	out, body, err := r.get(ctx, r.getInput(key), mw...)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	resp, err := plainResponse(out)
+	if err == nil && (resp.StatusCode != http.StatusOK || out.ContentRange != nil) {
+		err = &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for the whole object, answered with status %d and a part of it", resp.StatusCode)}
+	}
+	var info *Info
+	if err == nil {
+		info, err = infoFromGet(key, out)
+	}
+	if err != nil {
+		body.Close()
+		return nil, nil, nil, err
+	}
+	return out, info, body, nil
 }

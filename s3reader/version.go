@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
@@ -15,6 +16,7 @@ type version struct {
 	r    *Reader
 	info Info        // never changes
 	byID atomic.Bool // it is no longer the current one: ask by its version id
+	mw   []func(*middleware.Stack) error
 }
 
 // getRange asks for the bytes [start, end) of the version that v is.
@@ -32,11 +34,11 @@ func (v *version) getRange(ctx context.Context, start, end int64) (*body, error)
 	if pinned {
 		in.VersionId = &v.info.VersionID
 	}
-	out, body, err := v.r.get(ctx, in)
+	out, body, err := v.r.get(ctx, in, v.mw...)
 	if err != nil && !pinned && v.info.VersionID != "" && mayBeGone(err) {
 		in.VersionId = &v.info.VersionID
 		var again error
-		if out, body, again = v.r.get(ctx, in); again == nil {
+		if out, body, again = v.r.get(ctx, in, v.mw...); again == nil {
 			v.byID.Store(true)
 			err = nil
 		}

@@ -1,0 +1,78 @@
+package s3reader
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// progressEvery leaves room in a second's ten calls for the last one, which
+	// waits for nothing, and for one that a slow call has delayed.
+	progressEvery = 125 * time.Millisecond
+
+	// progressPatience is how long the end of a download waits for a call of
+	// Options.Progress to return.
+	progressPatience = time.Second
+)
+
+// meter counts the bytes that have arrived and tells Options.Progress of them.
+// The calls are made one after the other, by a goroutine of its own, so that
+// nothing waits for them but that.
+type meter struct {
+	key          string
+	bytes, total atomic.Int64
+	stop         chan bool // sent once: whether all is well; nil: nobody is told
+	stopped      chan struct{}
+}
+
+// newMeter starts to report to tell, which may be nil.
+func newMeter(key string, tell func(Progress)) *meter {
+	m := &meter{key: key}
+	if tell == nil {
+		return m
+	}
+	m.stop, m.stopped = make(chan bool, 1), make(chan struct{})
+	go m.report(tell)
+	return m
+}
+
+func (m *meter) report(tell func(Progress)) {
+	defer close(m.stopped)
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	var told Progress
+	for {
+		select {
+		case well := <-m.stop:
+			if well {
+				tell(m.now())
+			}
+			return
+		case <-tick.C:
+			if now := m.now(); now != told {
+				tell(now)
+				told = now
+			}
+		}
+	}
+}
+
+func (m *meter) now() Progress {
+	// Total first: bytes never run ahead of it then.
+	total := m.total.Load()
+	return Progress{Key: m.key, Bytes: min(m.bytes.Load(), total), Total: total}
+}
+
+// end has the last call made, if all is well. It waits for it, but not for ever.
+func (m *meter) end(well bool) {
+	if m.stop == nil {
+		return
+	}
+	m.stop <- well
+	patience := time.NewTimer(progressPatience)
+	defer patience.Stop()
+	select {
+	case <-m.stopped:
+	case <-patience.C:
+	}
+}
