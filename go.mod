@@ -16,6 +16,7 @@ require (
 	github.com/prometheus/common v0.72.0 // a test only: a scrape is parsed as Prometheus does
 	github.com/rogpeppe/go-internal v1.16.0 // a test only: testscript runs the command's scripts
 	github.com/spf13/cobra v1.10.2 // cmd/crossrole: subcommands, help, completion
+	golang.org/x/sys v0.48.0 // cmd/crossrole: exec asks the terminal who is in the foreground
 )
 
 require (
@@ -38,7 +39,6 @@ require (
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
-	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/tools v0.26.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )

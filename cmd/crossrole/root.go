@@ -29,7 +29,7 @@ Exit status: 0 all is well, 1 a problem was found, 2 wrong usage.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess())
+	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess(), newServe(), newExec())
 	asUsage(root)
 	return root
 }
@@ -61,11 +61,27 @@ type podFlags struct {
 
 func (p *podFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&p.roles, "role", nil, "`ARN` of a role to assume after the pod's own; may be given several times")
+	p.addSource(c)
+}
+
+func (p *podFlags) addSource(c *cobra.Command) {
 	c.Flags().StringVar(&p.source, "source", "web-identity", "where the pod's identity comes from: web-identity, pod-identity, node-role or base (the SDK's own configuration, for a laptop)")
 }
 
 // chain is the chain that the flags and the environment describe.
-func (p *podFlags) chain(ctx context.Context) (*credentials.Chain, error) {
+func (p *podFlags) chain(ctx context.Context, optFns ...func(*credentials.Options)) (*credentials.Chain, error) {
+	base, source, err := p.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return credentials.New(base, append([]func(*credentials.Options){
+		credentials.Assume(p.roles...),
+		func(o *credentials.Options) { o.Source = source },
+	}, optFns...)...)
+}
+
+// start is what a chain starts from.
+func (p *podFlags) start(ctx context.Context) (aws.Config, credentials.Source, error) {
 	var source credentials.Source
 	load := []func(*config.LoadOptions) error{config.WithCredentialsProvider(aws.AnonymousCredentials{})}
 	switch p.source {
@@ -77,11 +93,8 @@ func (p *podFlags) chain(ctx context.Context) (*credentials.Chain, error) {
 	case "base":
 		source, load = credentials.FromBase{}, nil
 	default:
-		return nil, usagef("--source %q; want web-identity, pod-identity, node-role or base", p.source)
+		return aws.Config{}, nil, usagef("--source %q; want web-identity, pod-identity, node-role or base", p.source)
 	}
 	base, err := config.LoadDefaultConfig(ctx, load...)
-	if err != nil {
-		return nil, err
-	}
-	return credentials.New(base, credentials.Assume(p.roles...), func(o *credentials.Options) { o.Source = source })
+	return base, source, err
 }

@@ -52,21 +52,29 @@ func setUpPod(env *testscript.Env) error {
 // newFakePod makes a cloud and a pod in it, with files below dir, and the
 // environment that the pod has.
 func newFakePod(t awstest.TB, dir string) (*fakePod, []string) {
-	p := &fakePod{cloud: awstest.New()}
-	p.dev = p.cloud.Account("111122223333")
-	shared := p.cloud.Account("444455556666")
-	p.cluster = p.cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
-	p.dev.AddOIDCProvider(p.cluster)
-	const target = "arn:aws:iam::444455556666:role/S3_Pics"
-	p.hub = p.dev.CreateRole("hub", p.trusts("app"), trust.AssumePolicy([]string{target}).String())
-	p.target = shared.CreateRole("S3_Pics", trust.RolePolicy(p.hub.ARN()).String(), trust.ReadBucketPolicy("pics", "").String())
-	shared.CreateBucket("pics").Put("indoor-cat.jpg", []byte("meow"))
-	p.pod = p.cluster.Pod(filepath.Join(dir, "volume"), "default", "app", p.hub.ARN())
+	p := newQuietPod(dir)
 	url := p.cloud.Serve(t)
 	return p, append(p.pod.Env(),
 		"AWS_ENDPOINT_URL_STS="+url, "AWS_ENDPOINT_URL_S3="+url,
 		"AWS_CONFIG_FILE="+filepath.Join(dir, "none"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(dir, "none"),
 		"HUB="+p.hub.ARN(), "TARGET="+target)
+}
+
+const target = "arn:aws:iam::444455556666:role/S3_Pics"
+
+// newQuietPod is the same without a listener, as a testing/synctest bubble needs
+// it.
+func newQuietPod(dir string) *fakePod {
+	p := &fakePod{cloud: awstest.New()}
+	p.dev = p.cloud.Account("111122223333")
+	shared := p.cloud.Account("444455556666")
+	p.cluster = p.cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
+	p.dev.AddOIDCProvider(p.cluster)
+	p.hub = p.dev.CreateRole("hub", p.trusts("app"), trust.AssumePolicy([]string{target}).String())
+	p.target = shared.CreateRole("S3_Pics", trust.RolePolicy(p.hub.ARN()).String(), trust.ReadBucketPolicy("pics", "").String())
+	shared.CreateBucket("pics").Put("indoor-cat.jpg", []byte("meow"))
+	p.pod = p.cluster.Pod(filepath.Join(dir, "volume"), "default", "app", p.hub.ARN())
+	return p
 }
 
 func (p *fakePod) trusts(serviceAccount string) string {

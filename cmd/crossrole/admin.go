@@ -1,0 +1,133 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/crossrole/crossrole/credentials"
+)
+
+// newAdmin answers for those who operate the pod: kubelet's probes, Prometheus
+// and people. It knows no credentials.
+func newAdmin(roles []*served, counted ...prometheus.Collector) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(counted...)
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	pages := map[string]http.Handler{
+		"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }),
+		"/readyz":  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeReady(w, statusOf(roles, time.Now())) }),
+		"/status":  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeStatus(w, statusOf(roles, time.Now())) }),
+		"/metrics": promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 5 * time.Second}),
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page := pages[r.URL.Path]
+		switch {
+		case page == nil:
+			http.Error(w, "here are /healthz, /readyz, /metrics and /status, and nothing else", http.StatusNotFound)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			http.Error(w, "GET only", http.StatusMethodNotAllowed)
+		default:
+			page.ServeHTTP(w, r)
+		}
+	})
+}
+
+// status is what /status tells. Nothing secret is in it.
+type status struct {
+	Ready bool         `json:"ready"`
+	Roles []roleStatus `json:"roles"`
+}
+
+type roleStatus struct {
+	Name     string      `json:"name"`
+	Chain    string      `json:"chain"`
+	Ready    bool        `json:"ready"` // there is a session
+	Required bool        `json:"required"`
+	Hops     []hopStatus `json:"hops"`
+}
+
+type hopStatus struct {
+	Role         string           `json:"role,omitempty"`
+	Caller       string           `json:"caller,omitempty"`
+	Expires      time.Time        `json:"expires,omitzero"`
+	FailingSince time.Time        `json:"failing_since,omitzero"`
+	NextAttempt  time.Time        `json:"next_attempt,omitzero"`
+	Waiting      int              `json:"waiting"`
+	Kind         credentials.Kind `json:"kind,omitempty"`
+	Error        string           `json:"error,omitempty"`
+}
+
+func statusOf(roles []*served, now time.Time) status {
+	st := status{Ready: true}
+	for _, s := range roles {
+		r := roleStatus{Name: s.name, Chain: s.chain.String(), Required: s.required}
+		for _, h := range s.chain.Status().Hops {
+			hop := hopStatus{
+				Role: h.RoleARN, Caller: h.CallerARN, Expires: h.Expires.UTC(), Waiting: h.Waiting,
+				FailingSince: h.FailingSince.UTC(), NextAttempt: h.NextAttempt.UTC(),
+			}
+			if h.Err != nil {
+				hop.Kind, hop.Error = kindOf(h.Err), h.Err.Error()
+			}
+			r.Hops = append(r.Hops, hop)
+			r.Ready = h.Expires.After(now) // of the last hop, in the end
+		}
+		st.Roles = append(st.Roles, r)
+		st.Ready = st.Ready && (r.Ready || !s.required)
+	}
+	return st
+}
+
+func writeStatus(w http.ResponseWriter, st status) {
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(st) // whoever has gone meanwhile cannot be told
+}
+
+// writeReady is short: kubelet shows it among the pod's events.
+func writeReady(w http.ResponseWriter, st status) {
+	if !st.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	for _, r := range st.Roles {
+		fmt.Fprintln(w, r)
+	}
+}
+
+// String is one line: "pics: ready", "pics: no session: hop 2 of 2: AssumeDenied".
+func (r roleStatus) String() string {
+	var b strings.Builder
+	b.WriteString(r.Name + ": ")
+	if r.Ready {
+		b.WriteString("ready")
+	} else {
+		b.WriteString("no session")
+	}
+	if !r.Required {
+		b.WriteString(" (optional)")
+	}
+	for i, h := range r.Hops {
+		if h.Kind != "" {
+			fmt.Fprintf(&b, ": hop %d of %d: %s", i+1, len(r.Hops), h.Kind)
+			break // a later hop repeats it
+		}
+	}
+	return b.String()
+}
+
+func kindOf(err error) credentials.Kind {
+	if e, ok := errors.AsType[*credentials.Error](err); ok {
+		return e.Kind
+	}
+	return credentials.Unknown
+}

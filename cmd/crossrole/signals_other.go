@@ -1,0 +1,13 @@
+//go:build !unix
+
+package main
+
+import "os"
+
+var forwarded = []os.Signal{os.Interrupt}
+
+// reachesChild is always so here: the console sends to all its processes, and
+// processes send each other no signals.
+func reachesChild(os.Signal) bool { return true }
+
+func statusOfChild(p *os.ProcessState) exitStatus { return exitStatus(p.ExitCode()) }
