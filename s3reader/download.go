@@ -22,20 +22,24 @@ import (
 // asked for again: nothing tells which they are.
 func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (*Info, error) {
 	d := r.newDownload(key)
-	info, err := d.run(ctx, func(info *Info) (io.WriterAt, error) { return w, presize(w, info.Size) })
+	err := d.fresh(ctx, func() error {
+		d.w = w
+		f, ok := w.(*os.File)
+		if !ok {
+			return nil
+		}
+		d.w = &serial{WriterAt: f}
+		return presize(f, d.info.Size)
+	})
 	if err != nil {
 		return nil, r.fail("download", key, err)
 	}
-	return info, nil
+	return &d.info, nil
 }
 
 // presize makes a file as long as the object will be, which spares the file
 // system to grow it in disorder, and leaves no tail of what was in it before.
-func presize(w io.WriterAt, size int64) error {
-	f, ok := w.(*os.File)
-	if !ok {
-		return nil
-	}
+func presize(f *os.File, size int64) error {
 	if stat, err := f.Stat(); err != nil || !stat.Mode().IsRegular() {
 		return err
 	}
@@ -45,9 +49,10 @@ func presize(w io.WriterAt, size int64) error {
 // download is one object on its way to a writer.
 type download struct {
 	version
-	w     io.WriterAt
-	meter *meter
-	gate  *gate
+	w       io.WriterAt
+	journal *journal // nil: none
+	meter   *meter
+	gate    *gate
 
 	kind *crcKind // of the pieces; nil: none is computed
 	want string   // of the whole object, in S3's spelling; empty: unknown
@@ -61,40 +66,41 @@ func (r *Reader) newDownload(key string) *download {
 	if n == 0 {
 		n = maxConnections
 	}
-	d := &download{version: version{r: r, info: Info{Key: key}}, gate: newGate(n)}
+	d := &download{
+		version: version{r: r, info: Info{Key: key}},
+		meter:   &meter{key: key, tell: r.opts.Progress},
+		gate:    newGate(n),
+	}
 	d.mw = append(d.mw, throttleWatch{d.gate}.add)
 	return d
 }
 
-// run fetches an object of which nothing is known. The request that finds out
-// fetches a small object at once, and the beginning of a large one.
-func (d *download) run(ctx context.Context, open func(*Info) (io.WriterAt, error)) (_ *Info, err error) {
+// fresh fetches an object of which nothing is known. The request that finds out
+// brings a small object at once, and the beginning of a large one. begin is
+// called when d.info is known, and sets d.w.
+func (d *download) fresh(ctx context.Context, begin func() error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out, info, body, err := d.r.whole(ctx, d.info.Key, d.mw...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	first := &stream{of: &d.version, ctx: ctx, end: info.Size, body: body}
 	defer first.close()
 	d.info = *info
-	d.meter = newMeter(info.Key, d.r.opts.Progress)
-	d.meter.total.Store(info.Size)
-	defer func() { d.meter.end(err == nil) }()
-	if d.w, err = open(info); err != nil {
-		return nil, err
+	d.expect(storedSums{out.ChecksumType, out.ChecksumCRC64NVME, out.ChecksumCRC32, out.ChecksumCRC32C})
+	if err := begin(); err != nil {
+		return err
 	}
+	d.meter.begin(info.Size)
 	p := d.r.plan(info, info.Size)
-	if p.connections == 1 {
-		err = d.inOrder(first, fullObjectSum(out, info.Size))
+	if p.connections == 1 && d.journal == nil {
+		err = d.inOrder(first, p, fullObjectSum(out, info.Size))
 	} else {
-		d.expect(storedSums{out.ChecksumType, out.ChecksumCRC64NVME, out.ChecksumCRC32, out.ChecksumCRC32C})
 		err = d.fan(ctx, p, []extent{{0, info.Size}}, first)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &d.info, nil
+	d.meter.end(err == nil)
+	return err
 }
 
 // expect sets the checksum that the pieces must have together.
@@ -105,11 +111,11 @@ func (d *download) expect(sums storedSums) {
 }
 
 // inOrder fetches all bytes over one connection.
-func (d *download) inOrder(s *stream, sum *wholeSum) error {
+func (d *download) inOrder(s *stream, p plan, sum *wholeSum) error {
 	if d.r.opts.Verify == VerifyOff {
 		sum = nil
 	}
-	buf := takeBuffer(max(1, min(d.r.plan(&d.info, d.info.Size).buffer, d.info.Size)))
+	buf := takeBuffer(max(1, min(p.buffer, d.info.Size)))
 	defer giveBuffer(buf)
 	for {
 		pos := s.pos

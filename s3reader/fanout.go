@@ -55,6 +55,7 @@ func (d *download) work(ctx context.Context, s *share, from *stream, buffer int6
 	for {
 		from.ctx = ctx
 		err := d.carry(s, from, buf)
+		d.finish(s)
 		if err == nil {
 			d.gate.faster()
 		}
@@ -91,9 +92,6 @@ func (d *download) carry(s *share, from *stream, buf []byte) error {
 	}
 	from.close()
 	d.shares.done(s)
-	if s.got.len() > 0 {
-		d.fetched.add(s.got)
-	}
 	return nil
 }
 
@@ -111,7 +109,22 @@ func (d *download) keep(s *share, p []byte, pos int64) error {
 	}
 	s.got.end += int64(len(p))
 	d.meter.bytes.Add(int64(len(p)))
+	if d.journal != nil && s.got.len() >= d.journal.step {
+		d.finish(s)
+	}
 	return nil
+}
+
+// finish makes a piece of what has arrived of a share.
+func (d *download) finish(s *share) {
+	if s.got.len() == 0 {
+		return
+	}
+	d.fetched.add(s.got)
+	if d.journal != nil {
+		d.journal.add(s.got)
+	}
+	s.got = piece{extent: extent{s.got.end, s.got.end}}
 }
 
 // complete compares the pieces with the object.

@@ -1,8 +1,153 @@
 package s3reader
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
 
-// DownloadFile writes an object to a file. It is not built yet.
+// DownloadFile writes an object to a file, as Download does. At every moment,
+// path names the old file, if there was one, or the complete new one, which takes
+// its permissions: the bytes go to another file of that directory, which is
+// renamed at the end. A link at path is replaced, not followed.
+//
+// When an object of more than 8 MiB could not be fetched to its end, the part
+// that has arrived is kept, even if the process was killed, and the next call
+// with that path goes on from there, provided that the object is still the same.
+// What the part holds is read and compared with its checksums first. The error
+// says where the part is; removing it is safe. A part of a version that is gone
+// is removed.
+//
+// Any number of processes may write the same file at the same time: one of them
+// continues the part, the others begin their own.
+//
+// The file system decides when the bytes reach the disk. Who has to be sure of
+// that before going on opens the file and calls its Sync.
 func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, error) {
-	return nil, errNotBuilt("DownloadFile")
+	const op = "download"
+	if err := checkKey(key); err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	parent, name := filepath.Split(path)
+	if name == "" || name == "." || name == ".." {
+		return nil, r.fail(op, key, fmt.Errorf("the path %q names no file: end it with the file's name", path))
+	}
+	if parent == "" {
+		parent = "."
+	}
+	dir, err := os.OpenRoot(parent)
+	if err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	defer dir.Close()
+	d := r.newDownload(key)
+	if err := d.toFile(ctx, dir, name, time.Time{}); err != nil {
+		return nil, err
+	}
+	return &d.info, nil
+}
+
+// toFile fetches the object to a file in dir. modified, unless zero, is what the
+// file's time of modification becomes.
+func (d *download) toFile(ctx context.Context, dir *os.Root, name string, modified time.Time) error {
+	if old, err := dir.Lstat(name); err == nil && old.IsDir() {
+		err := fmt.Errorf("%s is a directory: add the file's name, or remove the directory", filepath.Join(dir.Name(), name))
+		return d.r.fail("download", d.info.Key, err)
+	}
+	p, err := openPartial(dir, name)
+	if err != nil {
+		return d.r.fail("download", d.info.Key, err)
+	}
+	if err = d.toPartial(ctx, p); err == nil {
+		if err = p.commit(d.info.Size, modified); err == nil {
+			return nil
+		}
+	}
+	if p.shared && d.journal.holdsSome() && !spoils(err) {
+		return kept(d.r.fail("download", d.info.Key, errors.Join(err, p.file.Close())), p)
+	}
+	return d.r.fail("download", d.info.Key, errors.Join(err, p.discard()))
+}
+
+// spoils reports whether err says that what has arrived is of no use.
+func spoils(err error) bool {
+	return errors.Is(err, ObjectChanged) || errors.Is(err, ChecksumMismatch) || errors.Is(err, NotFound)
+}
+
+// kept is err with a word on where the bytes are.
+func kept(err error, p *partial) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		if e.note != "" {
+			e.note += "; "
+		}
+		e.note += "what has arrived is in " + p.path() + ", and the next download to this file goes on from there"
+	}
+	return err
+}
+
+func (d *download) toPartial(ctx context.Context, p *partial) error {
+	if p.shared && p.found {
+		if resumed, err := d.resume(ctx, p); resumed || err != nil {
+			return err
+		}
+	}
+	if err := p.file.Truncate(0); err != nil {
+		return err
+	}
+	return d.fresh(ctx, func() error {
+		d.w = &serial{WriterAt: p.file}
+		if d.info.Size <= d.r.leastShare() {
+			return nil
+		}
+		if err := p.file.Truncate(d.info.Size); err != nil {
+			return err
+		}
+		if err := d.keepJournal(p); err != nil {
+			return err
+		}
+		d.journal.begin()
+		return nil
+	})
+}
+
+func (d *download) keepJournal(p *partial) (err error) {
+	if d.kind == nil { // there is nothing to compare the whole with
+		d.kind = crc64NVME
+	}
+	d.journal, err = newJournal(p.file, d.r.bucket.name, &d.info, d.kind)
+	return err
+}
+
+// resume goes on from what an earlier download has left in a partial file. It
+// reports false if there is nothing to go on from.
+func (d *download) resume(ctx context.Context, p *partial) (bool, error) {
+	stat, err := p.file.Stat()
+	if err != nil || stat.Size() <= d.r.leastShare() {
+		return false, err
+	}
+	if err := d.describe(ctx); err != nil {
+		// A GET will tell why, to which S3 says more.
+		return false, ctx.Err()
+	}
+	if err := d.keepJournal(p); err != nil {
+		return false, err
+	}
+	pieces, err := d.journal.load(d.kind)
+	if err != nil || len(pieces) == 0 {
+		d.journal = nil
+		return false, err
+	}
+	d.w = &serial{WriterAt: p.file}
+	d.fetched.pieces = pieces
+	missing := gaps(pieces, d.info.Size)
+	left := total(missing)
+	d.r.opts.Logger.Info("s3reader: a download goes on", "bucket", d.r.bucket.name, "key", d.info.Key, "file", p.path(), "bytes", d.info.Size, "missing", left)
+	d.meter.bytes.Store(d.info.Size - left)
+	d.meter.begin(d.info.Size)
+	err = d.fan(ctx, d.r.plan(&d.info, left), missing, nil)
+	d.meter.end(err == nil)
+	return true, err
 }

@@ -36,15 +36,11 @@ type plan struct {
 // length keeps all connections at work to the end: no range waits for another,
 // and a link that caps each of them is used in full.
 func (r *Reader) plan(info *Info, missing int64) plan {
-	p := plan{connections: r.opts.Concurrency}
-	least := int64(minShare)
-	if p.fixed = r.opts.PartSize > 0; p.fixed {
-		least = r.opts.PartSize
-	}
+	p := plan{connections: r.opts.Concurrency, fixed: r.opts.PartSize > 0}
 	if p.connections == 0 {
 		p.connections = maxConnections
 	}
-	p.connections = int(max(1, min(int64(p.connections), ceilDiv(missing, least), r.memory()/minBufferSize)))
+	p.connections = int(max(1, min(int64(p.connections), ceilDiv(missing, r.leastShare()), r.memory()/minBufferSize)))
 	p.buffer = min(bufferSize, max(minBufferSize, r.memory()/int64(p.connections)))
 	if p.fixed {
 		p.step = r.opts.PartSize
@@ -57,6 +53,14 @@ func (r *Reader) plan(info *Info, missing int64) plan {
 	}
 	p.step = ceilDiv(share, step) * step
 	return p
+}
+
+// leastShare is the largest object, in bytes, that comes over one connection.
+func (r *Reader) leastShare() int64 {
+	if r.opts.PartSize > 0 {
+		return r.opts.PartSize
+	}
+	return minShare
 }
 
 func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }

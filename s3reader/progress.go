@@ -20,23 +20,23 @@ const (
 // nothing waits for them but that.
 type meter struct {
 	key          string
+	tell         func(Progress) // nil: nobody is told
 	bytes, total atomic.Int64
-	stop         chan bool // sent once: whether all is well; nil: nobody is told
+	stop         chan bool // sent once: whether all is well
 	stopped      chan struct{}
 }
 
-// newMeter starts to report to tell, which may be nil.
-func newMeter(key string, tell func(Progress)) *meter {
-	m := &meter{key: key}
-	if tell == nil {
-		return m
+// begin starts to report.
+func (m *meter) begin(total int64) {
+	m.total.Store(total)
+	if m.tell == nil {
+		return
 	}
 	m.stop, m.stopped = make(chan bool, 1), make(chan struct{})
-	go m.report(tell)
-	return m
+	go m.report()
 }
 
-func (m *meter) report(tell func(Progress)) {
+func (m *meter) report() {
 	defer close(m.stopped)
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
@@ -45,12 +45,12 @@ func (m *meter) report(tell func(Progress)) {
 		select {
 		case well := <-m.stop:
 			if well {
-				tell(m.now())
+				m.tell(m.now())
 			}
 			return
 		case <-tick.C:
 			if now := m.now(); now != told {
-				tell(now)
+				m.tell(now)
 				told = now
 			}
 		}

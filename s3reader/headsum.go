@@ -1,0 +1,33 @@
+package s3reader
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// describe asks for what there is to know of an object without its bytes, the
+// checksum of the whole included.
+func (d *download) describe(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in := &s3.HeadObjectInput{
+		Bucket: &d.r.bucket.name, Key: &d.info.Key,
+		RequestPayer: d.r.payer(), ExpectedBucketOwner: d.r.owner(),
+	}
+	if d.r.opts.Verify == VerifyAuto {
+		in.ChecksumMode = types.ChecksumModeEnabled
+	}
+	out, err := call(ctx, d.r, (*s3.Client).HeadObject, in, d.mw...)
+	if err != nil {
+		return err
+	}
+	info, err := infoFromHead(d.info.Key, out)
+	if err != nil {
+		return err
+	}
+	d.info = *info
+	d.expect(storedSums{out.ChecksumType, out.ChecksumCRC64NVME, out.ChecksumCRC32, out.ChecksumCRC32C})
+	return nil
+}

@@ -1,0 +1,41 @@
+package s3reader
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+var lockFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("LockFileEx")
+
+// lock takes f for this process, until f is closed. errLocked means that another
+// one has it; any other error that there are no locks.
+//
+// Locks bind readers and writers on Windows, so it is a byte far behind any data.
+func lock(f *os.File) error {
+	const (
+		exclusive = 2 // LOCKFILE_EXCLUSIVE_LOCK
+		now       = 1 // LOCKFILE_FAIL_IMMEDIATELY
+		violation = syscall.Errno(33)
+	)
+	at := syscall.Overlapped{OffsetHigh: 1 << 30}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var locked error
+	err = conn.Control(func(fd uintptr) {
+		if ok, _, errno := lockFileEx.Call(fd, exclusive|now, 0, 1, 0, uintptr(unsafe.Pointer(&at))); ok == 0 {
+			locked = errno
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case locked == violation:
+		return errLocked
+	}
+	return locked
+}
+
+func ours(os.FileInfo) bool { return true }

@@ -1,0 +1,169 @@
+package s3reader
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+)
+
+// partial is a file on its way to become another one in the same directory. Its
+// bytes are the object's, at the same offsets; behind them, from the object's
+// size on, may stand a journal.
+//
+// Its name follows from the other's, so that the next download finds it. Only
+// who has the lock uses it. Who does not get the lock works under a random name,
+// and leaves nothing behind that could be resumed.
+type partial struct {
+	dir          *os.Root
+	name, target string
+	file         *os.File
+	found        bool // it was there before
+	shared       bool // under the name that the next download looks for
+}
+
+var errLocked = errors.New("s3reader: the file is locked")
+
+const partialSuffix = ".crossrole-part"
+
+// partialName is hidden, and short enough for every file system that takes the
+// name of the target.
+func partialName(target, infix string) string {
+	if base := "." + target + infix + partialSuffix; len(base) <= 143 { // of eCryptfs
+		return base
+	}
+	sum := sha256.Sum256([]byte(target))
+	return "." + hex.EncodeToString(sum[:16]) + infix + partialSuffix
+}
+
+func isPartialName(name string) bool {
+	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, partialSuffix)
+}
+
+// openPartial opens the partial file of target, a slash-separated path in dir.
+func openPartial(dir *os.Root, target string) (*partial, error) {
+	at, base := path.Split(target)
+	p := &partial{dir: dir, target: target, name: at + partialName(base, "")}
+	for range 10 { // others may come and go meanwhile
+		f, busy, err := p.try()
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			p.file, p.shared = f, true
+			return p, nil
+		}
+		if busy {
+			break
+		}
+	}
+	p.name = at + partialName(base, "."+strings.ToLower(rand.Text()[:8]))
+	f, err := dir.OpenFile(p.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	p.file, p.found = f, false
+	return p, nil
+}
+
+// try opens and locks the file. It is busy if there is no point in trying again.
+func (p *partial) try() (_ *os.File, busy bool, _ error) {
+	f, err := p.dir.OpenFile(p.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	p.found = errors.Is(err, fs.ErrExist)
+	if p.found {
+		f, err = p.existing()
+	}
+	if err != nil || f == nil {
+		return nil, false, err
+	}
+	if err := lock(f); err != nil {
+		if err != errLocked && !p.found {
+			err = p.dir.Remove(p.name) // there are no locks here
+		} else {
+			err = nil
+		}
+		return nil, true, errors.Join(err, f.Close())
+	}
+	// Whoever had the lock before may have renamed the file, which must then not
+	// be written to.
+	is, err := f.Stat()
+	if err == nil {
+		var named os.FileInfo
+		if named, err = p.dir.Lstat(p.name); err == nil && os.SameFile(is, named) {
+			return f, false, nil
+		}
+	}
+	return nil, false, errors.Join(ignore(err, fs.ErrNotExist), f.Close())
+}
+
+// existing opens the file that is there. What is not a file of our own is
+// removed: a link planted under that name, say. It returns nil if there is
+// nothing any more.
+func (p *partial) existing() (*os.File, error) {
+	stat, err := p.dir.Lstat(p.name)
+	if err != nil {
+		return nil, ignore(err, fs.ErrNotExist)
+	}
+	if !stat.Mode().IsRegular() || !ours(stat) {
+		if err := p.dir.Remove(p.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s is in the way: %w", p.path(), err)
+		}
+		return nil, nil
+	}
+	// Should a link have come in between, try sees that it is another file.
+	f, err := p.dir.OpenFile(p.name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, ignore(err, fs.ErrNotExist)
+	}
+	return f, nil
+}
+
+func ignore(err, what error) error {
+	if errors.Is(err, what) {
+		return nil
+	}
+	return err
+}
+
+func (p *partial) path() string { return p.dir.Name() + string(os.PathSeparator) + p.name }
+
+// commit makes the file, which has size bytes of the object, the target. modified
+// may be zero.
+func (p *partial) commit(size int64, modified time.Time) error {
+	stat, err := p.file.Stat()
+	if err != nil {
+		return err
+	}
+	if stat.Size() != size {
+		if err := p.file.Truncate(size); err != nil {
+			return err
+		}
+	}
+	if old, err := p.dir.Lstat(p.target); err == nil && old.Mode().IsRegular() && old.Mode() != stat.Mode() {
+		if err := p.file.Chmod(old.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	if !modified.IsZero() {
+		if err := p.dir.Chtimes(p.name, time.Time{}, modified); err != nil {
+			return err
+		}
+	}
+	// Renamed before it is closed, and the lock lost.
+	if err := p.dir.Rename(p.name, p.target); err != nil {
+		return err
+	}
+	return p.file.Close()
+}
+
+// discard removes the file.
+func (p *partial) discard() error {
+	err := ignore(p.dir.Remove(p.name), fs.ErrNotExist)
+	return errors.Join(err, p.file.Close())
+}
