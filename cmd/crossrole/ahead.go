@@ -11,7 +11,7 @@ import (
 // a session that they are handed should have more than that left.
 const (
 	aheadLeft = 20 * time.Minute
-	aheadLife = 30 * time.Minute // of a shorter session more than half would be thrown away
+	aheadLife = 29 * time.Minute // of a shorter session more than two thirds would be thrown away
 )
 
 // keep renews the role's sessions until ctx ends, whether somebody asks or not.

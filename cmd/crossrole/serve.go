@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
 	"github.com/crossrole/crossrole/credentials"
@@ -90,11 +91,11 @@ func (s *serving) run(ctx context.Context) error {
 		return err
 	}
 	collector := metrics.New()
-	open, err := s.opener(ctx, collector)
+	base, source, err := s.pod.start(ctx)
 	if err != nil {
 		return err
 	}
-	roles, err := s.open(named, open)
+	roles, err := s.open(named, s.opener(base, source, collector))
 	if err != nil {
 		return err
 	}
@@ -160,12 +161,8 @@ func (s *serving) checkReach() error {
 	return nil
 }
 
-// opener returns what makes a role's chain.
-func (s *serving) opener(ctx context.Context, collector *metrics.Collector) (func(namedRole) (chain, error), error) {
-	base, source, err := s.pod.start(ctx)
-	if err != nil {
-		return nil, err
-	}
+// opener makes the chain of a role.
+func (s *serving) opener(base aws.Config, source credentials.Source, collector *metrics.Collector) func(namedRole) (chain, error) {
 	return func(n namedRole) (chain, error) {
 		return credentials.New(base, func(o *credentials.Options) {
 			o.Source, o.Logger = source, s.logger.With("name", n.name)
@@ -173,7 +170,7 @@ func (s *serving) opener(ctx context.Context, collector *metrics.Collector) (fun
 				o.Roles = []credentials.Role{n.role}
 			}
 		}, collector.Observe)
-	}, nil
+	}
 }
 
 // open makes the chains, then the tokens: wrong settings leave no files.

@@ -61,7 +61,7 @@ func (d *tokenDir) token(name string) (string, error) {
 	return token, nil
 }
 
-const removeFix = "remove it; a new one is made at the next start"
+const removeFix = "remove it, or delete the pod with its volume; a new one is made at the next start"
 
 // read takes no file that another could have made or read: a known token would
 // be a way to the role.

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/crossrole/crossrole/awstest"
+)
+
+func expiration(t *testing.T, body string) time.Time {
+	t.Helper()
+	var answer struct{ Expiration time.Time }
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		t.Fatalf("%v in %s", err, body)
+	}
+	return answer.Expiration
+}
+
+// The answer has what the SDKs read, and who the caller is now.
+func TestAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSidecar(t, nil, "pics="+target, "own")
+		for name, want := range map[string][2]string{
+			"pics": {target, "444455556666"},
+			"own":  {s.hub.ARN(), "111122223333"},
+		} {
+			resp, body := s.ask(name, s.tokenOf(name))
+			if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/json" || resp.Header.Get("Cache-Control") != "no-store" {
+				t.Fatalf("%s: %d %v", name, resp.StatusCode, resp.Header)
+			}
+			var got map[string]string
+			if err := json.Unmarshal([]byte(body), &got); err != nil {
+				t.Fatal(err)
+			}
+			for _, field := range []string{"AccessKeyId", "SecretAccessKey", "Token"} {
+				if got[field] == "" {
+					t.Errorf("%s: no %s", name, field)
+				}
+			}
+			if got["RoleArn"] != want[0] || got["AccountId"] != want[1] || len(got) != 6 {
+				t.Errorf("%s: role %s, account %s, %d fields; want %s", name, got["RoleArn"], got["AccountId"], len(got), want)
+			}
+			if _, err := time.Parse(time.RFC3339, got["Expiration"]); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// What time may mend is a 5xx, which the SDKs try again; what a person must mend
+// is a 4xx. Both are in the shape that the SDKs read.
+func TestFailures(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		fault  awstest.Fault
+		status int
+		code   string
+	}{
+		{"denied", awstest.Fault{Status: 403, Code: "AccessDenied"}, 400, "AssumeDenied"},
+		{"throttled", awstest.Fault{Status: 400, Code: "Throttling"}, 503, "Throttled"},
+		{"down", awstest.Fault{Status: 503, Code: "ServiceUnavailable"}, 503, "STSUnreachable"},
+		{"hung", awstest.Fault{Hang: true}, 503, "NotReady"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSidecar(t, nil, "pics="+target)
+				s.stop()
+				tt.fault.Operation = "AssumeRole"
+				s.cloud.Fault(tt.fault)
+				s.endpoint, s.admin = newPipes(9911), newPipes(9912)
+				s.start()
+				began := time.Now()
+				resp, body := s.ask("pics", s.tokenOf("pics"))
+				if took := time.Since(began); took > patience+time.Second {
+					t.Errorf("the answer took %v", took)
+				}
+				if tt.code != "NotReady" && strings.Contains(body, "NotReady") { // it is still being retried
+					time.Sleep(30 * time.Second)
+					resp, body = s.ask("pics", s.tokenOf("pics"))
+				}
+				var got map[string]string
+				if err := json.Unmarshal([]byte(body), &got); err != nil {
+					t.Fatalf("%v in %s", err, body)
+				}
+				if resp.StatusCode != tt.status || got["code"] != tt.code || got["Code"] != tt.code || got["message"] == "" || got["Message"] != got["message"] {
+					t.Errorf("%d %s; want %d %s", resp.StatusCode, body, tt.status, tt.code)
+				}
+			})
+		})
+	}
+}
+
+func secretOf(t *testing.T, body string) string {
+	t.Helper()
+	var answer struct{ SecretAccessKey string }
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.SecretAccessKey == "" {
+		t.Fatalf("%v in %s", err, body)
+	}
+	return answer.SecretAccessKey
+}

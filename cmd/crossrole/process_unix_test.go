@@ -1,0 +1,155 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// process is the command running as one.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stdout *bufio.Reader
+	stderr *record
+}
+
+// startCommand runs crossrole in the pod that vars describe. It is killed with
+// the test, if it still runs then.
+func startCommand(t *testing.T, vars []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.CommandContext(t.Context(), "crossrole", args...), stderr: &record{}}
+	p.cmd.Env = append(vars, "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
+	p.cmd.Stderr = p.stderr
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.stdout = bufio.NewReader(stdout)
+	if _, err := p.cmd.StdinPipe(); err != nil { // on which nothing comes
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// line waits for the next line that it prints.
+func (p *process) line() string {
+	p.t.Helper()
+	line, err := p.stdout.ReadString('\n')
+	if err != nil {
+		p.t.Fatalf("%v: %v\n%s", p.cmd, err, p.stderr)
+	}
+	return strings.TrimSuffix(line, "\n")
+}
+
+// end sends a signal and returns the exit status, -1 if the signal ended it.
+func (p *process) end(s os.Signal) int {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.wait()
+}
+
+func (p *process) wait() int {
+	p.t.Helper()
+	if _, err := io.Copy(io.Discard, p.stdout); err != nil {
+		p.t.Error(err)
+	}
+	if _, exited := errors.AsType[*exec.ExitError](p.cmd.Wait()); !exited && p.cmd.ProcessState.ExitCode() != 0 {
+		p.t.Errorf("%v: %v", p.cmd, p.cmd.ProcessState)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// programOf is an S3 client with the container credentials of the two
+// variables, as serve prints them.
+func programOf(cloud *fakePod, url, tokenFile string) *s3.Client {
+	provider := endpointcreds.New(url, func(o *endpointcreds.Options) {
+		o.AuthorizationTokenProvider = endpointcreds.TokenProviderFunc(func() (string, error) {
+			token, err := os.ReadFile(tokenFile)
+			return string(token), err
+		})
+	})
+	cfg := cloud.cloud.Config()
+	cfg.Credentials = aws.NewCredentialsCache(provider, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = 5 * time.Minute })
+	return s3.NewFromConfig(cfg)
+}
+
+// After a kill -9 and a restart programs go on with the same two variables.
+func TestServeIsKilledAndStartedAgain(t *testing.T) {
+	pod, vars := newFakePod(t, t.TempDir())
+	dir := t.TempDir()
+	args := []string{"serve", "--role", "pics=" + target, "--token-dir", dir, "--listen", "127.0.0.1:0"}
+	serve := startCommand(t, vars, args...)
+	printed := strings.Fields(serve.line())
+	if len(printed) != 3 || printed[0] != "pics" {
+		t.Fatalf("printed %q", printed)
+	}
+	url, file := printed[1], printed[2]
+	program := programOf(pod, url, file)
+	if err := read(t.Context(), program); err != nil {
+		t.Fatalf("%v\n%s", err, serve.stderr)
+	}
+	if status := serve.end(syscall.SIGKILL); status != -1 {
+		t.Errorf("exit status %d after SIGKILL", status)
+	}
+	if err := read(t.Context(), program); err != nil {
+		t.Errorf("a program that has a session, while serve is away: %v", err)
+	}
+	late := programOf(pod, url, file)
+	if err := read(t.Context(), late); err == nil {
+		t.Error("a program that has none, while serve is away: no error")
+	}
+	args[len(args)-1] = strings.TrimPrefix(strings.TrimSuffix(url, "/v1/pics"), "http://")
+	serve = startCommand(t, vars, args...)
+	if again := strings.Fields(serve.line()); strings.Join(again, " ") != strings.Join(printed, " ") {
+		t.Errorf("after the restart: %q, before: %q", again, printed)
+	}
+	for _, p := range []*s3.Client{program, late} {
+		if err := read(t.Context(), p); err != nil {
+			t.Errorf("after the restart: %v\n%s", err, serve.stderr)
+		}
+	}
+	if status := serve.end(syscall.SIGTERM); status != 0 {
+		t.Errorf("exit status %d after SIGTERM\n%s", status, serve.stderr)
+	}
+}
+
+// exec passes signals on, and its exit status is the program's.
+func TestExecForwardsSignals(t *testing.T) {
+	_, vars := newFakePod(t, t.TempDir())
+	for _, tt := range []struct {
+		signal os.Signal
+		script string
+		status int
+	}{
+		{syscall.SIGTERM, `trap 'echo term; exit 3' TERM; echo ready; while :; do read x; done`, 3},
+		{syscall.SIGUSR1, `trap 'echo usr1; exit 4' USR1; echo ready; while :; do read x; done`, 4},
+		{syscall.SIGHUP, `trap 'exit 5' HUP; echo ready; while :; do read x; done`, 5},
+		{syscall.SIGTERM, `echo ready; read x`, 128 + 15},
+	} {
+		p := startCommand(t, vars, "exec", "--role", target, "--", "sh", "-c", tt.script)
+		if line := p.line(); line != "ready" {
+			t.Errorf("printed %q\n%s", line, p.stderr)
+		}
+		if status := p.end(tt.signal); status != tt.status {
+			t.Errorf("%v of %q: exit status %d, want %d\n%s", tt.signal, tt.script, status, tt.status, p.stderr)
+		}
+	}
+}

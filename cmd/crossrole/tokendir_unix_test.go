@@ -1,0 +1,55 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Only root may give files away: others see the rules of groups and owners
+// refused by the kernel.
+func asRoot() bool { return os.Geteuid() == 0 }
+
+// The files are for the directory's group, which fsGroup is in a pod.
+func TestTokenIsForTheDirectorysGroup(t *testing.T) {
+	dir := t.TempDir()
+	group := os.Getegid()
+	if asRoot() {
+		group = 2000
+		if err := os.Chown(dir, 0, group); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tokenIn(t, dir, "pics"); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, "pics"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stat := info.Sys().(*syscall.Stat_t); int(stat.Gid) != group || info.Mode() != 0o640 {
+		t.Errorf("group %d, mode %v; want %d and 0640", stat.Gid, info.Mode(), group)
+	}
+}
+
+// A file that another user planted may hold a token that he knows.
+func TestTokenOfAnotherUserIsRefused(t *testing.T) {
+	if !asRoot() {
+		return
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "pics")
+	if err := os.WriteFile(file, []byte(strings.Repeat("ab", 32)), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(file, 1000, -1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tokenIn(t, dir, "pics"); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
+		t.Errorf("got %v", err)
+	}
+}
