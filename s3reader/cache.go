@@ -39,6 +39,7 @@ func (c *cache) readAt(p []byte, off, from, until int64) (int, error) {
 
 // readSome reads at least one byte and reports whether that took waiting.
 func (c *cache) readSome(p []byte, off, from, until int64) (n int, waited bool, err error) {
+	p = p[:min(int64(len(p)), c.of.info.Size-off)]
 	c.mu.Lock()
 	s, _ := c.spans.at(off)
 	if s == nil {
@@ -112,7 +113,7 @@ func (c *cache) fetch(off, n, from, until int64) *span {
 	if i < len(c.spans) {
 		hi = c.spans[i].off
 	}
-	from, until = max(lo, min(from, off)), min(hi, until)
+	from, until = max(lo, min(from, off)), min(hi, max(until, off+n))
 	buf := c.room(until - from)
 	if buf == nil {
 		from, until = off, min(hi, off+n)

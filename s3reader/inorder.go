@@ -58,7 +58,7 @@ func (o *Object) share(began time.Time, n int) {
 			return
 		}
 		s.end = s.pos + handover
-		o.ahead = readahead{pos: s.end, window: handover, next: s.end}
+		o.ahead = readahead{pos: s.end, window: 2 * handover, next: s.end, since: time.Now()}
 	}
 	o.ahead.fill(o.cache, o.r.connections())
 }

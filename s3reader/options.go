@@ -82,7 +82,7 @@ func (r *Reader) memory() int64 {
 // connections is how many requests of one open object may be under way.
 func (r *Reader) connections() int {
 	if r.opts.Concurrency == 0 {
-		return maxPieces
+		return maxPieces // more are not under way in any case
 	}
 	return r.opts.Concurrency
 }

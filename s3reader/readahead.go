@@ -11,7 +11,7 @@ const (
 	minPiece = 1 << 20
 	maxPiece = 8 << 20
 
-	maxPieces = 16 // on their way at once, if Options.Concurrency does not say
+	maxPieces = 8 // of a window
 
 	// keepBehind is how much stays in memory behind the position, for a step
 	// back.
@@ -19,18 +19,23 @@ const (
 )
 
 // readahead keeps bytes on their way for a reader that goes on in order. The
-// window doubles only when the reader had to wait, so that a slow reader holds
-// little memory and a fast one gets many connections.
+// window doubles only when the reader had to wait and the last doubling paid, so
+// that neither a slow reader nor a slow line costs memory, and a fast reader gets
+// many connections.
 type readahead struct {
 	pos    int64 // where the reader is expected
 	window int64 // bytes to keep on their way beyond it; 0: not begun
 	next   int64 // up to where they are
+
+	since time.Time // the window is what it is
+	got   int64     // bytes read since
+	rate  float64   // bytes a second with half the window; 0: not known
 }
 
 // read reads at pos through the cache.
 func (a *readahead) read(c *cache, p []byte, pos int64, connections int) (int, error) {
 	if a.window == 0 || a.pos != pos {
-		*a = readahead{pos: pos, window: firstWindow, next: pos}
+		*a = readahead{pos: pos, window: firstWindow, next: pos, since: time.Now()}
 	}
 	begun := a.next > pos
 	a.fill(c, connections)
@@ -40,11 +45,28 @@ func (a *readahead) read(c *cache, p []byte, pos int64, connections int) (int, e
 	}
 	a.pos += int64(n)
 	a.next = max(a.next, a.pos)
+	a.got += int64(n)
 	if waited && begun {
-		a.window = min(2*a.window, max(c.limit/2, firstWindow))
+		a.grow(max(min(c.limit/2, int64(connections)*maxPiece), firstWindow))
 	}
 	c.forget(pos - keepBehind)
 	return n, nil
+}
+
+// doublingPays is how much faster twice the window must be.
+const doublingPays = 1.2
+
+// grow doubles the window, within the limit, unless the last doubling has shown
+// that the line gives no more.
+func (a *readahead) grow(limit int64) {
+	if a.window >= limit || a.got < a.window {
+		return
+	}
+	now := time.Now()
+	if rate := float64(a.got) / now.Sub(a.since).Seconds(); rate > a.rate*doublingPays {
+		a.window, a.rate = min(2*a.window, limit), rate
+	}
+	a.since, a.got = now, 0
 }
 
 // fill asks for pieces until the window is full. It lets half of it run empty
@@ -53,7 +75,7 @@ func (a *readahead) fill(c *cache, connections int) {
 	if a.next-a.pos > a.window/2 {
 		return
 	}
-	piece := min(max(a.window/int64(connections), minPiece), maxPiece)
+	piece := min(max(a.window/min(int64(connections), maxPieces), minPiece), maxPiece)
 	until := min(a.pos+a.window, c.of.info.Size)
 	for a.next < until {
 		next := c.prefetch(a.next, min(a.next+piece, until))
@@ -62,34 +84,4 @@ func (a *readahead) fill(c *cache, connections int) {
 		}
 		a.next = next
 	}
-}
-
-const (
-	// A body is read over its one connection as long as that keeps up.
-	waitShare   = 2       // it does not if one in so many of the time is waiting
-	judgedBytes = 4 << 20 // over so many bytes
-	handover    = 4 << 20 // how much of it is still read while other connections begin
-)
-
-// pace tells whether whoever reads a body waits for it.
-type pace struct {
-	since  time.Time
-	waited time.Duration
-	bytes  int64
-}
-
-// slow notes a read and reports, once enough were read, whether the reader spent
-// most of the time waiting.
-func (p *pace) slow(began, ended time.Time, n int) bool {
-	if p.bytes == 0 {
-		p.since = began
-	}
-	p.waited += ended.Sub(began)
-	p.bytes += int64(n)
-	if p.bytes < judgedBytes {
-		return false
-	}
-	slow := p.waited > ended.Sub(p.since)/waitShare
-	*p = pace{}
-	return slow
 }
