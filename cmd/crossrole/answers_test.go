@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -92,6 +94,32 @@ func TestFailures(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever waits for an answer when serve ends gets it, and nobody is let in any
+// more.
+func TestServeEndsGently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSidecar(t, func(s *sidecar) {
+			s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Delay: 3 * time.Second})
+		}, "pics="+target)
+		answered := make(chan int)
+		go func() {
+			resp, _ := s.ask("pics", s.tokenOf("pics"))
+			answered <- resp.StatusCode
+		}()
+		time.Sleep(time.Second)
+		stopped := make(chan struct{})
+		go func() { defer close(stopped); s.stop() }()
+		synctest.Wait()
+		if _, err := s.endpoint.dial(t.Context(), me); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a connection after the end: %v", err)
+		}
+		if status := <-answered; status != http.StatusOK {
+			t.Errorf("a request under way was answered %d", status)
+		}
+		<-stopped
+	})
 }
 
 func secretOf(t *testing.T, body string) string {

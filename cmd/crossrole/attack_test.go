@@ -164,8 +164,16 @@ func TestSlowPeers(t *testing.T) {
 			t.Errorf("among %d slow peers: %d %s after %v", peers, resp.StatusCode, body, time.Since(began))
 		}
 		var longest time.Duration
+		atOnce := 0
 		for range peers {
-			longest = max(longest, <-ended)
+			borne := <-ended
+			longest = max(longest, borne)
+			if borne < time.Second {
+				atOnce++
+			}
+		}
+		if atOnce < peers-maxConnections {
+			t.Errorf("%d of %d connections were ended at once, want all but %d", atOnce, peers, maxConnections)
 		}
 		if longest > 6*time.Second {
 			t.Errorf("a slow peer was borne for %v", longest)
