@@ -1,6 +1,6 @@
 module github.com/crossrole/crossrole/e2e
 
-go 1.26
+go 1.26.0
 
 replace github.com/crossrole/crossrole => ../
 
@@ -26,5 +26,5 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/internal/s3shared v1.20.12 // indirect
 	github.com/klauspost/cpuid/v2 v2.2.9 // indirect
 	github.com/minio/crc64nvme v1.1.1 // indirect
-	golang.org/x/sys v0.28.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
 )
