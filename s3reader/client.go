@@ -13,6 +13,7 @@ import (
 func newClient(cfg aws.Config, region string, user func(*s3.Options)) *s3.Client {
 	return s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.Region = region
+		o.HTTPClient = manyConnections(o.HTTPClient)
 		// The SDK's own check knows nothing of bodies that are resumed, and takes
 		// a whole object's checksum on a range for a mismatch.
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired

@@ -178,14 +178,18 @@ func TestPartIsResumed(t *testing.T) {
 		"bytes gone":       {func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return b[:5*part] }) }, 21, 21},
 		"journal gone":     {func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return b[:len(data)] }) }, 21, 21},
 		"half a line":      {func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return b[:len(b)-3] }) }, 8, 16},
-		"more behind":      {func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return append(b, "rubbish\n"...) }) }, 8, 15},
+		"more behind": {func(t *testing.T, path string) {
+			edit(t, path, func(b []byte) []byte { return append(b, "rubbish\n"...) })
+		}, 8, 15},
 		"lies": {func(t *testing.T, path string) {
 			edit(t, path, func(b []byte) []byte {
 				return append(b, "-5 10 0\n5 3 0\n0 9223372036854775807 0\n"...)
 			})
 		}, 8, 15},
 		"another object": {func(t *testing.T, path string) {
-			edit(t, path, func(b []byte) []byte { return append(b[:len(data)], strings.Replace(string(b[len(data):]), `"k"`, `"j"`, 1)...) })
+			edit(t, path, func(b []byte) []byte {
+				return append(b[:len(data)], strings.Replace(string(b[len(data):]), `"k"`, `"j"`, 1)...)
+			})
 		}, 21, 21},
 		"empty":         {func(t *testing.T, path string) { edit(t, path, func([]byte) []byte { return nil }) }, 20, 20},
 		"half the file": {func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return b[:len(b)/2] }) }, 20, 21},

@@ -1,0 +1,56 @@
+package s3reader_test
+
+import (
+	"crypto/x509"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+
+	"github.com/crossrole/crossrole/s3reader"
+)
+
+// One connection for all ranges, as HTTP/2 would have it, is no fan-out; and a
+// connection that is free is used again.
+func TestRangesHaveConnectionsOfTheirOwn(t *testing.T) {
+	s := newShelf()
+	data := noise(40 * part)
+	s.Put("k", data)
+	var mu sync.Mutex
+	from, protocols := map[string]int{}, map[string]int{}
+	ready, all := make(chan struct{}), 0
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		from[r.RemoteAddr]++
+		protocols[r.Proto]++
+		if all++; all == 8 {
+			close(ready)
+		}
+		mu.Unlock()
+		if r.Header.Get("Range") != "" {
+			<-ready // so that eight are under way at once
+		}
+		s.cloud.Handler().ServeHTTP(w, r)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+
+	cfg := s.config(mayRead)
+	cfg.BaseEndpoint = &server.URL
+	cfg.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(tr *http.Transport) { tr.TLSClientConfig.RootCAs = roots })
+	var w memory
+	if _, err := newReader(t, cfg, "pics", func(o *s3reader.Options) { o.PartSize, o.Concurrency = part, 8 }).Download(t.Context(), "k", &w); err != nil {
+		t.Fatal(err)
+	}
+	same(t, w.data, data)
+	// The request for the whole object is cut off at the first part's end, which
+	// ends its connection.
+	if len(from) < 8 || len(from) > 10 || protocols["HTTP/1.1"] != 40 {
+		t.Errorf("%d connections, by %v", len(from), protocols)
+	}
+}
