@@ -2,14 +2,245 @@ package s3reader
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
+	"strings"
 )
 
-// FS is the bucket as a file system. It is not built yet: opening a file fails.
-func (r *Reader) FS(ctx context.Context) fs.FS { return notBuiltFS{} }
+// FS is the bucket as a file system, for whatever reads an [fs.FS]:
+// fs.WalkDir, http.FileServerFS, template.ParseFS. ctx governs all that is opened
+// through it, since io/fs passes none. It is safe for concurrent use, as are the
+// directories that it opens; for files see [Object].
+//
+// It also is an fs.StatFS, fs.ReadDirFS, fs.ReadFileFS and fs.SubFS. Its files
+// are io.Seeker, io.ReaderAt and io.WriterTo too; what is promised of Object holds
+// for them. The Sys of a file's fs.FileInfo is an *[Info]. Files have the mode
+// 0444 and the object's time in whole seconds; directories have 0555, no size and
+// no time, and no Sys.
+//
+// # What is a file, what is a directory
+//
+//   - The name of a file is its key. A name for which [fs.ValidPath] is false is
+//     [BadKey] and fs.ErrInvalid; nothing is cleaned.
+//   - "a" is a directory if a key begins with "a/", be it the marker "a/" alone,
+//     which is not shown in it. So is "." in a bucket that exists.
+//   - If there is also an object "a", then that is what Open, Stat and ReadFile
+//     take "a" for, and what ReadDir of the directory above shows, once. "a/b" can
+//     still be opened, and ReadDir and Sub of "a" see what is below it.
+//   - Keys that are no path (with a leading or trailing slash, with an empty,
+//     "." or ".." element), and names with a backslash, which [testing/fstest]
+//     allows no directory to show, are left out of ReadDir. A line to
+//     Options.Logger says how many they are, and [Reader.List] yields them all.
+//
+// # What it costs
+//
+//   - Open of a file is the GET request whose body is then read. It takes no
+//     permission to list, and neither does ReadFile.
+//   - Stat of a file is one HEAD, or a HEAD and a listing of one key if there is
+//     no such object; Open of a directory likewise a GET and a listing.
+//   - ReadDir asks for pages of 1,000 names, and says all there is to know of a
+//     file without further requests. ReadDir of an open directory, with n > 0,
+//     asks for no more pages than it needs. For each of them it may ask for a
+//     single key a few times, to give "a" before "a-", which S3 lists first.
+//
+// # Errors
+//
+// They are *fs.PathError, and in it an *[Error]: fs.ErrNotExist, [NotFound] and
+// what else [Error] says of errors.Is hold for both. What S3 refuses is
+// fs.ErrPermission and never fs.ErrNotExist, although it may mean that there is
+// no such key. An archived object is shown and has a Stat, and opening it is
+// [Archived].
+func (r *Reader) FS(ctx context.Context) fs.FS { return &fsys{r: r, ctx: ctx} }
 
-type notBuiltFS struct{}
+// fsys is what lies under a prefix of the bucket.
+type fsys struct {
+	r    *Reader
+	ctx  context.Context // of FS: the methods of io/fs have none
+	root string          // empty, or with a slash at its end
+}
 
-func (notBuiltFS) Open(name string) (fs.File, error) {
-	return nil, &fs.PathError{Op: "open", Path: name, Err: errNotBuilt("FS")}
+var (
+	_ fs.ReadDirFS  = (*fsys)(nil)
+	_ fs.StatFS     = (*fsys)(nil)
+	_ fs.ReadFileFS = (*fsys)(nil)
+	_ fs.SubFS      = (*fsys)(nil)
+)
+
+// Open opens a file, or a directory to be read with ReadDir.
+func (f *fsys) Open(name string) (fs.File, error) {
+	const op = "open"
+	key, err := f.key(op, name)
+	if err != nil {
+		return nil, pathError(op, name, err)
+	}
+	if name == "." {
+		if err := f.rootStat(op); err != nil {
+			return nil, pathError(op, name, err)
+		}
+		return &dir{of: f, name: name}, nil
+	}
+	o, err := f.r.open(f.ctx, key, op)
+	if err == nil {
+		return &file{Object: o, name: name}, nil
+	}
+	if err := f.directory(op, key, err); err != nil {
+		return nil, pathError(op, name, err)
+	}
+	return &dir{of: f, name: name}, nil
+}
+
+// Stat describes a file or directory.
+func (f *fsys) Stat(name string) (fs.FileInfo, error) {
+	const op = "stat"
+	key, err := f.key(op, name)
+	switch {
+	case err != nil:
+	case name == ".":
+		err = f.rootStat(op)
+	default:
+		var info *Info
+		if info, err = f.r.statHead(f.ctx, key); err == nil {
+			return fileInfo{name, info}, nil
+		}
+		err = f.directory(op, key, f.r.fail(op, key, err))
+	}
+	if err != nil {
+		return nil, pathError(op, name, err)
+	}
+	return fileInfo{name: name}, nil
+}
+
+// ReadDir lists a directory, in the order of the names.
+func (f *fsys) ReadDir(name string) ([]fs.DirEntry, error) {
+	const op = "readdir"
+	key, err := f.key(op, name)
+	if err != nil {
+		return nil, pathError(op, name, err)
+	}
+	e := f.entries(name)
+	list, err := e.rest(f.ctx)
+	if err == nil && e.nothing && name != "." {
+		err = f.noDirectory(op, key)
+	}
+	if err != nil {
+		return list, pathError(op, name, err)
+	}
+	return list, nil
+}
+
+// ReadFile returns the bytes of a file.
+func (f *fsys) ReadFile(name string) ([]byte, error) {
+	const op = "readfile"
+	key, err := f.key(op, name)
+	switch {
+	case err != nil:
+	case name == ".":
+		err = f.r.fail(op, key, errIsDirectory)
+	default:
+		var data []byte
+		if data, err = f.r.Get(f.ctx, key); err == nil {
+			return data, nil
+		}
+		if errors.Is(err, NotFound) && f.directory(op, key, err) == nil {
+			err = f.r.fail(op, key, errIsDirectory)
+		}
+	}
+	return nil, pathError(op, name, err)
+}
+
+// Sub is the file system below a directory. It makes no request.
+func (f *fsys) Sub(name string) (fs.FS, error) {
+	const op = "sub"
+	key, err := f.key(op, name)
+	if err != nil {
+		return nil, pathError(op, name, err)
+	}
+	if name == "." {
+		return f, nil
+	}
+	return &fsys{r: f.r, ctx: f.ctx, root: key + "/"}, nil
+}
+
+// key is the key of the object that name would be. It refuses what is no path.
+func (f *fsys) key(op, name string) (string, error) {
+	key := f.root + name
+	switch {
+	case !fs.ValidPath(name):
+		return "", f.r.fail(op, key, &Error{Kind: BadKey, Err: fmt.Errorf("%w: %q is not a path of io/fs (see fs.ValidPath): an object with such a key is read with Reader.Open", fs.ErrInvalid, name)})
+	case name == ".":
+		return strings.TrimSuffix(f.root, "/"), nil
+	}
+	if err := checkKey(key); err != nil {
+		return "", f.r.fail(op, key, err)
+	}
+	return key, nil
+}
+
+// rootStat finds out whether f itself is there.
+func (f *fsys) rootStat(op string) error {
+	if f.root == "" && f.r.bucketSeen.Load() {
+		return nil
+	}
+	first, err := f.r.firstKey(f.ctx, f.root)
+	switch {
+	case f.root == "" && err != nil && kindOf(err) == AccessDenied:
+		return nil // S3 refuses only where there is a bucket
+	case err == nil && first == "" && f.root != "":
+		err = notFound("no key begins with %q", f.root)
+	}
+	if err != nil {
+		return f.r.fail(op, strings.TrimSuffix(f.root, "/"), err)
+	}
+	return nil
+}
+
+// directory is nil if key names a directory. noFile is why there is no file to be
+// read: that it is missing or, to a role whose permissions begin further down,
+// forbidden.
+func (f *fsys) directory(op, key string, noFile error) error {
+	missing := errors.Is(noFile, NotFound)
+	if !missing && !errors.Is(noFile, AccessDenied) {
+		return noFile
+	}
+	first, err := f.r.firstKey(f.ctx, key+"/")
+	switch {
+	case first != "":
+		return nil
+	case err != nil && missing: // as a file: whether it is a directory is not known
+		return f.r.fail(op, key, err)
+	}
+	return noFile
+}
+
+// noDirectory is what is wrong with a directory that was listed and has no key.
+func (f *fsys) noDirectory(op, key string) error {
+	first, err := f.r.firstKey(f.ctx, key)
+	switch {
+	case err != nil:
+	case first == key:
+		err = errors.New("is not a directory")
+	default:
+		err = notFound("no key begins with %q", key+"/")
+	}
+	return f.r.fail(op, key, err)
+}
+
+var errIsDirectory = errors.New("is a directory")
+
+func notFound(format string, a ...any) error {
+	return &Error{Kind: NotFound, Err: fmt.Errorf(format, a...)}
+}
+
+func pathError(op, name string, err error) error {
+	return &fs.PathError{Op: op, Path: name, Err: err}
+}
+
+// entries begins to list a directory.
+func (f *fsys) entries(name string) *entries {
+	prefix := f.root
+	if name != "." {
+		prefix += name + "/"
+	}
+	return &entries{pages: pages{r: f.r, prefix: prefix, delimiter: "/"}, nothing: true}
 }

@@ -35,8 +35,8 @@ func (r *Reader) List(ctx context.Context, prefix string) iter.Seq2[*Info, error
 			}
 			for i := range page.Contents {
 				info, err := infoFromListing(&page.Contents[i], page.EncodingType)
-				if err == nil && !strings.HasPrefix(info.Key, prefix) {
-					err = fmt.Errorf("the listing has %q, which is not under the prefix", info.Key)
+				if err == nil {
+					err = p.belongs(info.Key)
 				}
 				if err != nil {
 					yield(nil, r.fail("list", prefix, err))
@@ -54,12 +54,15 @@ func (r *Reader) List(ctx context.Context, prefix string) iter.Seq2[*Info, error
 // pages asks for one page of a listing after the other and sees to it that they
 // lead somewhere.
 type pages struct {
-	r      *Reader
-	prefix string
-	token  *string // nil: the first page
-	last   string  // key that was yielded
-	empty  int     // pages without keys in a row
-	done   bool
+	r         *Reader
+	prefix    string
+	delimiter string // what ends a common prefix; empty: all keys
+	maxKeys   *int32 // nil: 1,000
+
+	token *string // nil: the first page
+	last  string  // key or common prefix that was yielded
+	empty int     // pages without keys in a row
+	done  bool
 }
 
 // maxEmptyPages is how many pages in a row may hold no key and announce more, as
@@ -69,12 +72,15 @@ const maxEmptyPages = 10
 func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var prefix *string
+	var prefix, delimiter *string
 	if p.prefix != "" {
 		prefix = &p.prefix
 	}
+	if p.delimiter != "" {
+		delimiter = &p.delimiter
+	}
 	page, err := call(ctx, p.r, (*s3.Client).ListObjectsV2, &s3.ListObjectsV2Input{
-		Bucket: &p.r.bucket.name, Prefix: prefix, ContinuationToken: p.token,
+		Bucket: &p.r.bucket.name, Prefix: prefix, Delimiter: delimiter, MaxKeys: p.maxKeys, ContinuationToken: p.token,
 		// A control character in one key would make the page unreadable as XML.
 		EncodingType: types.EncodingTypeUrl,
 		RequestPayer: p.r.payer(), ExpectedBucketOwner: p.r.owner(),
@@ -104,7 +110,7 @@ func (p *pages) check(page *s3.ListObjectsV2Output) error {
 			return errors.New("the listing goes in a circle: its continuation token is the one just used")
 		}
 	}
-	if len(page.Contents) == 0 {
+	if len(page.Contents)+len(page.CommonPrefixes) == 0 {
 		if p.empty++; p.empty > maxEmptyPages {
 			return fmt.Errorf("the listing does not get on: %d pages in a row without a key", p.empty)
 		}
@@ -114,12 +120,29 @@ func (p *pages) check(page *s3.ListObjectsV2Output) error {
 	if p.last == "" {
 		return nil
 	}
-	first, err := decodeKey(page.Contents[0].Key, page.EncodingType)
-	if err != nil {
-		return err
+	var firsts []*string
+	if len(page.Contents) > 0 {
+		firsts = append(firsts, page.Contents[0].Key)
 	}
-	if first <= p.last {
-		return fmt.Errorf("the listing goes in a circle: the page after %q begins with %q", p.last, first)
+	if len(page.CommonPrefixes) > 0 {
+		firsts = append(firsts, page.CommonPrefixes[0].Prefix)
+	}
+	for _, encoded := range firsts {
+		first, err := decodeKey(encoded, page.EncodingType)
+		if err != nil {
+			return err
+		}
+		if first <= p.last {
+			return fmt.Errorf("the listing goes in a circle: the page after %q begins with %q", p.last, first)
+		}
+	}
+	return nil
+}
+
+// belongs checks that a key or a common prefix is one that was asked for.
+func (p *pages) belongs(key string) error {
+	if !strings.HasPrefix(key, p.prefix) {
+		return fmt.Errorf("the listing has %q, which is not under the prefix", key)
 	}
 	return nil
 }
