@@ -2,6 +2,13 @@ package s3reader
 
 import "sync"
 
+const (
+	// A connection reads into one buffer, whose size is this unless Options.Memory
+	// allows less.
+	bufferSize    = 256 << 10
+	minBufferSize = 32 << 10
+)
+
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // takeBuffer returns n bytes to read into, at most bufferSize.
@@ -16,4 +23,16 @@ func giveBuffer(b []byte) {
 	if cap(b) == bufferSize {
 		buffers.Put((*[bufferSize]byte)(b[:bufferSize]))
 	}
+}
+
+// lanes are the connections that downloads share, and what they cost.
+type lanes struct {
+	gate   *gate
+	buffer int64 // bytes of each
+}
+
+// newLanes are at most n connections; fewer if Options.Memory has no room.
+func (r *Reader) newLanes(n int) *lanes {
+	n = int(max(1, min(int64(n), r.memory()/minBufferSize)))
+	return &lanes{newGate(n), min(bufferSize, max(minBufferSize, r.memory()/int64(n)))}
 }

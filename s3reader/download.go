@@ -4,6 +4,9 @@ import (
 	"context"
 	"io"
 	"os"
+	"sync"
+
+	"github.com/aws/smithy-go/middleware"
 )
 
 // Download writes an object to w, at the offsets that its bytes have in it. An
@@ -22,7 +25,8 @@ import (
 // asked for again: nothing tells which they are.
 func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (*Info, error) {
 	d := r.newDownload(key)
-	err := d.fresh(ctx, func() error {
+	d.tally.meter.begin()
+	err := d.fresh(ctx, "", func() error {
 		d.w = w
 		f, ok := w.(*os.File)
 		if !ok {
@@ -31,6 +35,7 @@ func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (*Info
 		d.w = &serial{WriterAt: f}
 		return presize(f, d.info.Size)
 	})
+	d.tally.meter.end(err == nil)
 	if err != nil {
 		return nil, r.fail("download", key, err)
 	}
@@ -51,8 +56,8 @@ type download struct {
 	version
 	w       io.WriterAt
 	journal *journal // nil: none
-	meter   *meter
-	gate    *gate
+	tally   tally
+	*lanes
 
 	kind *crcKind // of the pieces; nil: none is computed
 	want string   // of the whole object, in S3's spelling; empty: unknown
@@ -66,22 +71,33 @@ func (r *Reader) newDownload(key string) *download {
 	if n == 0 {
 		n = maxConnections
 	}
-	d := &download{
-		version: version{r: r, info: Info{Key: key}},
-		meter:   &meter{key: key, tell: r.opts.Progress},
-		gate:    newGate(n),
-	}
-	d.mw = append(d.mw, throttleWatch{d.gate}.add)
+	return r.downloadWith(key, r.newLanes(n), &meter{key: key, tell: r.opts.Progress})
+}
+
+// downloadWith shares connections and meter with other downloads.
+func (r *Reader) downloadWith(key string, l *lanes, m *meter) *download {
+	d := &download{version: version{r: r, info: Info{Key: key}}, tally: tally{meter: m}, lanes: l}
+	d.mw = []func(*middleware.Stack) error{throttleWatch{l.gate}.add}
 	return d
 }
 
-// fresh fetches an object of which nothing is known. The request that finds out
-// brings a small object at once, and the beginning of a large one. begin is
+// fresh fetches an object of which nothing has arrived. The request that finds
+// out about it brings a small object at once, and the beginning of a large one.
+// A version with another ETag than that, unless empty, is ObjectChanged. begin is
 // called when d.info is known, and sets d.w.
-func (d *download) fresh(ctx context.Context, begin func() error) error {
+func (d *download) fresh(ctx context.Context, etag string, begin func() error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, info, body, err := d.r.whole(ctx, d.info.Key, d.mw...)
+	if err := d.gate.enter(ctx); err != nil {
+		return err
+	}
+	leave := sync.OnceFunc(d.gate.leave)
+	defer leave()
+	in := d.r.getInput(d.info.Key)
+	if etag != "" {
+		in.IfMatch = &etag
+	}
+	out, info, body, err := d.r.whole(ctx, in, d.mw...)
 	if err != nil {
 		return err
 	}
@@ -92,15 +108,12 @@ func (d *download) fresh(ctx context.Context, begin func() error) error {
 	if err := begin(); err != nil {
 		return err
 	}
-	d.meter.begin(info.Size)
-	p := d.r.plan(info, info.Size)
+	d.tally.expect(info.Size)
+	p := d.r.plan(info, info.Size, d.gate.most)
 	if p.connections == 1 && d.journal == nil {
-		err = d.inOrder(first, p, fullObjectSum(out, info.Size))
-	} else {
-		err = d.fan(ctx, p, []extent{{0, info.Size}}, first)
+		return d.inOrder(first, fullObjectSum(out, info.Size))
 	}
-	d.meter.end(err == nil)
-	return err
+	return d.fan(ctx, p, []extent{{0, info.Size}}, first, leave)
 }
 
 // expect sets the checksum that the pieces must have together.
@@ -111,11 +124,11 @@ func (d *download) expect(sums storedSums) {
 }
 
 // inOrder fetches all bytes over one connection.
-func (d *download) inOrder(s *stream, p plan, sum *wholeSum) error {
+func (d *download) inOrder(s *stream, sum *wholeSum) error {
 	if d.r.opts.Verify == VerifyOff {
 		sum = nil
 	}
-	buf := takeBuffer(max(1, min(p.buffer, d.info.Size)))
+	buf := takeBuffer(min(d.buffer, s.end))
 	defer giveBuffer(buf)
 	for {
 		pos := s.pos
@@ -135,6 +148,6 @@ func (d *download) inOrder(s *stream, p plan, sum *wholeSum) error {
 		if _, err := d.w.WriteAt(buf[:n], pos); err != nil {
 			return err
 		}
-		d.meter.bytes.Add(int64(n))
+		d.tally.add(int64(n))
 	}
 }

@@ -132,14 +132,3 @@ func TestContextErrorsStayThemselves(t *testing.T) {
 		}
 	}
 }
-
-func TestNotBuiltYetIsSaid(t *testing.T) {
-	r := newShelf().reader(t, mayRead)
-	_, dir := r.DownloadDir(t.Context(), "", "d")
-	_, file2 := r.FS(t.Context()).Open("k")
-	for _, err := range []error{dir, file2} {
-		if err == nil || !strings.Contains(err.Error(), "is not built yet") {
-			t.Errorf("got %v", err)
-		}
-	}
-}

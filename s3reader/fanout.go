@@ -8,8 +8,9 @@ import (
 )
 
 // fan fetches the missing bytes over several connections. first, which may be
-// nil, is a stream whose body is at the start of them.
-func (d *download) fan(parent context.Context, p plan, missing []extent, first *stream) error {
+// nil, is a stream whose body is at the start of them; it is in the gate already,
+// which leave leaves.
+func (d *download) fan(parent context.Context, p plan, missing []extent, first *stream, leave func()) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	d.shares.free = cut(missing, p.step)
@@ -18,21 +19,21 @@ func (d *download) fan(parent context.Context, p plan, missing []extent, first *
 	}
 	var workers sync.WaitGroup
 	for range p.connections {
-		if err := d.gate.enter(ctx); err != nil {
-			cancel(err)
-			break
+		from := first
+		if first = nil; from == nil {
+			if err := d.gate.enter(ctx); err != nil {
+				cancel(err)
+				break
+			}
+			from, leave = &stream{of: &d.version}, d.gate.leave
 		}
 		s := d.shares.take()
 		if s == nil {
-			d.gate.leave()
+			leave()
 			break
 		}
-		from := first
-		if first = nil; from == nil {
-			from = &stream{of: &d.version}
-		}
 		workers.Go(func() {
-			if err := d.work(ctx, s, from, p.buffer); err != nil {
+			if err := d.work(ctx, s, from, leave); err != nil {
 				cancel(err)
 			}
 		})
@@ -47,34 +48,36 @@ func (d *download) fan(parent context.Context, p plan, missing []extent, first *
 	return d.complete()
 }
 
-// work fetches one share after the other. It is called with the gate entered.
-func (d *download) work(ctx context.Context, s *share, from *stream, buffer int64) error {
-	buf := takeBuffer(buffer)
-	defer giveBuffer(buf)
+// work fetches one share after the other. It is called inside the gate, which
+// leave leaves.
+func (d *download) work(ctx context.Context, s *share, from *stream, leave func()) error {
 	defer from.close()
 	for {
 		from.ctx = ctx
-		err := d.carry(s, from, buf)
+		err := d.carry(s, from)
 		d.finish(s)
 		if err == nil {
 			d.gate.faster()
 		}
-		d.gate.leave()
+		leave()
 		if err != nil {
 			return err
 		}
 		if err := d.gate.enter(ctx); err != nil {
 			return err
 		}
+		leave = d.gate.leave
 		if s = d.shares.take(); s == nil {
-			d.gate.leave()
+			leave()
 			return nil
 		}
 	}
 }
 
 // carry fetches a share.
-func (d *download) carry(s *share, from *stream, buf []byte) error {
+func (d *download) carry(s *share, from *stream) error {
+	buf := takeBuffer(d.buffer)
+	defer giveBuffer(buf)
 	for {
 		left := d.shares.rest(s)
 		if left.len() == 0 {
@@ -108,7 +111,7 @@ func (d *download) keep(s *share, p []byte, pos int64) error {
 		s.got.crc = d.kind.update(s.got.crc, p)
 	}
 	s.got.end += int64(len(p))
-	d.meter.bytes.Add(int64(len(p)))
+	d.tally.add(int64(len(p)))
 	if d.journal != nil && s.got.len() >= d.journal.step {
 		d.finish(s)
 	}

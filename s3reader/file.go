@@ -44,15 +44,19 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 	}
 	defer dir.Close()
 	d := r.newDownload(key)
-	if err := d.toFile(ctx, dir, name, time.Time{}); err != nil {
+	d.tally.meter.begin()
+	err = d.toFile(ctx, dir, name, "", time.Time{})
+	d.tally.meter.end(err == nil)
+	if err != nil {
 		return nil, err
 	}
 	return &d.info, nil
 }
 
-// toFile fetches the object to a file in dir. modified, unless zero, is what the
-// file's time of modification becomes.
-func (d *download) toFile(ctx context.Context, dir *os.Root, name string, modified time.Time) error {
+// toFile fetches the object to a file in dir. A version with another ETag than
+// that, unless empty, is ObjectChanged. modified, unless zero, is what the file's
+// time of modification becomes.
+func (d *download) toFile(ctx context.Context, dir *os.Root, name, etag string, modified time.Time) error {
 	if old, err := dir.Lstat(name); err == nil && old.IsDir() {
 		err := fmt.Errorf("%s is a directory: add the file's name, or remove the directory", filepath.Join(dir.Name(), name))
 		return d.r.fail("download", d.info.Key, err)
@@ -61,12 +65,12 @@ func (d *download) toFile(ctx context.Context, dir *os.Root, name string, modifi
 	if err != nil {
 		return d.r.fail("download", d.info.Key, err)
 	}
-	if err = d.toPartial(ctx, p); err == nil {
+	if err = d.toPartial(ctx, p, etag); err == nil {
 		if err = p.commit(d.info.Size, modified); err == nil {
 			return nil
 		}
 	}
-	if p.shared && d.journal.holdsSome() && !spoils(err) {
+	if p.shared && (p.found || d.journal.holdsSome()) && !spoils(err) {
 		return kept(d.r.fail("download", d.info.Key, errors.Join(err, p.file.Close())), p)
 	}
 	return d.r.fail("download", d.info.Key, errors.Join(err, p.discard()))
@@ -88,16 +92,18 @@ func kept(err error, p *partial) error {
 	return err
 }
 
-func (d *download) toPartial(ctx context.Context, p *partial) error {
+func (d *download) toPartial(ctx context.Context, p *partial, etag string) error {
 	if p.shared && p.found {
-		if resumed, err := d.resume(ctx, p); resumed || err != nil {
+		if resumed, err := d.resume(ctx, p, etag); resumed || err != nil {
 			return err
 		}
 	}
-	if err := p.file.Truncate(0); err != nil {
-		return err
-	}
-	return d.fresh(ctx, func() error {
+	return d.fresh(ctx, etag, func() error {
+		// Not before there is an answer: it may still be of use.
+		p.found = false
+		if err := p.file.Truncate(0); err != nil {
+			return err
+		}
 		d.w = &serial{WriterAt: p.file}
 		if d.info.Size <= d.r.leastShare() {
 			return nil
@@ -123,7 +129,7 @@ func (d *download) keepJournal(p *partial) (err error) {
 
 // resume goes on from what an earlier download has left in a partial file. It
 // reports false if there is nothing to go on from.
-func (d *download) resume(ctx context.Context, p *partial) (bool, error) {
+func (d *download) resume(ctx context.Context, p *partial, etag string) (bool, error) {
 	stat, err := p.file.Stat()
 	if err != nil || stat.Size() <= d.r.leastShare() {
 		return false, err
@@ -131,6 +137,9 @@ func (d *download) resume(ctx context.Context, p *partial) (bool, error) {
 	if err := d.describe(ctx); err != nil {
 		// A GET will tell why, to which S3 says more.
 		return false, ctx.Err()
+	}
+	if etag != "" && etag != d.info.ETag {
+		return false, nil
 	}
 	if err := d.keepJournal(p); err != nil {
 		return false, err
@@ -145,9 +154,7 @@ func (d *download) resume(ctx context.Context, p *partial) (bool, error) {
 	missing := gaps(pieces, d.info.Size)
 	left := total(missing)
 	d.r.opts.Logger.Info("s3reader: a download goes on", "bucket", d.r.bucket.name, "key", d.info.Key, "file", p.path(), "bytes", d.info.Size, "missing", left)
-	d.meter.bytes.Store(d.info.Size - left)
-	d.meter.begin(d.info.Size)
-	err = d.fan(ctx, d.r.plan(&d.info, left), missing, nil)
-	d.meter.end(err == nil)
-	return true, err
+	d.tally.expect(d.info.Size)
+	d.tally.add(d.info.Size - left)
+	return true, d.fan(ctx, d.r.plan(&d.info, left, d.gate.most), missing, nil, nil)
 }

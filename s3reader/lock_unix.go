@@ -3,6 +3,7 @@
 package s3reader
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -36,4 +37,9 @@ func lock(f *os.File) error {
 func ours(stat os.FileInfo) bool {
 	sys, ok := stat.Sys().(*syscall.Stat_t)
 	return !ok || int(sys.Uid) == os.Geteuid() && sys.Nlink == 1
+}
+
+// diskFull reports whether nothing more can be written, whatever the name.
+func diskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }

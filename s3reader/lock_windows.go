@@ -1,6 +1,7 @@
 package s3reader
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"unsafe"
@@ -39,3 +40,13 @@ func lock(f *os.File) error {
 }
 
 func ours(os.FileInfo) bool { return true }
+
+// diskFull reports whether nothing more can be written, whatever the name.
+func diskFull(err error) bool {
+	const (
+		handleDiskFull = syscall.Errno(39)
+		diskFull       = syscall.Errno(112)
+		writeProtect   = syscall.Errno(19)
+	)
+	return errors.Is(err, handleDiskFull) || errors.Is(err, diskFull) || errors.Is(err, writeProtect)
+}

@@ -20,7 +20,7 @@ func (r *Reader) Open(ctx context.Context, key string) (*Object, error) {
 // open is Open for a caller whose errors begin with op.
 func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	out, info, body, err := r.whole(ctx, key)
+	out, info, body, err := r.whole(ctx, r.getInput(key))
 	if err != nil {
 		cancel(err)
 		return nil, r.fail(op, key, err)
@@ -46,15 +46,15 @@ func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error
 
 // whole asks for all bytes of an object's current version, and for their
 // checksum if that is to be compared.
-func (r *Reader) whole(ctx context.Context, key string, mw ...func(*middleware.Stack) error) (*s3.GetObjectOutput, *Info, *body, error) {
-	if err := checkKey(key); err != nil {
+func (r *Reader) whole(ctx context.Context, in *s3.GetObjectInput, mw ...func(*middleware.Stack) error) (*s3.GetObjectOutput, *Info, *body, error) {
+	if err := checkKey(*in.Key); err != nil {
 		return nil, nil, nil, err
 	}
 	if r.opts.Verify == VerifyAuto {
 		// By header and not by ChecksumMode, which would have the SDK compare too.
 		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Checksum-Mode", "ENABLED"))
 	}
-	out, body, err := r.get(ctx, r.getInput(key), mw...)
+	out, body, err := r.get(ctx, in, mw...)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -64,7 +64,7 @@ func (r *Reader) whole(ctx context.Context, key string, mw ...func(*middleware.S
 	}
 	var info *Info
 	if err == nil {
-		info, err = infoFromGet(key, out)
+		info, err = infoFromGet(*in.Key, out)
 	}
 	if err != nil {
 		body.Close()

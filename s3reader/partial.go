@@ -24,7 +24,7 @@ type partial struct {
 	dir          *os.Root
 	name, target string
 	file         *os.File
-	found        bool // it was there before
+	found        bool // it was there before, and may be of use
 	shared       bool // under the name that the next download looks for
 }
 

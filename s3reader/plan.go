@@ -17,31 +17,25 @@ const (
 
 	// Shares begin at multiples of this.
 	shareStep = 64 << 10
-
-	// A connection reads into one buffer, whose size is this unless Options.Memory
-	// allows less.
-	bufferSize    = 256 << 10
-	minBufferSize = 32 << 10
 )
 
 // plan is how an object is fetched.
 type plan struct {
 	connections int
-	buffer      int64 // bytes of each
 	step        int64 // ranges do not cross multiples of this
 	fixed       bool  // ranges are Options.PartSize long, and stay whole
 }
 
-// plan divides the missing bytes of an object. One wave of ranges of equal
-// length keeps all connections at work to the end: no range waits for another,
-// and a link that caps each of them is used in full.
-func (r *Reader) plan(info *Info, missing int64) plan {
-	p := plan{connections: r.opts.Concurrency, fixed: r.opts.PartSize > 0}
-	if p.connections == 0 {
-		p.connections = maxConnections
+// plan divides the missing bytes of an object among at most that many
+// connections. One wave of ranges of equal length keeps all of them at work to
+// the end: no range waits for another, and a link that caps each connection is
+// used in full.
+func (r *Reader) plan(info *Info, missing int64, most int) plan {
+	if r.opts.Concurrency > 0 {
+		most = min(most, r.opts.Concurrency)
 	}
-	p.connections = int(max(1, min(int64(p.connections), ceilDiv(missing, r.leastShare()), r.memory()/minBufferSize)))
-	p.buffer = min(bufferSize, max(minBufferSize, r.memory()/int64(p.connections)))
+	p := plan{fixed: r.opts.PartSize > 0}
+	p.connections = int(max(1, min(int64(most), ceilDiv(missing, r.leastShare()))))
 	if p.fixed {
 		p.step = r.opts.PartSize
 		return p

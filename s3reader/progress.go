@@ -27,8 +27,7 @@ type meter struct {
 }
 
 // begin starts to report.
-func (m *meter) begin(total int64) {
-	m.total.Store(total)
+func (m *meter) begin() {
 	if m.tell == nil {
 		return
 	}
@@ -76,3 +75,25 @@ func (m *meter) end(well bool) {
 	case <-patience.C:
 	}
 }
+
+// tally is what one download has told a meter.
+type tally struct {
+	meter *meter
+	sized bool // the meter's total has the object already
+	n     atomic.Int64
+}
+
+func (t *tally) expect(size int64) {
+	if !t.sized {
+		t.meter.total.Add(size)
+		t.sized = true
+	}
+}
+
+func (t *tally) add(n int64) {
+	t.n.Add(n)
+	t.meter.bytes.Add(n)
+}
+
+// undo takes back what was added.
+func (t *tally) undo() { t.meter.bytes.Add(-t.n.Swap(0)) }

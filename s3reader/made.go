@@ -1,0 +1,103 @@
+package s3reader
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// made makes the directories below a root, each of them once. It is safe for
+// concurrent use.
+type made struct {
+	root *os.Root
+	mu   sync.Mutex
+	dirs map[string]bool
+}
+
+// make makes a directory and those above it. One that is a link already is not
+// followed.
+func (m *made) make(dir string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dirs[dir] {
+		return nil
+	}
+	for at := range parents(dir) {
+		if m.dirs[at] {
+			continue
+		}
+		err := m.root.Mkdir(at, 0o777)
+		if errors.Is(err, fs.ErrExist) {
+			err = m.isDir(at)
+		}
+		if err != nil {
+			return err
+		}
+		m.dirs[at] = true
+	}
+	return nil
+}
+
+// parents yields "a", "a/b", "a/b/c" of "a/b/c".
+func parents(dir string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for i, c := range dir {
+			if c == '/' && !yield(dir[:i]) {
+				return
+			}
+		}
+		yield(dir)
+	}
+}
+
+func (m *made) isDir(at string) error {
+	stat, err := m.root.Lstat(at)
+	if err != nil || stat.IsDir() {
+		return err
+	}
+	what := "a file"
+	if stat.Mode()&fs.ModeSymlink != 0 {
+		what = "a link, which is not followed"
+	}
+	return fmt.Errorf("%s is %s: remove it, or choose another directory: %w", filepath.Join(m.root.Name(), filepath.FromSlash(at)), what, fs.ErrExist)
+}
+
+// seat is the directory that a worker writes to. Objects come in the order of
+// their keys, so that the next is mostly in the same.
+type seat struct {
+	dir string
+	at  *os.Root // nil: none
+}
+
+// enter returns the directory, which may end with a slash; empty: the root.
+func (s *seat) enter(m *made, dir string) (*os.Root, error) {
+	dir = strings.TrimSuffix(dir, "/")
+	if dir == "" {
+		return m.root, nil
+	}
+	if s.at != nil && s.dir == dir {
+		return s.at, nil
+	}
+	s.leave()
+	if err := m.make(dir); err != nil {
+		return nil, err
+	}
+	at, err := m.root.OpenRoot(path.Clean(dir))
+	if err != nil {
+		return nil, err
+	}
+	s.dir, s.at = dir, at
+	return at, nil
+}
+
+func (s *seat) leave() {
+	if s.at != nil {
+		_ = s.at.Close() // nothing was written through it
+		s.at = nil
+	}
+}

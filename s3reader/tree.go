@@ -1,0 +1,213 @@
+package s3reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// tree is a directory of the bucket on its way to a local one.
+type tree struct {
+	r       *Reader
+	prefix  string
+	root    *os.Root
+	include func(*Info) bool
+	each    func(Outcome)
+	objects int // at a time
+	lanes   *lanes
+	meter   *meter
+	made    made
+
+	asking sync.Mutex // held while include is called
+
+	mu       sync.Mutex // guards what follows, and is held while each is called
+	summary  Summary
+	failures failures
+}
+
+func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
+	objects := opts.Concurrency
+	if objects == 0 {
+		objects = r.opts.Concurrency
+	}
+	if objects == 0 {
+		objects = defaultObjects
+	}
+	return &tree{
+		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, objects: objects,
+		lanes: r.newLanes(max(objects, r.opts.Concurrency)),
+		meter: &meter{key: prefix, tell: r.opts.Progress},
+		made:  made{root: root, dirs: map[string]bool{}},
+	}
+}
+
+// fetch lists the objects and fetches them.
+func (t *tree) fetch(parent context.Context) error {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	entries := make(chan entry)
+	var workers sync.WaitGroup
+	for range t.objects {
+		workers.Go(func() { t.work(ctx, cancel, entries) })
+	}
+	err := t.list(ctx, entries)
+	if err != nil && parent.Err() == nil && ctx.Err() == nil {
+		cancel() // an incomplete listing is no reason to go on
+	}
+	close(entries)
+	workers.Wait()
+	if ended := parent.Err(); ended != nil {
+		err = t.r.fail("download", t.prefix, ended)
+	} else if errors.Is(err, context.Canceled) {
+		err = nil // the failures say why
+	}
+	return t.failures.join(err)
+}
+
+// list sends the objects that are to become files.
+func (t *tree) list(ctx context.Context, entries chan<- entry) error {
+	fold, err := newCasefold(t.root)
+	if err != nil {
+		return t.r.fail("download", t.prefix, err)
+	}
+	send := func(files []entry) error {
+		for _, e := range files {
+			if reason := fold.clash(e); reason != "" {
+				t.skip(e.info, reason)
+				continue
+			}
+			t.meter.total.Add(e.info.Size)
+			select {
+			case entries <- e:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	}
+	var sh shadow
+	for info, err := range t.r.List(ctx, t.prefix) {
+		if err != nil {
+			return err
+		}
+		if !t.wanted(info) {
+			continue
+		}
+		name := strings.TrimPrefix(info.Key, t.prefix)
+		if reason := notLocal(name, runtime.GOOS == "windows"); reason != "" {
+			t.skip(info, reason)
+			continue
+		}
+		files, directories := sh.add(entry{info, name})
+		for _, e := range directories {
+			t.skip(e.info, fmt.Sprintf("it has the name of the directory that %q is in", info.Key))
+		}
+		if err := send(files); err != nil {
+			return err
+		}
+	}
+	return send(sh.end())
+}
+
+func (t *tree) wanted(info *Info) bool {
+	if t.include == nil {
+		return true
+	}
+	t.asking.Lock()
+	defer t.asking.Unlock()
+	return t.include(info)
+}
+
+func (t *tree) skip(info *Info, reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.summary.Skipped = append(t.summary.Skipped, Skipped{info.Key, reason})
+	if t.each != nil {
+		t.each(Outcome{Info: info, Skipped: reason})
+	}
+}
+
+func (t *tree) work(ctx context.Context, stop func(), entries <-chan entry) {
+	var in seat
+	defer in.leave()
+	for e := range entries {
+		if ctx.Err() != nil {
+			continue
+		}
+		o, wanted := t.one(ctx, e, &in)
+		if !wanted || ctx.Err() != nil && errors.Is(o.Err, ctx.Err()) {
+			continue
+		}
+		t.mu.Lock()
+		if o.Err != nil {
+			if t.failures.add(o.Err) {
+				stop()
+			}
+		} else {
+			t.failures.row = 0
+			t.summary.Files++
+			t.summary.Bytes += o.Info.Size
+			if o.Unchanged {
+				t.summary.Unchanged++
+			}
+		}
+		if t.each != nil {
+			t.each(o)
+		}
+		t.mu.Unlock()
+	}
+}
+
+// one fetches an object. It reports false if that is no longer wanted.
+func (t *tree) one(ctx context.Context, e entry, in *seat) (Outcome, bool) {
+	o := Outcome{Info: e.info, Path: path.Join(t.root.Name(), e.path)}
+	for range 3 {
+		var info Info
+		info, o.Unchanged, o.Err = t.attempt(ctx, o.Info, e.path, in)
+		if o.Err == nil {
+			o.Info = &info
+			return o, true
+		}
+		if !errors.Is(o.Err, ObjectChanged) {
+			return o, true
+		}
+		now, err := t.r.Stat(ctx, e.info.Key)
+		if err != nil {
+			o.Err = err
+			return o, true
+		}
+		t.meter.total.Add(now.Size - o.Info.Size)
+		o.Info = now
+		if !t.wanted(now) {
+			t.meter.total.Add(-now.Size)
+			return o, false
+		}
+	}
+	return o, true
+}
+
+func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (_ Info, unchanged bool, _ error) {
+	dir, base := path.Split(name)
+	at, err := in.enter(&t.made, dir)
+	if err != nil {
+		return Info{}, false, t.r.fail("download", info.Key, err)
+	}
+	mark := signature(info)
+	if stat, err := at.Lstat(base); err == nil && !mark.IsZero() &&
+		stat.Mode().IsRegular() && stat.Size() == info.Size && stat.ModTime().Equal(mark) {
+		t.meter.bytes.Add(info.Size)
+		return *info, true, nil
+	}
+	d := t.r.downloadWith(info.Key, t.lanes, t.meter)
+	d.tally.sized = true
+	if err := d.toFile(ctx, at, base, info.ETag, mark); err != nil {
+		d.tally.undo()
+		return Info{}, false, err
+	}
+	return d.info, false, nil
+}
