@@ -1,7 +1,7 @@
 // Bench measures crossrole side by side with what a Go program would use
 // without it, in the same run, on the same simulated AWS.
 //
-//	go run . [-json] [-quick] [-run REGEXP] [-list]
+//	go run . [-json] [-quick] [-run REGEXP] [-svg FILE] [-list]
 //
 // Without -json it prints a table with the ratio of ours to each peer; with it
 // one JSON object a line:
@@ -77,6 +77,21 @@
 // bring it to the end of the session.)
 //   - expired/recovered: the fraction of requests that succeed.
 //   - expired/refreshes: sessions that STS gave after the first.
+//
+// fleet (virtual time): the chains of 10,000 pods (-quick: 1,000) at one STS that
+// lets 600 requests a second through (60), which is an account's quota, and
+// answers the others Throttling. All pods start within 10 s, ask for credentials
+// every 10 s for six hours (-quick: two), are restarted one after the other
+// within half an hour, and go through an outage of ten minutes, in which STS
+// answers 503. ours against sdk. One round; -svg draws the requests of each minute.
+//   - fleet/peak-over-mean: the busiest minute over the mean, from the second
+//     session's time on until the restarts.
+//   - fleet/failed-calls: Retrieves that fail in the outage, of pods whose session
+//     had ten minutes or more left when it began.
+//   - fleet/recovery-ratio: from the outage's end until every pod that failed in
+//     it has a new session, over what the quota alone makes of the sessions
+//     needed. (The pods' own pauses are part of it: ours are up to 60 s long.)
+//   - fleet/throttled: requests answered Throttling until the restarts.
 //
 // # Virtual time
 //

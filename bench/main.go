@@ -15,6 +15,7 @@ import (
 // settings of one run.
 type settings struct {
 	quick bool
+	svg   string // where to draw the fleet's requests; empty: nowhere
 }
 
 // rounds is full, or quick in a quick run.
@@ -41,7 +42,7 @@ type group struct {
 	measure func(ctx context.Context, s settings) (figures, error)
 }
 
-var groups = []group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired}
+var groups = []group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired, fleet}
 
 func main() {
 	calledByItself(os.Args[1:])
@@ -67,6 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
 	quick := flags.Bool("quick", false, "fewer rounds: all rows within 45 seconds")
 	pattern := flags.String("run", "", "measure the rows whose name matches this `regexp`")
+	svg := flags.String("svg", "", "draw the STS requests of fleet/* over time into this `file`")
 	list := flags.Bool("list", false, "print the names of the rows")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -99,7 +101,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			}
 			continue
 		}
-		got, err := g.measure(ctx, settings{quick: *quick})
+		got, err := g.measure(ctx, settings{quick: *quick, svg: *svg})
 		if err == nil {
 			err = got.print(rows, out)
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestMain lets the test binary be what the program starts when it calls itself.
@@ -32,6 +34,7 @@ func TestList(t *testing.T) {
 		"hot/ns", "hot/allocs",
 		"coldstart/ms", "coldstart/round-trips",
 		"expired/recovered", "expired/refreshes",
+		"fleet/peak-over-mean", "fleet/failed-calls", "fleet/recovery-ratio", "fleet/throttled",
 	}
 	if got := strings.Fields(out); code != 0 || !slices.Equal(got, want) {
 		t.Errorf("exit code %d, rows %q, want %q", code, got, want)
@@ -97,4 +100,27 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%q: exit code %d, output %q, errors %q; want 2, none, some", args, code, out, errs)
 		}
 	}
+}
+
+func TestPeakOverMean(t *testing.T) {
+	if got := peakOverMean([]float64{1, 2, 3, 10}); got != 2.5 {
+		t.Errorf("got %v, want 10 over 4", got)
+	}
+}
+
+// The quota lets so many through at once, and so many a second.
+func TestQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQuota(10)
+		passed := 0
+		for range 300 {
+			if q.take() {
+				passed++
+			}
+			time.Sleep(time.Second / 100) // in synctest's time
+		}
+		if passed < 39 || passed > 40 || q.refused() != int64(300-passed) {
+			t.Errorf("%d passed, %d were refused", passed, q.refused())
+		}
+	})
 }

@@ -36,6 +36,9 @@ type stsServer struct {
 	only      string        // the operation that is silent; empty: both
 	over      chan struct{} // closed by close: silent requests end
 
+	quota    *quota    // nil: none
+	timeline *timeline // nil: none is kept
+
 	requests atomic.Int64 // that came in
 	granted  atomic.Int64 // sessions of the last role
 }
@@ -61,6 +64,7 @@ func (s *stsServer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err // nothing is sent for somebody who has left
 	}
 	s.requests.Add(1)
+	s.timeline.note()
 	raw, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -98,6 +102,9 @@ func (s *stsServer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return reply(r, http.StatusServiceUnavailable, refusal("Receiver", "ServiceUnavailable")), nil
 	case closed:
 		return reply(r, http.StatusForbidden, refusal("Sender", "AccessDenied")), nil
+	}
+	if !s.quota.take() {
+		return reply(r, http.StatusBadRequest, refusal("Sender", "Throttling")), nil
 	}
 	return reply(r, http.StatusOK, s.session(action, form.Get("RoleArn"), form.Get("RoleSessionName"))), nil
 }

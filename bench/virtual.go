@@ -25,10 +25,12 @@ var scenarios = map[string]scenario{
 	blockRow:  playHang,
 
 	recoveredRow: playExpired,
+
+	peakRow: playFleet,
 }
 
 // virtualLimit is real time, of one round. It is many times what one takes.
-const virtualLimit = 2 * time.Minute
+const virtualLimit = 20 * time.Minute
 
 // inVirtualTime plays a scenario with all contenders in turn, so many rounds;
 // with -quick one.
