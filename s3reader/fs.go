@@ -75,10 +75,13 @@ func (f *fsys) Open(name string) (fs.File, error) {
 		return nil, pathError(op, name, err)
 	}
 	if name == "." {
-		if err := f.rootStat(op); err != nil {
+		if f.root != "" {
+			err = f.rootStat(op)
+		}
+		if err != nil {
 			return nil, pathError(op, name, err)
 		}
-		return &dir{of: f, name: name}, nil
+		return &dir{of: f, name: name}, nil // whether there is a bucket, ReadDir says
 	}
 	o, err := f.r.open(f.ctx, key, op)
 	if err == nil {
@@ -131,7 +134,7 @@ func (f *fsys) ReadDir(name string) ([]fs.DirEntry, error) {
 
 // ReadFile returns the bytes of a file.
 func (f *fsys) ReadFile(name string) ([]byte, error) {
-	const op = "readfile"
+	const op = "read"
 	key, err := f.key(op, name)
 	switch {
 	case err != nil:
@@ -167,7 +170,7 @@ func (f *fsys) key(op, name string) (string, error) {
 	key := f.root + name
 	switch {
 	case !fs.ValidPath(name):
-		return "", f.r.fail(op, key, &Error{Kind: BadKey, Err: fmt.Errorf("%w: %q is not a path of io/fs (see fs.ValidPath): an object with such a key is read with Reader.Open", fs.ErrInvalid, name)})
+		return "", f.r.fail(op, key, &Error{Kind: BadKey, Err: fmt.Errorf("%q is no path of io/fs (fs.ValidPath), %w: read an object with such a key by Reader.Open", name, fs.ErrInvalid)})
 	case name == ".":
 		return strings.TrimSuffix(f.root, "/"), nil
 	}

@@ -60,6 +60,7 @@ type pages struct {
 	maxKeys   *int32 // nil: 1,000
 
 	token *string // nil: the first page
+	first string  // key or common prefix that the latest page begins with
 	last  string  // key or common prefix that was yielded
 	empty int     // pages without keys in a row
 	done  bool
@@ -117,26 +118,27 @@ func (p *pages) check(page *s3.ListObjectsV2Output) error {
 		return nil
 	}
 	p.empty = 0
-	if p.last == "" {
-		return nil
-	}
-	var firsts []*string
+	p.first = ""
+	var heads []*string
 	if len(page.Contents) > 0 {
-		firsts = append(firsts, page.Contents[0].Key)
+		heads = append(heads, page.Contents[0].Key)
 	}
 	if len(page.CommonPrefixes) > 0 {
-		firsts = append(firsts, page.CommonPrefixes[0].Prefix)
+		heads = append(heads, page.CommonPrefixes[0].Prefix)
 	}
-	for _, encoded := range firsts {
-		first, err := decodeKey(encoded, page.EncodingType)
+	for _, encoded := range heads {
+		head, err := decodeKey(encoded, page.EncodingType)
 		if err != nil {
 			return err
 		}
-		if first <= p.last {
-			return fmt.Errorf("the listing goes in a circle: the page after %q begins with %q", p.last, first)
+		if p.last != "" && head <= p.last {
+			return fmt.Errorf("the listing goes in a circle: the page after %q begins with %q", p.last, head)
+		}
+		if p.first == "" || head < p.first {
+			p.first = head
 		}
 	}
-	return nil
+	return p.belongs(p.first)
 }
 
 // belongs checks that a key or a common prefix is one that was asked for.
@@ -145,6 +147,20 @@ func (p *pages) belongs(key string) error {
 		return fmt.Errorf("the listing has %q, which is not under the prefix", key)
 	}
 	return nil
+}
+
+// firstKey is the first key that begins with prefix; empty if there is none.
+func (r *Reader) firstKey(ctx context.Context, prefix string) (string, error) {
+	if len(prefix) > maxKey {
+		return "", nil // as long as no key is
+	}
+	p := pages{r: r, prefix: prefix, maxKeys: new(int32(1))}
+	for p.first == "" && !p.done {
+		if _, err := p.next(ctx); err != nil {
+			return "", err
+		}
+	}
+	return p.first, nil
 }
 
 // decodeKey undoes encoding-type=url, which the SDK leaves to its caller. A

@@ -41,6 +41,21 @@ func (r *Reader) Stat(ctx context.Context, key string) (*Info, error) {
 	return info, nil
 }
 
+// statHead is Stat for who asks S3 something else next: a refusal remains
+// unexplained, unless it may be that the credentials have to be renewed.
+func (r *Reader) statHead(ctx context.Context, key string) (*Info, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out, err := r.head(ctx, key)
+	if err == nil {
+		return infoFromHead(key, out)
+	}
+	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.HTTPStatusCode() == http.StatusBadRequest {
+		return r.Stat(ctx, key)
+	}
+	return nil, err
+}
+
 func (r *Reader) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
 	return call(ctx, r, (*s3.Client).HeadObject, &s3.HeadObjectInput{
 		Bucket: &r.bucket.name, Key: &key,
