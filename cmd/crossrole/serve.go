@@ -62,7 +62,8 @@ With --admin ADDRESS, which may be the pod's, it answers there /healthz, /readyz
 (every role that is not optional has a session), /metrics and /status, and hands
 nothing out.
 
-It prints a line for each role: NAME, URL, token file. It ends on SIGTERM.`,
+It prints a line for each role, with its name, URL and token file, then one for
+the admin address; its log goes to standard error. It ends on SIGTERM.`,
 		Example: `  crossrole serve --role pics=arn:aws:iam::444455556666:role/S3_Pics --token-dir /var/run/crossrole --admin :9912`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -120,13 +121,15 @@ func (s *serving) serve(ctx context.Context, roles []*served, collector *metrics
 	sites := []site{{listener, e}}
 	if admin != nil {
 		sites = append(sites, site{admin, newAdmin(roles, collector, counted)})
-		s.logger.Info("admin", "address", admin.Addr())
 	}
 	for _, r := range roles {
 		if c, ok := r.chain.(*credentials.Chain); ok {
 			collector.Watch(c)
 		}
 		fmt.Fprintf(s.out, "%s http://%s%s %s\n", r.name, listener.Addr(), r.path(), filepath.Join(s.tokenDir, r.name))
+	}
+	if admin != nil {
+		fmt.Fprintf(s.out, "admin http://%s\n", admin.Addr())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var keeping sync.WaitGroup

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/crossrole/crossrole/e2e/programs"
 )
 
 // cli is the aws command with somebody's keys.
@@ -20,14 +22,7 @@ type cli struct {
 
 func newCLI(t *testing.T, w *world) cli {
 	t.Helper()
-	path := program(t, "aws", "install the AWS CLI (Debian: awscli)")
-	if out, err := exec.CommandContext(t.Context(), path, "--version").CombinedOutput(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("aws --version: %v\n%s", err, out)
-		}
-		t.Skipf("the aws on PATH does not work: %v", err)
-	}
-	return cli{world: w, path: path}
+	return cli{world: w, path: programs.AWS(t)}
 }
 
 // as is the command with the keys that sts printed.
@@ -47,7 +42,7 @@ func (c cli) run(t *testing.T, args ...string) (map[string]any, string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), c.path, append(args, "--endpoint-url", c.world.url, "--output", "json")...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(alone(t), c.env...)
+	cmd.Env = append(programs.Alone(t), c.env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

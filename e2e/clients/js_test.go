@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/crossrole/crossrole/e2e/programs"
 )
 
 // outcome is one line of js/client.mjs.
@@ -27,29 +27,12 @@ type outcome struct {
 // The JavaScript SDK v3 exchanges the token, assumes the second role, reads,
 // lists and writes.
 func TestClientsJavaScript(t *testing.T) {
-	node := program(t, "node", "install Node.js 18 or newer (Debian: nodejs)")
-	npm := program(t, "npm", "install npm (Debian: npm)")
-	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "client.mjs"} {
-		data, err := os.ReadFile(filepath.Join("js", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	install := exec.CommandContext(t.Context(), npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-	install.Dir = dir
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
-
+	node, dir := programs.Node(t, "js", "client.mjs")
 	w := newWorld(t)
 	defer w.report(t)
 	client := exec.CommandContext(t.Context(), node, "client.mjs")
 	client.Dir = dir
-	client.Env = alone(t, "ENDPOINT="+w.url, "TOKEN_FILE="+w.pod.TokenFile(), "HUB="+w.hub.ARN(), "TARGET="+w.target.ARN(), "BUCKET="+bucket)
+	client.Env = programs.Alone(t, "ENDPOINT="+w.url, "TOKEN_FILE="+w.pod.TokenFile(), "HUB="+w.hub.ARN(), "TARGET="+w.target.ARN(), "BUCKET="+bucket)
 	var stderr bytes.Buffer
 	client.Stderr = &stderr
 	out, err := client.Output()

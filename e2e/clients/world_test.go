@@ -3,9 +3,6 @@ package clients_test
 import (
 	"crypto/md5"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -55,40 +52,6 @@ func newWorld(t *testing.T) *world {
 		b.Put(k, []byte(k))
 	}
 	return &world{cloud, cloud.Serve(t), hub, target, cluster.Pod(t.TempDir(), "default", "app", hub.ARN())}
-}
-
-// program finds a program, or ends the test: in CI it must be there.
-func program(t *testing.T, name, install string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("no %s here: %s", name, install)
-	}
-	t.Skipf("no %s here: %s", name, install)
-	return ""
-}
-
-// alone is an environment without anything of the machine's own AWS: what is
-// not given here is not there, and nothing is asked but the world.
-func alone(t *testing.T, variables ...string) []string {
-	t.Helper()
-	home := t.TempDir()
-	env := []string{
-		"HOME=" + home, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.Getenv("TMPDIR"),
-		"AWS_EC2_METADATA_DISABLED=true", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
-		"AWS_CONFIG_FILE=" + filepath.Join(home, "config"), "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(home, "credentials"),
-		"AWS_PAGER=", "NO_PROXY=*",
-	}
-	// Version managers keep their programs where HOME was.
-	for _, name := range []string{"PYENV_ROOT", "NVM_DIR"} {
-		if v := os.Getenv(name); v != "" {
-			env = append(env, name+"="+v)
-		}
-	}
-	return append(env, variables...)
 }
 
 // asked counts the calls of an operation that ended with this status.

@@ -1,0 +1,81 @@
+// Package programs finds the programs of others that the suites run, and gives
+// them an environment in which there is nothing of the machine's own AWS.
+package programs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Find finds a program, or ends the test: in CI it must be there.
+func Find(t *testing.T, name, install string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("no %s here: %s", name, install)
+	}
+	t.Skipf("no %s here: %s", name, install)
+	return ""
+}
+
+// AWS finds the AWS CLI, if it works: version managers leave stand-ins behind.
+func AWS(t *testing.T) string {
+	t.Helper()
+	path := Find(t, "aws", "install the AWS CLI (Debian: awscli)")
+	if out, err := exec.CommandContext(t.Context(), path, "--version").CombinedOutput(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("aws --version: %v\n%s", err, out)
+		}
+		t.Skipf("the aws on PATH does not work: %v", err)
+	}
+	return path
+}
+
+// Node finds Node.js and npm, and installs what the package.json in dir asks
+// for into a directory of the test's own, which it returns, with the scripts.
+func Node(t *testing.T, dir string, scripts ...string) (node, installed string) {
+	t.Helper()
+	node = Find(t, "node", "install Node.js 18 or newer (Debian: nodejs)")
+	npm := Find(t, "npm", "install npm (Debian: npm)")
+	installed = t.TempDir()
+	for _, name := range append([]string{"package.json", "package-lock.json"}, scripts...) {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(installed, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install := exec.CommandContext(t.Context(), npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	install.Dir = installed
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	return node, installed
+}
+
+// Alone is an environment in which what is not given is not there, and nothing
+// is asked but the servers of the test.
+func Alone(t *testing.T, variables ...string) []string {
+	t.Helper()
+	home := t.TempDir()
+	env := []string{
+		"HOME=" + home, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.Getenv("TMPDIR"),
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
+		"AWS_CONFIG_FILE=" + filepath.Join(home, "config"), "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(home, "credentials"),
+		"AWS_PAGER=", "NO_PROXY=*",
+	}
+	// Version managers keep their programs where HOME was.
+	for _, name := range []string{"PYENV_ROOT", "NVM_DIR"} {
+		if v := os.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return append(env, variables...)
+}

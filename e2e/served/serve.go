@@ -1,0 +1,138 @@
+// Package served has programs that nobody here wrote read a bucket with the
+// credentials that crossrole hands out, while sessions end every few seconds.
+package served
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// command builds cmd/crossrole once.
+var command = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "crossrole-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "crossrole")
+	cmd := exec.Command("go", "build", "-o", program, "github.com/crossrole/crossrole/cmd/crossrole")
+	// The command belongs to the module above this one, with what it needs.
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if cmd.Dir, err = moduleAbove(); err != nil {
+		return "", err
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build cmd/crossrole: %w\n%s", err, out)
+	}
+	return program, nil
+})
+
+// moduleAbove is the directory of the library, from any package of this module.
+func moduleAbove() (string, error) {
+	mod, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOMOD: %w", err)
+	}
+	return filepath.Join(filepath.Dir(strings.TrimSpace(string(mod))), ".."), nil
+}
+
+// Scene is what the programs read, and as whom.
+type Scene struct {
+	Pod         []string // environment of the pod, with AWS_ENDPOINT_URL_STS
+	Role        string   // ARN of the role that the hub assumes
+	Endpoint    string   // of S3
+	Bucket, Key string
+	Content     string
+}
+
+// Serve is a running crossrole serve of one role.
+type Serve struct {
+	Scene
+	URL, TokenFile, Admin string
+}
+
+// Start runs crossrole serve until the test ends. A failing test prints what it
+// logged.
+func Start(t *testing.T, s Scene) *Serve {
+	t.Helper()
+	program, err := command()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	cmd := exec.Command(program, "serve", "--role", "pics="+s.Role, "--token-dir", t.TempDir(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	cmd.Env, cmd.Stderr = s.Pod, &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test is killed
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt) // it may have ended
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("crossrole serve: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("crossrole serve logged:\n%s", &log)
+		}
+	})
+	lines := bufio.NewScanner(stdout)
+	fields := map[string][]string{}
+	for len(fields) < 2 && lines.Scan() {
+		words := strings.Fields(lines.Text())
+		fields[words[0]] = words[1:]
+	}
+	go func() { _, _ = io.Copy(io.Discard, stdout) }()
+	if len(fields["pics"]) != 2 || len(fields["admin"]) != 1 {
+		t.Fatalf("crossrole serve printed %q\n%s", fields, &log)
+	}
+	return &Serve{s, fields["pics"][0], fields["pics"][1], fields["admin"][0]}
+}
+
+// Variables are those that a container sets to use the endpoint.
+func (s *Serve) Variables() []string {
+	return []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + s.TokenFile}
+}
+
+var refreshes = regexp.MustCompile(`(?m)^crossrole_refreshes_total\{hop="(\d)",kind="(\w*)",.*\} (\d+)$`)
+
+// Refreshes tells, as the metrics do, how many sessions each hop got, and how
+// many refreshes failed.
+func (s *Serve) Refreshes(t *testing.T) (byHop map[string]int, failed int) {
+	t.Helper()
+	resp, err := http.Get(s.Admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byHop = map[string]int{}
+	for _, m := range refreshes.FindAllStringSubmatch(string(page), -1) {
+		n, err := strconv.Atoi(m[3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m[2] == "" {
+			byHop[m[1]] += n
+		} else {
+			failed += n
+		}
+	}
+	return byHop, failed
+}
