@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -38,8 +39,8 @@ type Object struct {
 
 	// Headers are sent with the object as they are, in place of those of the
 	// same name: for a checksum that lies, an x-amz-restore (an archived object
-	// is readable with ongoing-request="false"), an x-amz-archive-status, a
-	// server-side encryption, a Cache-Control.
+	// is readable with ongoing-request="false", until its expiry-date if there is
+	// one), an x-amz-archive-status, a server-side encryption, a Cache-Control.
 	Headers map[string]string
 }
 
@@ -198,7 +199,7 @@ func (v *version) archive() []string {
 		}
 	}
 	switch {
-	case strings.Contains(restore, `ongoing-request="false"`):
+	case restored(restore):
 		return nil
 	case v.StorageClass == "GLACIER" || v.StorageClass == "DEEP_ARCHIVE":
 		return []string{"StorageClass", v.StorageClass}
@@ -206,6 +207,17 @@ func (v *version) archive() []string {
 		return []string{"StorageClass", v.StorageClass, "AccessTier", tier}
 	}
 	return nil
+}
+
+// restored reports whether an x-amz-restore speaks of a copy that can be read.
+func restored(header string) bool {
+	if !strings.Contains(header, `ongoing-request="false"`) {
+		return false
+	}
+	_, rest, _ := strings.Cut(header, `expiry-date="`)
+	date, _, _ := strings.Cut(rest, `"`)
+	end, err := http.ParseTime(date)
+	return err != nil || time.Now().Before(end) // none, if it does not say when
 }
 
 // storedTime is a time of upload as S3 keeps it; zero stands for now.

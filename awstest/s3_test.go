@@ -63,7 +63,7 @@ func newStore(t testing.TB) *store {
 		o.StorageClass, o.Headers = "DEEP_ARCHIVE", map[string]string{"x-amz-restore": `ongoing-request="true"`}
 	})
 	put("thawed", "0123456789", func(o *awstest.Object) {
-		o.StorageClass, o.Headers = "GLACIER", map[string]string{"x-amz-restore": `ongoing-request="false", expiry-date="Fri, 25 Dec 2026 00:00:00 GMT"`}
+		o.StorageClass, o.Headers = "GLACIER", map[string]string{"x-amz-restore": `ongoing-request="false", expiry-date="Fri, 25 Dec 2099 00:00:00 GMT"`}
 	})
 	put("tiered", "0123456789", func(o *awstest.Object) {
 		o.StorageClass, o.Headers = "INTELLIGENT_TIERING", map[string]string{"x-amz-archive-status": "ARCHIVE_ACCESS"}

@@ -50,10 +50,11 @@ func call[In, Out any](
 			out, err = op(next.client, ctx, in, optFn)
 		}
 	}
-	if err == nil {
-		r.bucketSeen.Store(true)
+	if err != nil {
+		return out, r.explain(ctx, in, err)
 	}
-	return out, err
+	r.bucketSeen.Store(true)
+	return out, nil
 }
 
 func (r *Reader) payer() types.RequestPayer {

@@ -21,7 +21,9 @@ type Error struct {
 
 	Kind      Kind   // empty: none of those named here; Code says more
 	Code      string // of S3, such as "NoSuchKey"; empty if S3 did not answer
-	RequestID string // of S3, for its support
+	RequestID string // of S3, for its support, which wants both:
+	HostID    string // x-amz-id-2, the extended request id
+	Region    string // where S3 was asked; empty if it did not answer
 	RoleARN   string // whose permissions counted, if cfg.Credentials tells; else empty
 
 	Err error
@@ -46,19 +48,31 @@ func (e *Error) Error() string {
 	if text := causeText(e.Err); text != "" {
 		b.WriteString(": " + text)
 	}
-	var facts []string
-	for _, f := range []struct{ name, value string }{{"code ", e.Code}, {"request id ", e.RequestID}, {"as ", e.RoleARN}} {
-		if f.value != "" {
-			facts = append(facts, f.name+oneLine(f.value))
-		}
-	}
-	if len(facts) > 0 {
+	if facts := e.facts(); len(facts) > 0 {
 		b.WriteString(" (" + strings.Join(facts, ", ") + ")")
 	}
 	if e.note != "" {
 		b.WriteString("; " + e.note)
 	}
 	return b.String()
+}
+
+// facts are what S3's support and the owner of a policy ask for.
+func (e *Error) facts() []string {
+	var facts []string
+	add := func(name, value string) {
+		if value != "" {
+			facts = append(facts, name+" "+oneLine(value))
+		}
+	}
+	add("code", e.Code)
+	add("request id", e.RequestID)
+	if e.Kind != NotFound { // nothing to ask about
+		add("host id", e.HostID)
+		add("region", e.Region)
+	}
+	add("as", e.RoleARN)
+	return facts
 }
 
 // Unwrap returns what S3, the SDK or the transport said. Its own text may be

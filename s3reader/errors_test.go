@@ -72,7 +72,7 @@ func TestArchivedSaysWhere(t *testing.T) {
 	s.Put("old", []byte("v"), func(o *awstest.Object) { o.StorageClass = "DEEP_ARCHIVE" })
 	r := s.reader(t, mayRead)
 	_, err := r.Open(t.Context(), "old")
-	if !errors.Is(err, s3reader.Archived) || errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "it is in DEEP_ARCHIVE: restore it first") {
+	if !errors.Is(err, s3reader.Archived) || errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "it is in DEEP_ARCHIVE, restore state none: restore it first") {
 		t.Errorf("got %v", err)
 	}
 	info, err := r.Stat(t.Context(), "old")

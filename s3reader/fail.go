@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 )
 
@@ -26,9 +25,13 @@ func (r *Reader) fail(op, key string, err error) error {
 		if id, ok := errors.AsType[interface {
 			error
 			ServiceRequestID() string
+			ServiceHostID() string
 		}](e.Err); ok {
-			e.RequestID = id.ServiceRequestID()
+			e.RequestID, e.HostID = id.ServiceRequestID(), id.ServiceHostID()
 		}
+	}
+	if e.Code != "" {
+		e.Region = r.at.Load().region
 	}
 	if of, ok := r.creds.(interface{ RoleARN() string }); ok && e.Code != "" {
 		e.RoleARN = of.RoleARN()
@@ -43,12 +46,9 @@ func (r *Reader) fail(op, key string, err error) error {
 func (r *Reader) note(e *Error) string {
 	switch e.Kind {
 	case AccessDenied:
-		return r.denied(e.Op)
+		return r.denied(e)
 	case Archived:
-		if state, ok := errors.AsType[*types.InvalidObjectState](e.Err); ok && state.StorageClass != "" {
-			return fmt.Sprintf("it is in %s: restore it first", strings.TrimSpace(string(state.StorageClass)+" "+string(state.AccessTier)))
-		}
-		return "restore it first"
+		return archiveNamed(e.Err).note()
 	case ObjectChanged:
 		return "it was overwritten after it was opened: open it again"
 	case WrongRegion:
@@ -59,20 +59,6 @@ func (r *Reader) note(e *Error) string {
 		return fmt.Sprintf("it was asked for in %s and S3 does not say where it is: set Options.Region to the bucket's", at)
 	}
 	return ""
-}
-
-func (r *Reader) denied(op string) string {
-	if op == "list" {
-		return "listing takes s3:ListBucket on the bucket"
-	}
-	text := "it may also be that the key does not exist, which S3 does not tell a role without s3:ListBucket on the bucket"
-	if !r.opts.RequestPayer {
-		text += ", or that the bucket is requester pays (Options.RequestPayer)"
-	}
-	if r.opts.ExpectedBucketOwner != "" {
-		text += ", or that the bucket is not owned by " + r.opts.ExpectedBucketOwner + " (Options.ExpectedBucketOwner)"
-	}
-	return text
 }
 
 // causeText is err without the SDK's wrapping and on one line.

@@ -3,6 +3,7 @@ package s3reader
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -14,7 +15,7 @@ type Kind string
 
 // The kinds of failure.
 const (
-	AccessDenied     Kind = "access denied"     // S3 refused; also fs.ErrPermission
+	AccessDenied     Kind = "access denied"     // S3 refused, or KMS did; also fs.ErrPermission
 	NotFound         Kind = "not found"         // no such key; also fs.ErrNotExist
 	NoSuchBucket     Kind = "no such bucket"    // also fs.ErrNotExist
 	Archived         Kind = "archived"          // must be restored before it can be read
@@ -62,6 +63,9 @@ func kindOf(err error) Kind {
 	}
 	if k, ok := codeKinds[api.ErrorCode()]; ok {
 		return k
+	}
+	if strings.HasPrefix(api.ErrorCode(), kmsCodes) {
+		return AccessDenied
 	}
 	// Only S3's answer to a HEAD has no code of its own. To a GET, a 404 without
 	// one is somebody else's, and says nothing about the object.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // Link is a presigned URL: whoever has it may read the object until it expires.
@@ -92,14 +94,23 @@ func (r *Reader) credentialsFor(ctx context.Context, ttl time.Duration) (aws.Cre
 }
 
 // learnRegion sees to it that the client is one for the bucket's region: a link
-// cannot be corrected afterwards. A refusal teaches the region too.
+// cannot be corrected afterwards. A refusal teaches the region too, and that
+// there is a bucket.
 func (r *Reader) learnRegion(ctx context.Context) error {
 	if r.pinned || r.bucketSeen.Load() {
 		return nil
 	}
-	_, err := call(ctx, r, (*s3.Client).HeadBucket, &s3.HeadBucketInput{Bucket: &r.bucket.name, ExpectedBucketOwner: r.owner()})
-	if err != nil && !answered(err) {
+	var mw []func(*middleware.Stack) error
+	if payer := r.payer(); payer != "" { // which HeadBucketInput has no field for
+		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Request-Payer", string(payer)))
+	}
+	_, err := call(ctx, r, (*s3.Client).HeadBucket, &s3.HeadBucketInput{Bucket: &r.bucket.name, ExpectedBucketOwner: r.owner()}, mw...)
+	switch {
+	case err == nil:
+	case !answered(err):
 		return err
+	case kindOf(err) == AccessDenied:
+		r.bucketSeen.Store(true)
 	}
 	return nil
 }

@@ -1,0 +1,179 @@
+package s3reader_test
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/s3reader"
+)
+
+const kmsKey = "arn:aws:kms:us-east-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+// Case B35: what is known of a refusal is said, and a guess is called one.
+func TestDeniedSaysWhatIsKnown(t *testing.T) {
+	encrypted := func(o *awstest.Object) {
+		o.Headers = map[string]string{"X-Amz-Server-Side-Encryption": "aws:kms", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": kmsKey}
+	}
+	for _, c := range []struct {
+		name   string
+		fault  awstest.Fault
+		stored func(*awstest.Object)
+		want   []string
+		not    []string
+		asks   []string
+	}{
+		{
+			name:  "the text names the key",
+			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: "User: arn:aws:iam::111122223333:user/u is not authorized to perform: kms:Decrypt on resource: " + kmsKey + " because no resource-based policy allows the kms:Decrypt action"},
+			want:  []string{"because no resource-based policy", "it is KMS that refuses: " + kmsKey + " must be enabled", "kms:Decrypt"},
+			not:   []string{"guess", "the key does not exist"},
+			asks:  []string{"GetObject"},
+		},
+		{
+			name:  "the text names kms alone",
+			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: "The ciphertext refers to a customer master key that does not exist, or KMS refuses."},
+			want:  []string{"it is KMS that refuses: the object's KMS key"},
+			asks:  []string{"GetObject"},
+		},
+		{
+			name:  "the code is KMS's",
+			fault: awstest.Fault{Operation: "GetObject", Status: 400, Code: "KMS.DisabledException", Message: kmsKey + " is disabled."},
+			want:  []string{"it is KMS that refuses: " + kmsKey},
+			asks:  []string{"GetObject"},
+		},
+		{
+			name:   "bare, and HEAD shows the key",
+			fault:  awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: "Access Denied"},
+			stored: encrypted,
+			want:   []string{"possibly kms:Decrypt on " + kmsKey + " is not allowed", "(a guess: "},
+			not:    []string{"VPC endpoint", "the key does not exist"},
+			asks:   []string{"GetObject", "HeadObject"},
+		},
+		{
+			name:  "bare, and HEAD shows no key",
+			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: "Access Denied"},
+			want:  []string{"S3 does not say why", "the role's policy may not allow s3:GetObject", "the bucket's policy or that of a VPC endpoint", "another account", "kms:Decrypt"},
+			not:   []string{"possibly", "the key does not exist"},
+			asks:  []string{"GetObject", "HeadObject"},
+		},
+		{
+			name:  "bare both",
+			fault: awstest.Fault{Status: 403, Code: "AccessDenied", Message: "Access Denied"},
+			want:  []string{"S3 does not say why", "s3:GetObject", "VPC endpoint", "another account", "kms:Decrypt", "the key does not exist", "Options.RequestPayer"},
+			not:   []string{"possibly"},
+			asks:  []string{"GetObject", "HeadObject"},
+		},
+	} {
+		for _, op := range []string{"get", "open"} {
+			t.Run(c.name+" "+op, func(t *testing.T) {
+				cloud, bucket, cfg := gallery(t)
+				if c.stored == nil {
+					c.stored = func(*awstest.Object) {}
+				}
+				bucket.Put("k", []byte("v"), c.stored)
+				r := newReader(t, cfg, "pics")
+				if _, err := r.Get(t.Context(), "k"); err != nil { // signs in
+					t.Fatal(err)
+				}
+				before := len(cloud.Calls())
+				cloud.Fault(c.fault)
+				var err error
+				if op == "get" {
+					_, err = r.Get(t.Context(), "k")
+				} else {
+					_, err = r.Open(t.Context(), "k")
+				}
+				if !errors.Is(err, fs.ErrPermission) || !errors.Is(err, s3reader.AccessDenied) || errors.Is(err, fs.ErrNotExist) {
+					t.Fatalf("got %v", err)
+				}
+				e, _ := errors.AsType[*s3reader.Error](err)
+				chain, _ := credentials.ChainOf(cfg)
+				if e.RoleARN != chain.RoleARN() || e.Region != "us-east-1" || e.RequestID == "" || e.HostID == "" {
+					t.Errorf("role %q, region %q, request %q, host %q", e.RoleARN, e.Region, e.RequestID, e.HostID)
+				}
+				text := err.Error()
+				for _, want := range append(c.want, strings.TrimSuffix(c.fault.Message, "Access Denied"), c.fault.Code, e.RoleARN, "region us-east-1", e.RequestID, e.HostID) {
+					if !strings.Contains(text, want) {
+						t.Errorf("%q is not in %s", want, text)
+					}
+				}
+				for _, not := range c.not {
+					if strings.Contains(text, not) {
+						t.Errorf("%q is in %s", not, text)
+					}
+				}
+				var asks []string
+				for _, call := range cloud.Calls()[before:] {
+					asks = append(asks, call.Operation)
+				}
+				if !slices.Equal(asks, c.asks) {
+					t.Errorf("asks %q, want %q", asks, c.asks)
+				}
+			})
+		}
+	}
+}
+
+// A refusal that says which action it is about needs no HEAD.
+func TestDeniedWithTheActionAsksOnce(t *testing.T) {
+	s := newShelf()
+	s.Put("k", []byte("v"))
+	_, err := s.reader(t, "").Get(t.Context(), "k")
+	if got := s.requests(); !errors.Is(err, fs.ErrPermission) || !slices.Equal(got, []string{"GetObject"}) {
+		t.Errorf("asked for %q, %v", got, err)
+	}
+	if text := err.Error(); !strings.Contains(text, "is not authorized to perform: s3:GetObject") || strings.Contains(text, "S3 does not say why") {
+		t.Errorf("got %s", text)
+	}
+}
+
+// Ranges of an object that is open are never explained by a HEAD.
+func TestDeniedRangesAskNoHead(t *testing.T) {
+	s := newShelf()
+	s.Put("k", noise(100))
+	o := open(t, s.reader(t, mayRead), "k")
+	s.cloud.Fault(awstest.Fault{Status: 403, Code: "AccessDenied", Message: "Access Denied"})
+	for off := range int64(5) {
+		if _, err := o.ReadAt(make([]byte, 1), 10*off); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if got := s.requests(); slices.Contains(got, "HeadObject") {
+		t.Errorf("asked for %q", got)
+	}
+}
+
+// A HEAD that fails for another reason leaves the refusal as it was.
+func TestDeniedIsNotHiddenByItsHead(t *testing.T) {
+	for _, f := range []awstest.Fault{{Status: 400, Code: "ExpiredToken"}, {Status: 404, Code: "NoSuchKey"}, {Status: 301, Code: "PermanentRedirect"}} {
+		s := newShelf()
+		s.Put("k", []byte("v"))
+		r := s.reader(t, mayRead)
+		f.Operation = "HeadObject"
+		s.cloud.Fault(f)
+		s.cloud.Fault(awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: "Access Denied"})
+		_, err := r.Get(t.Context(), "k")
+		if e, ok := errors.AsType[*s3reader.Error](err); !ok || e.Kind != s3reader.AccessDenied || e.Code != "AccessDenied" {
+			t.Errorf("%s: got %v", f.Code, err)
+		}
+	}
+}
+
+func TestDeniedListingSaysWhatItTakes(t *testing.T) {
+	s := newShelf()
+	fsys := s.reader(t, mayRead).FS(t.Context())
+	_, list := listed(t, s.reader(t, mayRead, func(o *s3reader.Options) { o.ExpectedBucketOwner = "444455556666" }), "")
+	for op, err := range map[string]error{"list": list, "readdir": do(fsys, "readdir", ".")} {
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "listing takes s3:ListBucket on the bucket") || !strings.Contains(err.Error(), "Options.RequestPayer") || strings.Contains(err.Error(), "the key does not exist") {
+			t.Errorf("%s: got %v", op, err)
+		}
+	}
+	if !strings.Contains(list.Error(), "not owned by 444455556666") {
+		t.Errorf("got %v", list)
+	}
+}
