@@ -19,13 +19,17 @@ import (
 // Do not wrap a Chain in aws.CredentialsCache: a request repeated after
 // ExpiredToken would be signed with the dead key. Use [Chain.Config] or [Wrap].
 type Chain struct {
-	base   aws.Config
+	base   *aws.Config // never changed; chains of a pool share it
 	source Source
 	roles  []Role
 	hops   []*session
 	sts    *stsClient
+	gate   *gate  // of the pool; nil: every request goes at once
+	prefix *Chain // the part that all chains of a pool share; nil: none
+	more   int    // hops of the chains that this is the prefix of
 
 	window, timeout, failureCap time.Duration
+	deniedCap                   time.Duration // the same after a denial; zero: failureCap
 	expectedAccount             string
 	logger                      *slog.Logger
 	onEvent                     func(Event)
@@ -63,8 +67,9 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	}
 	r := &resolver{base: base, options: o}
 	source, roles := r.resolve()
+	own := detached(base)
 	c := &Chain{
-		base: detached(base), source: source, roles: roles, sts: newSTSClient(r),
+		base: &own, source: source, roles: roles, sts: newSTSClient(r),
 		window: o.Refresh.Window, timeout: o.Refresh.Timeout, failureCap: o.Refresh.FailureCap,
 		expectedAccount: o.ExpectedAccount, logger: o.Logger, onEvent: o.OnEvent, draw: random,
 	}
@@ -111,6 +116,9 @@ func (c *Chain) link() {
 }
 
 func (c *Chain) last() *session { return c.hops[len(c.hops)-1] }
+
+// length is how many hops it takes to the end.
+func (c *Chain) length() int { return len(c.hops) + c.more }
 
 // Retrieve returns credentials of the chain's last role. It waits only while
 // there is no valid session; a valid one is renewed in the background. (In the
@@ -194,6 +202,12 @@ func (c *Chain) inherited() ([]aws.CredentialSource, bool) {
 // sessions, decided by the first hop, so that CloudTrail tells in every account
 // which pod called, and a new cluster changes nothing in what later hops send.
 func (c *Chain) nameSession(explicit string, derive func() string) string {
+	if c.prefix != nil {
+		if explicit != "" {
+			return explicit
+		}
+		return c.prefix.nameSession("", derive)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if explicit == "" && c.name == "" {

@@ -119,7 +119,7 @@ func (s *session) failure(rec *record, v verdict, err error, attempts int) *Erro
 		}
 		e = &found
 	}
-	e.Hop, e.hops, e.Attempts, e.took = s.hop, len(s.chain.hops), attempts, rec.took
+	e.Hop, e.hops, e.Attempts, e.took = s.hop, s.chain.length(), attempts, rec.took
 	if e.RoleARN == "" {
 		e.RoleARN = s.role
 	}

@@ -94,7 +94,7 @@ func policyARNs(arns []string) []types.PolicyDescriptorType {
 
 // podIdentity asks the EKS Pod Identity agent, with its token read anew.
 func (c *Chain) podIdentity(p PodIdentity) exchange {
-	client := directClient(c.base)
+	client := directClient(*c.base)
 	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
 		token, failure := readTokenFile(p.TokenFile, agentTokenSetting)
 		if failure != nil {
@@ -119,7 +119,7 @@ func (c *Chain) nodeRole() exchange {
 		Endpoint:          "http://169.254.169.254",
 		ClientEnableState: imds.ClientEnabled,
 		EnableFallback:    aws.FalseTernary,
-		HTTPClient:        directClient(c.base),
+		HTTPClient:        directClient(*c.base),
 		Retryer:           aws.NopRetryer{},
 	})
 	provider := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = client })

@@ -16,11 +16,26 @@ type failure struct {
 	carried bool      // the failure is the hop before's: it keeps the pause, we don't
 }
 
-// pauseAfter is the pause after so many failures in a row: about a second at
-// first, doubled each time, at most limit; the random part keeps pods apart. A
+// A pool asks for a role that does not let it in less and less often: of many
+// targets some always don't, and their requests are at the others' expense.
+const (
+	deniedBase = 30 * time.Second
+	deniedCap  = 15 * time.Minute
+)
+
+// pauseFor is the pause after a failure of this kind.
+func (c *Chain) pauseFor(kind Kind, streak int, left time.Duration) time.Duration {
+	if c.deniedCap > 0 && kind == AssumeDenied {
+		return pauseAfter(deniedBase, streak, c.deniedCap, left, c.draw)
+	}
+	return pauseAfter(time.Second, streak, c.failureCap, left, c.draw)
+}
+
+// pauseAfter is the pause after so many failures in a row: about base at first,
+// doubled each time, at most limit; the random part keeps pods apart. A
 // session that is still valid is tried again at its end at the latest.
-func pauseAfter(streak int, limit, left time.Duration, draw func() float64) time.Duration {
-	pause := min(limit, time.Duration(float64(time.Second)*math.Pow(2, float64(min(streak-1, 30)))))
+func pauseAfter(base time.Duration, streak int, limit, left time.Duration, draw func() float64) time.Duration {
+	pause := min(limit, time.Duration(float64(base)*math.Pow(2, float64(min(streak-1, 30)))))
 	pause = time.Duration(float64(pause) * (0.8 + 0.2*draw()))
 	if left > 0 {
 		pause = min(pause, left)

@@ -14,14 +14,14 @@ type flight struct {
 	snap    *snapshot
 	err     error
 	carried bool // err is the hop before's
-	cancel  context.CancelFunc
-	limit   *time.Timer // abandons a flight that does not come back
+	budget  *budget
 }
 
 // wait returns when f has landed or ctx ends.
 func (s *session) wait(ctx context.Context, f *flight) error {
 	s.waiting.Add(1)
 	defer s.waiting.Add(-1)
+	s.chain.gate.promote(s)
 	select {
 	case <-f.done:
 		return nil
@@ -40,15 +40,11 @@ func (s *session) waitAtMost(ctx context.Context, f *flight, d time.Duration) {
 // first caller's and none of its deadlines: no caller's impatience may fail the
 // others.
 func (s *session) takeOff(ctx context.Context) *flight {
-	timeout := s.chain.timeout
-	// The attempts get a little less than the whole, so that their own error,
-	// which knows more, comes before the flight is abandoned.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout-timeout/50)
-	f := &flight{done: make(chan struct{}), cancel: cancel}
+	f := &flight{done: make(chan struct{})}
+	f.budget = newBudget(ctx, s.chain.timeout, func() { s.land(f, nil, s.timedOut()) })
 	s.flying.Store(f)
-	f.limit = time.AfterFunc(timeout, func() { s.land(f, nil, s.timedOut()) })
 	go func() {
-		snap, err := s.refresh(ctx)
+		snap, err := s.refresh(f.budget)
 		s.land(f, snap, err)
 	}()
 	return f
@@ -79,8 +75,7 @@ func (s *session) land(f *flight, snap *snapshot, err *Error) {
 	// come before those of the hop that waits for it.
 	s.chain.post(f.events(s, before)...)
 
-	f.limit.Stop()
-	f.cancel()
+	f.budget.stop()
 	close(f.done)
 	f.log(s, before)
 	s.chain.deliver()
@@ -107,7 +102,7 @@ func (s *session) remember(before *failure, err *Error) *Error {
 	if snap := s.current.Load(); snap != nil {
 		left = snap.left(now)
 	}
-	f.next = now.Add(pauseAfter(f.streak, s.chain.failureCap, left, s.chain.draw))
+	f.next = now.Add(s.chain.pauseFor(err.Kind, f.streak, left))
 	dated := *err
 	dated.NextAttempt = f.next
 	f.err = &dated
@@ -130,7 +125,7 @@ func (s *session) timedOut() *Error {
 		late = late.parent
 	}
 	return &Error{
-		Hop: late.hop, hops: len(s.chain.hops), Kind: RefreshTimeout, RoleARN: late.role,
+		Hop: late.hop, hops: s.chain.length(), Kind: RefreshTimeout, RoleARN: late.role,
 		Operation: "refresh", Err: context.DeadlineExceeded,
 		Fixes: []string{timeoutFix},
 	}

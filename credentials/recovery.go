@@ -71,7 +71,7 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 // lost is the error of a request that no new session could save.
 func (s *session) lost(operation string, denied smithy.APIError, err error) *Error {
 	e := &Error{
-		Hop: s.hop, hops: len(s.chain.hops), Kind: CredentialsExpired, Operation: operation,
+		Hop: s.hop, hops: s.chain.length(), Kind: CredentialsExpired, Operation: operation,
 		Code: denied.ErrorCode(), Message: denied.ErrorMessage(), Err: err,
 		Fixes: []string{"check that the region is enabled in both accounts, that nobody revoked the role's sessions, and that the service's clock is right"},
 	}
@@ -113,7 +113,7 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 		if held != nil && now.Sub(held.next) < s.chain.failureCap {
 			streak = held.streak + 1
 		}
-		s.refused.Store(&refusal{streak: streak, next: now.Add(pauseAfter(streak, s.chain.failureCap, 0, s.chain.draw))})
+		s.refused.Store(&refusal{streak: streak, next: now.Add(pauseAfter(time.Second, streak, s.chain.failureCap, 0, s.chain.draw))})
 		s.giveUp()
 	}
 	s.mu.Unlock()

@@ -43,8 +43,11 @@ func (s *session) refresh(ctx context.Context) (snap *snapshot, failed *Error) {
 		if err == nil {
 			return snap, nil
 		}
-		if ctx.Err() != nil {
+		if ended := ctx.Err(); ended != nil {
 			v.kind, v.again = RefreshTimeout, never
+			if errors.Is(err, context.Canceled) {
+				err = ended // what derives from a budget says that it was cancelled
+			}
 		}
 		if !s.worthAnother(ctx, rec, v.again, n, single) {
 			return nil, s.failure(rec, v, err, n)
@@ -54,6 +57,11 @@ func (s *session) refresh(ctx context.Context) (snap *snapshot, failed *Error) {
 
 // attempt makes one exchange, under a deadline of its own.
 func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict, error) {
+	leave, err := s.queue(ctx)
+	if err != nil {
+		return nil, verdict{RefreshTimeout, never}, err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(withRecord(ctx, rec), s.chain.timeout/3)
 	defer cancel()
 	creds, err := s.exchange(ctx, rec)
@@ -76,6 +84,18 @@ func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict,
 		v = verdict{CredentialsExpired, ifRenewed}
 	}
 	return nil, v, err
+}
+
+// queue waits for the turn at the pool's gate, if there is one; that is no part
+// of the flight's time.
+func (s *session) queue(ctx context.Context) (leave func(), err error) {
+	if s.chain.gate == nil {
+		return func() {}, nil
+	}
+	if b, ok := ctx.(*budget); ok {
+		defer b.pause()()
+	}
+	return s.chain.gate.enter(ctx, s)
 }
 
 // worthAnother waits as long as the table says before a further attempt, and
@@ -169,7 +189,7 @@ func (s *session) checkAssumed(rec *record) error {
 // checkAccount holds the last hop to Options.ExpectedAccount.
 func (s *session) checkAccount(creds aws.Credentials, rec *record) error {
 	want := s.chain.expectedAccount
-	if want == "" || s.hop != len(s.chain.hops) {
+	if want == "" || s.hop != s.chain.length() {
 		return nil
 	}
 	account := creds.AccountID

@@ -23,6 +23,7 @@ type session struct {
 	exchange  exchange
 
 	waiting atomic.Int64 // callers
+	ticket  *ticket      // of the flight that queues; guarded by the gate's lock
 
 	current atomic.Pointer[snapshot]
 	flying  atomic.Pointer[flight]
@@ -101,9 +102,9 @@ func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (
 func (s *session) gaveUp(ctx context.Context) error {
 	err := ctx.Err()
 	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", s.hop, len(s.chain.hops), err, cause)
+		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", s.hop, s.chain.length(), err, cause)
 	}
-	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", s.hop, len(s.chain.hops), err)
+	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", s.hop, s.chain.length(), err)
 }
 
 // join returns the flight under way or starts one; or else the session that is

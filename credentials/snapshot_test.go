@@ -107,10 +107,10 @@ func TestLifeIsCountedByTheServersClock(t *testing.T) {
 
 func TestPauseNeverOutlastsTheSession(t *testing.T) {
 	draw := func() float64 { return 1 }
-	if got := pauseAfter(10, time.Minute, 7*time.Second, draw); got != 7*time.Second {
+	if got := pauseAfter(time.Second, 10, time.Minute, 7*time.Second, draw); got != 7*time.Second {
 		t.Errorf("pause %v with 7s left, want 7s", got)
 	}
-	if got := pauseAfter(1<<30, time.Minute, 0, draw); got != time.Minute {
+	if got := pauseAfter(time.Second, 1<<30, time.Minute, 0, draw); got != time.Minute {
 		t.Errorf("pause %v after very many failures, want the cap", got)
 	}
 }
