@@ -1,0 +1,96 @@
+// Fanout lists one bucket in each of many accounts: one hub, a role in every
+// account, a pool of chains. It plays in memory by default; the part to take along
+// is scan.
+//
+//	go run ./examples/fanout [-n 2000] [-at-once 64] [-all]
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"text/tabwriter"
+
+	"github.com/crossrole/crossrole/credentials"
+)
+
+func main() {
+	n := flag.Int("n", 2000, "how many accounts")
+	atOnce := flag.Int("at-once", 64, "how many are scanned at once")
+	all := flag.Bool("all", false, "print every account, not only the first and those that failed")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	dir, err := os.MkdirTemp("", "fanout-")
+	if err == nil {
+		err = errors.Join(run(ctx, os.Stdout, dir, *n, *atOnce, *all), os.RemoveAll(dir))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fanout:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, dir string, n, atOnce int, all bool) error {
+	if n < 1 || n > 100_000 || atOnce < 1 {
+		return fmt.Errorf("-n %d, -at-once %d: want 1 to 100,000 accounts and at least one at once", n, atOnce)
+	}
+	org := newOrganisation(dir, n)
+	pool, err := credentials.NewPool(org.cloud.Config(), func(o *credentials.PoolOptions) {
+		o.Source = credentials.WebIdentity{RoleARN: org.pod.RoleARN(), TokenFile: org.pod.TokenFile()}
+		o.MaxChains = n
+		o.STSRate = 500 // of the 600 a second that AWS allows the hub's account
+	})
+	if err != nil {
+		return err
+	}
+	results := scan(ctx, pool, org.targets, atOnce)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return report(out, results, all)
+}
+
+const shown = 5 // accounts that are printed though nothing is the matter
+
+func report(out io.Writer, results []result, all bool) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ACCOUNT\tOBJECTS\tBYTES\tRESULT")
+	var objects, failed int
+	var bytes int64
+	for i, r := range results {
+		objects, bytes = objects+r.objects, bytes+r.bytes
+		text := "ok"
+		if r.err != nil {
+			failed++
+			text = explain(r.err)
+		}
+		if all || i < shown || r.err != nil {
+			fmt.Fprintf(t, "%s\t%d\t%d\t%s\n", r.account, r.objects, r.bytes, text)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, r := range results {
+		if r.err != nil {
+			fmt.Fprintf(out, "\nThe first failure in full: %v\n\n", r.err)
+			break
+		}
+	}
+	_, err := fmt.Fprintf(out, "%d accounts, %d failed: %d objects, %d bytes\n", len(results), failed, objects, bytes)
+	return err
+}
+
+// explain is an error in a table. The whole of it has the statement to apply.
+func explain(err error) string {
+	e, ok := errors.AsType[*credentials.Error](err)
+	if !ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s at hop %d: %s", e.Kind, e.Hop, e.Message)
+}
