@@ -81,12 +81,16 @@ func ourChain(p pod) (*credentials.Chain, error) {
 }
 
 func sdkChain(p pod, window time.Duration) *aws.CredentialsCache {
+	return sdkChainTo(targetARN, p, window)
+}
+
+func sdkChainTo(role string, p pod, window time.Duration) *aws.CredentialsCache {
 	early := func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = window }
 	cfg := aws.Config{Region: region, HTTPClient: p.client, Credentials: aws.AnonymousCredentials{}}
 	hub := stscreds.NewWebIdentityRoleProvider(sts.NewFromConfig(cfg), hubARN, stscreds.IdentityTokenFile(p.tokenFile),
 		func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = sessionName })
 	cfg.Credentials = aws.NewCredentialsCache(hub, early)
-	target := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), targetARN, func(o *stscreds.AssumeRoleOptions) {
+	target := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), role, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName = sessionName
 		o.Duration = time.Hour
 	})

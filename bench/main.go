@@ -42,7 +42,7 @@ type group struct {
 	measure func(ctx context.Context, s settings) (figures, error)
 }
 
-var groups = []group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired, fleet}
+var groups = []group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired, fanoutIdle, fanoutWarm, fleet}
 
 func main() {
 	calledByItself(os.Args[1:])

@@ -34,6 +34,7 @@ func TestList(t *testing.T) {
 		"hot/ns", "hot/allocs",
 		"coldstart/ms", "coldstart/round-trips",
 		"expired/recovered", "expired/refreshes",
+		"fanout/sts-calls", "fanout/bytes-per-target", "fanout/hot-ns", "fanout/warm-ratio", "fanout/warm-failed",
 		"fleet/peak-over-mean", "fleet/failed-calls", "fleet/recovery-ratio", "fleet/throttled",
 	}
 	if got := strings.Fields(out); code != 0 || !slices.Equal(got, want) {

@@ -31,6 +31,7 @@ const (
 type stsServer struct {
 	delay time.Duration // of every answer
 	life  time.Duration // of the sessions
+	token string        // of the sessions
 
 	condition atomic.Int32
 	only      string        // the operation that is silent; empty: both
@@ -44,7 +45,7 @@ type stsServer struct {
 }
 
 func newSTS(delay, life time.Duration) *stsServer {
-	return &stsServer{delay: delay, life: life, over: make(chan struct{})}
+	return &stsServer{delay: delay, life: life, token: "session", over: make(chan struct{})}
 }
 
 func (s *stsServer) set(c condition) { s.condition.Store(int32(c)) }
@@ -118,9 +119,9 @@ func (s *stsServer) session(action, role, name string) string {
 	account, path, _ := strings.Cut(strings.TrimPrefix(role, "arn:aws:iam::"), ":role/")
 	return fmt.Sprintf(`<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult>
 <AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:%[4]s</AssumedRoleId><Arn>arn:aws:sts::%[2]s:assumed-role/%[3]s/%[4]s</Arn></AssumedRoleUser>
-<Credentials><AccessKeyId>ASIA%[5]s</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>session</SessionToken><Expiration>%[6]s</Expiration></Credentials>
+<Credentials><AccessKeyId>ASIA%[5]s</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>%[7]s</SessionToken><Expiration>%[6]s</Expiration></Credentials>
 </%[1]sResult><ResponseMetadata><RequestId>%[5]s</RequestId></ResponseMetadata></%[1]sResponse>`,
-		action, account, path, name, n, time.Now().Add(s.life).UTC().Format(time.RFC3339))
+		action, account, path, name, n, time.Now().Add(s.life).UTC().Format(time.RFC3339), s.token)
 }
 
 func refusal(side, code string) string {

@@ -27,6 +27,7 @@ var scenarios = map[string]scenario{
 	recoveredRow: playExpired,
 
 	peakRow: playFleet,
+	warmRow: playWarm,
 }
 
 // virtualLimit is real time, of one round. It is many times what one takes.

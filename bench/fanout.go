@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/crossrole/crossrole/credentials"
+)
+
+const (
+	fanoutCalls = "fanout/sts-calls"
+	fanoutBytes = "fanout/bytes-per-target"
+	fanoutHot   = "fanout/hot-ns"
+	warmRow     = "fanout/warm-ratio"
+	warmFailed  = "fanout/warm-failed"
+
+	// single is our one chain, in the place of a peer.
+	single = "single"
+)
+
+var (
+	fanoutIdle = group{rows: []Row{lower(fanoutCalls, "requests"), lower(fanoutBytes, "bytes"), lower(fanoutHot, "ns")}, measure: measureFanout}
+	fanoutWarm = group{rows: []Row{lower(warmRow, "ratio"), lower(warmFailed, "calls")}, measure: inVirtualTime(warmRow, 3)}
+)
+
+const (
+	targets      = 5000
+	sessionToken = 1024 // bytes, about what STS gives
+	warmQuota    = 600
+	warmWorkers  = 128
+)
+
+func targetOf(i int) string { return fmt.Sprintf("arn:aws:iam::%012d:role/audit", 200_000_000_000+i) }
+
+// measureFanout has every target used once by each contender.
+func measureFanout(ctx context.Context, s settings) (got figures, err error) {
+	dir, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	tokenFile, err := writeToken(dir)
+	if err != nil {
+		return nil, err
+	}
+	got = figures{}
+	for range s.rounds(1, 3) {
+		for _, name := range []string{ours, sdk} {
+			if err := fanOnce(ctx, name, tokenFile, got); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		server := newSTS(0, hourLife)
+		chain, err := ourChain(pod{client: server.client(), tokenFile: tokenFile})
+		if err != nil {
+			return nil, err
+		}
+		got.add(fanoutHot, single, nsPerCall([]aws.CredentialsProvider{chain}))
+	}
+	return got, nil
+}
+
+func fanOnce(ctx context.Context, name, tokenFile string, got figures) error {
+	server := newSTS(0, hourLife)
+	server.token = strings.Repeat("T", sessionToken)
+	provider, err := fan(name, pod{client: server.client(), tokenFile: tokenFile})
+	if err != nil {
+		return err
+	}
+	all := make([]aws.CredentialsProvider, targets+1)
+	use := func(i int) error {
+		p, err := provider(i)
+		if err == nil {
+			_, err = p.Retrieve(ctx)
+		}
+		all[i] = p
+		return err
+	}
+	if err := use(targets); err != nil { // what is shared is there now
+		return err
+	}
+	before := heap()
+	for i := range targets {
+		if err := use(i); err != nil {
+			return err
+		}
+	}
+	got.add(fanoutBytes, name, float64(heap()-before)/targets)
+	got.add(fanoutCalls, name, float64(server.requests.Load())*targets/(targets+1))
+	got.add(fanoutHot, name, nsPerCall(all))
+	return nil
+}
+
+// fan returns the provider of each target.
+func fan(name string, p pod) (func(i int) (aws.CredentialsProvider, error), error) {
+	if name == sdk {
+		return func(i int) (aws.CredentialsProvider, error) { return sdkChainTo(targetOf(i), p, 0), nil }, nil
+	}
+	pool, err := ourPool(p, warmQuota)
+	return func(i int) (aws.CredentialsProvider, error) { return pool.Chain(credentials.Role{ARN: targetOf(i)}) }, err
+}
+
+func ourPool(p pod, rate float64) (*credentials.Pool, error) {
+	return credentials.NewPool(aws.Config{Region: region, HTTPClient: p.client}, func(o *credentials.PoolOptions) {
+		o.Source = credentials.WebIdentity{RoleARN: hubARN, TokenFile: p.tokenFile, SessionName: sessionName}
+		o.MaxChains, o.STSRate, o.STSConcurrency = targets+1, rate, warmWorkers
+	})
+}
+
+// heap is what is in use after a collection, in bytes.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // what the first one's cleanups let go
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// nsPerCall is what Retrieve takes on one of the providers after the other, in a
+// random order that is the same for all contenders.
+func nsPerCall(all []aws.CredentialsProvider) float64 {
+	rng := rand.New(rand.NewPCG(1, 2))
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	ctx := context.Background()
+	r := testing.Benchmark(func(b *testing.B) {
+		for n := range b.N {
+			if _, err := all[n%len(all)].Retrieve(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	return float64(r.T.Nanoseconds()) / float64(r.N)
+}
+
+// playWarm gets a session for each target at an STS with a quota, which asks the
+// SDK's chains through as many workers, again and again until they have one.
+func playWarm(ctx context.Context, _ settings, c contender, dir string, add func(string, float64)) error {
+	if c.name != ours && c.name != sdk {
+		return nil
+	}
+	tokenFile, err := writeToken(dir)
+	if err != nil {
+		return err
+	}
+	server := newSTS(hopDelay, hourLife)
+	server.quota = newQuota(warmQuota)
+	defer server.close()
+	p := pod{client: server.client(), tokenFile: tokenFile}
+	start := time.Now()
+	var failed int64
+	if c.name == ours {
+		pool, err := ourPool(p, warmQuota)
+		if err != nil {
+			return err
+		}
+		roles := make([]credentials.Role, targets)
+		for i := range roles {
+			roles[i].ARN = targetOf(i)
+		}
+		err = pool.Warm(ctx, roles, func(w credentials.Warmed) {
+			if w.Err != nil {
+				failed++
+			}
+		})
+		if err != nil && failed == 0 {
+			return err
+		}
+	} else {
+		failed = warmSDK(ctx, p)
+	}
+	add(warmRow, time.Since(start).Seconds()/(float64(targets+1)/warmQuota))
+	add(warmFailed, float64(failed))
+	return ctx.Err()
+}
+
+func warmSDK(ctx context.Context, p pod) int64 {
+	var failed atomic.Int64
+	next := make(chan int)
+	var running sync.WaitGroup
+	for range warmWorkers {
+		running.Go(func() {
+			for i := range next {
+				chain := sdkChainTo(targetOf(i), p, 0)
+				for ctx.Err() == nil {
+					if _, err := chain.Retrieve(ctx); err == nil {
+						break
+					}
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	for i := range targets {
+		next <- i
+	}
+	close(next)
+	running.Wait()
+	return failed.Load()
+}
