@@ -274,17 +274,29 @@ func FuzzListDecoding(f *testing.F) {
 	})
 }
 
-// FuzzListPage holds that any page ends in keys or in an error.
+// FuzzListPage holds that any page ends in keys or in an error, and as a
+// directory in names that are in order or in an error.
 func FuzzListPage(f *testing.F) {
 	f.Add(`<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken><Contents><Key>a%2Bb</Key><Size>1</Size></Contents></ListBucketResult>`)
 	f.Add(`<ListBucketResult><Contents><Key>a</Key><Size>x</Size></Contents></ListBucketResult>`)
 	f.Add("")
+	f.Add(`<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key><Size>1</Size></Contents><Contents><Key>b</Key><Size>1</Size></Contents><CommonPrefixes><Prefix>a-/</Prefix></CommonPrefixes><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes></ListBucketResult>`)
 	f.Fuzz(func(t *testing.T, body string) {
 		cfg := server(func(*http.Request) *http.Response { return answer(200, body) }).config()
 		once := func(o *s3reader.Options) { o.S3 = func(o *s3.Options) { o.RetryMaxAttempts = 1 } }
-		for info, err := range newReader(t, cfg, "pics", once).List(t.Context(), "") {
+		r := newReader(t, cfg, "pics", once)
+		for info, err := range r.List(t.Context(), "") {
 			if (info == nil) == (err == nil) || info != nil && (info.Key == "" || info.Size < 0) {
 				t.Errorf("got %+v, %v", info, err)
+			}
+		}
+		entries, err := fs.ReadDir(r.FS(t.Context()), ".")
+		if _, ok := errors.AsType[*s3reader.Error](err); err != nil && !ok {
+			t.Errorf("got %v", err)
+		}
+		for i, e := range entries {
+			if i > 0 && e.Name() <= entries[i-1].Name() || !fs.ValidPath(e.Name()) || strings.Contains(e.Name(), "/") {
+				t.Errorf("%q after %q", e.Name(), entries[max(i, 1)-1].Name())
 			}
 		}
 	})

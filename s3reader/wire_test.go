@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/s3reader"
@@ -28,24 +30,69 @@ func all(t *testing.T, r *s3reader.Reader, key string) map[string]error {
 	for _, err := range r.List(t.Context(), "") {
 		errs["list"] = err
 	}
+	fsys := r.FS(t.Context())
+	for _, op := range []string{"open", "stat", "read"} {
+		errs["fs "+op] = do(fsys, op, key)
+	}
+	errs["fs list"] = do(fsys, "readdir", ".")
+	_, errs["download"] = r.Download(t.Context(), key, &memory{})
 	return errs
 }
+
+const othersMayRead = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::pics","arn:aws:s3:::pics/*"]}]}`
 
 // Case B37.
 func TestRequesterPays(t *testing.T) {
 	s := newShelf()
 	s.SetRequesterPays()
 	s.Put("k", []byte("value"))
-	s.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::pics","arn:aws:s3:::pics/*"]}]}`)
+	s.SetPolicy(othersMayRead)
 	other := &shelf{cloud: s.cloud, account: s.cloud.Account("111122223333")}
 	for op, err := range all(t, other.reader(t, mayList), "k") {
-		if !errors.Is(err, fs.ErrPermission) || op != "list" && !strings.Contains(err.Error(), "Options.RequestPayer") {
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "Options.RequestPayer") {
 			t.Errorf("%s without the option: %v", op, err)
 		}
 	}
+	asked := len(s.cloud.Calls())
 	for op, err := range all(t, other.reader(t, mayList, func(o *s3reader.Options) { o.RequestPayer = true }), "k") {
 		if err != nil {
 			t.Errorf("%s with the option: %v", op, err)
+		}
+	}
+	for _, c := range s.cloud.Calls()[asked:] {
+		if c.Params["RequestPayer"] != "requester" {
+			t.Errorf("asked without: %v", c)
+		}
+	}
+}
+
+// A link has to agree to pay as well, and so has the question for the region.
+func TestRequesterPaysForLinks(t *testing.T) {
+	s := newShelf()
+	s.SetRequesterPays()
+	s.Put("k", []byte("value"))
+	s.SetPolicy(othersMayRead)
+	other := &shelf{cloud: s.cloud, account: s.cloud.Account("111122223333")}
+	for _, pays := range []bool{false, true} {
+		r := other.reader(t, mayList, func(o *s3reader.Options) { o.RequestPayer = pays })
+		for range 2 {
+			link, err := r.Presign(t.Context(), "k", time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := map[bool]int{false: 403, true: 200}[pays]
+			if status, _ := visit(t, s.cloud, link); status != want {
+				t.Errorf("pays %v: %d, want %d", pays, status, want)
+			}
+		}
+	}
+	// Of each reader the first link asks, be it refused or not.
+	if got := s.requests(); !slices.Equal(got, []string{"HeadBucket", "GetObject", "GetObject", "HeadBucket", "GetObject", "GetObject"}) {
+		t.Errorf("asked for %q", got)
+	}
+	for _, c := range s.cloud.Calls()[3:] {
+		if c.Params["RequestPayer"] != "requester" {
+			t.Errorf("asked without: %v", c)
 		}
 	}
 }
@@ -62,7 +109,7 @@ func TestExpectedOwner(t *testing.T) {
 		}
 	}
 	for op, err := range all(t, s.reader(t, mayList, owner("777788889999")), "k") {
-		if !errors.Is(err, fs.ErrPermission) || op != "list" && !strings.Contains(err.Error(), "not owned by 777788889999") {
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "not owned by 777788889999") {
 			t.Errorf("%s of another owner: %v", op, err)
 		}
 	}
