@@ -29,7 +29,7 @@ func TestAlertsUseMetricsThatExist(t *testing.T) {
 	go func() {
 		defer close(descriptions)
 		metrics.New().Describe(descriptions)
-		newRequests().Describe(descriptions)
+		newRequests(nil).Describe(descriptions)
 	}()
 	for d := range descriptions {
 		exported[regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1]] = true

@@ -12,11 +12,20 @@ import (
 // requests counts what the endpoint answered.
 type requests struct{ *prometheus.CounterVec }
 
-func newRequests() requests {
-	return requests{prometheus.NewCounterVec(prometheus.CounterOpts{
+// newRequests counts for these names. Prometheus sees no increase in a series
+// that begins with 1: the usual ones are there from the start.
+func newRequests(roles []*served) requests {
+	r := requests{prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "crossrole_serve_requests_total",
 		Help: "Answers of the credential endpoint by name of the role (empty: no such path) and HTTP status.",
 	}, []string{"name", "status"})}
+	for _, status := range []string{"400", "401", "403", "405", "503"} {
+		r.WithLabelValues("", status)
+		for _, s := range roles {
+			r.WithLabelValues(s.name, status)
+		}
+	}
+	return r
 }
 
 func (r requests) observe(name string, status int) {

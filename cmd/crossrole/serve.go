@@ -115,7 +115,7 @@ func (s *serving) run(ctx context.Context) error {
 
 // serve answers on the listeners, of which admin may be nil, until ctx ends.
 func (s *serving) serve(ctx context.Context, roles []*served, collector *metrics.Collector, listener, admin net.Listener) error {
-	counted := newRequests()
+	counted := newRequests(roles)
 	e := newEndpoint(roles, s.beyondPod)
 	e.observe, e.refused = counted.observe, newRefusals(s.logger).tell
 	sites := []site{{listener, e}}

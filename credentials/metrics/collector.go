@@ -85,11 +85,15 @@ func (c *Collector) refreshed(hop string, e credentials.Event, result, kind stri
 // nobody else holds any more, such as one that a pool has dropped, is forgotten.
 func (c *Collector) Watch(chain *credentials.Chain) {
 	for i, hop := range chain.Status().Hops {
-		// So that the first change of a counter is one: a series that begins
-		// with 1 has no rate.
+		// Prometheus sees no increase in a series that begins with 1.
 		number := strconv.Itoa(i + 1)
 		c.refreshes.WithLabelValues(number, hop.RoleARN, "success", "")
+		c.exchanges.WithLabelValues(number, hop.RoleARN, "success")
 		c.invalidations.WithLabelValues(number, hop.RoleARN)
+		if i == 0 {
+			c.rotations.WithLabelValues(number, hop.RoleARN)
+			c.issuers.WithLabelValues(number, hop.RoleARN)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -76,13 +76,13 @@ func TestCollector(t *testing.T) {
 		chain := s.chain(t, collector.Observe)
 		collector.Watch(chain)
 		expect(t, "before the first session", scrape(t, collector), map[string]float64{
-			"crossrole_session_remaining_seconds{hop=1,role=hub}":          0,
-			"crossrole_session_remaining_seconds{hop=2,role=S3_Pics}":      0,
-			"crossrole_failing_seconds{hop=2,role=S3_Pics}":                0,
-			"crossrole_next_attempt_seconds{hop=2,role=S3_Pics}":           0,
-			"crossrole_waiting_callers{hop=2,role=S3_Pics}":                0,
-			"crossrole_refreshes_total{hop=2,result=success,role=S3_Pics}": 0,
-			"crossrole_invalidations_total{hop=2,role=S3_Pics}":            0,
+			"crossrole_session_remaining_seconds{hop=1,last=false,role=hub}":    0,
+			"crossrole_session_remaining_seconds{hop=2,last=true,role=S3_Pics}": 0,
+			"crossrole_failing_seconds{hop=2,role=S3_Pics}":                     0,
+			"crossrole_next_attempt_seconds{hop=2,role=S3_Pics}":                0,
+			"crossrole_waiting_callers{hop=2,role=S3_Pics}":                     0,
+			"crossrole_refreshes_total{hop=2,result=success,role=S3_Pics}":      0,
+			"crossrole_invalidations_total{hop=2,role=S3_Pics}":                 0,
 		})
 		var callers sync.WaitGroup
 		for range 5 {
@@ -94,9 +94,10 @@ func TestCollector(t *testing.T) {
 			"crossrole_waiting_callers{hop=2,role=S3_Pics}": 5,
 		})
 		callers.Wait()
+		synctest.Wait() // events are told after those who waited were served
 		expect(t, "with a session", scrape(t, collector), map[string]float64{
 			// STS's Date has whole seconds: the session is taken to be a second shorter.
-			"crossrole_session_remaining_seconds{hop=2,role=S3_Pics}":                  3599,
+			"crossrole_session_remaining_seconds{hop=2,last=true,role=S3_Pics}":        3599,
 			"crossrole_waiting_callers{hop=2,role=S3_Pics}":                            0,
 			"crossrole_refreshes_total{hop=1,result=success,role=hub}":                 1,
 			"crossrole_refreshes_total{hop=2,result=success,role=S3_Pics}":             1,
@@ -116,9 +117,9 @@ func TestCollector(t *testing.T) {
 			}
 			time.Sleep(4 * time.Second)
 		}
-		got := scrape(t, collector)
-		expect(t, "failing", got, map[string]float64{
-			"crossrole_session_remaining_seconds{hop=2,role=S3_Pics}":                        0,
+		synctest.Wait()
+		expect(t, "failing", scrape(t, collector), map[string]float64{
+			"crossrole_session_remaining_seconds{hop=2,last=true,role=S3_Pics}":              0,
 			"crossrole_failing_seconds{hop=2,role=S3_Pics}":                                  9,
 			"crossrole_failing_seconds{hop=1,role=hub}":                                      0,
 			"crossrole_invalidations_total{hop=2,role=S3_Pics}":                              1,
@@ -128,6 +129,7 @@ func TestCollector(t *testing.T) {
 		if _, err := chain.Retrieve(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 		expect(t, "recovered", scrape(t, collector), map[string]float64{
 			"crossrole_failing_seconds{hop=2,role=S3_Pics}":                0,
 			"crossrole_refreshes_total{hop=2,result=success,role=S3_Pics}": 2,
@@ -189,7 +191,7 @@ func TestCollectorOfManyChains(t *testing.T) {
 	}
 	collector.Watch(good)
 	collector.Watch(good)
-	const left = "crossrole_session_remaining_seconds{hop=2,role=S3_Pics}"
+	const left = "crossrole_session_remaining_seconds{hop=2,last=true,role=S3_Pics}"
 	if got := scrape(t, collector)[left]; got < 3590 {
 		t.Errorf("one chain: %v s left, want about an hour", got)
 	}

@@ -12,7 +12,8 @@
 // Every metric has the labels hop ("1" is the source's) and role (the ARN that
 // the hop asks for; empty where the source names none):
 //
-//	crossrole_session_remaining_seconds   until the session ends; 0: there is none
+//	crossrole_session_remaining_seconds   until the session ends; 0: there is none. With last ("true", "false"):
+//	                                      whether it is a chain's last hop, whose end programs see
 //	crossrole_failing_seconds             since the first refresh failed after the last success; 0: none did
 //	crossrole_next_attempt_seconds        until a refresh is tried again after failures; 0: no pause
 //	crossrole_waiting_callers             callers that wait for a session now

@@ -56,8 +56,10 @@ func ExampleCollector() {
 	// crossrole_exchange_duration_seconds
 	// crossrole_failing_seconds
 	// crossrole_invalidations_total
+	// crossrole_issuer_changes_total
 	// crossrole_next_attempt_seconds
 	// crossrole_refreshes_total
 	// crossrole_session_remaining_seconds
+	// crossrole_token_rotations_total
 	// crossrole_waiting_callers
 }

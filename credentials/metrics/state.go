@@ -14,14 +14,14 @@ import (
 
 // The metrics that are read at the scrape.
 var (
-	remaining   = desc("crossrole_session_remaining_seconds", "Until the session ends; 0: there is none.")
+	remaining   = desc("crossrole_session_remaining_seconds", "Until the session ends; 0: there is none.", "last")
 	failing     = desc("crossrole_failing_seconds", "Since the first refresh failed after the last success; 0: none did.")
 	nextAttempt = desc("crossrole_next_attempt_seconds", "Until a refresh is tried again after failures; 0: no pause.")
 	waiting     = desc("crossrole_waiting_callers", "Callers that wait for a session now.")
 )
 
-func desc(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, []string{"hop", "role"}, nil)
+func desc(name, help string, more ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, append([]string{"hop", "role"}, more...), nil)
 }
 
 // Describe is for the registry.
@@ -37,10 +37,12 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect is for the registry. It makes no call and opens no file.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for of, s := range c.states(time.Now()) {
-		gauge := func(d *prometheus.Desc, v float64) {
-			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, strconv.Itoa(of.hop), of.role)
+		gauge := func(d *prometheus.Desc, v float64, more ...string) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{strconv.Itoa(of.hop), of.role}, more...)...)
 		}
-		gauge(remaining, s.remaining.Seconds())
+		for last, left := range s.remaining {
+			gauge(remaining, left.Seconds(), strconv.FormatBool(last))
+		}
 		gauge(failing, s.failing.Seconds())
 		gauge(nextAttempt, s.nextAttempt.Seconds())
 		gauge(waiting, float64(s.waiting))
@@ -62,31 +64,31 @@ type series struct {
 
 // state is that of one series, the worst of its chains'.
 type state struct {
-	remaining, failing, nextAttempt time.Duration
-	waiting                         int
+	remaining            map[bool]time.Duration // by whether it is a chain's last hop
+	failing, nextAttempt time.Duration
+	waiting              int
 }
 
 func (c *Collector) states(now time.Time) map[series]state {
 	states := map[series]state{}
 	for chain := range c.held() {
-		for i, hop := range chain.Status().Hops {
-			of := series{i + 1, hop.RoleARN}
-			s := state{
-				remaining:   max(0, hop.Expires.Sub(now)),
-				nextAttempt: max(0, hop.NextAttempt.Sub(now)),
-				waiting:     hop.Waiting,
+		hops := chain.Status().Hops
+		for i, hop := range hops {
+			of, last := series{i + 1, hop.RoleARN}, i == len(hops)-1
+			s, ok := states[of]
+			if !ok {
+				s.remaining = map[bool]time.Duration{}
 			}
+			left := max(0, hop.Expires.Sub(now))
+			if other, ok := s.remaining[last]; ok {
+				left = min(left, other)
+			}
+			s.remaining[last] = left
 			if !hop.FailingSince.IsZero() {
-				s.failing = now.Sub(hop.FailingSince)
+				s.failing = max(s.failing, now.Sub(hop.FailingSince))
 			}
-			if other, ok := states[of]; ok {
-				s = state{
-					remaining:   min(s.remaining, other.remaining),
-					failing:     max(s.failing, other.failing),
-					nextAttempt: max(s.nextAttempt, other.nextAttempt),
-					waiting:     max(s.waiting, other.waiting),
-				}
-			}
+			s.nextAttempt = max(s.nextAttempt, hop.NextAttempt.Sub(now))
+			s.waiting = max(s.waiting, hop.Waiting)
 			states[of] = s
 		}
 	}
