@@ -15,24 +15,10 @@ func parseTrustPolicy(what, document string) *trust.Policy {
 	if err == nil {
 		err = p.ValidateTrust()
 	}
-	if err == nil {
-		err = checkNotPrincipal(p)
-	}
 	if err != nil {
 		panic(fmt.Sprintf("awstest: %s: trust policy: %v", what, err))
 	}
 	return p
-}
-
-// checkNotPrincipal refuses NotPrincipal, which IAM takes in no role's trust
-// policy (IAM User Guide, "NotPrincipal").
-func checkNotPrincipal(p *trust.Policy) error {
-	for i, s := range p.Statements {
-		if s.NotPrincipal != nil {
-			return fmt.Errorf("statement %d: a trust policy must not have NotPrincipal; name the principals, or Deny with a condition on aws:PrincipalArn", i)
-		}
-	}
-	return nil
 }
 
 // parseIdentityPolicy panics on what IAM refuses as an identity policy. An empty

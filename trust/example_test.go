@@ -68,7 +68,7 @@ func ExamplePolicy_ValidateTrust() {
 	fmt.Println(policy.ValidateTrust())
 	// Output:
 	// <nil>
-	// trust: statement 0, Principal: it is missing: a statement of a trust policy needs Principal or NotPrincipal
+	// trust: statement 0, Principal: it is missing: a statement of a trust policy needs it
 	// trust: statement 0, Resource: a trust policy must not have it: its resource is the role
 	// trust: statement 0, Action: "s3:GetObject" is not an sts action, the only ones a trust policy may have
 }

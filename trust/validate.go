@@ -7,9 +7,9 @@ import (
 )
 
 // ValidateTrust reports what AWS would refuse in p as the trust policy of a
-// role: besides what [ParsePolicy] refuses, each statement names a principal
-// and no resource, and its actions are sts actions. All faults are in one
-// error.
+// role: besides what [ParsePolicy] refuses, each statement has a Principal (and
+// no NotPrincipal, IAM User Guide, "NotPrincipal") and no resource, and its
+// actions are sts actions. All faults are in one error.
 func (p *Policy) ValidateTrust() error { return p.check(trustUse) }
 
 // ValidateIdentity reports what AWS would refuse in p as an identity policy (of
@@ -94,8 +94,12 @@ func (s *Statement) check(use use, variables bool, fault func(element string, er
 		fault("Action", errors.New("it is missing: a statement needs Action or NotAction"))
 	}
 	switch {
-	case !s.namesPrincipal() && (use == trustUse || use == resourceUse):
-		fault("Principal", fmt.Errorf("it is missing: a statement of %s needs Principal or NotPrincipal", use))
+	case use == trustUse && s.NotPrincipal != nil:
+		fault("NotPrincipal", errors.New("a trust policy must not have it: name the principals, or Deny with a condition on aws:PrincipalArn"))
+	case use == trustUse && s.Principal == nil:
+		fault("Principal", errors.New("it is missing: a statement of a trust policy needs it"))
+	case use == resourceUse && !s.namesPrincipal():
+		fault("Principal", errors.New("it is missing: a statement of a resource policy needs Principal or NotPrincipal"))
 	case s.namesPrincipal() && use == identityUse:
 		fault("Principal", errors.New("an identity policy must not have it: its principal is the role or user that it is attached to"))
 	}

@@ -26,10 +26,10 @@ func TestValidate(t *testing.T) {
 		"all actions":        {strings.Replace(trustPolicy, "sts:AssumeRole", "*", 1), `"*" is not <service>`, "Principal", "Resource"},
 		"all of sts":         {strings.Replace(trustPolicy, "sts:AssumeRole", "STS:*", 1), "", "Principal", "Resource"},
 		"a canonical user":   {`{"Effect":"Allow","Principal":{"CanonicalUser":"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"},"Action":"sts:AssumeRole"}`, "must not have CanonicalUser", "Principal", "Resource"},
-		"NotPrincipal":       {`{"Effect":"Deny","NotPrincipal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}`, "", "Principal", "Resource"},
+		"NotPrincipal":       {`{"Effect":"Deny","NotPrincipal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}`, "statement 0, NotPrincipal: a trust policy must not have it", "Principal", "Resource"},
 		"NotResource":        {`{"Effect":"Deny","NotAction":"s3:*","NotResource":"*"}`, "Principal", "", "Principal"},
 		"resource, one Sid":  {resourcePolicy + "," + resourcePolicy, "has the same", "has the same", ""},
-		"resource, NotThese": {`{"Effect":"Deny","NotPrincipal":"*","NotAction":"s3:*","NotResource":"*"}`, "Resource", "Principal", ""},
+		"resource, NotThese": {`{"Effect":"Deny","NotPrincipal":"*","NotAction":"s3:*","NotResource":"*"}`, "NotPrincipal", "Principal", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			policy, err := trust.ParsePolicy([]byte(of(test.statement)))
