@@ -22,7 +22,8 @@ type Fault struct {
 	Hang  bool          // never answer: end with the client's context
 	Drop  bool          // close the connection without an answer
 
-	// Instead of the answer. Header without Status is added to the true answer.
+	// Instead of the answer. Header without Status is added to the true answer;
+	// an empty value takes the header away.
 	Status        int    // HTTP status of an error answer; with Code
 	Code, Message string // AWS error code
 	Body          string // with Status: these bytes instead of AWS's error document
@@ -32,6 +33,8 @@ type Fault struct {
 	// before a reset, as on any network.
 	ResetAfter  *int64                // reset the connection after n bytes of the body
 	StallAfter  *int64                // send nothing more after n bytes
+	EndAfter    *int64                // end the body after n bytes; Content-Length still promises all
+	NoLength    bool                  // no Content-Length: the body comes in chunks, and ends where they do
 	IgnoreRange bool                  // 200 with the whole object for a range
 	WrongRange  bool                  // another range than asked for, truthfully labelled
 	Edit        func(b []byte) []byte // change the body; Content-Length follows
@@ -91,8 +94,11 @@ func (f Fault) validate() {
 		panic(fmt.Sprintf("awstest: Fault: Status %d is no HTTP status of an answer; use one from 200 to 599", f.Status))
 	case f.Status == 0 && (f.Code != "" || f.Message != "" || f.Body != ""):
 		panic(fmt.Sprintf("awstest: Fault: Code %q, Message or Body without Status would never be sent; set Status too", f.Code))
-	case f.ResetAfter != nil && *f.ResetAfter < 0 || f.StallAfter != nil && *f.StallAfter < 0:
-		panic("awstest: Fault: ResetAfter and StallAfter count bytes and must not be negative")
+	}
+	for _, n := range []*int64{f.ResetAfter, f.StallAfter, f.EndAfter} {
+		if n != nil && *n < 0 {
+			panic("awstest: Fault: ResetAfter, StallAfter and EndAfter count bytes and must not be negative")
+		}
 	}
 }
 

@@ -62,6 +62,9 @@ func (c *Cloud) handle(r *http.Request, body []byte, secure, anyHost bool) (*req
 	if req.fault != nil {
 		for name, value := range req.fault.Header {
 			resp.header.Set(name, value)
+			if value == "" {
+				resp.header.Del(name)
+			}
 		}
 	}
 	return req, resp, nil

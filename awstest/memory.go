@@ -81,9 +81,12 @@ func (m memoryClient) response(r *http.Request, req *request, resp *response) *h
 		Request: r,
 	}
 	body := resp.payload(req)
-	if length := resp.header.Get("Content-Length"); length != "" {
+	switch length := resp.header.Get("Content-Length"); {
+	case length != "":
 		// Only a number of our own is put there.
 		out.ContentLength, _ = strconv.ParseInt(length, 10, 64)
+	case req.fault.noLength():
+		out.ContentLength = -1
 	}
 	out.Body = newMemoryBody(r.Context(), body, req.fault.cut(req))
 	return out
@@ -99,11 +102,19 @@ func (r *response) payload(req *request) []byte {
 		if r.header.Get("Content-Length") == "" {
 			r.header.Set("Content-Length", strconv.Itoa(len(r.body)))
 		}
+		if req.fault.noLength() {
+			r.header.Del("Content-Length")
+		}
 		return nil
 	}
 	r.header.Set("Content-Length", strconv.Itoa(len(r.body)))
+	if req.fault.noLength() {
+		r.header.Del("Content-Length")
+	}
 	return r.body
 }
+
+func (f *Fault) noLength() bool { return f != nil && f.NoLength }
 
 // clientError wraps err as http.Client does.
 func clientError(r *http.Request, err error) error {

@@ -10,7 +10,8 @@ import (
 // cut says where a fault ends a body.
 type cut struct {
 	after int64
-	stall bool
+	stall bool  // say nothing more
+	end   error // what a reader gets, if it is not that the connection was reset
 }
 
 // cut is where the fault ends the body of the answer; nil: nowhere.
@@ -22,6 +23,10 @@ func (f *Fault) cut(req *request) *cut {
 		return &cut{after: *f.ResetAfter}
 	case f.StallAfter != nil:
 		return &cut{after: *f.StallAfter, stall: true}
+	case f.EndAfter != nil && f.NoLength:
+		return &cut{after: *f.EndAfter, end: io.EOF}
+	case f.EndAfter != nil:
+		return &cut{after: *f.EndAfter, end: io.ErrUnexpectedEOF}
 	}
 	return nil
 }
@@ -72,7 +77,10 @@ func (b *memoryBody) Read(p []byte) (int, error) {
 
 // broken is how a body ends that a fault has cut.
 func (b *memoryBody) broken() error {
-	if !b.cut.stall {
+	switch {
+	case b.cut.end != nil:
+		return b.cut.end
+	case !b.cut.stall:
 		return connectionReset()
 	}
 	select {

@@ -38,6 +38,7 @@ func TestMisuse(t *testing.T) {
 		"empty client id":         {func(w *world) { w.dev.AddOIDCProvider(w.blue, "") }, []string{"client id", "1 to 255"}},
 		"misspelt operation":      {func(w *world) { w.Fault(awstest.Fault{Operation: "AssumeRoles"}) }, []string{"AssumeRoles", "AssumeRoleWithWebIdentity"}},
 		"code without status":     {func(w *world) { w.Fault(awstest.Fault{Code: "Throttling"}) }, []string{"Throttling", "Status"}},
+		"end before the start":    {func(w *world) { w.Fault(awstest.Fault{EndAfter: new(int64(-1))}) }, []string{"EndAfter", "negative"}},
 		"volume of another pod": {func(w *world) {
 			dir := t.TempDir()
 			w.blue.Pod(dir, "a", "b", hubARN)

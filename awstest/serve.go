@@ -96,6 +96,12 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	payload := resp.payload(req)
 	maps.Copy(w.Header(), resp.header)
 	w.WriteHeader(resp.status)
+	if req.fault.noLength() {
+		// Without this, net/http counts a short body and sends its length after all.
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			return
+		}
+	}
 	cut := req.fault.cut(req)
 	if cut == nil || cut.after >= int64(len(payload)) {
 		// A write fails when the client has gone: nobody to tell.
@@ -107,6 +113,9 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		return
+	}
+	if cut.end != nil {
+		return // net/http closes a connection on which bytes are missing
 	}
 	if cut.stall {
 		<-r.Context().Done()
