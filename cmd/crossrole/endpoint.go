@@ -14,25 +14,15 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// chain is what the endpoint asks of a credentials.Chain.
-type chain interface {
-	Retrieve(ctx context.Context) (aws.Credentials, error)
-	RetrieveFor(ctx context.Context, atLeast time.Duration) (aws.Credentials, error)
-	KeepFresh(ctx context.Context) error
-	Status() credentials.Status
-	RoleARN() string
-	String() string
-}
-
 // served is one role that the endpoint hands out.
 type served struct {
 	name     string
-	chain    chain
+	chain    *credentials.Chain
 	digest   [sha256.Size]byte // of its authorization token
 	required bool              // for readiness
 }
 
-func newServed(name, token string, c chain, required bool) *served {
+func newServed(name, token string, c *credentials.Chain, required bool) *served {
 	return &served{name, c, sha256.Sum256([]byte(token)), required}
 }
 

@@ -96,7 +96,11 @@ func (s *serving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	roles, err := s.open(named, s.opener(base, source, collector))
+	open, err := s.opener(base, source, collector)
+	if err != nil {
+		return err
+	}
+	roles, err := s.open(named, open)
 	if err != nil {
 		return err
 	}
@@ -123,9 +127,7 @@ func (s *serving) serve(ctx context.Context, roles []*served, collector *metrics
 		sites = append(sites, site{admin, newAdmin(roles, collector, counted)})
 	}
 	for _, r := range roles {
-		if c, ok := r.chain.(*credentials.Chain); ok {
-			collector.Watch(c)
-		}
+		collector.Watch(r.chain)
 		fmt.Fprintf(s.out, "%s http://%s%s %s\n", r.name, listener.Addr(), r.path(), filepath.Join(s.tokenDir, r.name))
 	}
 	if admin != nil {
@@ -164,21 +166,28 @@ func (s *serving) checkReach() error {
 	return nil
 }
 
-// opener makes the chain of a role.
-func (s *serving) opener(base aws.Config, source credentials.Source, collector *metrics.Collector) func(namedRole) (chain, error) {
-	return func(n namedRole) (chain, error) {
-		return credentials.New(base, func(o *credentials.Options) {
-			o.Source, o.Logger = source, s.logger.With("name", n.name)
-			if n.role.ARN != "" {
-				o.Roles = []credentials.Role{n.role}
-			}
-		}, collector.Observe)
+// opener makes the chains of roles. All that are assumed start from one session
+// of the pod's own.
+func (s *serving) opener(base aws.Config, source credentials.Source, collector *metrics.Collector) (func(namedRole) (*credentials.Chain, error), error) {
+	options := func(o *credentials.Options) {
+		o.Source, o.Logger = source, s.logger
+		collector.Observe(o)
 	}
+	pool, err := credentials.NewPool(base, func(o *credentials.PoolOptions) { options(&o.Options) })
+	if err != nil {
+		return nil, err
+	}
+	return func(n namedRole) (*credentials.Chain, error) {
+		if n.role.ARN == "" {
+			return credentials.New(base, options)
+		}
+		return pool.Chain(n.role)
+	}, nil
 }
 
 // open makes the chains, then the tokens: wrong settings leave no files.
-func (s *serving) open(named []namedRole, open func(namedRole) (chain, error)) ([]*served, error) {
-	chains := make([]chain, len(named))
+func (s *serving) open(named []namedRole, open func(namedRole) (*credentials.Chain, error)) ([]*served, error) {
+	chains := make([]*credentials.Chain, len(named))
 	for i, n := range named {
 		c, err := open(n)
 		if err != nil {

@@ -76,7 +76,11 @@ func (s *sidecar) start() {
 	}
 	collector := metrics.New()
 	source := credentials.WebIdentity{RoleARN: s.pod.RoleARN(), TokenFile: s.pod.TokenFile()}
-	roles, err := s.serving.open(named, s.serving.opener(s.cloud.Config(), source, collector))
+	open, err := s.serving.opener(s.cloud.Config(), source, collector)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	roles, err := s.serving.open(named, open)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ type Collector struct {
 
 	mu     sync.Mutex
 	chains []weak.Pointer[credentials.Chain]
+	pools  []*credentials.Pool
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -98,4 +99,13 @@ func (c *Collector) Watch(chain *credentials.Chain) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.chains = append(c.chains, weak.Make(chain))
+}
+
+// WatchPool has each scrape tell the state of the pool's chains, as many as
+// there are then: series for each role. Of a pool with thousands of them, watch
+// those chains that matter instead.
+func (c *Collector) WatchPool(pool *credentials.Pool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pools = append(c.pools, pool)
 }

@@ -208,3 +208,36 @@ func TestCollectorOfManyChains(t *testing.T) {
 	}
 	t.Error("a chain that nobody holds any more is still told")
 }
+
+// A pool's chains are told without watching each; the hop that they share is
+// told once.
+func TestCollectorOfAPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		collector := metrics.New()
+		pool, err := credentials.NewPool(s.cloud.Config(), func(o *credentials.PoolOptions) {
+			o.Source = credentials.WebIdentity{RoleARN: s.pod.RoleARN(), TokenFile: s.pod.TokenFile()}
+			collector.Observe(&o.Options)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		collector.WatchPool(pool)
+		for _, external := range []string{"", "tenant-1", "tenant-2"} {
+			chain, err := pool.Chain(credentials.Role{ARN: s.target, ExternalID: external})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := chain.Retrieve(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		expect(t, "with three chains", scrape(t, collector), map[string]float64{
+			"crossrole_session_remaining_seconds{hop=1,last=false,role=hub}":    3599,
+			"crossrole_session_remaining_seconds{hop=2,last=true,role=S3_Pics}": 3599,
+			"crossrole_refreshes_total{hop=1,result=success,role=hub}":          1,
+			"crossrole_refreshes_total{hop=2,result=success,role=S3_Pics}":      3,
+		})
+	})
+}

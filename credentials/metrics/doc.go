@@ -9,11 +9,13 @@
 //	collector.Watch(chain)
 //	prometheus.MustRegister(collector)
 //
+// With a [credentials.Pool], Observe is for its Options, and WatchPool watches
+// all its chains.
+//
 // Every metric has the labels hop ("1" is the source's) and role (the ARN that
 // the hop asks for; empty where the source names none):
 //
-//	crossrole_session_remaining_seconds   until the session ends; 0: there is none. With last ("true", "false"):
-//	                                      whether it is a chain's last hop, whose end programs see
+//	crossrole_session_remaining_seconds   until the session ends; 0: there is none; by last ("true", "false")
 //	crossrole_failing_seconds             since the first refresh failed after the last success; 0: none did
 //	crossrole_next_attempt_seconds        until a refresh is tried again after failures; 0: no pause
 //	crossrole_waiting_callers             callers that wait for a session now
@@ -23,7 +25,8 @@
 //	crossrole_token_rotations_total       changes of the token file
 //	crossrole_issuer_changes_total        changes of the cluster that issues the tokens
 //
-// The first four are the state at the time of the scrape. Chains that end in the
+// The first four are the state at the time of the scrape. The session of a
+// chain's last hop is the one whose end programs notice. Chains that end in the
 // same role at the same hop are one series: of several, the worst is told (the
 // shortest session, the longest failure, the most callers).
 //

@@ -108,6 +108,11 @@ func (c *Collector) held() map[*credentials.Chain]bool {
 		chains[chain] = true
 		return false
 	})
+	for _, pool := range c.pools {
+		for chain := range pool.All() {
+			chains[chain] = true
+		}
+	}
 	return chains
 }
 
