@@ -39,7 +39,7 @@ func read(ctx context.Context, client *s3.Client) error {
 	return err
 }
 
-// Fifty programs read for four hours: no error, and the sessions
+// Fifty programs read for three hours: no error, and the sessions
 // cost one call a hop a refresh, whoever asks.
 func TestFiftyPrograms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestFiftyPrograms(t *testing.T) {
 			programs.Go(func() {
 				client := s.program("pics")
 				time.Sleep(time.Duration(i) * time.Second)
-				for range 4 * 20 {
+				for range 3 * 20 {
 					if err := read(t.Context(), client); err != nil {
 						t.Errorf("program %d at %v: %v", i, time.Now(), err)
 					}
@@ -64,8 +64,8 @@ func TestFiftyPrograms(t *testing.T) {
 		// A session of an hour is renewed at 20 to 25 minutes before its end; the
 		// first one earlier.
 		hub, target := s.sessions("AssumeRoleWithWebIdentity"), s.sessions("AssumeRole")
-		if target < 6 || target > 9 || hub < 4 || hub > target {
-			t.Errorf("%d sessions of the hub, %d of the target in four hours", hub, target)
+		if target < 4 || target > 7 || hub < 3 || hub > target {
+			t.Errorf("%d sessions of the hub, %d of the target in three hours", hub, target)
 		}
 		s.keepsSilent(s.tokenOf("pics"))
 	})
