@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// exitStatus is how a program ended that exec ran.
-type exitStatus int
+// exitError is how a program ended that exec ran.
+type exitError int
 
-func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // otherChoices are the variables by which an SDK would find other credentials
 // than the endpoint's.
@@ -50,7 +50,7 @@ func childEnv(env []string, region, url, tokenFile string) []string {
 // is not 0, is the error.
 func runChild(child *exec.Cmd, signals <-chan os.Signal) error {
 	if err := child.Start(); err != nil {
-		status := exitStatus(126)
+		status := exitError(126)
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 			status = 127
 		}

@@ -30,8 +30,8 @@ func run() int {
 		return 0
 	case errors.Is(err, errFound): // it has been told
 		return 1
-	case errors.As(err, new(exitStatus)): // of a program that exec ran
-		status, _ := errors.AsType[exitStatus](err)
+	case errors.As(err, new(exitError)): // of a program that exec ran
+		status, _ := errors.AsType[exitError](err)
 		return int(status)
 	case errors.As(err, new(usageError)):
 		fmt.Fprintf(os.Stderr, "crossrole: %v\n", err)

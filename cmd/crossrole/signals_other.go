@@ -10,4 +10,4 @@ var forwarded = []os.Signal{os.Interrupt}
 // processes send each other no signals.
 func reachesChild(os.Signal) bool { return true }
 
-func statusOfChild(p *os.ProcessState) exitStatus { return exitStatus(p.ExitCode()) }
+func statusOfChild(p *os.ProcessState) exitError { return exitError(p.ExitCode()) }

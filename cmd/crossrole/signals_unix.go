@@ -31,9 +31,9 @@ func reachesChild(s os.Signal) bool {
 }
 
 // statusOfChild is the exit status as shells report it.
-func statusOfChild(p *os.ProcessState) exitStatus {
+func statusOfChild(p *os.ProcessState) exitError {
 	if w, ok := p.Sys().(syscall.WaitStatus); ok && w.Signaled() {
-		return exitStatus(128 + int(w.Signal()))
+		return exitError(128 + int(w.Signal()))
 	}
-	return exitStatus(p.ExitCode())
+	return exitError(p.ExitCode())
 }
