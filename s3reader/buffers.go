@@ -9,20 +9,25 @@ const (
 	minBufferSize = 32 << 10
 )
 
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+var (
+	buffers      = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+	smallBuffers = sync.Pool{New: func() any { return new([minBufferSize]byte) }}
+)
 
 // takeBuffer returns n bytes to read into, at most bufferSize.
 func takeBuffer(n int64) []byte {
 	if n <= minBufferSize {
-		return make([]byte, n)
+		return smallBuffers.Get().(*[minBufferSize]byte)[:n]
 	}
 	return buffers.Get().(*[bufferSize]byte)[:n]
 }
 
 func giveBuffer(b []byte) {
-	if cap(b) == bufferSize {
-		buffers.Put((*[bufferSize]byte)(b[:bufferSize]))
+	if cap(b) == minBufferSize {
+		smallBuffers.Put((*[minBufferSize]byte)(b[:minBufferSize]))
+		return
 	}
+	buffers.Put((*[bufferSize]byte)(b[:bufferSize]))
 }
 
 // lanes are the connections that downloads share, and what they cost.

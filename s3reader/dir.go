@@ -12,7 +12,8 @@ import (
 // DirOptions of [Reader.DownloadDir]. The zero value is ready to use.
 type DirOptions struct {
 	// Concurrency is how many objects are fetched at a time. 0:
-	// Options.Concurrency or, if that is 0 too, 64.
+	// Options.Concurrency or, if that is 0 too, 8 at first and then, as long as
+	// that pays, up to 64.
 	Concurrency int
 
 	// Include, if set, says which objects are fetched. It is called in the order
@@ -45,10 +46,6 @@ type Summary struct {
 // Skipped is an object that DownloadDir left out, as its key cannot be the name
 // of a file.
 type Skipped struct{ Key, Reason string }
-
-// defaultObjects are fetched at a time: what S3 takes some 30 ms to begin with
-// then comes at 2,000 objects a second.
-const defaultObjects = 64
 
 // DownloadDir writes every object under prefix to a file below dir, which is made
 // if need be. A prefix is a directory of the bucket: "a" means the same as "a/",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -43,9 +44,13 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 		return nil, r.fail(op, key, err)
 	}
 	defer dir.Close()
+	old, err := dir.Lstat(name)
+	if ignore(err, fs.ErrNotExist) != nil {
+		return nil, r.fail(op, key, err)
+	}
 	d := r.newDownload(key)
 	d.tally.meter.begin()
-	err = d.toFile(ctx, dir, name, "", time.Time{})
+	err = d.toFile(ctx, local{dir: dir, name: name, old: old}, "")
 	d.tally.meter.end(err == nil)
 	if err != nil {
 		return nil, err
@@ -53,27 +58,49 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 	return &d.info, nil
 }
 
-// toFile fetches the object to a file in dir. A version with another ETag than
-// that, unless empty, is ObjectChanged. modified, unless zero, is what the file's
-// time of modification becomes.
-func (d *download) toFile(ctx context.Context, dir *os.Root, name, etag string, modified time.Time) error {
-	if old, err := dir.Lstat(name); err == nil && old.IsDir() {
-		err := fmt.Errorf("%s is a directory: add the file's name, or remove the directory", filepath.Join(dir.Name(), name))
-		return d.r.fail("download", d.info.Key, err)
+// local is where an object goes.
+type local struct {
+	dir      *os.Root
+	name     string
+	old      os.FileInfo // what has the name now; nil: nothing
+	modified time.Time   // becomes the file's; zero: not set
+}
+
+// toFile fetches the object to a file. A version with another ETag than that,
+// unless empty, is ObjectChanged.
+func (d *download) toFile(ctx context.Context, l local, etag string) error {
+	fail := func(err error) error { return d.r.fail("download", d.info.Key, err) }
+	if l.old != nil && l.old.IsDir() {
+		return fail(fmt.Errorf("%s is a directory: add the file's name, or remove the directory", filepath.Join(l.dir.Name(), l.name)))
 	}
-	p, err := openPartial(dir, name)
+	p, err := openPartial(l.dir, l.name)
 	if err != nil {
-		return d.r.fail("download", d.info.Key, err)
+		return fail(err)
 	}
 	if err = d.toPartial(ctx, p, etag); err == nil {
-		if err = p.commit(d.info.Size, modified); err == nil {
+		if err = d.commit(p, l); err == nil {
 			return nil
 		}
 	}
 	if p.shared && (p.found || d.journal.holdsSome()) && !spoils(err) {
-		return kept(d.r.fail("download", d.info.Key, errors.Join(err, p.file.Close())), p)
+		return kept(fail(errors.Join(err, p.file.Close())), p)
 	}
-	return d.r.fail("download", d.info.Key, errors.Join(err, p.discard()))
+	return fail(errors.Join(err, p.discard()))
+}
+
+// commit gives a complete partial file its name.
+func (d *download) commit(p *partial, l local) error {
+	if d.journal != nil {
+		if err := p.file.Truncate(d.info.Size); err != nil {
+			return err
+		}
+	}
+	if l.old != nil && l.old.Mode().IsRegular() {
+		if err := p.file.Chmod(l.old.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	return p.commit(l.modified)
 }
 
 // spoils reports whether err says that what has arrived is of no use.
@@ -100,9 +127,11 @@ func (d *download) toPartial(ctx context.Context, p *partial, etag string) error
 	}
 	return d.fresh(ctx, etag, func() error {
 		// Not before there is an answer: it may still be of use.
-		p.found = false
-		if err := p.file.Truncate(0); err != nil {
-			return err
+		if p.found {
+			p.found = false
+			if err := p.file.Truncate(0); err != nil {
+				return err
+			}
 		}
 		d.w = &serial{WriterAt: p.file}
 		if d.info.Size <= d.r.leastShare() {

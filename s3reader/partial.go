@@ -133,23 +133,8 @@ func ignore(err, what error) error {
 
 func (p *partial) path() string { return p.dir.Name() + string(os.PathSeparator) + p.name }
 
-// commit makes the file, which has size bytes of the object, the target. modified
-// may be zero.
-func (p *partial) commit(size int64, modified time.Time) error {
-	stat, err := p.file.Stat()
-	if err != nil {
-		return err
-	}
-	if stat.Size() != size {
-		if err := p.file.Truncate(size); err != nil {
-			return err
-		}
-	}
-	if old, err := p.dir.Lstat(p.target); err == nil && old.Mode().IsRegular() && old.Mode() != stat.Mode() {
-		if err := p.file.Chmod(old.Mode().Perm()); err != nil {
-			return err
-		}
-	}
+// commit makes the file the target, with that time of modification unless zero.
+func (p *partial) commit(modified time.Time) error {
 	if !modified.IsZero() {
 		if err := p.dir.Chtimes(p.name, time.Time{}, modified); err != nil {
 			return err

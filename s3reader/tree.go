@@ -18,7 +18,6 @@ type tree struct {
 	root    *os.Root
 	include func(*Info) bool
 	each    func(Outcome)
-	objects int // at a time
 	lanes   *lanes
 	meter   *meter
 	made    made
@@ -28,19 +27,21 @@ type tree struct {
 	mu       sync.Mutex // guards what follows, and is held while each is called
 	summary  Summary
 	failures failures
+	crew     crew
 }
 
 func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
-	objects := opts.Concurrency
-	if objects == 0 {
-		objects = r.opts.Concurrency
+	crew := crew{size: r.opts.Concurrency}
+	if opts.Concurrency > 0 {
+		crew.size = opts.Concurrency
 	}
-	if objects == 0 {
-		objects = defaultObjects
+	crew.most = crew.size
+	if crew.size == 0 {
+		crew.size, crew.most = firstObjects, defaultObjects
 	}
 	return &tree{
-		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, objects: objects,
-		lanes: r.newLanes(max(objects, r.opts.Concurrency)),
+		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, crew: crew,
+		lanes: r.newLanes(max(crew.most, r.opts.Concurrency)),
 		meter: &meter{key: prefix, tell: r.opts.Progress},
 		made:  made{root: root, dirs: map[string]bool{}},
 	}
@@ -50,11 +51,15 @@ func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
 func (t *tree) fetch(parent context.Context) error {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
-	entries := make(chan entry)
+	entries := make(chan entry, t.crew.most)
 	var workers sync.WaitGroup
-	for range t.objects {
-		workers.Go(func() { t.work(ctx, cancel, entries) })
+	var hire func(n int)
+	hire = func(n int) {
+		for range n {
+			workers.Go(func() { t.work(ctx, cancel, entries, hire) })
+		}
 	}
+	hire(t.crew.size)
 	err := t.list(ctx, entries)
 	if err != nil && parent.Err() == nil && ctx.Err() == nil {
 		cancel() // an incomplete listing is no reason to go on
@@ -132,7 +137,7 @@ func (t *tree) skip(info *Info, reason string) {
 	}
 }
 
-func (t *tree) work(ctx context.Context, stop func(), entries <-chan entry) {
+func (t *tree) work(ctx context.Context, stop func(), entries <-chan entry, hire func(n int)) {
 	var in seat
 	defer in.leave()
 	for e := range entries {
@@ -159,7 +164,9 @@ func (t *tree) work(ctx context.Context, stop func(), entries <-chan entry) {
 		if t.each != nil {
 			t.each(o)
 		}
+		more := t.crew.fetched()
 		t.mu.Unlock()
+		hire(more)
 	}
 }
 
@@ -197,15 +204,21 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (
 	if err != nil {
 		return Info{}, false, t.r.fail("download", info.Key, err)
 	}
-	mark := signature(info)
-	if stat, err := at.Lstat(base); err == nil && !mark.IsZero() &&
-		stat.Mode().IsRegular() && stat.Size() == info.Size && stat.ModTime().Equal(mark) {
+	to := local{dir: at, name: base, modified: signature(info)}
+	to.old, err = at.Lstat(base)
+	switch {
+	case err != nil && !isMissing(err):
+		return Info{}, false, t.r.fail("download", info.Key, err)
+	case err != nil:
+		to.old = nil
+	case to.modified.IsZero():
+	case to.old.Mode().IsRegular() && to.old.Size() == info.Size && to.old.ModTime().Equal(to.modified):
 		t.meter.bytes.Add(info.Size)
 		return *info, true, nil
 	}
 	d := t.r.downloadWith(info.Key, t.lanes, t.meter)
 	d.tally.sized = true
-	if err := d.toFile(ctx, at, base, info.ETag, mark); err != nil {
+	if err := d.toFile(ctx, to, info.ETag); err != nil {
 		d.tally.undo()
 		return Info{}, false, err
 	}
