@@ -56,7 +56,7 @@ func (s *shelf) putAll(keys ...string) {
 func TestDirectory(t *testing.T) {
 	s := newShelf()
 	s.putAll("a/b", "a/c/d", "a/c/e", "ab/f", "a", "b", "a-b", "a/file..txt", "a/100%.csv", "a/q?x#y", "a/a b+c", "a/é", "a/e\u0301")
-	big := noise(30 * part)
+	big := noise(30 * partSize)
 	s.Put("a/big", big)
 	all := map[string]string{"b": "of a/b", "c/d": "of a/c/d", "c/e": "of a/c/e", "file..txt": "of a/file..txt", "100%.csv": "of a/100%.csv", "q?x#y": "of a/q?x#y", "a b+c": "of a/a b+c", "é": "of a/é", "e\u0301": "of a/e\u0301", "big": string(big)}
 	for _, prefix := range []string{"a", "a/"} {
@@ -190,7 +190,7 @@ func TestLinksInTheDestination(t *testing.T) {
 func TestDirectoryAgain(t *testing.T) {
 	s := newShelf()
 	s.putAll("a", "b", "c/d", "e")
-	s.Put("big", noise(30*part))
+	s.Put("big", noise(30*partSize))
 	dir := t.TempDir()
 	r := s.reader(t, mayList, parts)
 	again := func(unchanged int) {

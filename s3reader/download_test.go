@@ -30,12 +30,12 @@ func (m *memory) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-const part = 10_000
+const partSize = 10_000
 
-func parts(o *s3reader.Options) { o.PartSize, o.Concurrency = part, 4 }
+func parts(o *s3reader.Options) { o.PartSize, o.Concurrency = partSize, 4 }
 
 func TestDownloadOfEverySize(t *testing.T) {
-	for _, size := range []int{0, 1, part - 1, part, part + 1, 4*part - 1, 4 * part, 4*part + 1, 33*part + 7} {
+	for _, size := range []int{0, 1, partSize - 1, partSize, partSize + 1, 4*partSize - 1, 4 * partSize, 4*partSize + 1, 33*partSize + 7} {
 		for _, algorithm := range append(algorithms, "NONE") {
 			t.Run(fmt.Sprintf("%d %s", size, algorithm), func(t *testing.T) {
 				s := newShelf()
@@ -48,10 +48,10 @@ func TestDownloadOfEverySize(t *testing.T) {
 				}
 				same(t, w.data, data)
 				sha := algorithm == "SHA1" || algorithm == "SHA256"
-				if want := algorithm != "NONE" && (!sha || size <= part); info.Verified != want || info.Size != int64(size) {
+				if want := algorithm != "NONE" && (!sha || size <= partSize); info.Verified != want || info.Size != int64(size) {
 					t.Errorf("got %+v", info)
 				}
-				if n, want := len(s.requests()), max(1, (size+part-1)/part); n != want {
+				if n, want := len(s.requests()), max(1, (size+partSize-1)/partSize); n != want {
 					t.Errorf("%d requests, want %d: %q", n, want, s.requests())
 				}
 			})

@@ -47,7 +47,7 @@ func names(t testing.TB, dir string) []string {
 }
 
 func TestFileOfEverySize(t *testing.T) {
-	for _, size := range []int{0, 1, part - 1, part, part + 1, 33*part + 7} {
+	for _, size := range []int{0, 1, partSize - 1, partSize, partSize + 1, 33*partSize + 7} {
 		for _, old := range []bool{false, true} {
 			s := newShelf()
 			data := noise(size)
@@ -109,7 +109,7 @@ func TestOldFileOrNew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newShelf()
-				data, before := noise(20*part), noise(70_000)
+				data, before := noise(20*partSize), noise(70_000)
 				s.Put("k", data)
 				dir := t.TempDir()
 				path := filepath.Join(dir, "f")
@@ -168,14 +168,14 @@ func interrupted(t *testing.T, s *shelf, dir string) string {
 }
 
 func TestPartIsResumed(t *testing.T) {
-	data := noise(20 * part)
+	data := noise(20 * partSize)
 	for name, c := range map[string]struct {
 		spoil    func(t *testing.T, path string)
 		from, to int // requests
 	}{
 		"intact":           {func(*testing.T, string) {}, 8, 15},
 		"one byte changed": {func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { b[5] ^= 1; return b }) }, 9, 16},
-		"bytes gone":       {func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return b[:5*part] }) }, 21, 21},
+		"bytes gone":       {func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return b[:5*partSize] }) }, 21, 21},
 		"journal gone":     {func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return b[:len(data)] }) }, 21, 21},
 		"half a line":      {func(t *testing.T, path string) { edit(t, path, func(b []byte) []byte { return b[:len(b)-3] }) }, 8, 16},
 		"more behind": {func(t *testing.T, path string) {
@@ -223,10 +223,10 @@ func edit(t *testing.T, path string, f func([]byte) []byte) {
 // A part of a version that is gone is of no use.
 func TestPartOfAnotherVersionIsDropped(t *testing.T) {
 	s := newShelf()
-	s.Put("k", noise(20*part))
+	s.Put("k", noise(20*partSize))
 	dir := t.TempDir()
 	interrupted(t, s, dir)
-	data := slices.Concat(noise(10*part), noise(10*part)) // of the same length
+	data := slices.Concat(noise(10*partSize), noise(10*partSize)) // of the same length
 	s.Put("k", data)
 	if _, err := s.reader(t, mayRead, parts).DownloadFile(t.Context(), "k", filepath.Join(dir, "f")); err != nil {
 		t.Fatal(err)
@@ -241,7 +241,7 @@ func TestPartOfAnotherVersionIsDropped(t *testing.T) {
 func TestCancelKeepsThePart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
-		data := noise(20 * part)
+		data := noise(20 * partSize)
 		s.Put("k", data)
 		dir := t.TempDir()
 		path := filepath.Join(dir, "f")
@@ -261,7 +261,7 @@ func TestCancelKeepsThePart(t *testing.T) {
 		// Not even the bytes of parts that were under way come again.
 		for _, asked := range s.requests()[had+1:] {
 			var first, last int64
-			if _, err := fmt.Sscanf(asked, "GetObject bytes=%d-%d", &first, &last); err != nil || first >= 10*part && first < 14*part && first%part != 4000 {
+			if _, err := fmt.Sscanf(asked, "GetObject bytes=%d-%d", &first, &last); err != nil || first >= 10*partSize && first < 14*partSize && first%partSize != 4000 {
 				t.Errorf("asked for %q", asked)
 			}
 		}

@@ -16,7 +16,7 @@ import (
 // connection that is free is used again.
 func TestRangesHaveConnectionsOfTheirOwn(t *testing.T) {
 	s := newShelf()
-	data := noise(40 * part)
+	data := noise(40 * partSize)
 	s.Put("k", data)
 	var mu sync.Mutex
 	from, protocols := map[string]int{}, map[string]int{}
@@ -44,7 +44,7 @@ func TestRangesHaveConnectionsOfTheirOwn(t *testing.T) {
 	cfg.BaseEndpoint = &server.URL
 	cfg.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(tr *http.Transport) { tr.TLSClientConfig.RootCAs = roots })
 	var w memory
-	if _, err := newReader(t, cfg, "pics", func(o *s3reader.Options) { o.PartSize, o.Concurrency = part, 8 }).Download(t.Context(), "k", &w); err != nil {
+	if _, err := newReader(t, cfg, "pics", func(o *s3reader.Options) { o.PartSize, o.Concurrency = partSize, 8 }).Download(t.Context(), "k", &w); err != nil {
 		t.Fatal(err)
 	}
 	same(t, w.data, data)
