@@ -104,10 +104,12 @@ func (c *Chain) link() {
 	case NodeRole:
 		first.exchange = c.nodeRole()
 	case FromBase:
-		first.exchange = provided(src.String(), c.base.Credentials)
+		first.giver = newGiver(src.String(), c.base.Credentials)
+		first.exchange = first.giver.exchange
 	case Provider:
 		first.role = "" // a chain's own check has seen to its role
-		first.exchange = provided(src.String(), src.Credentials)
+		first.giver = newGiver(src.String(), src.Credentials)
+		first.exchange = first.giver.exchange
 	}
 	c.hops = []*session{first}
 	for i, role := range c.roles {

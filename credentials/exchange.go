@@ -3,7 +3,6 @@ package credentials
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -129,26 +128,5 @@ func (c *Chain) nodeRole() exchange {
 		// The provider may have cut the life to an hour by the local clock.
 		rec.date = time.Time{}
 		return creds, err
-	}
-}
-
-// provided asks a provider of the user's own, which knows best when to retry.
-func provided(name string, p aws.CredentialsProvider) exchange {
-	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
-		rec.operation = "Retrieve from " + name
-		asked := time.Now()
-		creds, err := p.Retrieve(ctx)
-		rec.took = time.Since(asked)
-		if err == nil {
-			return creds, nil
-		}
-		failure := &Error{Operation: rec.operation, Kind: Unknown, Err: err}
-		if inner, ok := errors.AsType[*Error](err); ok {
-			failure.Kind = inner.Kind
-		} else {
-			// The SDK's own process provider quotes what the process printed.
-			failure.Err = &cause{text: withoutKeys(err.Error()), err: err}
-		}
-		return creds, failure
 	}
 }

@@ -21,6 +21,8 @@ func (s *session) fixes(e *Error) []string {
 		return []string{timeoutFix}
 	case e.Kind == STSUnreachable:
 		return s.unreachableFixes(e)
+	case s.parent != nil && unknownKey[e.Code]:
+		return s.unknownKeyFixes(e)
 	}
 	role, err := parseRoleARN(e.RoleARN)
 	if err != nil {
@@ -51,9 +53,33 @@ func (s *session) fixes(e *Error) []string {
 	case e.Kind == TagsTooLarge:
 		return []string{"leave out or shorten Role.Tags, Role.Policy or Role.PolicyARNs: they are packed into one space; STS's message tells how much of it they take. Tags that the session before passes on (transitive ones, or those of EKS Pod Identity) count too"}
 	case e.Kind == RegionNotEnabled:
-		return []string{"enable the region in account " + role.account + " and activate STS there, or set another region for STS in Options.STS"}
+		return []string{regionFix("account " + role.account)}
 	}
 	return nil
+}
+
+func regionFix(where string) string {
+	return "enable the region in " + where + " and activate STS there, or set another region for STS in Options.STS"
+}
+
+// unknownKey are the codes by which STS says that it does not know the key of
+// the caller. It does not say why.
+var unknownKey = map[string]bool{"InvalidClientTokenId": true, "UnrecognizedClientException": true}
+
+// unknownKeyFixes name the cause that is more likely first.
+func (s *session) unknownKeyFixes(e *Error) []string {
+	region := regionFix("the caller's account")
+	if e.Kind == Unknown { // a key without a session token
+		return []string{
+			fmt.Sprintf("check the access key that the %s gives: it may be mistyped, inactive, deleted or of another partition (aws iam list-access-keys shows a user's)", s.parent.describe()),
+			"if the key is right, " + region,
+		}
+	}
+	who := "the session that asked"
+	if s.parent.giver != nil {
+		who += ", which the " + s.parent.describe() + " gave,"
+	}
+	return []string{region, "or else " + who + " was revoked, or its role deleted: get a new one"}
 }
 
 const timeoutFix = "check that the pod can reach the endpoint: a proxy or firewall that drops packets looks like this (NO_PROXY, the security group of the STS interface endpoint)"

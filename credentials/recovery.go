@@ -34,8 +34,9 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 		return next.HandleFinalize(ctx, in)
 	}
 	untouched := req.Clone() // the handlers below sign and wrap the request
-	var key string
-	out, metadata, err := next.HandleFinalize(context.WithValue(ctx, signingKey{}, &key), in)
+	var signed signing
+	ctx = context.WithValue(ctx, signingKey{}, &signed)
+	out, metadata, err := next.HandleFinalize(ctx, in)
 	s := r.chain.last()
 	if err == nil {
 		return out, metadata, nil
@@ -44,6 +45,7 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	if !ok || !expiredCodes[denied.ErrorCode()] {
 		return out, metadata, err
 	}
+	key := signed.by
 	if key == "" {
 		return out, metadata, err
 	}
@@ -60,8 +62,12 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	case !renewed:
 		return out, metadata, err
 	}
-	in.Request = untouched
-	out, metadata, err = next.HandleFinalize(ctx, in)
+	in.Request, signed.not = untouched, key
+	outAgain, metadataAgain, errAgain := next.HandleFinalize(ctx, in)
+	if errors.Is(errAgain, errSameKey) {
+		return out, metadata, err
+	}
+	out, metadata, err = outAgain, metadataAgain, errAgain
 	if denied, ok := errors.AsType[smithy.APIError](err); ok && expiredCodes[denied.ErrorCode()] {
 		return out, metadata, s.lost(operation, denied, err)
 	}
@@ -70,12 +76,13 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 
 // lost is the error of a request that no new session could save.
 func (s *session) lost(operation string, denied smithy.APIError, err error) *Error {
+	snap := s.current.Load()
 	e := &Error{
 		Hop: s.hop, hops: s.chain.length(), Kind: CredentialsExpired, Operation: operation,
-		Code: denied.ErrorCode(), Message: denied.ErrorMessage(), Err: err,
+		Code: denied.ErrorCode(), Message: s.scrub(denied.ErrorMessage(), &record{from: snap}), Err: err,
 		Fixes: []string{"check that the region is enabled in both accounts, that nobody revoked the role's sessions, and that the service's clock is right"},
 	}
-	if snap := s.current.Load(); snap != nil {
+	if snap != nil {
 		e.Caller = snap.caller
 	}
 	return e
@@ -96,18 +103,22 @@ type refusal struct {
 // While refusals go on, sessions are given up at the pace of failed refreshes:
 // a hundred refused requests are not a hundred refreshes.
 func (s *session) replace(ctx context.Context, key string) (bool, error) {
-	now := time.Now()
-	s.mu.Lock()
-	snap, held := s.current.Load(), s.refused.Load()
-	current := snap != nil && snap.creds.AccessKeyID == key
-	if !slices.Contains(s.keys[:], key) {
-		s.mu.Unlock()
+	if !s.gave(key) {
 		return false, nil
 	}
-	if current {
-		if held != nil && now.Before(held.next) {
-			s.mu.Unlock()
-			return false, errRefusedAgain
+	var (
+		snap   *snapshot
+		paused bool
+	)
+	if s.giver.withdraw(key, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if snap = s.current.Load(); snap == nil || snap.creds.AccessKeyID != key {
+			return false
+		}
+		now, held := time.Now(), s.refused.Load()
+		if paused = held != nil && now.Before(held.next); paused {
+			return false
 		}
 		streak := 1
 		if held != nil && now.Sub(held.next) < s.chain.failureCap {
@@ -115,17 +126,26 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 		}
 		s.refused.Store(&refusal{streak: streak, next: now.Add(pauseAfter(time.Second, streak, s.chain.failureCap, 0, s.chain.draw))})
 		s.giveUp()
-	}
-	s.mu.Unlock()
-	if current {
+		return true
+	}) {
 		s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
 		s.chain.deliver()
+	}
+	if paused {
+		return false, errRefusedAgain
 	}
 	latest, err := s.retrieve(ctx)
 	if err != nil {
 		return false, err
 	}
 	return latest.creds.AccessKeyID != key, nil
+}
+
+// gave reports whether key is one of those that the session gave out last.
+func (s *session) gave(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.keys[:], key)
 }
 
 // forget gives up what replace would, and waits for nothing.
@@ -135,8 +155,19 @@ func (s *session) forget(key string) {
 	_, _ = s.replace(ctx, key) // it gave up waiting, as it should
 }
 
-// signingKey is the context's key for the access key id that signed.
+// signing is what recovery and signedBy, at the two ends of the stack, tell each
+// other about an attempt.
+type signing struct {
+	by  string // the access key id that signed it
+	not string // a refused key, which must not sign it once more
+}
+
+// signingKey is the context's key for a *signing.
 type signingKey struct{}
+
+// errSameKey ends a repeat that a cache around the chain has signed with the
+// refused key: it is not sent.
+var errSameKey = errors.New("signed with the refused key again")
 
 // signedBy notes which key signed an attempt. It stands last, because a body's
 // wrapping puts another request in the place of the one that recovery sees.
@@ -145,9 +176,12 @@ type signedBy struct{}
 func (signedBy) ID() string { return "crossroleSignedBy" }
 
 func (signedBy) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-	key, wanted := ctx.Value(signingKey{}).(*string)
+	signed, wanted := ctx.Value(signingKey{}).(*signing)
 	if req, ok := in.Request.(*smithyhttp.Request); ok && wanted {
-		*key = accessKeyID(req.Header.Get("Authorization"))
+		signed.by = accessKeyID(req.Header.Get("Authorization"))
+		if signed.not != "" && signed.by == signed.not {
+			return middleware.FinalizeOutput{}, middleware.Metadata{}, errSameKey
+		}
 	}
 	return next.HandleFinalize(ctx, in)
 }

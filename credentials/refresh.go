@@ -80,8 +80,11 @@ func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict,
 		return nil, verdict{own.Kind, never}, err
 	}
 	v := judgeReply(err, rec, s.web)
-	if v.kind == TokenExpired && s.parent != nil { // the hop before's session, not a token
+	switch {
+	case v.kind == TokenExpired && s.parent != nil: // the hop before's session, not a token
 		v = verdict{CredentialsExpired, ifRenewed}
+	case v.kind == RegionNotEnabled && v.again == ifRenewed && rec.from != nil && rec.from.creds.SessionToken == "":
+		v.kind = Unknown // a key without an end: mistyped or deleted, more likely
 	}
 	return nil, v, err
 }
@@ -110,8 +113,13 @@ func (s *session) worthAnother(ctx context.Context, rec *record, what again, n i
 			return false
 		}
 		// If another caller was faster, there is a newer session already.
-		s.parent.drop(rec.from.creds.AccessKeyID)
-		return true
+		refused := rec.from.creds.AccessKeyID
+		s.parent.drop(refused)
+		if single {
+			return false // the next flight has the new one
+		}
+		from, err := s.parent.retrieve(ctx)
+		return err != nil || from.creds.AccessKeyID != refused
 	case once:
 		return n == 1 && !single
 	case later:
@@ -158,10 +166,19 @@ func (s *session) accept(creds aws.Credentials, rec *record) (*snapshot, error) 
 	s.mu.Unlock()
 	snap := newSnapshot(creds, rec, s.chain.window, first, s.chain.draw)
 	if creds.CanExpire && snap.life <= 0 {
-		return nil, fmt.Errorf("the reply's Expiration %s is past: it was sent at %s by the same clock", creds.Expires.UTC().Format(time.RFC3339), rec.date.UTC().Format(time.RFC3339))
+		return nil, errors.New(past(creds.Expires, rec))
 	}
 	s.learn(rec)
 	return snap, nil
+}
+
+// past says by whose clock an Expiration is.
+func past(expires time.Time, rec *record) string {
+	end := "the reply's Expiration " + expires.UTC().Format(time.RFC3339) + " is past: "
+	if rec.date.IsZero() {
+		return end + "it was asked for at " + rec.sentAt.UTC().Format(time.RFC3339) + " by the local clock, and has no Date"
+	}
+	return end + "it was sent at " + rec.date.UTC().Format(time.RFC3339) + " by the same clock"
 }
 
 // checkAssumed compares who STS says we are with the role asked for. Role names

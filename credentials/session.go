@@ -20,6 +20,7 @@ type session struct {
 	web       bool   // the exchange posts a token
 	tokenFile string // of hop 1; a change ends the pause after a failure
 	parent    *session
+	giver     *giver // of hop 1, where the source is a provider; nil: none
 	exchange  exchange
 
 	waiting atomic.Int64 // callers
@@ -137,15 +138,18 @@ func (s *session) invalidate(key string) {
 // drop is invalidate without telling it yet: a flight that told it would wait for
 // an OnEvent that waits for the flight.
 func (s *session) drop(key string) {
-	s.mu.Lock()
-	snap := s.current.Load()
-	if snap == nil || snap.creds.AccessKeyID != key {
-		s.mu.Unlock()
-		return
+	var snap *snapshot
+	if s.giver.withdraw(key, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if snap = s.current.Load(); snap == nil || snap.creds.AccessKeyID != key {
+			return false
+		}
+		s.giveUp()
+		return true
+	}) {
+		s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
 	}
-	s.giveUp()
-	s.mu.Unlock()
-	s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
 }
 
 // giveUp drops the session, and the memory of failures with it; s.mu is held.

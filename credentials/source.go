@@ -59,6 +59,10 @@ type FromBase struct{}
 
 // Provider starts from any provider of credentials. Name stands for it in
 // messages; empty: "provider".
+//
+// When its session is refused as expired, the provider is told, if it has one of
+// the methods for that: Invalidate(accessKeyID string), as a [Chain] has, or
+// Invalidate(), as an aws.CredentialsCache. The same holds for FromBase.
 type Provider struct {
 	Name        string
 	Credentials aws.CredentialsProvider
