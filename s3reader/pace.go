@@ -10,7 +10,7 @@ const (
 	ampleRate = 250e6 // bytes a second
 
 	waitShare   = 2       // the reader waits for the body if one in so many of the time is waiting
-	judgedBytes = 8 << 20 // over so many bytes
+	judgedBytes = 4 << 20 // over so many bytes
 	handover    = 4 << 20 // how much of a body is still read while other connections begin
 )
 
