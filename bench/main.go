@@ -42,7 +42,7 @@ type group struct {
 	measure func(ctx context.Context, s settings) (figures, error)
 }
 
-var groups = []group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired, fanoutIdle, fanoutWarm, fleet}
+var groups = []group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired, fanoutIdle, fanoutWarm, fleet, s3Discard, s3Random, s3List200, s3Files, s3Capped, s3Costs, s3Small}
 
 func main() {
 	calledByItself(os.Args[1:])
@@ -59,6 +59,10 @@ func calledByItself(args []string) {
 		virtualMain(args[1], settings{quick: args[2] == quickWord})
 	case len(args) == 2 && args[0] == podCommand:
 		os.Exit(podMain(args[1]))
+	case len(args) == 2 && args[0] == fetchCommand:
+		os.Exit(fetchMain(args[1]))
+	case len(args) == 1 && args[0] == s3Command:
+		os.Exit(s3Main())
 	}
 }
 

@@ -36,6 +36,9 @@ func TestList(t *testing.T) {
 		"expired/recovered", "expired/refreshes",
 		"fanout/sts-calls", "fanout/bytes-per-target", "fanout/hot-ns", "fanout/warm-ratio", "fanout/warm-failed",
 		"fleet/peak-over-mean", "fleet/failed-calls", "fleet/recovery-ratio", "fleet/throttled",
+		"s3/discard-mbps", "s3/random-requests", "s3/random-bytes-ratio", "s3/list-keys-per-s",
+		"s3/file-plain-mbps", "s3/file-tls-mbps", "s3/capped-mbps-256", "s3/capped-mbps-300", "s3/capped-mbps-1024",
+		"s3/rss-mib", "s3/rss-mib-8gib", "s3/cpu-s-per-gib", "s3/small-files-per-s",
 	}
 	if got := strings.Fields(out); code != 0 || !slices.Equal(got, want) {
 		t.Errorf("exit code %d, rows %q, want %q", code, got, want)

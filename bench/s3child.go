@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// fetchCommand is the word by which the program calls itself to fetch one object.
+const fetchCommand = "run-as-fetcher"
+
+const (
+	rssRow    = "s3/rss-mib"
+	rssBigRow = "s3/rss-mib-8gib"
+	cpuRow    = "s3/cpu-s-per-gib"
+)
+
+var s3Costs = group{
+	rows:    []Row{lower(rssRow, "MiB"), lower(rssBigRow, "MiB"), lower(cpuRow, "s")},
+	measure: withStore(measureCosts),
+}
+
+// errand is what a fetching process is told.
+type errand struct {
+	s3Addresses
+	Contender, Endpoint string
+	Size                int64
+	File                string // empty: bytes are thrown away
+}
+
+// nowhere is a file that keeps nothing.
+type nowhere struct{}
+
+func (nowhere) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+
+// fetchMain fetches an object and prints the most memory that it had, in kB.
+func fetchMain(argument string) int {
+	err := func() error {
+		var e errand
+		if err := json.Unmarshal([]byte(argument), &e); err != nil {
+			return err
+		}
+		fetch, err := e.fetcher(e.Contender, e.Endpoint)
+		if err != nil {
+			return err
+		}
+		var w io.WriterAt = nowhere{}
+		if e.File != "" {
+			f, err := os.OpenFile(e.File, os.O_RDWR, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			w = f
+		}
+		if err := fetch(context.Background(), bytesKey(e.Size), e.Size, w); err != nil {
+			return err
+		}
+		status, err := os.ReadFile("/proc/self/status")
+		if err != nil {
+			return fmt.Errorf("only Linux tells a process its memory: %w", err)
+		}
+		_, rest, _ := strings.Cut(string(status), "VmHWM:")
+		kb, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		_, err = fmt.Println(kb)
+		return err
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// sent runs an errand in a process of its own. It returns the most memory that
+// the process had, in MiB, and the processor time that it took, in seconds.
+func sent(ctx context.Context, e errand) (rss, cpu float64, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, 0, err
+	}
+	argument, err := json.Marshal(e)
+	if err != nil {
+		return 0, 0, err
+	}
+	cmd := exec.CommandContext(ctx, self, fetchCommand, string(argument))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s: %w\n%s", e.Contender, err, &stderr)
+	}
+	kb, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		cpu = float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
+	}
+	return kb / 1024, cpu, err
+}
+
+// measureCosts fetches objects in processes of their own.
+func measureCosts(ctx context.Context, s settings, st *store, got figures) (err error) {
+	one, big := int64(1<<30), int64(8<<30)
+	if s.quick {
+		one, big = 256*mib, 1<<30
+	}
+	dir, err := scratch()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	file := filepath.Join(dir, "object")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		return err
+	}
+	for range s.rounds(1, 5) {
+		for _, name := range fetcherNames {
+			e := errand{s3Addresses: st.s3Addresses, Contender: name, Endpoint: st.Plain, Size: one, File: file}
+			if err := os.Truncate(file, one); err != nil {
+				return err
+			}
+			_, cpu, err := sent(ctx, e)
+			if err != nil {
+				return err
+			}
+			got.add(cpuRow, name, cpu*float64(1<<30)/float64(one))
+			e.File = ""
+			rss, _, err := sent(ctx, e)
+			if err != nil {
+				return err
+			}
+			got.add(rssRow, name, rss)
+			e.Size = big
+			if rss, _, err = sent(ctx, e); err != nil {
+				return err
+			}
+			got.add(rssBigRow, name, rss)
+		}
+	}
+	return nil
+}
