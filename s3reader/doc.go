@@ -3,8 +3,10 @@
 //
 // Start with [New], which takes an aws.Config from anywhere: package
 // credentials of this module, config.LoadDefaultConfig, a test.
-// [Reader.Get] returns a whole object, [Reader.Open] a stream of one version of
-// it, [Reader.Stat] and [Reader.List] describe what is there.
+// [Reader.Get] returns a whole object, [Reader.Open] a handle on one version of
+// it, for reading in order or here and there. [Reader.Download] and its companions
+// fetch large objects and directories over many connections. [Reader.Stat] and
+// [Reader.List] describe what is there, [Reader.FS] shows it as a file system.
 //
 // # What is promised
 //
