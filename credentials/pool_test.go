@@ -116,17 +116,16 @@ func TestPoolTellsRolesApart(t *testing.T) {
 	if two := poolChain(t, p, base()); two != one {
 		t.Error("equal roles have two chains")
 	}
-	for i := range reflect.TypeFor[credentials.Role]().NumField() {
-		field := reflect.TypeFor[credentials.Role]().Field(i).Name
-		change, ok := changed[field]
+	for field := range reflect.TypeFor[credentials.Role]().Fields() {
+		change, ok := changed[field.Name]
 		if !ok {
-			t.Errorf("%s: not tested", field)
+			t.Errorf("%s: not tested", field.Name)
 			continue
 		}
 		role := base()
 		change(&role)
 		if poolChain(t, p, role) == one {
-			t.Errorf("roles that differ in %s share a chain", field)
+			t.Errorf("roles that differ in %s share a chain", field.Name)
 		}
 	}
 	// What moves from one field to its neighbour is another role, too.
