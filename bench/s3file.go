@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/feature/s3/manager" //nolint:staticcheck // what programs use that were not rewritten
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/minio/minio-go/v7"
@@ -78,11 +77,7 @@ func (a s3Addresses) fetcher(name, endpoint string) (fetcher, error) {
 			return err
 		}, nil
 	case managerTuned:
-		d := manager.NewDownloader(a.sdkClient(endpoint), func(d *manager.Downloader) { d.PartSize, d.Concurrency = tunedPart, tunedParts })
-		return func(ctx context.Context, key string, _ int64, w io.WriterAt) error {
-			_, err := d.Download(ctx, w, &s3.GetObjectInput{Bucket: aws.String(bucketName), Key: &key})
-			return err
-		}, nil
+		return a.managerFetcher(endpoint), nil
 	case minioRanges:
 		c, err := a.minioClient(endpoint)
 		return func(ctx context.Context, key string, size int64, w io.WriterAt) error {
