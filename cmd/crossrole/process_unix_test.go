@@ -139,9 +139,9 @@ func TestExecForwardsSignals(t *testing.T) {
 		script string
 		status int
 	}{
-		{syscall.SIGTERM, `trap 'echo term; exit 3' TERM; echo ready; while :; do read x; done`, 3},
-		{syscall.SIGUSR1, `trap 'echo usr1; exit 4' USR1; echo ready; while :; do read x; done`, 4},
-		{syscall.SIGHUP, `trap 'exit 5' HUP; echo ready; while :; do read x; done`, 5},
+		{syscall.SIGTERM, `trap 'echo term; exit 3' TERM; echo ready; read x`, 3},
+		{syscall.SIGUSR1, `trap 'echo usr1; exit 4' USR1; echo ready; read x`, 4},
+		{syscall.SIGHUP, `trap 'exit 5' HUP; echo ready; read x`, 5},
 		{syscall.SIGTERM, `echo ready; read x`, 128 + 15},
 	} {
 		p := startCommand(t, vars, "exec", "--role", target, "--", "sh", "-c", tt.script)
