@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // fan fetches the missing bytes over several connections. first, which may be
@@ -14,20 +15,18 @@ func (d *download) fan(parent context.Context, p plan, missing []extent, first *
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	d.shares.free = cut(missing, p.step)
-	if !p.fixed {
-		d.shares.steal = minShare / 2
-	}
+	d.shares.fixed = p.fixed
 	var workers sync.WaitGroup
-	for range p.connections {
-		from := first
-		if first = nil; from == nil {
+	for i := range p.connections {
+		from, leave := first, leave
+		if i > 0 || first == nil {
 			if err := d.gate.enter(ctx); err != nil {
 				cancel(err)
 				break
 			}
 			from, leave = &stream{of: &d.version}, d.gate.leave
 		}
-		s := d.shares.take()
+		s, _ := d.shares.take(ctx, 0)
 		if s == nil {
 			leave()
 			break
@@ -53,8 +52,9 @@ func (d *download) fan(parent context.Context, p plan, missing []extent, first *
 func (d *download) work(ctx context.Context, s *share, from *stream, leave func()) error {
 	defer from.close()
 	for {
-		from.ctx = ctx
 		err := d.carry(s, from)
+		from.close()
+		rate := d.shares.done(s)
 		d.finish(s)
 		if err == nil {
 			d.gate.faster()
@@ -63,13 +63,34 @@ func (d *download) work(ctx context.Context, s *share, from *stream, leave func(
 		if err != nil {
 			return err
 		}
-		if err := d.gate.enter(ctx); err != nil {
+		if s, err = d.another(ctx, rate); s == nil {
 			return err
 		}
 		leave = d.gate.leave
-		if s = d.shares.take(); s == nil {
-			leave()
-			return nil
+	}
+}
+
+// another waits for a share and enters the gate. It returns nil if there will be
+// none.
+func (d *download) another(ctx context.Context, rate float64) (*share, error) {
+	for {
+		ended := d.shares.ended()
+		if err := d.gate.enter(ctx); err != nil {
+			return nil, err
+		}
+		s, more := d.shares.take(ctx, rate)
+		if s != nil {
+			return s, nil
+		}
+		d.gate.leave()
+		if !more {
+			return nil, nil
+		}
+		select {
+		case <-ended:
+		case <-time.After(tooLong / 4): // somebody may have become slow
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
 	}
 }
@@ -78,10 +99,14 @@ func (d *download) work(ctx context.Context, s *share, from *stream, leave func(
 func (d *download) carry(s *share, from *stream) error {
 	buf := takeBuffer(d.buffer)
 	defer giveBuffer(buf)
+	from.ctx = s.ctx
+	if first := from.body; first != nil { // it was asked for before there were shares
+		defer context.AfterFunc(s.ctx, func() { first.cancel(context.Canceled) })()
+	}
 	for {
 		left := d.shares.rest(s)
 		if left.len() == 0 {
-			break
+			return nil
 		}
 		from.end = max(left.end, from.pos)
 		from.seek(left.start)
@@ -89,13 +114,10 @@ func (d *download) carry(s *share, from *stream) error {
 		if err := d.keep(s, buf[:n], left.start); err != nil {
 			return err
 		}
-		if err != nil {
+		if err != nil && d.shares.rest(s).len() > 0 {
 			return err
 		}
 	}
-	from.close()
-	d.shares.done(s)
-	return nil
 }
 
 // keep writes those of the bytes at pos that are still the share's.

@@ -32,14 +32,11 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 	if err := checkKey(key); err != nil {
 		return nil, r.fail(op, key, err)
 	}
-	parent, name := filepath.Split(path)
+	_, name := filepath.Split(path)
 	if name == "" || name == "." || name == ".." {
 		return nil, r.fail(op, key, fmt.Errorf("the path %q names no file: end it with the file's name", path))
 	}
-	if parent == "" {
-		parent = "."
-	}
-	dir, err := os.OpenRoot(parent)
+	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return nil, r.fail(op, key, err)
 	}
@@ -82,10 +79,14 @@ func (d *download) toFile(ctx context.Context, l local, etag string) error {
 			return nil
 		}
 	}
+	err = fail(err)
 	if p.shared && (p.found || d.journal.holdsSome()) && !spoils(err) {
-		return kept(fail(errors.Join(err, p.file.Close())), p)
+		return kept(err, p)
 	}
-	return fail(errors.Join(err, p.discard()))
+	if left := p.discard(); left != nil {
+		note(err, left.Error())
+	}
+	return err
 }
 
 // commit gives a complete partial file its name.
@@ -110,13 +111,21 @@ func spoils(err error) bool {
 
 // kept is err with a word on where the bytes are.
 func kept(err error, p *partial) error {
+	if left := p.file.Close(); left != nil {
+		note(err, left.Error())
+	}
+	note(err, "what has arrived is in "+p.path()+", and the next download to this file goes on from there")
+	return err
+}
+
+// note adds a remark to an error of this package.
+func note(err error, text string) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		if e.note != "" {
 			e.note += "; "
 		}
-		e.note += "what has arrived is in " + p.path() + ", and the next download to this file goes on from there"
+		e.note += text
 	}
-	return err
 }
 
 func (d *download) toPartial(ctx context.Context, p *partial, etag string) error {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -131,7 +132,7 @@ func ignore(err, what error) error {
 	return err
 }
 
-func (p *partial) path() string { return p.dir.Name() + string(os.PathSeparator) + p.name }
+func (p *partial) path() string { return filepath.Join(p.dir.Name(), filepath.FromSlash(p.name)) }
 
 // commit makes the file the target, with that time of modification unless zero.
 func (p *partial) commit(modified time.Time) error {
