@@ -219,7 +219,9 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (
 	d := t.r.downloadWith(info.Key, t.lanes, t.meter)
 	d.tally.sized = true
 	if err := d.toFile(ctx, to, info.ETag); err != nil {
-		d.tally.undo()
+		if errors.Is(err, ObjectChanged) {
+			d.tally.undo() // its bytes come again
+		}
 		return Info{}, false, err
 	}
 	return d.info, false, nil

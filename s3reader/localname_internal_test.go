@@ -1,0 +1,46 @@
+package s3reader
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestNotLocal(t *testing.T) {
+	const everywhere, onWindows, nowhere = "everywhere", "on Windows", "nowhere"
+	for name, refused := range map[string]string{
+		"a": nowhere, "a/b": nowhere, "file..txt": nowhere, "...": onWindows, ".hidden": nowhere, "a b": nowhere, "é": nowhere,
+		"": everywhere, "a/": everywhere, "/": everywhere, "/a": everywhere, "a//b": everywhere,
+		".": everywhere, "..": everywhere, "a/..": everywhere, "../a": everywhere, "a/./b": everywhere, "./a": everywhere,
+		`a\b`: everywhere, `..\a`: everywhere, `C:\a`: everywhere, "a\x00b": everywhere, "\xff": everywhere,
+		strings.Repeat("x", 255): nowhere, strings.Repeat("x", 256): everywhere, strings.Repeat("é", 128): everywhere,
+		".f.crossrole-part": everywhere, "f.crossrole-part": nowhere, "d/.f.x.crossrole-part": everywhere,
+		"C:a": onWindows, "a:b": onWindows, "a?": onWindows, "a*": onWindows, `a"`: onWindows, "a<b": onWindows, "a>b": onWindows, "a|b": onWindows, "a\nb": onWindows,
+		"a.": onWindows, "a ": onWindows, "d./f": onWindows, "a .txt": nowhere,
+		"NUL": onWindows, "nul.txt": onWindows, "d/con/f": onWindows, "aux .x": onWindows, "COM1": onWindows, "lpt9.x": onWindows, "COM¹": onWindows, "conin$": onWindows,
+		"COM": nowhere, "COM10": nowhere, "CONSOLE": nowhere, "nulls": nowhere,
+	} {
+		for _, windows := range []bool{false, true} {
+			reason := notLocal(name, windows)
+			if want := refused == everywhere || refused == onWindows && windows; (reason != "") != want {
+				t.Errorf("%q, windows %v: got %q", name, windows, reason)
+			}
+			if reason == "" && !filepath.IsLocal(filepath.FromSlash(name)) {
+				t.Errorf("%q is not local", name)
+			}
+		}
+	}
+}
+
+func TestPartialNames(t *testing.T) {
+	seen := map[string]string{}
+	for _, target := range []string{"a", "b", strings.Repeat("x", 126), strings.Repeat("x", 127), strings.Repeat("x", 200), strings.Repeat("x", 254) + "y", strings.Repeat("x", 255)} {
+		for _, infix := range []string{"", ".abcdefgh"} {
+			name := partialName(target, infix)
+			if len(name) > 143 || !isPartialName(name) || notLocal(name, false) == "" || seen[name] != "" {
+				t.Errorf("%q of %q and %q", name, target, seen[name])
+			}
+			seen[name] = target
+		}
+	}
+}
