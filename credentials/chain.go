@@ -61,11 +61,15 @@ const (
 // with the environment variables that fill them, comes in one error of kind
 // [ConfigInvalid].
 func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
-	var o Options
-	for _, fn := range optFns {
-		fn(&o)
+	r := &resolver{base: base}
+	for i, fn := range optFns {
+		if fn == nil {
+			r.addNilOption(i)
+			continue
+		}
+		fn(&r.options)
 	}
-	r := &resolver{base: base, options: o}
+	o := r.options
 	source, roles := r.resolve()
 	own := detached(base)
 	c := &Chain{
@@ -73,6 +77,7 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 		window: o.Refresh.Window, timeout: o.Refresh.Timeout, failureCap: o.Refresh.FailureCap,
 		expectedAccount: o.ExpectedAccount, logger: o.Logger, onEvent: o.OnEvent, draw: random,
 	}
+	r.checkPartitions()
 	if err := r.err(); err != nil {
 		return nil, err
 	}

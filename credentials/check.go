@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,15 +13,35 @@ import (
 // Check tries every hop of the chain now, one after the other, and reports who
 // we are at each and what to fix where it fails. It asks anew, whatever
 // sessions the chain holds, and leaves them as they are; nor does it retry. It
-// takes as long as the requests do, ctx permitting.
+// takes as long as the requests do. If ctx ends first, Check returns at once,
+// and the report says that it was cancelled and where: the error of that hop
+// holds ctx's own.
 func (c *Chain) Check(ctx context.Context) *Report {
-	r := &Report{Chain: c.String(), Token: c.checkToken(ctx)}
+	r := &Report{Chain: c.String()}
+	path := c.hops[0].tokenFile
+	if path != "" {
+		// A volume that hangs does not look at ctx.
+		t, ok := within(ctx, func() *TokenReport { return c.checkToken(ctx, path) })
+		if !ok {
+			t = &TokenReport{Path: path, Err: c.hops[0].cancelled(ctx)}
+		}
+		r.Token = t
+	}
 	var from *snapshot
 	failed := false
 	for _, s := range c.hops {
 		h := HopReport{Hop: s.hop, RoleARN: s.role, Skipped: failed}
 		if !failed {
-			from = s.probe(ctx, from, &h)
+			started := time.Now()
+			p, ok := within(ctx, func() probe { return s.probe(ctx, from) })
+			if ok {
+				from, h = p.snap, p.report
+			}
+			if !ok || p.err != nil && ctx.Err() != nil && errors.Is(p.err, RefreshTimeout) {
+				h.Latency, h.Err = time.Since(started), s.cancelled(ctx)
+			} else if h.Err = p.err; p.err == nil {
+				s.learn(p.rec)
+			}
 			failed = h.Err != nil
 		}
 		r.Hops = append(r.Hops, h)
@@ -29,35 +50,71 @@ func (c *Chain) Check(ctx context.Context) *Report {
 	return r
 }
 
-// probe makes one attempt at a hop's session, and tells it in h.
-func (s *session) probe(ctx context.Context, from *snapshot, h *HopReport) *snapshot {
-	started := time.Now()
-	rec := &record{sentAt: started, from: from}
+// within runs step to its end or to that of ctx, whichever comes first; step may
+// then still be under way, and its result is dropped.
+func within[T any](ctx context.Context, step func() T) (result T, ok bool) {
+	if ctx.Err() != nil {
+		return result, false
+	}
+	done := make(chan T, 1)
+	go func() { done <- step() }()
+	select {
+	case result = <-done:
+		return result, true
+	case <-ctx.Done():
+		return result, false
+	}
+}
+
+// errCheckCancelled marks the hop at which a check ended early.
+var errCheckCancelled = errors.New("the check was cancelled")
+
+// cancelled is the error of a hop that was not tried to its end.
+func (s *session) cancelled(ctx context.Context) *Error {
+	return &Error{
+		Hop: s.hop, hops: s.chain.length(), Operation: "check", RoleARN: s.role, Kind: Unknown,
+		Err: fmt.Errorf("%w: %w", errCheckCancelled, ctx.Err()),
+	}
+}
+
+// probe is one attempt at a hop's session.
+type probe struct {
+	report HopReport
+	snap   *snapshot
+	rec    *record
+	err    *Error
+}
+
+func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.err = s.panicked(v)
+		}
+	}()
+	rec := &record{sentAt: time.Now(), from: from}
 	snap, v, err := s.attempt(ctx, rec)
-	h.Operation, h.Endpoint, h.Latency = rec.operation, rec.endpoint, time.Since(rec.sentAt)
+	p = probe{snap: snap, rec: rec, report: HopReport{
+		Hop: s.hop, RoleARN: s.role, Operation: rec.operation, Endpoint: rec.endpoint, Latency: time.Since(rec.sentAt),
+	}}
 	if !rec.date.IsZero() {
-		h.Skew = rec.sentAt.Round(0).Sub(rec.date)
-		if h.Skew.Abs() < 2*time.Second { // Date has whole seconds, and the reply took its time
-			h.Skew = 0
+		p.report.Skew = rec.sentAt.Round(0).Sub(rec.date)
+		if p.report.Skew.Abs() < 2*time.Second { // Date has whole seconds, and the reply took its time
+			p.report.Skew = 0
 		}
 	}
 	if err != nil {
-		h.Err = s.failure(rec, v, err, 1)
-		return nil
+		p.err = s.failure(rec, v, err, 1)
+		return p
 	}
-	h.CallerARN = snap.caller
+	p.report.CallerARN = snap.caller
 	if snap.creds.CanExpire {
-		h.Life = snap.life
+		p.report.Life = snap.life
 	}
-	return snap
+	return p
 }
 
 // checkToken looks at the token file of hop 1.
-func (c *Chain) checkToken(ctx context.Context) *TokenReport {
-	path := c.hops[0].tokenFile
-	if path == "" {
-		return nil
-	}
+func (c *Chain) checkToken(ctx context.Context, path string) *TokenReport {
 	t := &TokenReport{Path: path}
 	if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
 		t.Target = target

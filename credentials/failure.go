@@ -14,6 +14,7 @@ type failure struct {
 	next    time.Time // no attempt before; zero: the hop before decides
 	mark    fileMark  // the token file before the refresh read it
 	carried bool      // the failure is the hop before's: it keeps the pause, we don't
+	told    bool      // one of the failures since then was our own: RefreshFailed has told it
 }
 
 // A pool asks for a role that does not let it in less and less often: of many

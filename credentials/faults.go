@@ -14,6 +14,11 @@ func (f *faults) add(where, format string, args ...any) {
 	*f = append(*f, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
 }
 
+// addNilOption notes a nil among the functions that set options.
+func (f *faults) addNilOption(i int) {
+	f.add(fmt.Sprintf("optFns[%d]", i), "nil; leave out what sets no option")
+}
+
 // err is a ConfigInvalid that lists the faults, or nil.
 func (f faults) err() error {
 	if len(f) == 0 {

@@ -31,7 +31,7 @@ func (s *session) fixes(e *Error) []string {
 	switch {
 	case e.Token != nil && e.Kind == OIDCProviderMissing:
 		return []string{
-			fmt.Sprintf("register the issuer in account %s: aws iam create-open-id-connect-provider --url %s --client-id-list %s", role.account, e.Token.Issuer, strings.Join(e.Token.Audience, " ")),
+			fmt.Sprintf("register the issuer in account %s: aws iam create-open-id-connect-provider --url %s --client-id-list %s", role.account, shellWords(e.Token.Issuer), shellWords(e.Token.Audience...)),
 			"go through a hub role of the cluster's own account, which knows the issuer: credentials.Assume(" + e.RoleARN + ")",
 		}
 	case e.Token != nil && e.Kind == AudienceMismatch:
@@ -88,12 +88,26 @@ const timeoutFix = "check that the pod can reach the endpoint: a proxy or firewa
 // and mend the first.
 func audienceFixes(t *trust.Token, role roleARN) []string {
 	provider := t.ProviderARN(role.partition, role.account)
-	fixes := []string{fmt.Sprintf("compare the token's audience %q with the client ids of the provider in account %s, byte for byte: aws iam get-open-id-connect-provider --open-id-connect-provider-arn %s", t.Audience, role.account, provider)}
+	fixes := []string{fmt.Sprintf("compare the token's audience %q with the client ids of the provider in account %s, byte for byte: aws iam get-open-id-connect-provider --open-id-connect-provider-arn %s", t.Audience, role.account, shellWords(provider))}
 	for _, a := range t.Audience {
-		fixes = append(fixes, fmt.Sprintf("register it: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn %s --client-id '%s'", provider, a))
+		fixes = append(fixes, fmt.Sprintf("register it: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn %s --client-id %s", shellWords(provider), shellWords(a)))
 	}
 	return append(fixes, "project the token with an audience that is registered (on EKS by the service account's annotation eks.amazonaws.com/audience)")
 }
+
+// shellWords writes words for a POSIX shell. Some come out of a token, which
+// anybody may have written.
+func shellWords(words ...string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		if quoted[i] = w; !plainWord.MatchString(w) {
+			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
 
 // durationFixes tell the limit that was met.
 func (s *session) durationFixes(role roleARN) []string {
@@ -103,10 +117,13 @@ func (s *session) durationFixes(role roleARN) []string {
 	} else if w, ok := s.chain.source.(WebIdentity); ok {
 		asked = w.Duration
 	}
+	if asked == 0 { // STS chose
+		return []string{"set WebIdentity.Duration to an hour or less: 3600 seconds is what every role gives"}
+	}
 	seconds := int64(asked / time.Second)
 	fixes := []string{fmt.Sprintf("ask for less than %d seconds; 3600 is what every role gives", seconds)}
 	if s.hop == 1 || !s.chain.source.chained() {
-		fixes = append(fixes, fmt.Sprintf("let the role give %d seconds: aws iam update-role --role-name %s --max-session-duration %d", seconds, role.name, seconds))
+		fixes = append(fixes, fmt.Sprintf("let the role give %d seconds: aws iam update-role --role-name %s --max-session-duration %d", seconds, shellWords(role.name), seconds))
 	}
 	return fixes
 }

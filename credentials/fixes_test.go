@@ -33,7 +33,7 @@ func TestPrintedFixesMend(t *testing.T) {
 			s.dev.AddOIDCProvider(s.cloud.Cluster(m[1]), m[2])
 		}},
 		{credentials.AudienceMismatch, "stray character in the provider's list", func(s *scene) { s.dev.AddOIDCProvider(s.blue, "sts.amazonaws.com\u200b") }, nil, func(t *testing.T, s *scene, fixes []string) {
-			m := command(t, fixes, `add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn (\S+) --client-id '([^']*)'`)
+			m := command(t, fixes, `add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn (\S+) --client-id (\S+)`)
 			if !strings.HasSuffix(m[1], "/id/BLUE") {
 				t.Fatalf("the command is about %s", m[1])
 			}

@@ -14,6 +14,7 @@ type flight struct {
 	snap    *snapshot
 	err     error
 	carried bool // err is the hop before's
+	same    bool // snap holds the keys without an end that were there before
 	budget  *budget
 }
 
@@ -41,17 +42,17 @@ func (s *session) waitAtMost(ctx context.Context, f *flight, d time.Duration) {
 // others.
 func (s *session) takeOff(ctx context.Context) *flight {
 	f := &flight{done: make(chan struct{})}
-	f.budget = newBudget(ctx, s.chain.timeout, func() { s.land(f, nil, s.timedOut()) })
+	f.budget = newBudget(ctx, s.chain.timeout, func() { s.land(f, nil, nil, s.timedOut()) })
 	s.flying.Store(f)
 	go func() {
-		snap, err := s.refresh(f.budget)
-		s.land(f, snap, err)
+		snap, rec, err := s.refresh(f.budget)
+		s.land(f, snap, rec, err)
 	}()
 	return f
 }
 
 // land ends a flight, once: whatever an abandoned one still brings is dropped.
-func (s *session) land(f *flight, snap *snapshot, err *Error) {
+func (s *session) land(f *flight, snap *snapshot, rec *record, err *Error) {
 	s.mu.Lock()
 	if s.flying.Load() != f {
 		s.mu.Unlock()
@@ -59,7 +60,7 @@ func (s *session) land(f *flight, snap *snapshot, err *Error) {
 	}
 	before := s.failed.Load()
 	if err == nil {
-		f.snap = snap
+		f.snap, f.same = snap, snap.sameKeys(s.current.Load())
 		if key := snap.creds.AccessKeyID; !slices.Contains(s.keys[:], key) {
 			s.keys[s.grants%len(s.keys)] = key
 		}
@@ -71,6 +72,9 @@ func (s *session) land(f *flight, snap *snapshot, err *Error) {
 	}
 	s.flying.Store(nil)
 	s.mu.Unlock()
+	if err == nil {
+		s.learn(rec)
+	}
 	// The events are posted before the flight is over, so that those of a hop
 	// come before those of the hop that waits for it.
 	s.chain.post(f.events(s, before)...)
@@ -87,7 +91,7 @@ func (s *session) remember(before *failure, err *Error) *Error {
 	now := time.Now()
 	f := &failure{streak: 1, since: now}
 	if before != nil {
-		f.since = before.since
+		f.since, f.told = before.since, before.told
 	}
 	if before != nil && !before.carried {
 		f.streak = before.streak + 1
@@ -97,7 +101,7 @@ func (s *session) remember(before *failure, err *Error) *Error {
 		s.failed.Store(f)
 		return err
 	}
-	f.mark = s.mark
+	f.mark, f.told = s.mark, true
 	left := time.Duration(0)
 	if snap := s.current.Load(); snap != nil {
 		left = snap.left(now)
@@ -114,15 +118,16 @@ func (s *session) remember(before *failure, err *Error) *Error {
 // the hop before, that is the hop to name; if that one was abandoned in the same
 // moment, its error says more.
 func (s *session) timedOut() *Error {
-	late := s
+	late, now := s, time.Now()
 	for late.parent != nil {
-		if f := late.parent.failed.Load(); f != nil && late.parent.phaseNow(time.Now()) == expired {
+		if late.parent.flying.Load() != nil {
+			late = late.parent
+			continue
+		}
+		if f := late.parent.holds(now, false); f != nil && late.parent.phaseNow(now) == expired {
 			return f.err
 		}
-		if late.parent.flying.Load() == nil {
-			break
-		}
-		late = late.parent
+		break
 	}
 	return &Error{
 		Hop: late.hop, hops: s.chain.length(), Kind: RefreshTimeout, RoleARN: late.role,
@@ -148,8 +153,12 @@ func (f *flight) events(s *session, before *failure) []Event {
 		}
 		return []Event{e}
 	}
+	recovered := before != nil && before.told
+	if f.same && !recovered {
+		return nil
+	}
 	e.Type, e.Expires, e.Duration = Refreshed, f.snap.creds.Expires, f.snap.took
-	if before == nil {
+	if !recovered {
 		return []Event{e}
 	}
 	again := e
@@ -159,9 +168,11 @@ func (f *flight) events(s *session, before *failure) []Event {
 
 // log tells a success, and the first failure of a spell.
 func (f *flight) log(s *session, before *failure) {
-	if f.err == nil {
+	told := before != nil && before.told
+	switch {
+	case f.err == nil && (told || !f.same):
 		s.chain.info("session renewed", "hop", s.hop, "role", s.role, "caller", f.snap.caller, "expires", f.snap.creds.Expires)
-	} else if (before == nil || before.carried) && !f.carried {
+	case f.err != nil && !f.carried && !told:
 		s.chain.warn("refresh failed", "error", f.err)
 	}
 }

@@ -3,6 +3,7 @@ package credentials
 import (
 	"context"
 	"log/slog"
+	"slices"
 )
 
 func (c *Chain) warn(msg string, args ...any) { c.log(slog.LevelWarn, msg, args) }
@@ -22,6 +23,9 @@ func (c *Chain) warnOnce(key, msg string, args ...any) {
 	}
 }
 
+// maxEvents is how many events wait for OnEvent at most.
+const maxEvents = 100
+
 // post queues events for OnEvent. Whoever posts them, they are told one at a
 // time and in this order.
 func (c *Chain) post(events ...Event) {
@@ -30,7 +34,14 @@ func (c *Chain) post(events ...Event) {
 	}
 	c.mu.Lock()
 	c.events = append(c.events, events...)
+	over := len(c.events) - maxEvents
+	if over > 0 {
+		c.events = slices.Delete(c.events, 0, over)
+	}
 	c.mu.Unlock()
+	if over > 0 {
+		c.warnOnce("events", "OnEvent does not return; the oldest events that wait for it are dropped", "kept", maxEvents)
+	}
 }
 
 // deliver tells what was posted, unless another goroutine is at it. No lock is

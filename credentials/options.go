@@ -40,7 +40,8 @@ type Options struct {
 
 	// OnEvent is called for each [Event], one at a time and in order, from a
 	// goroutine that refreshed or invalidated, after the callers who waited for
-	// it were served. It may call the chain.
+	// it were served. It may call the chain. While it does not return, at most
+	// 100 events wait for it: the oldest are dropped, and the log tells so once.
 	OnEvent func(Event)
 
 	// Strict turns the warning for environment variables that shadow a source

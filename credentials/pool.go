@@ -77,11 +77,17 @@ const (
 // then those that are renewed ahead of their end. The time in the queue is no
 // part of Refresh.Timeout.
 func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
-	var o PoolOptions
-	for _, fn := range optFns {
+	var (
+		o PoolOptions
+		f faults
+	)
+	for i, fn := range optFns {
+		if fn == nil {
+			f.addNilOption(i)
+			continue
+		}
 		fn(&o)
 	}
-	var f faults
 	if o.MaxChains < 0 {
 		f.add("PoolOptions.MaxChains", "%d is negative; want a number of chains, or 0 for %d", o.MaxChains, defaultMaxChains)
 	}
@@ -175,6 +181,7 @@ func (p *Pool) extend(role Role) (*Chain, error) {
 	o.Roles = append(slices.Clip(o.Roles), role)
 	r := &resolver{base: p.base, options: o}
 	_, roles := r.resolve()
+	r.checkPartitions()
 	if err := r.err(); err != nil {
 		return nil, err
 	}

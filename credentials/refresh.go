@@ -15,33 +15,30 @@ import (
 // refresh makes the attempts of one flight. A first flight retries what the
 // table says is worth it; one that follows failures makes one attempt, since
 // the pauses between flights do the rest.
-func (s *session) refresh(ctx context.Context) (snap *snapshot, failed *Error) {
+func (s *session) refresh(ctx context.Context) (snap *snapshot, rec *record, failed *Error) {
 	defer func() {
-		// A provider, an HTTP client or an option of the user's own may panic:
-		// that must not end the process from a goroutine it never started.
-		if p := recover(); p != nil {
-			s.chain.warn("panic in a refresh", "panic", p, "stack", string(debug.Stack()))
-			failed = s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, fmt.Errorf("panic: %v", p), 1)
+		if v := recover(); v != nil {
+			failed = s.panicked(v)
 		}
 	}()
 	before := s.failed.Load()
 	single := before != nil && !before.carried
 	for n := 1; ; n++ {
-		rec := &record{sentAt: time.Now()}
+		rec = &record{sentAt: time.Now()}
 		s.markToken()
 		if s.parent != nil {
 			from, err := s.parent.retrieve(ctx)
 			if err != nil {
 				if inner, ok := errors.AsType[*Error](err); ok {
-					return nil, inner
+					return nil, rec, inner
 				}
-				return nil, s.timedOut()
+				return nil, rec, s.timedOut()
 			}
 			rec.from = from
 		}
 		snap, v, err := s.attempt(ctx, rec)
 		if err == nil {
-			return snap, nil
+			return snap, rec, nil
 		}
 		if ended := ctx.Err(); ended != nil {
 			v.kind, v.again = RefreshTimeout, never
@@ -50,9 +47,17 @@ func (s *session) refresh(ctx context.Context) (snap *snapshot, failed *Error) {
 			}
 		}
 		if !s.worthAnother(ctx, rec, v.again, n, single) {
-			return nil, s.failure(rec, v, err, n)
+			return nil, rec, s.failure(rec, v, err, n)
 		}
 	}
+}
+
+// panicked makes an error of a panic. A provider, an HTTP client or an option of
+// the user's own may panic: that must not end the process from a goroutine it
+// never started.
+func (s *session) panicked(v any) *Error {
+	s.chain.warn("panic in a refresh", "panic", v, "stack", string(debug.Stack()))
+	return s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, fmt.Errorf("panic: %v", v), 1)
 }
 
 // attempt makes one exchange, under a deadline of its own.
@@ -168,7 +173,6 @@ func (s *session) accept(creds aws.Credentials, rec *record) (*snapshot, error) 
 	if creds.CanExpire && snap.life <= 0 {
 		return nil, errors.New(past(creds.Expires, rec))
 	}
-	s.learn(rec)
 	return snap, nil
 }
 

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -69,10 +70,13 @@ func (r *Report) String() string {
 	for _, h := range r.Hops {
 		h.write(line)
 	}
-	if h := r.failed(); h != nil {
-		line("verdict", "hop %d of %d fails: %s", h.Hop, len(r.Hops), h.Err.Kind)
-	} else {
+	switch h := r.failed(); {
+	case h == nil:
 		line("verdict", "healthy")
+	case errors.Is(h.Err, errCheckCancelled):
+		line("verdict", "none: %v at hop %d of %d", errCheckCancelled, h.Hop, len(r.Hops))
+	default:
+		line("verdict", "hop %d of %d fails: %s", h.Hop, len(r.Hops), h.Err.Kind)
 	}
 	return b.String()
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // resolver turns options and environment into the settings of a chain and
-// collects every fault on the way. It opens no file and makes no call.
+// collects every fault on the way. It opens no file and makes no call. The
+// partitions are compared when all that name one are known.
 type resolver struct {
 	faults
 	base    aws.Config
@@ -51,7 +52,6 @@ func (r *resolver) resolve() (source Source, roles []Role) {
 		last = role.ARN
 		roles = append(roles, role)
 	}
-	r.checkPartitions()
 	r.checkExpectedAccount(last)
 	r.checkRefresh()
 	return source, roles

@@ -67,6 +67,12 @@ func (s *snapshot) left(now time.Time) time.Duration {
 	return s.life - now.Sub(s.issued)
 }
 
+// sameKeys reports whether s holds the same keys without an end as other: a
+// provider of long-lived keys is asked at each refresh of the hop after it.
+func (s *snapshot) sameKeys(other *snapshot) bool {
+	return other != nil && !s.creds.CanExpire && s.creds == other.creds
+}
+
 // newSnapshot dates a session. Its life is what the server's own clock says,
 // counted from the moment the request left: a wrong local clock neither
 // prolongs nor shortens it.

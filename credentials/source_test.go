@@ -147,7 +147,7 @@ func TestProviderFails(t *testing.T) {
 			c := keys
 			c.CanExpire, c.Expires = true, time.Now().Add(-time.Second)
 			return c, nil
-		}, credentials.WrongSession, nil, "is past"},
+		}, credentials.WrongSession, nil, "is past: it was asked for at 2000-01-01T00:00:00Z by the local clock"},
 		{"hangs", func(ctx context.Context) (aws.Credentials, error) {
 			<-ctx.Done()
 			return aws.Credentials{}, ctx.Err()

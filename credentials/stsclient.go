@@ -53,6 +53,8 @@ func newSTSClient(r *resolver) *stsClient {
 	}
 	if o.Region != r.region && !regionPattern.MatchString(o.Region) {
 		r.add("Region of Options.STS", "%q is not the name of a region; want one like us-east-1", o.Region)
+	} else if o.Region != r.region {
+		r.partition(partitionOf(o.Region), "Region "+o.Region+" of Options.STS")
 	}
 	if c.fips && c.endpoint != "" {
 		r.add("STS endpoint", "FIPS is on and an endpoint is set, which the SDK refuses; give the endpoint's FIPS host and switch FIPS off in Options.STS")
