@@ -140,9 +140,15 @@ e2e-versitygw:
 e2e-clients:
 	@$(call suite,^TestClients,./clients ./conformance,aws node npm,install the Debian packages awscli nodejs npm)
 
+## e2e-observe: Prometheus' own engine evaluates the alert rules
+.PHONY: e2e-observe
+e2e-observe:
+	@$(call gate,alerts: they fire when they should and at no other time)
+	cd e2e/observe && go test -count=1 ./... || $(call fail,mend examples/deploy/alerts.yaml or credentials/metrics)
+
 ## e2e: every suite against real servers and clients
 .PHONY: e2e
-e2e: e2e-ceph e2e-versitygw e2e-clients
+e2e: e2e-ceph e2e-versitygw e2e-clients e2e-observe
 
 SEEDS ?= 200
 
