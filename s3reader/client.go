@@ -39,7 +39,7 @@ func call[In, Out any](
 	op func(*s3.Client, context.Context, *In, ...func(*s3.Options)) (*Out, error),
 	in *In, mw ...func(*middleware.Stack) error,
 ) (*Out, error) {
-	mw = append(mw, r.watchAttempts)
+	mw = append(mw, markBrokenOff, r.watchAttempts)
 	optFn := func(o *s3.Options) {
 		o.APIOptions = append(o.APIOptions, mw...) // of this call's own options
 	}

@@ -210,7 +210,9 @@ func (f *fsys) directory(op, key string, noFile error) error {
 	switch {
 	case first != "":
 		return nil
-	case err != nil && missing: // as a file: whether it is a directory is not known
+	case err != nil && (missing || kindOf(err) != AccessDenied):
+		// Whether it is a directory is not known, or S3 says more of what is wrong
+		// than it says to a HEAD.
 		return f.r.fail(op, key, err)
 	}
 	return noFile

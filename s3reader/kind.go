@@ -20,7 +20,7 @@ const (
 	NoSuchBucket     Kind = "no such bucket"    // also fs.ErrNotExist
 	Archived         Kind = "archived"          // must be restored before it can be read
 	ObjectChanged    Kind = "object changed"    // overwritten since it was opened
-	Truncated        Kind = "truncated"         // the connection broke too often, or the length is unknown
+	Truncated        Kind = "truncated"         // the answers broke off too often, or the length is unknown
 	RangeMismatch    Kind = "range mismatch"    // the answer is not the range that was asked for
 	ChecksumMismatch Kind = "checksum mismatch" // the bytes are not the object's
 	WrongRegion      Kind = "wrong region"      // the bucket is in another region than configured
@@ -59,6 +59,9 @@ var codeKinds = map[string]Kind{
 func kindOf(err error) Kind {
 	api, ok := answerOf(err)
 	if !ok {
+		if _, ok := errors.AsType[*brokenOffError](err); ok {
+			return Truncated
+		}
 		return ""
 	}
 	if k, ok := codeKinds[api.ErrorCode()]; ok {

@@ -101,7 +101,7 @@ func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 func (p *pages) check(page *s3.ListObjectsV2Output) error {
 	if page.IsTruncated == nil {
 		// The SDK makes an empty listing of an empty body, and of a page of HTML.
-		return errors.New("the answer is not a listing of S3 (no IsTruncated)")
+		return &Error{Kind: Truncated, Err: errors.New("the answer is not a listing of S3 (no IsTruncated)")}
 	}
 	if aws.ToBool(page.IsTruncated) {
 		switch next := aws.ToString(page.NextContinuationToken); {

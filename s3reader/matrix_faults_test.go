@@ -1,0 +1,213 @@
+package s3reader_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/crossrole/crossrole/awstest"
+)
+
+// trouble is what goes wrong, and how each class of operations has to end: "ok",
+// a kind or a code; alternatives are separated by "|". A class that is not named
+// does not meet this trouble.
+type trouble struct {
+	name   string
+	stored func(*awstest.Object)
+	strike func(s *shelf)
+	want   map[class]string
+}
+
+func faults(fs ...awstest.Fault) func(*shelf) {
+	return func(s *shelf) {
+		for _, f := range fs {
+			s.cloud.Fault(f)
+		}
+	}
+}
+
+// after breaks the first body at byte 1000 so that the next request is for a
+// range, which the faults strike.
+func after(fs ...awstest.Fault) func(*shelf) {
+	first := awstest.Fault{Operation: "GetObject", Key: matrixKey, ResetAfter: new(int64(1000)), Times: 1}
+	return faults(append([]awstest.Fault{first}, fs...)...)
+}
+
+// everywhere is the same end for all who ask S3 for something.
+func everywhere(end string) map[class]string {
+	return map[class]string{byAll: end, byRange: end, byHead: end, byList: end}
+}
+
+func reading(end string) map[class]string { return map[class]string{byAll: end, byRange: end} }
+
+func troubles() []trouble {
+	var all []trouble
+	add := func(name string, want map[class]string, strike func(*shelf)) {
+		all = append(all, trouble{name: name, strike: strike, want: want})
+	}
+	stored := func(name string, want map[class]string, o func(*awstest.Object)) {
+		all = append(all, trouble{name: name, stored: o, want: want, strike: faults()})
+	}
+
+	withBody := map[class]string{byAll: "ok", byRange: "ok", byList: "ok"}
+	for _, n := range []int64{0, 1, 500, 1499, 2999} {
+		add(fmt.Sprintf("reset after %d", n), withBody, faults(awstest.Fault{ResetAfter: &n, Times: 1}))
+		add(fmt.Sprintf("stalled after %d", n), withBody, faults(awstest.Fault{StallAfter: &n, Times: 1}))
+		add(fmt.Sprintf("short by Content-Length, after %d", n), withBody, faults(awstest.Fault{EndAfter: &n, Times: 1}))
+		add(fmt.Sprintf("a range short by its chunks, after %d", n), reading("ok"), after(awstest.Fault{Operation: "GetObject", NoLength: true, EndAfter: &n, Times: 2}))
+	}
+	add("reset every 700 bytes", reading("ok"), faults(awstest.Fault{Operation: "GetObject", ResetAfter: new(int64(700))}))
+	add("reset for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "truncated"}, faults(awstest.Fault{ResetAfter: new(int64(0))}))
+	add("stalled for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "silent"}, faults(awstest.Fault{StallAfter: new(int64(0))}))
+	add("short for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "truncated"}, faults(awstest.Fault{EndAfter: new(int64(0))}))
+	add("short by chunks for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "truncated|NotFound"}, faults(awstest.Fault{NoLength: true, EndAfter: new(int64(0))}))
+	add("no length", map[class]string{byAll: "truncated", byRange: "truncated", byHead: "truncated", byList: "ok"}, faults(awstest.Fault{NoLength: true}))
+
+	longer := func(b []byte) []byte { return append(slices.Clip(b), "more"...) }
+	add("long body", map[class]string{byAll: "checksum mismatch", byRange: "range mismatch"}, faults(awstest.Fault{Operation: "GetObject", Edit: longer}))
+	add("a long range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Edit: longer}))
+	add("a long range in chunks", reading("ok"), after(awstest.Fault{Operation: "GetObject", NoLength: true, Edit: longer}))
+	add("another range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", WrongRange: true}))
+	add("a range of another length", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes 1000-2999/3001"}}))
+	add("no Content-Range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": ""}}))
+	add("nonsense for Content-Range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes */3000"}}))
+	add("everything for a range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", IgnoreRange: true}))
+	add("another ETag", reading("object changed"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Etag": `"other"`}}))
+	add("no ETag", reading("object changed"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Etag": ""}}))
+
+	for _, c := range []struct {
+		status int
+		code   string
+	}{{500, "InternalError"}, {503, "SlowDown"}, {503, "ServiceUnavailable"}, {429, "TooManyRequests"}} {
+		refusal := awstest.Fault{Status: c.status, Code: c.code}
+		always := everywhere(c.code)
+		always[byHead] = strings.Join([]string{c.code, "InternalServerError", "ServiceUnavailable", "TooManyRequests"}, "|") // HEAD has no code
+		add(c.code, always, faults(refusal))
+		add(c.code+" of ranges", reading(c.code), after(refusal))
+		refusal.Times = 2
+		all = append(all, trouble{name: c.code + " twice", strike: faults(refusal), want: everywhere("ok")})
+		add(c.code+" of ranges, twice", reading("ok"), after(refusal))
+	}
+	for _, c := range []struct {
+		status    int
+		code, end string
+	}{
+		{400, "ExpiredToken", "ExpiredToken"}, {403, "AccessDenied", "access denied"}, {301, "PermanentRedirect", "wrong region"},
+		{404, "NoSuchBucket", "no such bucket"}, {403, "InvalidObjectState", "archived"}, {403, "RequestTimeTooSkewed", "RequestTimeTooSkewed"},
+	} {
+		refusal := awstest.Fault{Status: c.status, Code: c.code}
+		all = append(all, trouble{name: c.code, strike: faults(refusal), want: everywhere(c.end)})
+		add(c.code+" of ranges", reading(c.end), after(refusal))
+	}
+	add("301 to nowhere", everywhere("wrong region"), faults(awstest.Fault{Status: 301, Code: "PermanentRedirect", Header: map[string]string{"X-Amz-Bucket-Region": "us-west-2"}}))
+	add("in another region", everywhere("ok"), func(s *shelf) { s.SetRegion("eu-west-1") })
+	add("dropped twice", everywhere("ok"), faults(awstest.Fault{Drop: true, Times: 2}))
+	add("hung twice", everywhere("ok"), faults(awstest.Fault{Hang: true, Times: 2}))
+	add("dropped", everywhere("reset"), faults(awstest.Fault{Drop: true}))
+	add("hung", everywhere("silent"), faults(awstest.Fault{Hang: true}))
+	add("dropped ranges", reading("truncated"), after(awstest.Fault{Drop: true}))
+
+	for name, change := range map[string]func(*shelf){
+		"swapped": func(s *shelf) { s.Put(matrixKey, noise(matrixSize + 1)[1:]) },
+		"shrunk":  func(s *shelf) { s.Put(matrixKey, noise(50)) },
+		"deleted": func(s *shelf) { s.Delete(matrixKey) },
+	} {
+		end := map[string]string{"swapped": "object changed", "shrunk": "object changed", "deleted": "not found"}[name]
+		during := func(s *shelf, f awstest.Fault) {
+			f.Operation, f.Key, f.Times = "GetObject", matrixKey, 1
+			f.Edit = func(b []byte) []byte { change(s); return b }
+			s.cloud.Fault(f)
+		}
+		add(name+" while the body is on its way", map[class]string{byAll: "ok", byRange: end}, func(s *shelf) { during(s, awstest.Fault{}) })
+		add(name+" before the body breaks", reading(end), func(s *shelf) { during(s, awstest.Fault{ResetAfter: new(int64(1000))}) })
+		add(name+", versions kept", reading("ok"), func(s *shelf) {
+			s.SetVersioning()
+			s.Put(matrixKey, noise(matrixSize))
+			during(s, awstest.Fault{ResetAfter: new(int64(1000))})
+		})
+	}
+
+	stored("no checksum", everywhere("ok"), func(o *awstest.Object) { o.ChecksumAlgorithm = "NONE" })
+	stored("composite checksum", everywhere("ok"), func(o *awstest.Object) { o.PartSize, o.ChecksumAlgorithm = 1000, "CRC32" })
+	stored("checksum of another kind", everywhere("ok"), func(o *awstest.Object) { o.ChecksumAlgorithm = "SHA256" })
+	stored("wrong checksum", map[class]string{byAll: "checksum mismatch", byRange: "ok", byHead: "ok", byList: "ok"}, func(o *awstest.Object) {
+		o.Headers = map[string]string{"X-Amz-Checksum-Crc64nvme": "AAAAAAAAAAA="}
+	})
+	stored("stored as gzip", everywhere("ok"), func(o *awstest.Object) { o.ContentEncoding = "gzip" })
+
+	zipped := awstest.Fault{Edit: compressed, Header: map[string]string{"Content-Encoding": "gzip"}}
+	add("gzip in transit", map[class]string{byAll: "checksum mismatch", byRange: "range mismatch"}, faults(zipped))
+	zipped.NoLength = true
+	add("gzip in transit, in chunks", reading("truncated"), faults(zipped))
+	return all
+}
+
+// compressed is what a proxy makes of a body.
+func compressed(b []byte) []byte {
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	_, _ = w.Write(b) // into memory
+	_ = w.Close()
+	return z.Bytes()
+}
+
+// linkTroubles are those of the one request that a link may take.
+func linkTroubles() []trouble {
+	var all []trouble
+	for name, c := range map[string]struct {
+		fault awstest.Fault
+		end   string
+	}{
+		"refused":        {awstest.Fault{Status: 403}, "ok"},
+		"overloaded":     {awstest.Fault{Status: 503, Times: 2}, "ok"},
+		"broken":         {awstest.Fault{Status: 500}, "ok"},
+		"dropped twice":  {awstest.Fault{Drop: true, Times: 2}, "ok"},
+		"dropped":        {awstest.Fault{Drop: true}, "reset"},
+		"hung":           {awstest.Fault{Hang: true}, "silent"},
+		"hung twice":     {awstest.Fault{Hang: true, Times: 2}, "ok"},
+		"moved nowhere":  {awstest.Fault{Status: 301}, "ok"},
+		"without length": {awstest.Fault{NoLength: true}, "ok"},
+	} {
+		c.fault.Operation = "HeadBucket"
+		all = append(all, trouble{name: "region " + name, strike: faults(c.fault), want: map[class]string{byLink: c.end}})
+	}
+	return append(all, trouble{name: "region elsewhere", strike: func(s *shelf) { s.SetRegion("eu-west-1") }, want: map[class]string{byLink: "ok"}})
+}
+
+// TestFaultMatrix holds every operation to one of two ends, whatever happens:
+// exactly the bytes of one version, or an error that says what is wrong.
+func TestFaultMatrix(t *testing.T) {
+	data := noise(matrixSize)
+	combinations := 0
+	for _, trouble := range append(troubles(), linkTroubles()...) {
+		if trouble.stored == nil {
+			trouble.stored = func(*awstest.Object) {}
+		}
+		for _, op := range operations {
+			want, ok := trouble.want[op.class]
+			if !ok {
+				continue
+			}
+			combinations++
+			t.Run(trouble.name+"/"+op.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := matrixShelf(data, trouble.stored)
+					cfg := s.config(mayVersion)
+					trouble.strike(s)
+					got := result(t, op, cfg, data)
+					if !slices.Contains(strings.Split(want, "|"), got) {
+						t.Errorf("ended with %s, want %s; asked for %q", got, want, s.requests())
+					}
+				})
+			})
+		}
+	}
+	if combinations < 300 {
+		t.Errorf("%d combinations, want at least 300", combinations)
+	}
+	t.Logf("%d combinations", combinations)
+}
