@@ -54,7 +54,7 @@ func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration) (*L
 	if ttl < time.Second || ttl > maxLink || ttl%time.Second != 0 {
 		return nil, r.fail(op, key, fmt.Errorf("ttl %v; want whole seconds, 1s to 168h", ttl))
 	}
-	if err := r.learnRegion(ctx); err != nil {
+	if err := r.learnRegion(ctx, key); err != nil {
 		return nil, r.fail(op, key, err)
 	}
 	creds, err := r.credentialsFor(ctx, ttl)
@@ -96,7 +96,7 @@ func (r *Reader) credentialsFor(ctx context.Context, ttl time.Duration) (aws.Cre
 // learnRegion sees to it that the client is one for the bucket's region: a link
 // cannot be corrected afterwards. A refusal teaches the region too, and that
 // there is a bucket.
-func (r *Reader) learnRegion(ctx context.Context) error {
+func (r *Reader) learnRegion(ctx context.Context, key string) error {
 	if r.pinned || r.bucketSeen.Load() {
 		return nil
 	}
@@ -111,6 +111,12 @@ func (r *Reader) learnRegion(ctx context.Context) error {
 		return err
 	case kindOf(err) == AccessDenied:
 		r.bucketSeen.Store(true)
+	case isBadRequest(err):
+		// Perhaps the session has ended, of which a chain learns by an answer with a
+		// body only.
+		if why := r.ask(ctx, key); why != nil && !answered(why) {
+			return why
+		}
 	}
 	return nil
 }

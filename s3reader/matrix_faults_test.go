@@ -75,6 +75,7 @@ func troubles() []trouble {
 	add("a range of another length", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes 1000-2999/3001"}}))
 	add("no Content-Range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": ""}}))
 	add("nonsense for Content-Range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes */3000"}}))
+	add("a range for everything", reading("range mismatch"), faults(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes 0-2999/3000"}}))
 	add("everything for a range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", IgnoreRange: true}))
 	add("another ETag", reading("object changed"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Etag": `"other"`}}))
 	add("no ETag", reading("object changed"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Etag": ""}}))

@@ -130,7 +130,7 @@ var operations = []operation{
 		}
 	}},
 	{"Presign", byLink, func(ctx context.Context, r *s3reader.Reader) ([]byte, error) {
-		link, err := r.Presign(ctx, matrixKey, time.Hour)
+		link, err := r.Presign(ctx, matrixKey, 30*time.Minute)
 		if err != nil {
 			return nil, err
 		}

@@ -50,10 +50,17 @@ func (r *Reader) statHead(ctx context.Context, key string) (*Info, error) {
 	if err == nil {
 		return infoFromHead(key, out)
 	}
-	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.HTTPStatusCode() == http.StatusBadRequest {
+	if isBadRequest(err) {
 		return r.Stat(ctx, key)
 	}
 	return nil, err
+}
+
+// isBadRequest reports whether err may be of a session that has ended: a HEAD says
+// no more than the status.
+func isBadRequest(err error) bool {
+	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	return ok && resp.HTTPStatusCode() == http.StatusBadRequest
 }
 
 func (r *Reader) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
