@@ -198,7 +198,7 @@ func TestFSDirectoryIsNoFile(t *testing.T) {
 func TestFSConcurrently(t *testing.T) {
 	s := newShelf()
 	for i := range 1500 {
-		s.Put(fmt.Sprintf("d/%04d", i), []byte(fmt.Sprint(i)))
+		s.Put(fmt.Sprintf("d/%04d", i), fmt.Append(nil, i))
 	}
 	fsys := s.fs(t)
 	d, err := fsys.Open("d")
