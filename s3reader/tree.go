@@ -11,6 +11,10 @@ import (
 	"sync"
 )
 
+// listedAhead is how many objects the listing may be ahead of the fetching: some
+// megabytes of names, so that Progress.Total is soon the total.
+const listedAhead = 16 << 10
+
 // tree is a directory of the bucket on its way to a local one.
 type tree struct {
 	r       *Reader
@@ -51,7 +55,7 @@ func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
 func (t *tree) fetch(parent context.Context) error {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
-	entries := make(chan entry, t.crew.most)
+	entries := make(chan entry, listedAhead)
 	var workers sync.WaitGroup
 	var hire func(n int)
 	hire = func(n int) {

@@ -29,7 +29,7 @@ Exit status: 0 all is well, 1 a problem was found, 2 wrong usage.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess(), newServe(), newExec())
+	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess(), newServe(), newExec(), newCp(), newLs())
 	asUsage(root)
 	return root
 }

@@ -39,6 +39,7 @@ type fakePod struct {
 	cluster     *awstest.Cluster
 	hub, target *awstest.Role
 	pod         *awstest.Pod
+	pics        *awstest.Bucket
 }
 
 func setUpPod(env *testscript.Env) error {
@@ -72,7 +73,8 @@ func newQuietPod(dir string) *fakePod {
 	p.dev.AddOIDCProvider(p.cluster)
 	p.hub = p.dev.CreateRole("hub", p.trusts("app"), trust.AssumePolicy([]string{target}).String())
 	p.target = shared.CreateRole("S3_Pics", trust.RolePolicy(p.hub.ARN()).String(), trust.ReadBucketPolicy("pics", "").String())
-	shared.CreateBucket("pics").Put("indoor-cat.jpg", []byte("meow"))
+	p.pics = shared.CreateBucket("pics")
+	p.pics.Put("indoor-cat.jpg", []byte("meow"))
 	p.pod = p.cluster.Pod(filepath.Join(dir, "volume"), "default", "app", p.hub.ARN())
 	return p
 }
@@ -93,12 +95,28 @@ func changePod(ts *testscript.TestScript, _ bool, args []string) {
 		p.target.SetTrust(trust.RolePolicy("arn:aws:iam::444455556666:root").String())
 	case "may not list":
 		p.target.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"}]}`)
+	case "fills the bucket":
+		p.fill()
+	case "loses an object":
+		p.cloud.Fault(awstest.Fault{Operation: "GetObject", Key: "tree/a/2", Status: 403, Code: "AccessDenied"})
 	case "has a new token":
 		p.pod.Rotate()
 	case "has an old token":
 		p.pod.Rotate(func(token *trust.Token) { token.Expires = time.Now().Add(-time.Hour) })
 	default:
 		ts.Fatalf("pod %s: not known", what)
+	}
+}
+
+// fill puts objects into the bucket that are to become files.
+func (p *fakePod) fill() {
+	bucket := p.pics
+	for _, key := range []string{"tree/a/1", "tree/a/2", "tree/a/3", "tree/b", "odd/../up", "odd/line\nbreak"} {
+		bucket.Put(key, []byte(key[:min(6, len(key))]))
+	}
+	bucket.Put("tree/a/", nil)
+	for i := range 100 {
+		bucket.Put(fmt.Sprintf("many/%d/%d", i%3, i), []byte("x"))
 	}
 }
 

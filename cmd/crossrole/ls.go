@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crossrole/crossrole/s3reader"
+)
+
+func newLs() *cobra.Command {
+	var o listing
+	c := &cobra.Command{
+		Use:   "ls [--role ARN]... [-r] s3://BUCKET[/PREFIX]",
+		Short: "List the objects of a bucket",
+		Long: `ls lists the objects whose keys begin with the prefix: size, time and key. Those
+that have a further slash are shown by the part up to it, once, with DIR in
+place of the size; -r shows each of them instead.
+
+Exit status: 0 something is listed, 1 there is nothing or listing failed, 2 wrong
+usage.`,
+		Example: "  crossrole ls --role arn:aws:iam::444455556666:role/S3_Pics s3://pics/",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			u, err := parseS3URL(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := o.open(c.Context(), u.bucket)
+			if err != nil {
+				return err
+			}
+			return interrupted(c.Context(), c, o.run(c, r, u), "")
+		},
+	}
+	o.add(c)
+	c.Flags().BoolVarP(&o.recursive, "recursive", "r", false, "every object")
+	return c
+}
+
+// listing is what ls is asked for.
+type listing struct {
+	bucketFlags
+	recursive bool
+}
+
+func (o *listing) run(c *cobra.Command, r *s3reader.Reader, u s3URL) error {
+	found := false
+	print := func(row listed) error {
+		found = true
+		if o.json {
+			return json.NewEncoder(c.OutOrStdout()).Encode(row)
+		}
+		_, err := fmt.Fprintln(c.OutOrStdout(), row)
+		return err
+	}
+	list := o.level
+	if o.recursive {
+		list = o.all
+	}
+	if err := list(c.Context(), r, u, print); err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("there is no object below %s", u)
+	}
+	return nil
+}
+
+// listed is a line of ls: an object, or what the keys of several have in common.
+type listed struct {
+	Key          string     `json:"key,omitempty"`
+	Prefix       string     `json:"prefix,omitempty"`
+	Size         *int64     `json:"size,omitempty"`
+	LastModified *time.Time `json:"lastModified,omitempty"`
+	ETag         string     `json:"etag,omitempty"`
+	StorageClass string     `json:"storageClass,omitempty"`
+}
+
+func (l listed) String() string {
+	if l.Size == nil {
+		return fmt.Sprintf("%15s  %-20s  %s", "DIR", "", shown(l.Prefix))
+	}
+	return fmt.Sprintf("%15d  %-20s  %s", *l.Size, l.LastModified.UTC().Format(time.RFC3339), shown(l.Key))
+}
+
+// all lists every object.
+func (o *listing) all(ctx context.Context, r *s3reader.Reader, u s3URL, print func(listed) error) error {
+	for info, err := range r.List(ctx, u.key) {
+		if err != nil {
+			return err
+		}
+		if err := print(listed{Key: info.Key, Size: &info.Size, LastModified: &info.LastModified, ETag: info.ETag, StorageClass: info.StorageClass}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
