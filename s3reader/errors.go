@@ -12,6 +12,9 @@ import (
 //
 //	if e, ok := errors.AsType[*s3reader.Error](err); ok && e.Code == "SlowDown" { … }
 //
+// A refusal that does not say why, and an archived object, cost one HEAD more, for
+// what the error can say; the ranges of an open object do not.
+//
 // errors.Is compares with kinds, with fs.ErrNotExist, with fs.ErrPermission and
 // with whatever Err wraps; a smithy.APIError is reached through errors.As.
 type Error struct {

@@ -42,7 +42,7 @@ import (
 //   - ReadDir asks for pages of 1,000 names, and says all there is to know of a
 //     file without further requests. ReadDir of an open directory, with n > 0,
 //     asks for no more pages than it needs. For each of them it may ask for a
-//     single key a few times, to give "a" before "a-", which S3 lists first.
+//     single key up to eight times, to give "a" before "a-", which S3 lists first.
 //
 // # Errors
 //
