@@ -9,11 +9,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,73 +172,17 @@ func (s slowly) Do(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// trickle delivers slowly, in synctest's time.
 type trickle struct {
 	io.ReadCloser
 	rate int
 }
 
+// Read sleeps in the time of synctest.
 func (b *trickle) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p[:min(len(p), 64<<10)])
-	time.Sleep(time.Duration(n) * time.Second / time.Duration(b.rate))
+	time.Sleep(time.Duration(n) * time.Second / time.Duration(b.rate)) // in synctest's time
 	return n, err
-}
-
-// A writer that fails ends the download with its own error.
-func TestWriterThatFails(t *testing.T) {
-	for _, size := range []int{partSize, 20 * partSize} {
-		s := newShelf()
-		s.Put("k", noise(size))
-		broken := errors.New("broken")
-		_, err := s.reader(t, mayRead, parts).Download(t.Context(), "k", writerAtFunc(func(p []byte, off int64) (int, error) {
-			if off == 0 {
-				return 0, broken
-			}
-			return len(p), nil
-		}))
-		if e, ok := errors.AsType[*s3reader.Error](err); !ok || e.Op != "download" || !errors.Is(err, broken) {
-			t.Errorf("got %v", err)
-		}
-	}
-}
-
-type writerAtFunc func(p []byte, off int64) (int, error)
-
-func (f writerAtFunc) WriteAt(p []byte, off int64) (int, error) { return f(p, off) }
-
-func TestFullDevice(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if runtime.GOOS != "linux" && errors.Is(err, os.ErrNotExist) {
-		return // only Linux has one
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer full.Close()
-	s := newShelf()
-	s.Put("k", noise(20*partSize))
-	if _, err := s.reader(t, mayRead, parts).Download(t.Context(), "k", full); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("got %v", err)
-	}
-}
-
-// A file that the caller has opened becomes the object, no longer and no shorter.
-func TestDownloadIntoOpenFile(t *testing.T) {
-	for _, size := range []int{0, 100, 20 * partSize} {
-		s := newShelf()
-		data := noise(size)
-		s.Put("k", data)
-		path := filepath.Join(t.TempDir(), "f")
-		write(t, path, noise(partSize))
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = s.reader(t, mayRead, parts).Download(t.Context(), "k", f)
-		if err := errors.Join(err, f.Close()); err != nil {
-			t.Fatal(err)
-		}
-		same(t, onDisk(t, path), data)
-	}
 }
 
 // An object that is overwritten in the middle is one version or none.

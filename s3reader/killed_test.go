@@ -113,7 +113,7 @@ func TestKilledFile(t *testing.T) {
 	resumed := 0
 	for i := range kills(t) {
 		if i%4 == 0 {
-			data := slices.Concat(noise(40*partSize), []byte(fmt.Sprint(i)))
+			data := slices.Concat(noise(40*partSize), fmt.Append(nil, i))
 			versions = append(versions, data)
 			s.Put("k", data)
 		}
