@@ -110,7 +110,8 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	}
 	d.tally.expect(info.Size)
 	p := d.r.plan(info, info.Size, d.gate.most)
-	if p.connections == 1 && d.journal == nil {
+	// Without an ETag nothing ties a second request to the same version.
+	if info.ETag == "" || p.connections == 1 && d.journal == nil {
 		return d.inOrder(first, fullObjectSum(out, info.Size))
 	}
 	return d.fan(ctx, p, []extent{{0, info.Size}}, first, leave)

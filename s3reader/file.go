@@ -74,13 +74,15 @@ func (d *download) toFile(ctx context.Context, l local, etag string) error {
 	if err != nil {
 		return fail(err)
 	}
-	if err = d.toPartial(ctx, p, etag); err == nil {
+	err = d.toPartial(ctx, p, etag)
+	useful := p.shared && (p.found || d.journal.holdsSome())
+	if err == nil {
 		if err = d.commit(p, l); err == nil {
 			return nil
 		}
+		useful = false // its journal is cut off
 	}
-	err = fail(err)
-	if p.shared && (p.found || d.journal.holdsSome()) && !spoils(err) {
+	if err = fail(err); useful && !spoils(err) {
 		return kept(err, p)
 	}
 	if left := p.discard(); left != nil {
@@ -143,8 +145,8 @@ func (d *download) toPartial(ctx context.Context, p *partial, etag string) error
 			}
 		}
 		d.w = &serial{WriterAt: p.file}
-		if d.info.Size <= d.r.leastShare() {
-			return nil
+		if d.info.Size <= d.r.leastShare() || d.info.ETag == "" || !p.shared {
+			return nil // nothing to go on from
 		}
 		if err := p.file.Truncate(d.info.Size); err != nil {
 			return err

@@ -93,7 +93,7 @@ func (j *journal) append(line []byte) {
 // the checksum that the journal says. Later pieces are added behind the last line
 // that is whole.
 func (j *journal) load(kind *crcKind) ([]piece, error) {
-	lines := bufio.NewReader(io.NewSectionReader(j.file, j.size, 1<<62))
+	lines := bufio.NewReaderSize(io.NewSectionReader(j.file, j.size, 1<<62), 8*maxKey) // keys are escaped
 	head, err := lines.ReadSlice('\n')
 	if err != nil || !bytes.Equal(head, j.head) {
 		return nil, nil // of another object, or none
