@@ -120,7 +120,7 @@
 //   - s3/list-keys-per-s: 200,000 keys.
 //   - s3/file-plain-mbps, s3/file-tls-mbps: 1 GiB to a file that has its size.
 //   - s3/capped-mbps-N: N MiB over connections of 90 MB/s each, 30 ms to the first
-//     byte (-quick: a quarter of N).
+//     byte (-quick: an eighth of N).
 //   - s3/rss-mib, s3/rss-mib-8gib: the most memory of a process that fetches 1 GiB,
 //     or 8 GiB, and keeps nothing; s3/cpu-s-per-gib: its processor time, to a file.
 //   - s3/small-files-per-s: a directory of 10,000 objects of 8 KiB.

@@ -15,13 +15,13 @@ var s3Capped = group{
 	measure: withStore(measureCapped),
 }
 
-// measureCapped fetches objects where each connection is slow. A quick run has a
-// quarter of their sizes.
+// measureCapped fetches objects where each connection is slow. A quick run has an
+// eighth of their sizes.
 func measureCapped(ctx context.Context, s settings, st *store, got figures) error {
 	for _, size := range cappedSizes {
 		bytes := size * mib
 		if s.quick {
-			bytes /= 4
+			bytes /= 8
 		}
 		if err := fetchAll(ctx, st.s3Addresses, cappedRow(size), st.Capped, bytes, s.rounds(1, 5), got); err != nil {
 			return err

@@ -109,7 +109,7 @@ func sent(ctx context.Context, e errand) (rss, cpu float64, err error) {
 func measureCosts(ctx context.Context, s settings, st *store, got figures) (err error) {
 	one, big := int64(1<<30), int64(8<<30)
 	if s.quick {
-		one, big = 256*mib, 1<<30
+		one, big = 256*mib, 512*mib
 	}
 	dir, err := scratch()
 	if err != nil {

@@ -144,7 +144,7 @@ var s3Files = group{
 
 // measureFiles writes an object to a file that has its size already.
 func measureFiles(ctx context.Context, s settings, st *store, got figures) error {
-	size, rounds := int64(1<<30), s.rounds(5, 5)
+	size, rounds := int64(1<<30), s.rounds(3, 5)
 	if s.quick {
 		size = 128 * mib
 	}

@@ -21,7 +21,7 @@ var s3Small = group{rows: []Row{higher(smallRow, "files/s")}, measure: withStore
 func measureSmall(ctx context.Context, s settings, st *store, got figures) (err error) {
 	files := 10_000
 	if s.quick {
-		files = 2000
+		files = 1000
 	}
 	prefix := fmt.Sprintf("%s%d/", smallPrefix, files)
 	dir, err := scratch()
