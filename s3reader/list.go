@@ -16,7 +16,7 @@ import (
 // List yields every object whose key begins with prefix, in the order of the
 // keys' bytes; an empty prefix means the whole bucket. It asks for a page of up
 // to 1,000 keys when the one before has been consumed, and holds no more than
-// one.
+// one. A page that breaks off is asked for again.
 //
 // An error ends the sequence: it comes once, with a nil *Info. ctx is looked at
 // between pages. Each range over the sequence lists anew.
