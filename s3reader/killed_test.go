@@ -199,7 +199,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 	s := newShelf()
 	s.Put("k", noise(10*partSize))
 	endpoint := s.cloud.Serve(t)
-	dir, err := os.MkdirTemp("", "readonly") // t.TempDir is not for other users
+	dir, err := os.MkdirTemp("", "readonly") //nolint:usetesting // t.TempDir is not for other users
 	if err != nil {
 		t.Fatal(err)
 	}

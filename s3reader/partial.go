@@ -84,7 +84,7 @@ func (p *partial) try() (_ *os.File, busy bool, _ error) {
 		return nil, false, err
 	}
 	if err := lock(f); err != nil {
-		if err != errLocked && !p.found {
+		if !errors.Is(err, errLocked) && !p.found {
 			err = p.dir.Remove(p.name) // there are no locks here
 		} else {
 			err = nil
