@@ -19,6 +19,10 @@ import (
 // Do not wrap a Chain in aws.CredentialsCache: a request repeated after
 // ExpiredToken would be signed with the dead key. Use [Chain.Config] or [Wrap].
 type Chain struct {
+	// The last hop's session stands in the chain, its state first: with thousands
+	// of chains, what is far apart in memory is what Retrieve costs.
+	end session
+
 	base   *aws.Config // never changed; chains of a pool share it
 	source Source
 	roles  []Role
@@ -100,7 +104,13 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 
 // link makes the sessions, each with the one before as its parent.
 func (c *Chain) link() {
-	first := &session{chain: c, hop: 1, role: c.source.assumes()}
+	hops := make([]*session, len(c.roles)+1)
+	for i := range hops[1:] {
+		hops[i] = new(session)
+	}
+	hops[len(hops)-1] = &c.end
+	first := hops[0]
+	first.chain, first.hop, first.role = c, 1, c.source.assumes()
 	switch src := c.source.(type) {
 	case WebIdentity:
 		first.web, first.tokenFile, first.exchange = true, src.TokenFile, c.webIdentity(src)
@@ -116,13 +126,13 @@ func (c *Chain) link() {
 		first.giver = newGiver(src.String(), src.Credentials)
 		first.exchange = first.giver.exchange
 	}
-	c.hops = []*session{first}
 	for i, role := range c.roles {
-		c.hops = append(c.hops, &session{chain: c, hop: i + 2, role: role.ARN, parent: c.hops[i], exchange: c.assumeRole(role)})
+		hops[i+1].follow(c, hops[i], role)
 	}
+	c.hops = hops
 }
 
-func (c *Chain) last() *session { return c.hops[len(c.hops)-1] }
+func (c *Chain) last() *session { return &c.end }
 
 // length is how many hops it takes to the end.
 func (c *Chain) length() int { return len(c.hops) + c.more }

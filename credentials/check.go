@@ -47,6 +47,9 @@ func (c *Chain) Check(ctx context.Context) *Report {
 		r.Hops = append(r.Hops, h)
 	}
 	c.deliver()
+	if c.prefix != nil {
+		c.prefix.deliver()
+	}
 	return r
 }
 
@@ -91,6 +94,8 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 			p.err = s.panicked(v)
 		}
 	}()
+	s.come()
+	defer s.leave()
 	rec := &record{sentAt: time.Now(), from: from}
 	snap, v, err := s.attempt(ctx, rec)
 	p = probe{snap: snap, rec: rec, report: HopReport{

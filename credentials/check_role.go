@@ -34,10 +34,23 @@ var (
 	policyARNPattern   = regexp.MustCompile(`^arn:aws[\w-]*:iam::(aws|[0-9]{12}):policy/[!-~]+$`)
 )
 
-func roleField(i int, field string) string { return fmt.Sprintf("Options.Roles[%d].%s", i, field) }
+// nextRole is a copy of role, held to every rule. place is what the caller calls
+// it, first whether it is the first after the source, before the role that the
+// chain has ended in so far.
+func (r *resolver) nextRole(place string, role Role, first bool, source Source, before string) Role {
+	role = role.clone()
+	role.ARN = strings.TrimSpace(role.ARN)
+	r.checkRole(place, &role, first && !source.chained())
+	if role.ARN != "" && role.ARN == before {
+		r.add(place+".ARN", "%q is also the role before it; a role does not assume itself: name the hub first and the target after it, or leave the second one out", role.ARN)
+	}
+	return role
+}
 
-func (r *resolver) checkRole(i int, role *Role, source Source) {
-	field := func(name string) string { return roleField(i, name) }
+// checkRole holds role to the rules; long says that it may ask for more than an
+// hour.
+func (r *resolver) checkRole(place string, role *Role, long bool) {
+	field := func(name string) string { return place + "." + name }
 	if role.ARN == "" {
 		r.add(field("ARN"), "empty; want %s", roleShape)
 	} else {
@@ -49,15 +62,15 @@ func (r *resolver) checkRole(i int, role *Role, source Source) {
 		r.add(field("ExternalID"), "%d characters; want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(role.ExternalID))
 	}
 	r.checkSourceIdentity(field("SourceIdentity"), role.SourceIdentity)
-	r.checkPolicies(strings.TrimSuffix(field(""), "."), role.Policy, role.PolicyARNs)
+	r.checkPolicies(place, role.Policy, role.PolicyARNs)
 	if role.Duration != 0 {
-		if i == 0 && !source.chained() {
+		if long {
 			r.checkDuration(field("Duration"), role.Duration, maxDuration, "a role's MaxSessionDuration is at most 12 hours")
 		} else {
 			r.checkDuration(field("Duration"), role.Duration, chainedDuration, "where a role assumes a role, STS gives at most 1 hour; use a direct chain (WebIdentity.Duration) for longer sessions")
 		}
 	}
-	r.checkTags(i, role)
+	r.checkTags(place, role)
 }
 
 func (r *resolver) checkRoleARN(from, arn string) {
@@ -126,8 +139,8 @@ func (r *resolver) checkPolicies(owner, policy string, arns []string) {
 	}
 }
 
-func (r *resolver) checkTags(i int, role *Role) {
-	where := roleField(i, "Tags")
+func (r *resolver) checkTags(place string, role *Role) {
+	where := place + ".Tags"
 	if len(role.Tags) > maxTags {
 		r.add(where, "%d tags; at most %d", len(role.Tags), maxTags)
 	}
@@ -154,7 +167,7 @@ func (r *resolver) checkTags(i int, role *Role) {
 	}
 	for _, key := range role.TransitiveTagKeys {
 		if _, ok := role.Tags[key]; !ok {
-			r.add(roleField(i, "TransitiveTagKeys"), "%q is not a key of Tags", key)
+			r.add(place+".TransitiveTagKeys", "%q is not a key of Tags", key)
 		}
 	}
 }

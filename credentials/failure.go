@@ -17,16 +17,19 @@ type failure struct {
 	told    bool      // one of the failures since then was our own: RefreshFailed has told it
 }
 
-// A pool asks for a role that does not let it in less and less often: of many
-// targets some always don't, and their requests are at the others' expense.
+// A pool asks for a role that refuses it less and less often: of many targets
+// some always do, and their requests are at the others' expense.
 const (
 	deniedBase = 30 * time.Second
 	deniedCap  = 15 * time.Minute
 )
 
+// refusals are the kinds that last until a person changes something.
+var refusals = map[Kind]bool{AssumeDenied: true, DurationTooLong: true, TagsTooLarge: true, ConfigInvalid: true}
+
 // pauseFor is the pause after a failure of this kind.
 func (c *Chain) pauseFor(kind Kind, streak int, left time.Duration) time.Duration {
-	if c.deniedCap > 0 && kind == AssumeDenied {
+	if c.deniedCap > 0 && refusals[kind] {
 		return pauseAfter(deniedBase, streak, c.deniedCap, left, c.draw)
 	}
 	return pauseAfter(time.Second, streak, c.failureCap, left, c.draw)

@@ -15,13 +15,13 @@ type flight struct {
 	err     error
 	carried bool // err is the hop before's
 	same    bool // snap holds the keys without an end that were there before
-	budget  *budget
+
+	unwanted bool // all who waited have left, and nothing was asked
+	budget   *budget
 }
 
 // wait returns when f has landed or ctx ends.
 func (s *session) wait(ctx context.Context, f *flight) error {
-	s.waiting.Add(1)
-	defer s.waiting.Add(-1)
 	s.chain.gate.promote(s)
 	select {
 	case <-f.done:
@@ -31,7 +31,19 @@ func (s *session) wait(ctx context.Context, f *flight) error {
 	}
 }
 
+// come counts a caller who may have to wait. It is called before a flight is
+// started for that caller, and leave after.
+func (s *session) come() { s.waiting.Add(1) }
+
+func (s *session) leave() {
+	if s.waiting.Add(-1) == 0 {
+		s.chain.gate.giveBack(s)
+	}
+}
+
 func (s *session) waitAtMost(ctx context.Context, f *flight, d time.Duration) {
+	s.come()
+	defer s.leave()
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	_ = s.wait(ctx, f) // who waits no longer takes what there is
@@ -67,7 +79,7 @@ func (s *session) land(f *flight, snap *snapshot, rec *record, err *Error) {
 		s.grants++
 		s.current.Store(snap)
 		s.failed.Store(nil)
-	} else {
+	} else if f.err, f.unwanted = err, err == errUnwanted; !f.unwanted {
 		f.err, f.carried = s.remember(before, err), err.Hop != s.hop
 	}
 	s.flying.Store(nil)
@@ -141,7 +153,7 @@ func (s *session) timedOut() *Error {
 func (f *flight) events(s *session, before *failure) []Event {
 	e := Event{Hop: s.hop, RoleARN: s.role, Err: f.err}
 	switch {
-	case f.err != nil && f.carried:
+	case f.err != nil && f.carried, f.unwanted:
 		return nil
 	case f.err != nil:
 		e.Type = RefreshFailed
@@ -172,7 +184,7 @@ func (f *flight) log(s *session, before *failure) {
 	switch {
 	case f.err == nil && (told || !f.same):
 		s.chain.info("session renewed", "hop", s.hop, "role", s.role, "caller", f.snap.caller, "expires", f.snap.creds.Expires)
-	case f.err != nil && !f.carried && !told:
+	case f.err != nil && !f.carried && !f.unwanted && !told:
 		s.chain.warn("refresh failed", "error", f.err)
 	}
 }

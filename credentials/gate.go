@@ -3,6 +3,7 @@ package credentials
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -10,6 +11,10 @@ import (
 // gate lets the STS requests of a pool through: so many a second, and so many at
 // a time. What all chains wait for goes first, then what somebody waits for, then
 // what is renewed ahead of its time. It is safe for concurrent use.
+//
+// Whoever waits for a role that has let us in before goes before those who wait
+// for one that never has: a long list of roles that refuse us, which some tenant
+// may have entered, is not in the way of those that work.
 type gate struct {
 	interval time.Duration // from one request to the next; 0: none
 	most     int           // under way at once
@@ -24,41 +29,53 @@ type gate struct {
 type class int
 
 const (
-	forAll  class = iota // a session that all chains of the pool share
-	awaited              // somebody waits
-	ahead                // nobody does, yet
+	forAll    class = iota // a session that all chains of the pool share
+	returning              // somebody waits for one that there was before
+	firstUse               // somebody waits for one that there never was
+	ahead                  // nobody waits, yet
 	classes
 )
 
-// gateSlack is how far a late timer may be made up for.
-const gateSlack = 10 * time.Millisecond
+// gateSlack is how far a late timer may be made up for. slowest bounds the time
+// from one request to the next.
+const (
+	gateSlack = 10 * time.Millisecond
+	slowest   = 24 * time.Hour
+)
 
 func newGate(rate float64, most int) *gate {
 	g := &gate{most: most}
 	if rate > 0 {
-		g.interval = time.Duration(float64(time.Second) / rate)
+		g.interval = time.Duration(min(float64(time.Second)/rate, float64(slowest)))
 	}
 	return g
 }
 
 // ticket is a place in a queue.
 type ticket struct {
-	class class
-	place *list.Element // nil: called up
-	ready chan struct{} // closed when called up
+	class    class
+	place    *list.Element // nil: called up, or given back
+	ready    chan struct{} // closed then
+	unwanted bool          // given back
 }
 
+// errUnwanted ends a flight that was still in the queue when the last of those
+// who waited for it left. It is nobody's failure.
+var errUnwanted = &Error{Kind: Unknown, Err: errors.New("nobody waits for the session any more")}
+
 // enter waits for the turn of s's session. The caller calls leave after its
-// request; a nil gate lets everybody through.
+// request, once or more often; a nil gate lets everybody through.
 func (g *gate) enter(ctx context.Context, s *session) (leave func(), err error) {
 	if g == nil {
 		return func() {}, nil
 	}
 	t := &ticket{ready: make(chan struct{})}
 	g.mu.Lock()
-	t.class = s.class()
-	t.place = g.queues[t.class].PushBack(t)
-	s.ticket = t
+	g.stand(s, t)
+	if s.ticket == nil { // else it is that of a flight, while a Check comes by
+		s.ticket = t
+	}
+	g.giveBackLocked(s)
 	g.call()
 	g.mu.Unlock()
 	select {
@@ -68,17 +85,27 @@ func (g *gate) enter(ctx context.Context, s *session) (leave func(), err error) 
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s.ticket = nil
-	if err != nil {
-		if t.place != nil {
-			g.queues[t.class].Remove(t.place)
-			return nil, err
-		}
-		g.busy-- // called up in the same moment
-		g.call()
-		return nil, err
+	if s.ticket == t {
+		s.ticket = nil
 	}
-	return g.leave, nil
+	switch {
+	case t.unwanted:
+		return nil, errUnwanted
+	case err == nil:
+		return sync.OnceFunc(g.leave), nil
+	case t.place != nil:
+		g.queues[t.class].Remove(t.place)
+	default: // called up in the same moment
+		g.busy--
+		g.call()
+	}
+	return nil, err
+}
+
+// stand queues t where s belongs now; g.mu is held.
+func (g *gate) stand(s *session, t *ticket) {
+	t.class = s.class()
+	t.place = g.queues[t.class].PushBack(t)
 }
 
 func (g *gate) leave() {
@@ -98,9 +125,29 @@ func (g *gate) promote(s *session) {
 	defer g.mu.Unlock()
 	if t := s.ticket; t != nil && t.place != nil && t.class == ahead {
 		g.queues[ahead].Remove(t.place)
-		t.class = awaited
-		t.place = g.queues[awaited].PushBack(t)
+		g.stand(s, t)
 	}
+}
+
+// giveBack takes the first use of a role out of the queue when nobody waits for
+// it any more: callers who come and go leave nothing behind.
+func (g *gate) giveBack(s *session) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.giveBackLocked(s)
+}
+
+func (g *gate) giveBackLocked(s *session) {
+	t := s.ticket
+	if t == nil || t.place == nil || t.class == forAll || s.waiting.Load() > 0 || s.granted() {
+		return
+	}
+	g.queues[t.class].Remove(t.place)
+	t.place, t.unwanted = nil, true
+	close(t.ready)
 }
 
 // call calls up whoever may go now; g.mu is held.
@@ -151,8 +198,17 @@ func (s *session) class() class {
 	switch {
 	case s.chain.more > 0:
 		return forAll
-	case s.waiting.Load() > 0:
-		return awaited
+	case s.waiting.Load() == 0:
+		return ahead
+	case s.granted():
+		return returning
 	}
-	return ahead
+	return firstUse
+}
+
+// granted reports whether there ever was a session.
+func (s *session) granted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.grants > 0
 }

@@ -16,7 +16,12 @@ func (c *Chain) KeepFresh(ctx context.Context) error {
 	for ctx.Err() == nil {
 		now := time.Now()
 		snap := s.current.Load()
-		if snap.phase(now) != fresh {
+		switch snap.phase(now) {
+		case fresh:
+		case expired:
+			_, _ = s.await(ctx) // Status, the log and OnEvent tell why there is none
+			now, snap = time.Now(), s.current.Load()
+		default:
 			if f := s.renew(ctx, now); f != nil {
 				select {
 				case <-f.done:

@@ -16,8 +16,12 @@ func (c *Chain) log(level slog.Level, msg string, args []any) {
 	c.logger.Log(context.Background(), level, "crossrole: "+msg, args...)
 }
 
-// warnOnce logs what is true for the process's whole life once.
+// warnOnce logs what is true for the process's whole life once; for the chains
+// of a pool together.
 func (c *Chain) warnOnce(key, msg string, args ...any) {
+	if c.prefix != nil {
+		c = c.prefix
+	}
 	if _, said := c.warned.LoadOrStore(key, true); !said {
 		c.warn(msg, args...)
 	}

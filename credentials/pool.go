@@ -2,13 +2,11 @@ package credentials
 
 import (
 	"cmp"
-	"container/list"
+	"fmt"
 	"iter"
 	"math"
-	"runtime"
 	"slices"
 	"sync"
-	"weak"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -27,32 +25,26 @@ import (
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html). Chains
 // of different external ids never share a session.
 type Pool struct {
-	base    aws.Config
-	options PoolOptions
-	prefix  *Chain
+	options    PoolOptions
+	prefix     *Chain
+	partitions []origin // of what the prefix names
+	before     string   // the role that it ends in; empty: unknown
 
-	mu    sync.Mutex // guards what follows
-	held  map[roleKey]*list.Element
-	order list.List // of *entry, the one asked for last at the front
-	loose map[roleKey]weak.Pointer[Chain]
-}
-
-// entry is a chain that the pool holds.
-type entry struct {
-	key   roleKey
-	chain *Chain
+	mu   sync.Mutex // guards what follows
+	kept keep
 }
 
 // PoolOptions are the settings of a [Pool]. Those of the embedded Options hold
 // for all its chains: Options.Roles is the prefix that they share (a hub, say; or
-// nothing), and OnEvent is called for each chain's events in order, but by
-// several chains at once.
+// nothing), ExpectedAccount is that of all targets, and OnEvent is called for each
+// chain's events in order, but by several chains at once.
 type PoolOptions struct {
 	Options
 
 	// MaxChains is how many chains the pool holds on to. Beyond that it lets go
-	// of the one that was asked for longest ago; if somebody uses that one still,
-	// it goes on working, and is the one that Chain returns. Zero: 10,000.
+	// of the one that was asked for longest ago, and of those that never had a
+	// session before those that had one. If somebody uses that chain still, it goes
+	// on working, and is the one that Pool.Chain returns. Zero: 10,000.
 	MaxChains int
 
 	// STSRate is how many requests the chains of this pool make together, a
@@ -60,7 +52,8 @@ type PoolOptions struct {
 	// all its programs share. Zero: any number.
 	STSRate float64
 
-	// STSConcurrency is how many requests are under way at most. Zero: 64.
+	// STSConcurrency is how many requests are under way at most. One that hangs
+	// gives its place up after a third of Refresh.Timeout. Zero: 64.
 	STSConcurrency int
 }
 
@@ -73,9 +66,13 @@ const (
 // wrong settings are [ConfigInvalid], all in one error.
 //
 // Where more requests are wanted than STSRate and STSConcurrency let through, a
-// session that all chains share goes first, then those that somebody waits for,
-// then those that are renewed ahead of their end. The time in the queue is no
-// part of Refresh.Timeout.
+// session that all chains share goes first, then those that somebody waits for
+// (of these, roles that have let us in before), then those that are renewed ahead
+// of their end. The time in the queue is no part of Refresh.Timeout.
+//
+// A role that refuses is asked for again after half a minute at first, and less
+// and less often, up to a quarter of an hour apart; callers get the same error at
+// once meanwhile. Other failures keep Refresh.FailureCap.
 func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	var (
 		o PoolOptions
@@ -114,7 +111,17 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 		return nil, err
 	}
 	prefix.more, prefix.gate = 1, newGate(o.STSRate, o.STSConcurrency)
-	return &Pool{base: detached(base), options: o, prefix: prefix, held: map[roleKey]*list.Element{}, loose: map[roleKey]weak.Pointer[Chain]{}}, nil
+	r := &resolver{base: *prefix.base, options: o.Options}
+	p := &Pool{options: o, prefix: prefix, before: prefix.RoleARN(), kept: newKeep(o.MaxChains)}
+	if len(prefix.roles) == 0 {
+		p.before = r.assumedBy(prefix.source)
+	}
+	if p.before != "" {
+		r.checkRoleARN("PoolOptions.Roles", p.before)
+	}
+	r.partition(partitionOf(prefix.base.Region), "region "+prefix.base.Region)
+	p.partitions = r.partitions
+	return p, nil
 }
 
 // Chain is the chain that ends in role. Roles that are equal in every field
@@ -122,25 +129,26 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 // [ConfigInvalid], and leaves nothing behind in the pool.
 func (p *Pool) Chain(role Role) (*Chain, error) {
 	key := keyOf(role)
+	if c := p.find(key); c != nil {
+		return c, nil
+	}
+	c, err := p.extend(key, role)
+	if err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if e, ok := p.held[key]; ok {
-		p.order.MoveToFront(e)
-		return e.Value.(*entry).chain, nil
+	if faster := p.kept.get(key); faster != nil {
+		return faster, nil
 	}
-	chain := p.loose[key].Value()
-	if chain == nil {
-		var err error
-		if chain, err = p.extend(role); err != nil {
-			return nil, err
-		}
-	}
-	delete(p.loose, key)
-	p.held[key] = p.order.PushFront(&entry{key, chain})
-	if p.order.Len() > p.options.MaxChains {
-		p.letGo(p.order.Back())
-	}
-	return chain, nil
+	p.kept.put(key, c)
+	return c, nil
+}
+
+func (p *Pool) find(key roleKey) *Chain {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kept.get(key)
 }
 
 // Config is Chain(role).Config(): base, signed by that chain.
@@ -157,15 +165,7 @@ func (p *Pool) Config(role Role) (aws.Config, error) {
 func (p *Pool) All() iter.Seq[*Chain] {
 	return func(yield func(*Chain) bool) {
 		p.mu.Lock()
-		var chains []*Chain
-		for e := p.order.Front(); e != nil; e = e.Next() {
-			chains = append(chains, e.Value.(*entry).chain)
-		}
-		for _, w := range p.loose {
-			if c := w.Value(); c != nil {
-				chains = append(chains, c)
-			}
-		}
+		chains := p.kept.all()
 		p.mu.Unlock()
 		for _, c := range chains {
 			if !yield(c) {
@@ -175,40 +175,43 @@ func (p *Pool) All() iter.Seq[*Chain] {
 	}
 }
 
-// extend makes the chain that goes on from the prefix to role.
-func (p *Pool) extend(role Role) (*Chain, error) {
-	o := p.options.Options
-	o.Roles = append(slices.Clip(o.Roles), role)
-	r := &resolver{base: p.base, options: o}
-	_, roles := r.resolve()
+// String describes the pool: "web identity → arn:…:role/hub → 12 roles".
+func (p *Pool) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return fmt.Sprintf("%v → %d roles", p.prefix, p.kept.len())
+}
+
+// Format prints String under every verb: nothing secret is in it.
+func (p *Pool) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.String()) }
+
+// MarshalText is String, for JSON and slog.
+func (p *Pool) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// check holds a role to the rules.
+func (p *Pool) check(role Role) (Role, error) {
+	r := &resolver{options: p.options.Options, partitions: slices.Clip(p.partitions)}
+	role = r.nextRole("Role", role, len(p.prefix.roles) == 0, p.prefix.source, p.before)
 	r.checkPartitions()
-	if err := r.err(); err != nil {
+	r.checkExpectedAccount(role.ARN)
+	return role, r.err()
+}
+
+// extend makes the chain that goes on from the prefix to role.
+func (p *Pool) extend(key roleKey, role Role) (*Chain, error) {
+	role, err := p.check(role)
+	if err != nil {
 		return nil, err
 	}
 	from := p.prefix
 	c := &Chain{
-		base: from.base, source: from.source, roles: append(slices.Clip(from.roles), roles[len(roles)-1]),
+		base: from.base, source: from.source, roles: append(slices.Clip(from.roles), role),
 		sts: from.sts, gate: from.gate, prefix: from,
 		window: from.window, timeout: from.timeout, failureCap: from.failureCap, deniedCap: deniedCap,
 		expectedAccount: p.options.ExpectedAccount, logger: from.logger, onEvent: from.onEvent, draw: from.draw,
 	}
-	last := &session{chain: c, hop: len(from.hops) + 1, role: c.roles[len(c.roles)-1].ARN, parent: from.last()}
-	last.exchange = c.assumeRole(c.roles[len(c.roles)-1])
-	c.hops = append(slices.Clip(from.hops), last)
+	c.end.follow(c, from.last(), role)
+	c.hops = append(slices.Clip(from.hops), &c.end)
+	p.watch(key, c)
 	return c, nil
-}
-
-// letGo has the pool no longer keep a chain alive. p.mu is held.
-func (p *Pool) letGo(e *list.Element) {
-	gone := p.order.Remove(e).(*entry)
-	delete(p.held, gone.key)
-	w := weak.Make(gone.chain)
-	p.loose[gone.key] = w
-	runtime.AddCleanup(gone.chain, func(key roleKey) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.loose[key] == w {
-			delete(p.loose, key)
-		}
-	}, gone.key)
 }

@@ -156,8 +156,13 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	})
 	fromBase := newChain(t, base, func(o *credentials.Options) { o.Source, o.Roles = credentials.FromBase{}, []credentials.Role{role} })
 	fromProvider := newChain(t, base, func(o *credentials.Options) { o.Source, o.Roles = provider, []credentials.Role{role} })
-	pool := credentials.PoolOptions{Options: options}
-	_, err := fetch(t.Context(), chain.Config())
+	poolOptions := credentials.PoolOptions{Options: options}
+	pool, err := credentials.NewPool(base, func(o *credentials.PoolOptions) {
+		o.Source, o.OnEvent, o.Roles = provider, nil, []credentials.Role{{ARN: s.hub.ARN(), ExternalID: externalID}}
+	})
+	check(t, err)
+	pooled := poolChain(t, pool, role)
+	_, err = fetch(t.Context(), chain.Config())
 	check(t, err)
 	events := []credentials.Event{<-told, <-told}
 	if len(listener.secrets) < 10 {
@@ -168,7 +173,8 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	for name, v := range map[string]any{
 		"the chain": chain, "a chain from base": fromBase, "a chain from a provider": fromProvider,
 		"its configuration": chain.Config(), "a pointer to it": new(chain.Config()), "its credentials": chain.Config().Credentials,
-		"options": options, "a pointer to them": &options, "options with a provider": withProvider, "pool options": pool,
+		"options": options, "a pointer to them": &options, "options with a provider": withProvider, "pool options": poolOptions,
+		"a pool": pool, "a chain of it": pooled, "its turn": credentials.Warmed{Role: role},
 		"a role": role, "a pointer to it ": &role, "roles": []credentials.Role{role}, "a map of roles": map[string]credentials.Role{"x": role},
 		"a provider": provider, "a pointer to it  ": &provider, "a source": credentials.Source(provider),
 		"web identity": s.web(), "status": chain.Status(), "events": events,

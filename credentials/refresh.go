@@ -40,6 +40,9 @@ func (s *session) refresh(ctx context.Context) (snap *snapshot, rec *record, fai
 		if err == nil {
 			return snap, rec, nil
 		}
+		if err == errUnwanted { //nolint:errorlint // it is never wrapped
+			return nil, rec, errUnwanted
+		}
 		if ended := ctx.Err(); ended != nil {
 			v.kind, v.again = RefreshTimeout, never
 			if errors.Is(err, context.Canceled) {
@@ -66,9 +69,11 @@ func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict,
 	if err != nil {
 		return nil, verdict{RefreshTimeout, never}, err
 	}
-	defer leave()
 	ctx, cancel := context.WithTimeout(withRecord(ctx, rec), s.chain.timeout/3)
 	defer cancel()
+	// The place is free when the time is over, whatever the client does meanwhile.
+	stop := context.AfterFunc(ctx, leave)
+	defer func() { stop(); leave() }()
 	creds, err := s.exchange(ctx, rec)
 	if err == nil {
 		var snap *snapshot

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
@@ -43,12 +44,7 @@ func (r *resolver) resolve() (source Source, roles []Role) {
 
 	last := r.assumedBy(source)
 	for i, role := range r.options.Roles {
-		role = role.clone()
-		role.ARN = strings.TrimSpace(role.ARN)
-		r.checkRole(i, &role, source)
-		if role.ARN != "" && role.ARN == last {
-			r.add(roleField(i, "ARN"), "%q is also the role before it; a role does not assume itself: name the hub first and the target after it, or leave the second one out", role.ARN)
-		}
+		role = r.nextRole(fmt.Sprintf("Options.Roles[%d]", i), role, i == 0, source, last)
 		last = role.ARN
 		roles = append(roles, role)
 	}

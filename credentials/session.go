@@ -14,6 +14,11 @@ import (
 //
 // The path of a fresh session is one atomic load and one look at the clock.
 type session struct {
+	current atomic.Pointer[snapshot]
+	flying  atomic.Pointer[flight]
+	failed  atomic.Pointer[failure]
+	refused atomic.Pointer[refusal]
+
 	chain     *Chain
 	hop       int
 	role      string // ARN; empty where the source names none
@@ -26,16 +31,17 @@ type session struct {
 	waiting atomic.Int64 // callers
 	ticket  *ticket      // of the flight that queues; guarded by the gate's lock
 
-	current atomic.Pointer[snapshot]
-	flying  atomic.Pointer[flight]
-	failed  atomic.Pointer[failure]
-	refused atomic.Pointer[refusal]
-
-	mu     sync.Mutex // guards the change of the four above, and what follows
+	mu     sync.Mutex // guards the change of the first four, and what follows
 	seen   tokenSeen
 	mark   fileMark  // of the token file before it was read last
 	keys   [4]string // access key ids given out last: requests signed with them may still be under way
 	grants int
+}
+
+// follow makes s the hop that assumes role as parent.
+func (s *session) follow(c *Chain, parent *session, role Role) {
+	s.chain, s.hop, s.role, s.parent = c, parent.hop+1, role.ARN, parent
+	s.exchange = c.assumeRole(role)
 }
 
 // retrieve returns the session. It waits only if there is none that is valid,
@@ -86,17 +92,24 @@ func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (
 	if err := ctx.Err(); err != nil {
 		return nil, s.gaveUp(ctx)
 	}
-	f, snap, err := s.join(ctx, enough)
-	if f == nil {
-		return snap, err
+	s.come()
+	defer s.leave()
+	for {
+		f, snap, err := s.join(ctx, enough)
+		if f == nil {
+			return snap, err
+		}
+		if s.wait(ctx, f) != nil {
+			return nil, s.gaveUp(ctx)
+		}
+		switch {
+		case f.unwanted: // by those before us
+		case f.err != nil:
+			return nil, f.err
+		default:
+			return f.snap, nil
+		}
 	}
-	if s.wait(ctx, f) != nil {
-		return nil, s.gaveUp(ctx)
-	}
-	if f.err != nil {
-		return nil, f.err
-	}
-	return f.snap, nil
 }
 
 // gaveUp is the error of a caller whose own context ended first.

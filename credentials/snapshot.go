@@ -9,15 +9,14 @@ import (
 
 // snapshot is one session, as all callers see it at once. It never changes.
 type snapshot struct {
-	creds  aws.Credentials // Expires on the local clock
-	caller string          // ARN that STS says we are; empty if the source does not tell
-
 	issued time.Time     // when its request left; carries the monotonic clock
 	wall   int64         // the same on the wall clock, in ns
 	life   time.Duration // from issued on; 0: keys without an end, good for one use
 	due    time.Duration // from issued on
-	date   time.Time     // the server's clock at issued; zero: unknown
-	took   time.Duration // of the exchange that brought it
+
+	creds  aws.Credentials // Expires on the local clock
+	caller string          // ARN that STS says we are; empty if the source does not tell
+	took   time.Duration   // of the exchange that brought it
 }
 
 // phase is what a session's age asks of a caller.
@@ -77,7 +76,7 @@ func (s *snapshot) sameKeys(other *snapshot) bool {
 // counted from the moment the request left: a wrong local clock neither
 // prolongs nor shortens it.
 func newSnapshot(creds aws.Credentials, rec *record, window time.Duration, first bool, draw func() float64) *snapshot {
-	s := &snapshot{creds: creds, caller: rec.assumed, issued: rec.sentAt, wall: rec.sentAt.UnixNano(), date: rec.date, took: rec.took}
+	s := &snapshot{creds: creds, caller: rec.assumed, issued: rec.sentAt, wall: rec.sentAt.UnixNano(), took: rec.took}
 	if !creds.CanExpire {
 		return s
 	}

@@ -13,10 +13,6 @@ type Warmed struct {
 	Done, Total int   // roles so far, of how many
 }
 
-// warmers is how many roles are warmed at once. The pool's gate decides how many
-// of them ask STS.
-const warmers = 128
-
 // Warm gets a session for each of the roles, so that their first use does not
 // wait: after the start of a scanner, say. It returns when all have had their
 // turn or ctx has ended. progress, if not nil, is called after each, one at a time
@@ -24,11 +20,17 @@ const warmers = 128
 //
 // The error counts the roles that failed and holds the first failure, an [*Error].
 // Their chains are in the pool all the same, and are asked for again by whoever
-// uses them. More roles than MaxChains are [ConfigInvalid].
+// uses them; a role that breaks a rule leaves nothing behind. More roles than
+// MaxChains, duplicates and those that break a rule not counted, are
+// [ConfigInvalid] before any call.
 func (p *Pool) Warm(ctx context.Context, roles []Role, progress func(Warmed)) error {
 	distinct := map[roleKey]bool{}
 	for _, role := range roles {
-		distinct[keyOf(role)] = true
+		key := keyOf(role)
+		if _, err := p.check(role); err != nil || distinct[key] {
+			continue
+		}
+		distinct[key] = true
 		if len(distinct) > p.options.MaxChains {
 			return configError("Warm of more roles than PoolOptions.MaxChains, which is %d: the first of them would be let go before the last is there; raise MaxChains", p.options.MaxChains)
 		}
@@ -55,7 +57,8 @@ func (p *Pool) Warm(ctx context.Context, roles []Role, progress func(Warmed)) er
 	}
 	next := make(chan Role)
 	var running sync.WaitGroup
-	for range min(warmers, len(roles)) {
+	// The gate decides how many of them ask STS; those in the queue keep it busy.
+	for range min(2*p.options.STSConcurrency, len(roles)) {
 		running.Go(func() {
 			for role := range next {
 				turn(role)
