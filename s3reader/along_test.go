@@ -141,3 +141,53 @@ func TestAMismatchEmptiesTheMemory(t *testing.T) {
 		t.Error("not verified")
 	}
 }
+
+// Who reads in order does not empty the memory of who reads elsewhere.
+func TestReadingInOrderLeavesTheRestAlone(t *testing.T) {
+	s := newShelf()
+	data := large(64 << 20)
+	s.Put("k", data)
+	l := &line{}
+	o := open(t, s.over(t, l), "k")
+	if _, err := o.Seek(40<<20, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, 4<<10)
+	for off := int64(0); off < 800<<10; off += int64(len(p)) {
+		if _, err := io.ReadFull(o, p); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.ReadAt(p, off); err != nil {
+			t.Fatal(err)
+		}
+		same(t, p, data[off:off+int64(len(p))])
+	}
+	if n := l.requests.Load(); n > 6 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// Little memory makes no more requests: it is one connection to the end then.
+func TestLittleMemoryReadsOverOneConnection(t *testing.T) {
+	s := newShelf()
+	data := large(16 << 20)
+	s.Put("k", data)
+	for _, memory := range []int64{1, 300 << 10, 1 << 20, 1<<20 + 1, 3 << 19} {
+		l := &line{}
+		o := open(t, s.over(t, l, func(o *s3reader.Options) { o.Memory = memory }), "k")
+		if _, err := o.Seek(1000, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.ReadAt(make([]byte, 10), 8<<20); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, got, data[1000:])
+		if n := l.requests.Load(); n > 30 {
+			t.Errorf("memory %d: %d requests", memory, n)
+		}
+	}
+}

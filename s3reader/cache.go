@@ -1,6 +1,7 @@
 package s3reader
 
 import (
+	"container/list"
 	"context"
 	"io"
 	"slices"
@@ -14,12 +15,14 @@ type cache struct {
 	ctx   context.Context // the handle's: a piece is for whoever comes, not for who asked first
 	limit int64           // bytes
 
-	mu     sync.Mutex // guards what follows
-	spans  spans
-	held   int64 // what spans and spare cost
-	spare  []byte
-	tick   uint64
-	trails trails
+	mu      sync.Mutex // guards what follows
+	spans   spans
+	used    list.List // the spans, the one read last at the front
+	passing []*span   // those of a reader in order, who does not come back to them
+	held    int64     // what spans and spare cost
+	spare   []byte
+	tick    uint64
+	trails  trails
 }
 
 // readAt fills p with the bytes at off, all of which exist. Where a request is
@@ -37,12 +40,14 @@ func (c *cache) readAt(p []byte, off, from, until int64) (int, error) {
 	return n, nil
 }
 
-// readSome reads at least one byte and reports whether that took waiting.
+// readSome reads at least one byte and reports whether that took waiting. A
+// failure of a piece that somebody else asked for is not ours yet.
 func (c *cache) readSome(p []byte, off, from, until int64) (n int, waited bool, err error) {
 	p = p[:min(int64(len(p)), c.of.info.Size-off)]
 	c.mu.Lock()
 	s, _ := c.spans.at(off)
-	if s == nil {
+	ours := s == nil
+	if ours {
 		s = c.fetch(off, int64(len(p)), from, until)
 	}
 	if s == nil {
@@ -50,8 +55,17 @@ func (c *cache) readSome(p []byte, off, from, until int64) (n int, waited bool, 
 		n, err := c.readPast(p, off)
 		return n, true, err
 	}
-	c.tick++
-	s.used = c.tick
+	n, waited, err = c.await(s, p, off)
+	if err != nil && !ours && c.ctx.Err() == nil {
+		return c.readSome(p, off, from, until)
+	}
+	return n, waited, err
+}
+
+// await reads from a piece what has arrived at off, at least one byte. It unlocks
+// c.mu.
+func (c *cache) await(s *span, p []byte, off int64) (n int, waited bool, err error) {
+	c.used.MoveToFront(s.place)
 	s.refs++
 	for err == nil && s.off+int64(s.filled) <= off && s.err == nil {
 		waited = true
@@ -93,10 +107,10 @@ func (c *cache) prefetch(off, until int64) int64 {
 	defer c.mu.Unlock()
 	s, _ := c.spans.at(off)
 	if s == nil {
-		s = c.fetch(off, until-off, off, until)
-	}
-	if s == nil {
-		return off
+		if s = c.fetch(off, until-off, off, until); s == nil {
+			return off
+		}
+		c.passing = append(c.passing, s)
 	}
 	return s.end()
 }
@@ -124,6 +138,7 @@ func (c *cache) fetch(off, n, from, until int64) *span {
 	}
 	_, i = c.spans.at(off) // making room moved the others
 	s := &span{off: from, buf: buf}
+	s.place = c.used.PushFront(s)
 	c.spans = slices.Insert(c.spans, i, s)
 	go c.fill(s)
 	return s
@@ -167,16 +182,14 @@ func (c *cache) room(n int64) []byte {
 			c.spare = nil
 			continue
 		}
-		var oldest *span
-		for _, s := range c.spans {
-			if s.evictable() && (oldest == nil || s.used < oldest.used) {
-				oldest = s
-			}
+		oldest := c.used.Back()
+		for oldest != nil && !oldest.Value.(*span).evictable() {
+			oldest = oldest.Prev()
 		}
 		if oldest == nil {
 			return nil
 		}
-		c.remove(oldest)
+		c.remove(oldest.Value.(*span))
 	}
 	c.held += n + spanCost
 	return make([]byte, n)
@@ -184,9 +197,13 @@ func (c *cache) room(n int64) []byte {
 
 // remove takes a piece out. c.mu is held.
 func (c *cache) remove(s *span) {
-	if i := slices.Index(c.spans, s); i >= 0 {
+	if held, i := c.spans.at(s.off); held == s {
 		c.spans = slices.Delete(c.spans, i, i+1)
+		c.used.Remove(s.place)
 		c.held -= s.cost()
+		if i := slices.Index(c.passing, s); i >= 0 {
+			c.passing = slices.Delete(c.passing, i, i+1)
+		}
 	}
 }
 
@@ -194,18 +211,18 @@ func (c *cache) remove(s *span) {
 func (c *cache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.spans, c.spare, c.held = nil, nil, 0
+	c.spans, c.passing, c.spare, c.held = nil, nil, nil, 0
+	c.used.Init()
 }
 
-// forget gives up the pieces that end at or before off, and keeps the memory of
-// one of them for the next.
+// forget gives up the pieces that a reader in order has behind it, up to off, and
+// keeps the memory of one of them for the next.
 func (c *cache) forget(off int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.spans) > 0 && c.spans[0].end() <= off && c.spans[0].evictable() {
-		s := c.spans[0]
-		c.remove(s)
-		if c.spare == nil {
+	for len(c.passing) > 0 && c.passing[0].end() <= off && c.passing[0].evictable() {
+		s := c.passing[0]
+		if c.remove(s); c.spare == nil {
 			c.spare = s.buf
 			c.held += int64(cap(s.buf))
 		}

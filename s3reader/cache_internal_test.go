@@ -22,7 +22,11 @@ func TestCacheKeepsItsLimit(t *testing.T) {
 					if i < len(c.spans) {
 						buf = buf[:min(int64(len(buf)), c.spans[i].off-off)]
 					}
-					s = &span{off: off, buf: buf, filled: len(buf), used: rng.Uint64N(1000)}
+					s = &span{off: off, buf: buf, filled: len(buf)}
+					s.place = c.used.PushFront(s)
+					if rng.IntN(2) == 0 {
+						c.passing = append(c.passing, s)
+					}
 					if rng.IntN(10) == 0 {
 						s.refs = 1 // in use: never given up
 					}

@@ -26,7 +26,10 @@ func (o *Object) next(p []byte) (int, error) {
 	if o.pos != s.pos || s.pos >= s.end {
 		s.close()
 		s.end = 0
-		return o.ahead.read(o.cache, p, o.pos, o.r.connections())
+		if n, err := o.ahead.read(o.cache, p, o.pos, o.r.connections()); n > 0 || err != nil {
+			return n, err
+		}
+		s.pos, s.end, s.fruitless = o.pos, o.info.Size, 0 // no room: over one connection
 	}
 	began := time.Now()
 	n, err := s.Read(p)

@@ -191,6 +191,7 @@ func (o *Object) Seek(offset int64, whence int) (int64, error) {
 func (o *Object) Close() error {
 	o.closed.Store(true)
 	o.cancel(fs.ErrClosed)
+	o.cache.clear()
 	o.sweep()
 	return nil
 }

@@ -32,13 +32,16 @@ type readahead struct {
 	rate  float64   // bytes a second with half the window; 0: not known
 }
 
-// read reads at pos through the cache.
+// read reads at pos through the cache. It reads nothing if there is no room there.
 func (a *readahead) read(c *cache, p []byte, pos int64, connections int) (int, error) {
 	if a.window == 0 || a.pos != pos {
 		*a = readahead{pos: pos, window: firstWindow, next: pos, since: time.Now()}
 	}
 	begun := a.next > pos
 	a.fill(c, connections)
+	if a.next == pos {
+		return 0, nil
+	}
 	n, waited, err := c.readSome(p, pos, pos, a.next)
 	if err != nil {
 		return 0, err
@@ -47,7 +50,7 @@ func (a *readahead) read(c *cache, p []byte, pos int64, connections int) (int, e
 	a.next = max(a.next, a.pos)
 	a.got += int64(n)
 	if waited && begun {
-		a.grow(max(min(c.limit/2, int64(connections)*maxPiece), firstWindow))
+		a.grow(max(min(c.limit/2, int64(min(connections, maxPieces))*maxPiece), firstWindow))
 	}
 	c.forget(pos - keepBehind)
 	return n, nil

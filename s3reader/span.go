@@ -1,6 +1,9 @@
 package s3reader
 
-import "slices"
+import (
+	"container/list"
+	"slices"
+)
 
 // span is a piece of an object that is held in memory or on its way there. Its
 // fields are guarded by the cache's lock, but for buf[:filled], which never
@@ -12,7 +15,7 @@ type span struct {
 	err    error         // why no more of them will
 	grown  chan struct{} // closed when filled or err changes; nil: nobody waits
 	refs   int           // readers that wait for it or copy from it
-	used   uint64        // when it was read last, in ticks of the cache
+	place  *list.Element // in the order of use
 }
 
 // spanCost is what a span takes besides its bytes, roughly.
