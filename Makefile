@@ -146,9 +146,29 @@ e2e-observe:
 	@$(call gate,alerts: they fire when they should and at no other time)
 	cd e2e/observe && go test -count=1 ./... || $(call fail,mend examples/deploy/alerts.yaml or credentials/metrics)
 
-## e2e: every suite against real servers and clients
+# The first run on a machine builds the servers, for minutes.
+KUBERNETES := ./kubernetes -timeout=45m
+CEPH := radosgw ceph-mon ceph-osd ceph
+CEPH_PACKAGES := install the Debian packages radosgw ceph-mon ceph-osd ceph-common
+
+## e2e-kubernetes: tokens of a real API server and kubelet, drills and soak; as root
+.PHONY: e2e-kubernetes
+e2e-kubernetes:
+	@$(call suite,^TestKubernetes,$(KUBERNETES) -drills=$(CURDIR)/e2e/README.md,$(CEPH),$(CEPH_PACKAGES))
+
+## e2e-bluegreen: a program moves to a cluster with another issuer; as root
+.PHONY: e2e-bluegreen
+e2e-bluegreen:
+	@$(call suite,^TestBlueGreen,$(KUBERNETES),$(CEPH),$(CEPH_PACKAGES))
+
+## e2e-rotation: kubelet replaces a token when it is time, after 8 minutes; as root
+.PHONY: e2e-rotation
+e2e-rotation:
+	@$(call suite,^TestNaturalRotation,$(KUBERNETES),$(CEPH),$(CEPH_PACKAGES))
+
+## e2e: every suite against real servers and clients, but the slow e2e-rotation
 .PHONY: e2e
-e2e: e2e-ceph e2e-versitygw e2e-clients e2e-observe
+e2e: e2e-ceph e2e-versitygw e2e-clients e2e-observe e2e-kubernetes e2e-bluegreen
 
 SEEDS ?= 200
 

@@ -26,6 +26,7 @@ type Issuer struct {
 	server http.Server
 	mu     sync.Mutex
 	keys   []*key // the first one signs, all are published
+	hidden bool
 }
 
 // Start listens on a free port of 127.0.0.1 and publishes one new key.
@@ -42,7 +43,7 @@ func Start() (*Issuer, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.discovery)
 	mux.HandleFunc("GET /openid/v1/jwks", i.jwks)
-	i.server.Handler = mux
+	i.server.Handler = i.unlessHidden(mux)
 	go i.server.Serve(l) // ends with http.ErrServerClosed, at Close
 	return i, nil
 }
@@ -67,6 +68,34 @@ func (i *Issuer) Rotate(keep bool) error {
 	}
 	i.keys = slices.Insert(i.keys, 0, k)
 	return nil
+}
+
+// Retire stops publishing every key but the one that signs.
+func (i *Issuer) Retire() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keys = i.keys[:1]
+}
+
+// Hide makes the issuer answer nothing but 503, until it is called with false.
+func (i *Issuer) Hide(hidden bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.hidden = hidden
+}
+
+// unlessHidden serves what the issuer publishes, if it does now.
+func (i *Issuer) unlessHidden(publish http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		i.mu.Lock()
+		hidden := i.hidden
+		i.mu.Unlock()
+		if hidden {
+			http.Error(w, "hidden", http.StatusServiceUnavailable)
+			return
+		}
+		publish.ServeHTTP(w, r)
+	})
 }
 
 // Thumbprints are the lower-case SHA-1 digests of the published keys'

@@ -1,0 +1,182 @@
+package kubernetes_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+
+	"github.com/crossrole/crossrole/e2e/ceph"
+	"github.com/crossrole/crossrole/e2e/issuer"
+)
+
+// TestBlueGreen moves a program from a cluster to another one, with another
+// issuer. On the hub route one account's configuration changes; on the direct
+// route the bucket's account must know the new cluster first, and a program that
+// came too early says so and goes on by itself.
+func TestBlueGreen(t *testing.T) {
+	w := theWorldFor(t)
+	shared := configuration(t, w.shared)
+	onBlue := w.loop(t, w.blue, start(t, w.blue, hub, "moves", nil), hub, w.short(t))
+
+	ctx, cancel := within(t, time.Minute)
+	defer cancel()
+	green, err := w.cluster(ctx, "green")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(green.Stop)
+	pod := start(t, green, hub, "moves", nil)
+	if r, _ := w.fetch(t, green, pod); r.exit != 1 || !strings.Contains(r.stderr, green.Issuer.URL) || !strings.Contains(r.stderr, devAccount) {
+		t.Errorf("before the hub knows green: exit status %d\n%s", r.exit, r.stderr)
+	}
+
+	w.trust(t, w.blue.Issuer, green.Issuer)
+	if err := register(t.Context(), w.dev, green.Issuer); err != nil {
+		t.Fatal(err)
+	}
+	onGreen := w.loop(t, green, pod, hub, w.short(t))
+	onBlue.more(t, 50) // blue works on
+	last := onBlue.unharmed(t)
+	t.Logf("on blue: %d reads, %d sessions", last.Reads, last.Sessions)
+
+	w.trust(t, green.Issuer)
+	if err := forget(t.Context(), w.dev, w.blue.Issuer); err != nil {
+		t.Fatal(err)
+	}
+	w.blue.StopServer()
+	before, _ := onGreen.now()
+	onGreen.until(t, "sessions", func(now line) bool { return now.Sessions >= before.Sessions+3 })
+	last = onGreen.unharmed(t)
+	t.Logf("on green: %d reads, %d sessions", last.Reads, last.Sessions)
+	if got := configuration(t, w.shared); got != shared {
+		t.Errorf("the shared account's configuration has changed:\n%s\nwas\n%s", got, shared)
+	}
+
+	t.Run("direct", func(t *testing.T) {
+		if err := setTrust(t.Context(), w.shared, directRole, trustsPods(sharedAccount, direct, green.Issuer)); err != nil {
+			t.Fatal(err)
+		}
+		pod := start(t, green, direct, "early", nil)
+		r, _ := w.fetch(t, green, pod)
+		t.Log(r.stderr)
+		for _, want := range []string{"OIDC provider", sharedAccount, green.Issuer.URL, "hop 1 of 1"} {
+			if r.exit != 1 || !strings.Contains(r.stderr, want) {
+				t.Errorf("exit status %d, and it does not say %q", r.exit, want)
+			}
+		}
+		early := w.tryLoop(t, green, pod, direct)
+		early.until(t, "refusals", func(now line) bool { return now.Failed >= 3 })
+		if _, failed := early.now(); failed[0].Kind != "credentials.OIDCProviderMissing" || failed[0].Reads > 0 {
+			t.Errorf("the program says %+v", failed[0])
+		}
+		if err := register(t.Context(), w.shared, green.Issuer); err != nil {
+			t.Fatal(err)
+		}
+		now := early.more(t, 50)
+		t.Logf("without a restart: %d refused, then %d reads", now.Failed, now.Reads)
+	})
+	w.restore(t, green.Issuer)
+}
+
+// trust makes the hub's role trust the clusters, and no others.
+func (w *world) trust(t *testing.T, clusters ...*issuer.Issuer) {
+	t.Helper()
+	if err := setTrust(t.Context(), w.dev, hubRole, trustsPods(devAccount, hub, clusters...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// admit makes one more cluster known to both accounts.
+func (w *world) admit(t *testing.T, i *issuer.Issuer) {
+	t.Helper()
+	w.trust(t, w.blue.Issuer, i)
+	if err := setTrust(t.Context(), w.shared, directRole, trustsPods(sharedAccount, direct, w.blue.Issuer, i)); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []*ceph.Account{w.dev, w.shared} {
+		if err := register(t.Context(), a, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// restore leaves the world to the next test as it was before this one.
+func (w *world) restore(t *testing.T, green *issuer.Issuer) {
+	t.Helper()
+	ctx, cancel := within(t, time.Minute)
+	defer cancel()
+	if err := w.blue.StartServer(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.trust(t, w.blue.Issuer)
+	if err := register(ctx, w.dev, w.blue.Issuer); err != nil {
+		t.Error(err)
+	}
+	if err := setTrust(ctx, w.shared, directRole, trustsPods(sharedAccount, direct, w.blue.Issuer)); err != nil {
+		t.Error(err)
+	}
+	for _, a := range []*ceph.Account{w.dev, w.shared} {
+		if err := forget(ctx, a, green); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// configuration is all that IAM has of an account, as text.
+func configuration(t *testing.T, a *ceph.Account) string {
+	t.Helper()
+	ctx, c := t.Context(), iam.NewFromConfig(a.Config)
+	var all []any
+	add := func(v any, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, v)
+	}
+	roles, err := c.ListRoles(ctx, &iam.ListRolesInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(roles.Roles) == 0 {
+		t.Fatal("the account has no roles")
+	}
+	add(roles.Roles, nil)
+	for _, r := range roles.Roles {
+		policies, err := c.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: r.RoleName})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range policies.PolicyNames {
+			p, err := c.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: r.RoleName, PolicyName: aws.String(name)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			add(aws.ToString(p.PolicyDocument), nil)
+		}
+	}
+	providers, err := c.ListOpenIDConnectProviders(ctx, &iam.ListOpenIDConnectProvidersInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range providers.OpenIDConnectProviderList {
+		add(provider(ctx, c, aws.ToString(p.Arn)))
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func provider(ctx context.Context, c *iam.Client, arn string) (any, error) {
+	p, err := c.GetOpenIDConnectProvider(ctx, &iam.GetOpenIDConnectProviderInput{OpenIDConnectProviderArn: &arn})
+	if err != nil {
+		return nil, err
+	}
+	return []any{arn, p.Url, p.ClientIDList, p.ThumbprintList}, nil
+}

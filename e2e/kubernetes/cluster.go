@@ -1,0 +1,171 @@
+package kubernetes
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	_ "embed"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/crossrole/crossrole/e2e/daemon"
+	"github.com/crossrole/crossrole/e2e/issuer"
+)
+
+// Cluster is an API server with the issuer that publishes its keys, and one
+// node.
+type Cluster struct {
+	Name   string
+	Issuer *issuer.Issuer
+	API    *API // as a member of system:masters
+	Node   *Node
+
+	servers   Servers
+	dir, addr string
+	etcd      *Etcd
+	nodeToken string
+	server    *daemon.Daemon
+	starts    int
+}
+
+const node = "node-1"
+
+// webhook is the policy that stands for EKS's webhook.
+//
+//go:embed webhook.yaml
+var webhook []byte
+
+// StartCluster starts a cluster whose files are in dir, and waits until its node
+// is ready. The context bounds the start. After an error nothing of it runs any
+// more; the error holds the ends of the logs.
+func StartCluster(ctx context.Context, s Servers, etcd *Etcd, name, dir string, rotation Rotation) (*Cluster, error) {
+	addrs, err := daemon.Loopback(1)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Name: name, servers: s, dir: dir, addr: addrs[0], etcd: etcd, nodeToken: rand.Text()}
+	c.API = &API{base: "https://" + c.addr, token: rand.Text()}
+	if err := c.start(ctx, rotation); err != nil {
+		logs := c.Logs()
+		c.Stop()
+		return nil, fmt.Errorf("cluster %s: %w\n%s", name, err, logs)
+	}
+	return c, nil
+}
+
+func (c *Cluster) start(ctx context.Context, rotation Rotation) (err error) {
+	if c.Issuer, err = issuer.Start(); err != nil {
+		return err
+	}
+	users := fmt.Sprintf("%s,admin,1,system:masters\n%s,system:node:%s,2,system:nodes\n", c.API.token, c.nodeToken, node)
+	if err := os.WriteFile(filepath.Join(c.dir, "users.csv"), []byte(users), 0o600); err != nil {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	if err := c.StartServer(ctx); err != nil {
+		return err
+	}
+	if _, err := c.API.Apply(ctx, webhook); err != nil {
+		return err
+	}
+	c.Node, err = startNode(ctx, c, rotation)
+	return err
+}
+
+// StartServer starts the API server, which signs with the issuer's first key
+// from now on, and waits until it serves.
+func (c *Cluster) StartServer(ctx context.Context) error {
+	keys, err := c.writeKeys()
+	if err != nil {
+		return err
+	}
+	c.starts++
+	args := append(keys,
+		"--etcd-servers="+c.etcd.URL, "--etcd-prefix=/"+c.Name,
+		"--bind-address=127.0.0.1", "--secure-port="+c.addr[strings.LastIndexByte(c.addr, ':')+1:],
+		"--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+		"--cert-dir="+c.dir, "--token-auth-file="+filepath.Join(c.dir, "users.csv"),
+		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+		"--service-account-issuer="+c.Issuer.URL, "--api-audiences=https://kubernetes.default.svc",
+		"--service-cluster-ip-range=10.96.0.0/24", "--anonymous-auth=false")
+	c.server, err = daemon.Start(c.dir, fmt.Sprintf("kube-apiserver-%s-%d", c.Name, c.starts), c.servers.APIServer, environ(c.dir), args...)
+	if err != nil {
+		return err
+	}
+	return c.server.Until(ctx, func(ctx context.Context) error {
+		if err := c.API.trust(filepath.Join(c.dir, "apiserver.crt")); err != nil {
+			return err
+		}
+		return c.API.Ready(ctx)
+	})
+}
+
+// trust makes a client that believes the API server's own certificate, which it
+// has written for itself.
+func (a *API) trust(file string) error {
+	if a.client != nil {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return fmt.Errorf("kubernetes: %s holds no certificate", file)
+	}
+	a.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}, Timeout: 30 * time.Second}
+	return nil
+}
+
+// writeKeys writes the issuer's keys as files and names them to the API server:
+// the first signs, all verify.
+func (c *Cluster) writeKeys() ([]string, error) {
+	var args []string
+	for i, text := range c.Issuer.PrivateKeys() {
+		file := filepath.Join(c.dir, fmt.Sprintf("signing-%d.pem", i))
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			return nil, fmt.Errorf("kubernetes: %w", err)
+		}
+		if i == 0 {
+			args = append(args, "--service-account-signing-key-file="+file)
+		}
+		args = append(args, "--service-account-key-file="+file)
+	}
+	return args, nil
+}
+
+// StopServer kills the API server. Node and issuer go on.
+func (c *Cluster) StopServer() { c.server.Stop() }
+
+// Stop kills all of the cluster.
+func (c *Cluster) Stop() {
+	if c.Node != nil {
+		c.Node.stop()
+	}
+	if c.server != nil {
+		c.server.Stop()
+	}
+	if c.Issuer != nil {
+		c.Issuer.Close()
+	}
+}
+
+// Logs returns the ends of the servers' logs.
+func (c *Cluster) Logs() string {
+	var b strings.Builder
+	if c.server != nil {
+		b.WriteString(c.server.Tail(30))
+	}
+	if c.Node != nil {
+		b.WriteString(c.Node.server.Tail(30))
+	}
+	return b.String()
+}
+
+func (c *Cluster) url() *url.URL { return &url.URL{Scheme: "https", Host: c.addr} }

@@ -1,0 +1,139 @@
+// Reader reads one object again and again until its standard input ends, and
+// compares it with what it must be:
+//
+//	reader [-role ARN]... -sum SHA256 s3://bucket/key
+//
+// It writes a line of JSON for each read that failed, at most ten times a second
+// one with the counts, and one at the end. It goes by the pod's environment, as
+// examples/fetch does.
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/s3reader"
+)
+
+// line is what the reader says.
+type line struct {
+	At       time.Time // of the read's beginning
+	Took     time.Duration
+	Reads    int    // that were exact
+	Wrong    int    // that gave other bytes without an error
+	Failed   int    // that gave an error
+	Sessions int64  // got by the first hop
+	Tokens   int64  // times that the token file was another
+	Kind     string `json:",omitempty"` // of the read that failed
+	Error    string `json:",omitempty"`
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "reader:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	var roles []string
+	flag.Func("role", "`ARN` of a role to assume next", func(arn string) error { roles = append(roles, arn); return nil })
+	sum := flag.String("sum", "", "SHA-256 of the object, in hex")
+	flag.Parse()
+	bucket, key, ok := strings.Cut(strings.TrimPrefix(flag.Arg(0), "s3://"), "/")
+	if !ok {
+		return fmt.Errorf("%q is not s3://bucket/key", flag.Arg(0))
+	}
+	var sessions, tokens atomic.Int64
+	cfg, err := credentials.Wrap(aws.Config{BaseEndpoint: aws.String(os.Getenv("AWS_ENDPOINT_URL_S3"))}, credentials.Assume(roles...), func(o *credentials.Options) {
+		o.OnEvent = func(e credentials.Event) {
+			switch {
+			case e.Type == credentials.Refreshed && e.Hop == 1:
+				sessions.Add(1)
+			case e.Type == credentials.TokenRotated || e.Type == credentials.IssuerChanged:
+				tokens.Add(1)
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	reader, err := s3reader.New(cfg, bucket)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // it ends, whichever way
+		stop()
+	}()
+	return loop(ctx, reader, key, *sum, func(l *line) { l.Sessions, l.Tokens = sessions.Load(), tokens.Load() })
+}
+
+func loop(ctx context.Context, reader *s3reader.Reader, key, sum string, count func(*line)) error {
+	out := json.NewEncoder(os.Stdout)
+	var l line
+	var told time.Time
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		l.At = time.Now()
+		// What a caller who cannot wait forever would do.
+		patience, cancel := context.WithTimeout(ctx, 20*time.Second)
+		data, err := reader.Get(patience, key)
+		cancel()
+		if ctx.Err() != nil {
+			count(&l)
+			return out.Encode(l)
+		}
+		l.Took = time.Since(l.At)
+		digest := sha256.Sum256(data)
+		said := l
+		switch {
+		case err != nil:
+			l.Failed++
+			said = l
+			said.Kind, said.Error = kind(err), err.Error()
+		case hex.EncodeToString(digest[:]) != sum:
+			l.Wrong++
+			said = l
+			said.Kind, said.Error = "wrong bytes", fmt.Sprintf("%d bytes that are not the object", len(data))
+		default:
+			l.Reads++
+			said = l
+		}
+		if said.Kind != "" || time.Since(told) > 100*time.Millisecond {
+			count(&said)
+			if err := out.Encode(said); err != nil {
+				return err
+			}
+			told = time.Now()
+		}
+		<-tick.C
+	}
+}
+
+// kind is the error's type, as a program would look for it; "" for one that has
+// none.
+func kind(err error) string {
+	if e, ok := errors.AsType[*credentials.Error](err); ok {
+		return "credentials." + string(e.Kind)
+	}
+	if e, ok := errors.AsType[*s3reader.Error](err); ok {
+		return "s3reader." + string(e.Kind)
+	}
+	return "untyped"
+}

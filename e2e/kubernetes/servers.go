@@ -1,0 +1,129 @@
+// Package kubernetes runs a Kubernetes control plane and a node for tests:
+// etcd, kube-apiserver and kubemark's hollow kubelet, which is kubelet's own
+// code before a pretended container runtime. It mounts service-account tokens
+// and replaces them as a node does.
+//
+// Nothing of it can be reached from outside, and nothing outlives the test: see
+// [Isolate].
+package kubernetes
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Servers are the paths of the programs.
+type Servers struct{ Etcd, APIServer, Kubemark string }
+
+// packages are what is built, under the names that go build gives the programs.
+var packages = map[string]string{
+	"server":         "go.etcd.io/etcd/server/v3",
+	"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+	"kubemark":       "k8s.io/kubernetes/cmd/kubemark",
+}
+
+// Build builds the servers by their pinned versions in the module in the given
+// directory (tool, beside this file). That takes both cores of a small machine
+// for five minutes, so the result is kept in the user's cache directory, and
+// built again only when the versions or Go change. before is called when there
+// is something to build.
+func Build(ctx context.Context, module string, before func(dir string)) (Servers, error) {
+	kept, err := cacheFor(module)
+	if err != nil {
+		return Servers{}, err
+	}
+	if _, err := os.Stat(kept); errors.Is(err, fs.ErrNotExist) {
+		before(kept)
+		err = build(ctx, module, kept)
+		if err != nil {
+			return Servers{}, err
+		}
+	} else if err != nil {
+		return Servers{}, fmt.Errorf("kubernetes: %w", err)
+	}
+	return Servers{
+		Etcd:      filepath.Join(kept, "server"),
+		APIServer: filepath.Join(kept, "kube-apiserver"),
+		Kubemark:  filepath.Join(kept, "kubemark"),
+	}, nil
+}
+
+// cacheFor names a directory by everything that the programs depend on.
+func cacheFor(module string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("kubernetes: no place for the servers: %w", err)
+	}
+	digest := sha256.New()
+	fmt.Fprintln(digest, runtime.Version(), runtime.GOARCH)
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join(module, name))
+		if err != nil {
+			return "", fmt.Errorf("kubernetes: %w", err)
+		}
+		digest.Write(text)
+	}
+	return filepath.Join(cache, "crossrole-e2e", "kubernetes-"+hex.EncodeToString(digest.Sum(nil))[:16]), nil
+}
+
+// build fills a directory beside the final one and renames it, so that a build
+// that is broken off leaves nothing that looks whole.
+func build(ctx context.Context, module, final string) error {
+	version, err := output(ctx, module, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(final), "building-")
+	if err != nil {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	// The control plane says its version in discovery, and refuses to say none.
+	args := []string{"build", "-o", dir + "/", "-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + version}
+	for _, p := range packages {
+		args = append(args, p)
+	}
+	if _, err := output(ctx, module, args...); err != nil {
+		return err
+	}
+	// The temporary directory is this user's alone.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	if err := os.Rename(dir, final); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	return nil
+}
+
+// Program builds a static program of ours, as the container image has it.
+func Program(ctx context.Context, module, dir, pkg string) (string, error) {
+	out := filepath.Join(dir, filepath.Base(pkg))
+	_, err := output(ctx, module, "build", "-o", out, pkg)
+	return out, err
+}
+
+func output(ctx context.Context, module string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Env = module, append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("kubernetes: go %s in %s: %w\n%s", args[0], module, err, &stderr)
+	}
+	return strings.TrimSpace(string(out)), nil
+}

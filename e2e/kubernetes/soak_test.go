@@ -1,0 +1,151 @@
+package kubernetes_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// defaultSoak is how long the soak lasts in CI. By hand: -soak=15m.
+const defaultSoak = 2 * time.Minute
+
+const (
+	restartEvery = 20 * time.Second
+	// recovery is what a program may take to go on when the gateway answers
+	// again: the longest pause that a failed refresh brings in a restart of a few
+	// seconds.
+	recovery = 4 * time.Second
+)
+
+// outage is a time without the gateway.
+type outage struct{ from, to time.Time }
+
+// restart kills the gateway and starts it again. It returns when it answers.
+func (w *world) restart(t *testing.T) outage {
+	t.Helper()
+	ctx, cancel := within(t, time.Minute)
+	defer cancel()
+	o := outage{from: time.Now()}
+	w.ceph.StopGateway()
+	if err := w.ceph.StartGateway(ctx); err != nil {
+		t.Fatal(err)
+	}
+	o.to = time.Now()
+	return o
+}
+
+// verdict is what a reader saw of some outages.
+type verdict struct {
+	last     line
+	kinds    map[string]int // of errors inside an outage
+	slowest  time.Duration  // from the gateway's first answer to the end of the last failed read
+	outside  []line         // errors elsewhere
+	untyped  []line
+	failures int
+}
+
+func judge(last line, failed []line, outages []outage) verdict {
+	v := verdict{last: last, kinds: map[string]int{}, failures: len(failed)}
+	for _, f := range failed {
+		end := f.At.Add(f.Took)
+		i := slices.IndexFunc(outages, func(o outage) bool { return end.After(o.from) && f.At.Before(o.to.Add(recovery)) })
+		switch {
+		case i < 0:
+			v.outside = append(v.outside, f)
+			continue
+		case f.Kind == "untyped":
+			v.untyped = append(v.untyped, f)
+		}
+		v.kinds[f.Kind]++
+		v.slowest = max(v.slowest, end.Sub(outages[i].to))
+	}
+	return v
+}
+
+// holds reports what must not be.
+func (v verdict) holds(t *testing.T, name string) {
+	t.Helper()
+	if v.last.Wrong > 0 {
+		t.Errorf("%s: %d reads gave other bytes than the object's", name, v.last.Wrong)
+	}
+	if len(v.outside) > 0 {
+		t.Errorf("%s: %d errors while the gateway was there; the first: %+v", name, len(v.outside), v.outside[0])
+	}
+	if len(v.untyped) > 0 {
+		t.Errorf("%s: %d errors without a type; the first: %+v", name, len(v.untyped), v.untyped[0])
+	}
+}
+
+func (v verdict) errors() string {
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(v.kinds)) {
+		parts = append(parts, fmt.Sprintf("%d × %s", v.kinds[kind], strings.TrimSuffix(kind, ".")))
+	}
+	if parts == nil {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// The gateway is S3 and STS. Who reads while it is away gets a typed error, or
+// waits; nobody needs a restart.
+func (w *world) gatewayRestart(t *testing.T) string {
+	long, short := w.both(t, "gateway", false), w.both(t, "gateway-short", true)
+	loops := append(long, short...)
+	o := w.restart(t)
+	var seen []string
+	for _, l := range loops {
+		l.more(t, 50)
+	}
+	reads := 0
+	for _, l := range loops {
+		last, failed := l.stop(t)
+		v := judge(last, failed, []outage{o})
+		v.holds(t, l.name)
+		reads += last.Reads
+		if e := v.errors(); e != "none" && !slices.Contains(seen, e) {
+			seen = append(seen, e)
+		}
+		t.Logf("%s: %s; again well %v after the gateway", l.name, v.errors(), v.slowest)
+	}
+	return fmt.Sprintf("away for %v: typed errors or a pause (%s), then all four readers go on by themselves (%d exact reads)",
+		o.to.Sub(o.from).Round(100*time.Millisecond), strings.Join(seen, "; "), reads)
+}
+
+// TestKubernetesSoak has sessions of three seconds, tokens that kubelet replaces
+// every ten to fifteen, and a gateway that is killed every twenty. Each read is
+// exact, or a typed error inside an outage.
+func TestKubernetesSoak(t *testing.T) {
+	w := theWorldFor(t)
+	loops := w.both(t, "soak", true)
+	var outages []outage
+	begin := time.Now()
+	tick := time.NewTicker(restartEvery)
+	defer tick.Stop()
+	for range tick.C {
+		if time.Since(begin) > *soak-restartEvery/2 {
+			break
+		}
+		outages = append(outages, w.restart(t))
+		for _, l := range loops {
+			l.more(t, 10)
+		}
+	}
+	for i, route := range []string{direct, hub} {
+		last, failed := loops[i].stop(t)
+		v := judge(last, failed, outages)
+		v.holds(t, route)
+		if want := int64(soak.Seconds() / shortLife.Seconds() / 2); last.Sessions < want || last.Tokens < int64(soak.Seconds()/30) {
+			t.Errorf("%s: %d sessions and %d new tokens in %v: too few for it to show anything", route, last.Sessions, last.Tokens, *soak)
+		}
+		row := fmt.Sprintf("| %s | %v | %d | %d | %d | %d | %s | %v | 0 |", route, *soak, len(outages), last.Sessions, last.Tokens, last.Reads,
+			v.errors(), v.slowest.Round(10*time.Millisecond))
+		t.Log(row)
+		if !t.Failed() {
+			results.soak(row)
+		}
+	}
+}
