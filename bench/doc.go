@@ -107,22 +107,29 @@
 //   - fleet/throttled: requests answered Throttling until the restarts.
 //
 // s3 (real time): a server in a process of its own on the loopback interface,
-// which makes objects of any size from one MiB of noise and tells their
+// which makes objects of any size from one MiB of noise in memory and tells their
 // CRC64NVME. Peers check nothing, ours compares the whole object. "raw" is
 // net/http, "sdk" and "sdk-getobject" s3.Client.GetObject, "transfermanager" and
 // "manager" the SDK's, with their defaults or tuned to 16 parts of 16 MiB,
-// "minio-parallel" 16 ranges of 16 MiB by minio-go's Core. All take turns, and
-// the medians are of five rounds or more (-quick: one to five, smaller objects).
+// "minio-parallel" 16 ranges of 16 MiB by minio-go's Core. All take turns, each
+// with a collected heap and in an order that moves on every round, and the medians
+// are of five rounds or more (-quick: one to five, smaller objects). Client and
+// server share the machine's processors: on two of them, a contender of several
+// connections gets two over what client and server need together, one of a single
+// connection what the busier of the two needs.
 //   - s3/discard-mbps: 1 GiB to io.Discard.
-//   - s3/random-requests, s3/random-bytes-ratio: an object's last 64 KiB, then 40
-//     ranges of 0.2 to 1 MiB with gaps of up to 256 KiB, by ReadAt of one Object with
-//     64 MiB of Memory, Open's own request included; bytes over those asked for.
+//   - s3/random-requests, s3/random-bytes-ratio: an object's last 8 bytes and
+//     64 KiB, then 40 ranges of 0.2 to 1 MiB with gaps of up to 256 KiB, by ReadAt
+//     of one Object with 64 MiB of Memory, Open's own request included; bytes that
+//     the server has sent, read or not, over those asked for.
 //   - s3/list-keys-per-s: 200,000 keys.
 //   - s3/file-plain-mbps, s3/file-tls-mbps: 1 GiB to a file that has its size.
 //   - s3/capped-mbps-N: N MiB over connections of 90 MB/s each, 30 ms to the first
-//     byte (-quick: an eighth of N).
-//   - s3/rss-mib, s3/rss-mib-8gib: the most memory of a process that fetches 1 GiB,
-//     or 8 GiB, and keeps nothing; s3/cpu-s-per-gib: its processor time, to a file.
+//     byte (-quick: a quarter of N; those of a single connection run once, in the
+//     first row).
+//   - s3/rss-mib, s3/rss-mib-8gib: the most memory of a process that fetches 1 GiB
+//     to such a file, or 8 GiB and keeps nothing; s3/cpu-s-per-gib: the processor
+//     time of the first.
 //   - s3/small-files-per-s: a directory of 10,000 objects of 8 KiB.
 //
 // # Virtual time

@@ -15,15 +15,23 @@ var s3Capped = group{
 	measure: withStore(measureCapped),
 }
 
-// measureCapped fetches objects where each connection is slow. A quick run has an
-// eighth of their sizes.
+// measureCapped fetches objects where each connection is slow. A quick run has a
+// quarter of their sizes, and sees once what one connection alone delivers.
 func measureCapped(ctx context.Context, s settings, st *store, got figures) error {
-	for _, size := range cappedSizes {
-		bytes := size * mib
+	for i, size := range cappedSizes {
+		r := race{row: cappedRow(size), endpoint: st.Capped, size: size * mib, rounds: 5, names: fetcherNames}
 		if s.quick {
-			bytes /= 8
+			r.size /= 4
+			r.rounds, r.names = 2, fetchersOfMany
+			if i == 0 {
+				one := r
+				one.rounds, one.names = 1, fetchersOfOne
+				if err := one.run(ctx, st.s3Addresses, got); err != nil {
+					return err
+				}
+			}
 		}
-		if err := fetchAll(ctx, st.s3Addresses, cappedRow(size), st.Capped, bytes, s.rounds(1, 5), got); err != nil {
+		if err := r.run(ctx, st.s3Addresses, got); err != nil {
 			return err
 		}
 	}

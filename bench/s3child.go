@@ -105,7 +105,8 @@ func sent(ctx context.Context, e errand) (rss, cpu float64, err error) {
 	return kb / 1024, cpu, err
 }
 
-// measureCosts fetches objects in processes of their own.
+// measureCosts fetches objects in processes of their own: one object to a
+// file, and a large one to nowhere.
 func measureCosts(ctx context.Context, s settings, st *store, got figures) (err error) {
 	one, big := int64(1<<30), int64(8<<30)
 	if s.quick {
@@ -117,27 +118,19 @@ func measureCosts(ctx context.Context, s settings, st *store, got figures) (err 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	file := filepath.Join(dir, "object")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
+	if err := fill(file, one); err != nil {
 		return err
 	}
-	for range s.rounds(1, 5) {
-		for _, name := range fetcherNames {
+	for round := range s.rounds(2, 5) {
+		for _, name := range rotated(fetcherNames, round) {
 			e := errand{s3Addresses: st.s3Addresses, Contender: name, Endpoint: st.Plain, Size: one, File: file}
-			if err := os.Truncate(file, one); err != nil {
-				return err
-			}
-			_, cpu, err := sent(ctx, e)
+			rss, cpu, err := sent(ctx, e)
 			if err != nil {
 				return err
 			}
 			got.add(cpuRow, name, cpu*float64(1<<30)/float64(one))
-			e.File = ""
-			rss, _, err := sent(ctx, e)
-			if err != nil {
-				return err
-			}
 			got.add(rssRow, name, rss)
-			e.Size = big
+			e.Size, e.File = big, ""
 			if rss, _, err = sent(ctx, e); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,8 +32,13 @@ const (
 // fetcher brings an object of that size to w.
 type fetcher func(ctx context.Context, key string, size int64, w io.WriterAt) error
 
-// fetcherNames are in the order of their turns.
-var fetcherNames = []string{ours, rawHTTP, sdkGetObject, tmDefault, tmTuned, managerTuned, minioRanges}
+// Those that use one connection, as S3 stores objects that were not uploaded in
+// parts, and those that use several. They take their turns in this order.
+var (
+	fetchersOfOne  = []string{rawHTTP, sdkGetObject, tmDefault}
+	fetchersOfMany = []string{ours, tmTuned, managerTuned, minioRanges}
+	fetcherNames   = slices.Concat(fetchersOfOne, fetchersOfMany)
+)
 
 // fetcher makes the contender of that name, for the objects at an endpoint.
 func (a s3Addresses) fetcher(name, endpoint string) (fetcher, error) {
@@ -144,46 +150,64 @@ var s3Files = group{
 
 // measureFiles writes an object to a file that has its size already.
 func measureFiles(ctx context.Context, s settings, st *store, got figures) error {
-	size, rounds := int64(1<<30), s.rounds(3, 5)
+	size := int64(1 << 30)
 	if s.quick {
 		size = 128 * mib
 	}
-	return errors.Join(
-		fetchAll(ctx, st.s3Addresses, plainRow, st.Plain, size, rounds, got),
-		fetchAll(ctx, st.s3Addresses, tlsRow, st.TLS, size, rounds, got),
-	)
+	for row, endpoint := range map[string]string{plainRow: st.Plain, tlsRow: st.TLS} {
+		r := race{row: row, endpoint: endpoint, size: size, rounds: s.rounds(3, 5), names: fetcherNames}
+		if err := r.run(ctx, st.s3Addresses, got); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// fetchAll has all contenders fetch an object of that size in turn.
-func fetchAll(ctx context.Context, a s3Addresses, row, endpoint string, size int64, rounds int, got figures) (err error) {
+// race is several contenders that fetch the same object to a file in turn.
+type race struct {
+	row, endpoint string
+	size          int64
+	rounds        int
+	names         []string
+}
+
+func (r race) run(ctx context.Context, a s3Addresses, got figures) (err error) {
 	dir, err := scratch()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	f, err := os.Create(filepath.Join(dir, "object"))
+	path := filepath.Join(dir, "object")
+	if err := fill(path, r.size); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	// Written once before, so that nobody pays for its pages.
-	for off := int64(0); off < size; off += mib {
-		if _, err := f.WriteAt(pattern(), off); err != nil {
+	var ways []way
+	for _, name := range r.names {
+		fetch, err := a.fetcher(name, r.endpoint)
+		if err != nil {
 			return err
 		}
+		ways = append(ways, way{name: name, do: func() error { return fetch(ctx, bytesKey(r.size), r.size, f) }})
 	}
-	fetchers := map[string]fetcher{}
-	for _, name := range fetcherNames {
-		if fetchers[name], err = a.fetcher(name, endpoint); err != nil {
+	return takeTurns(got, r.row, float64(r.size)/1e6, r.rounds, ways)
+}
+
+// fill writes a file of that size, so that nobody pays for its pages who
+// overwrites it.
+func fill(path string, size int64) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for left := size; left > 0; left -= mib {
+		if _, err := f.Write(pattern()[:min(mib, left)]); err != nil {
 			return err
-		}
-	}
-	for range rounds {
-		for _, name := range fetcherNames {
-			err := timed(got, row, name, float64(size)/1e6, func() error { return fetchers[name](ctx, bytesKey(size), size, f) })
-			if err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -41,10 +41,11 @@ const (
 // "small/K" has 8 KiB, and a listing of "small/N/" or "many/N/" has N keys. It
 // serves until its standard input ends.
 func s3Main() int {
-	plain := httptest.NewServer(s3Handler(0))
-	secure := httptest.NewUnstartedServer(s3Handler(0))
+	var m meter
+	plain := httptest.NewServer(s3Handler(0, &m))
+	secure := httptest.NewUnstartedServer(s3Handler(0, &m))
 	secure.StartTLS() // HTTP/1.1, as S3 speaks it
-	capped := httptest.NewUnstartedServer(s3Handler(cappedFirst))
+	capped := httptest.NewUnstartedServer(s3Handler(cappedFirst, &m))
 	capped.Listener = cappedListener{capped.Listener}
 	capped.Start()
 	err := json.NewEncoder(os.Stdout).Encode(s3Addresses{
@@ -89,22 +90,28 @@ func sumOf(size int64) string {
 }
 
 // s3Handler is the server for requests in path style. It asks for no signature.
-func s3Handler(firstByte time.Duration) http.Handler {
+// Its answers begin after firstByte.
+func s3Handler(firstByte time.Duration, m *meter) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == trafficPath {
+			m.ServeHTTP(w, r)
+			return
+		}
+		defer m.begin()()
 		time.Sleep(firstByte)
 		key, ok := strings.CutPrefix(r.URL.Path, "/"+bucketName+"/")
 		switch {
 		case r.URL.Query().Get("list-type") == "2":
 			s3List(w, r.URL.Query())
 		case ok && key != "":
-			s3Get(w, r, key)
+			s3Get(w, r, key, m)
 		default:
 			w.WriteHeader(http.StatusOK) // of the bucket, its region included
 		}
 	})
 }
 
-func s3Get(w http.ResponseWriter, r *http.Request, key string) {
+func s3Get(w http.ResponseWriter, r *http.Request, key string, m *meter) {
 	size := int64(smallSize)
 	if n, ok := strings.CutPrefix(key, "bytes/"); ok {
 		var err error
@@ -144,6 +151,7 @@ func s3Get(w http.ResponseWriter, r *http.Request, key string) {
 	for from < until {
 		at := from % int64(len(p))
 		n, err := w.Write(p[at:min(int64(len(p)), at+until-from)])
+		m.bytes.Add(int64(n))
 		if err != nil {
 			return // the client has left
 		}

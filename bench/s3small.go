@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/minio/minio-go/v7"
+
+	"github.com/crossrole/crossrole/s3reader"
 )
 
 const smallRow = "s3/small-files-per-s"
@@ -19,10 +21,7 @@ var s3Small = group{rows: []Row{higher(smallRow, "files/s")}, measure: withStore
 
 // measureSmall downloads a directory of small files.
 func measureSmall(ctx context.Context, s settings, st *store, got figures) (err error) {
-	files := 10_000
-	if s.quick {
-		files = 1000
-	}
+	files := s.rounds(1000, 10_000)
 	prefix := fmt.Sprintf("%s%d/", smallPrefix, files)
 	dir, err := scratch()
 	if err != nil {
@@ -50,40 +49,35 @@ func measureSmall(ctx context.Context, s settings, st *store, got figures) (err 
 			return int(out.ObjectsDownloaded), nil
 		}
 	}
-	ways := []struct {
-		name string
-		do   func(to string) (int, error)
-	}{
-		{ours, func(to string) (int, error) {
-			sum, err := r.DownloadDir(ctx, prefix, to)
-			if err != nil {
-				return 0, err
-			}
-			return sum.Files, nil
-		}},
-		{tmDefault, directory(tm)},
-		{tmTuned, directory(tuned)},
-		{minioGo, func(to string) (int, error) { return minioDirectory(ctx, mc, prefix, to) }},
-	}
-	for range s.rounds(3, 5) {
-		for _, w := range ways {
-			to := filepath.Join(dir, w.name)
+	to := filepath.Join(dir, "files")
+	in := func(name string, do func(to string) (int, error)) way {
+		return way{name: name, do: func() error {
 			if err := os.Mkdir(to, 0o700); err != nil {
 				return err
 			}
-			err := timed(got, smallRow, w.name, float64(files), func() error {
-				n, err := w.do(to)
-				if err == nil && n != files {
-					err = fmt.Errorf("%d files of %d", n, files)
-				}
-				return err
-			})
-			if err := errors.Join(err, os.RemoveAll(to)); err != nil {
-				return err
+			n, err := do(to)
+			if err == nil && n != files {
+				err = fmt.Errorf("%d files of %d are in place", n, files)
 			}
-		}
+			return err
+		}, after: func() error { return os.RemoveAll(to) }}
 	}
-	return nil
+	return takeTurns(got, smallRow, float64(files), s.rounds(3, 5), []way{
+		in(ours, func(to string) (int, error) {
+			verified := 0
+			_, err := r.DownloadDir(ctx, prefix, to, func(o *s3reader.DirOptions) {
+				o.Each = func(file s3reader.Outcome) {
+					if file.Err == nil && file.Info.Verified {
+						verified++
+					}
+				}
+			})
+			return verified, err
+		}),
+		in(tmDefault, directory(tm)),
+		in(tmTuned, directory(tuned)),
+		in(minioGo, func(to string) (int, error) { return minioDirectory(ctx, mc, prefix, to) }),
+	})
 }
 
 // minioDirectory is the loop that minio-go's users write, with as many workers as

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// trafficPath is no bucket's.
+const trafficPath = "/-/traffic"
+
+// traffic is what a server has seen of objects so far.
+type traffic struct {
+	Requests int64
+	Bytes    int64 // that it has sent, also those that the client did not wait for
+	Open     int64 // requests under way
+}
+
+// meter counts the traffic of a server.
+type meter struct{ requests, bytes, open atomic.Int64 }
+
+func (m *meter) begin() (end func()) {
+	m.requests.Add(1)
+	m.open.Add(1)
+	return func() { m.open.Add(-1) }
+}
+
+func (m *meter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	t := traffic{Open: m.open.Load()} // first: what it says is over is in the others
+	t.Requests, t.Bytes = m.requests.Load(), m.bytes.Load()
+	_ = json.NewEncoder(w).Encode(t) // a client that has left is no concern
+}
+
+// traffic waits until nothing is under way.
+func (a s3Addresses) traffic(ctx context.Context) (t traffic, err error) {
+	for first := true; first || t.Open > 0; first = false {
+		if !first {
+			time.Sleep(time.Millisecond)
+		}
+		if t, err = a.trafficNow(ctx); err != nil {
+			return t, err
+		}
+	}
+	return t, nil
+}
+
+func (a s3Addresses) trafficNow(ctx context.Context) (t traffic, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Plain+trafficPath, nil)
+	if err != nil {
+		return t, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return t, err
+	}
+	err = json.NewDecoder(resp.Body).Decode(&t)
+	return t, errors.Join(err, resp.Body.Close())
+}
