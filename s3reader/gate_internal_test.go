@@ -72,6 +72,7 @@ func TestGateOrder(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		g.leave()
 		time.Sleep(time.Hour)
+		synctest.Wait() // for the race detector: they have all left
 		if len(in) != 3 || in[0] != 0 || in[1] != 2 || in[2] != 3 || g.in != 0 {
 			t.Errorf("let in %v, %d are inside", in, g.in)
 		}
