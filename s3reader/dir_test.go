@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/crossrole/crossrole/awstest"
@@ -202,6 +204,12 @@ func TestDirectoryAgain(t *testing.T) {
 	}
 	again(0)
 	again(5)
+	cut := filepath.Join(dir, "c", "d")
+	stat, err := os.Stat(cut)
+	if err := errors.Join(err, os.Truncate(cut, 1), os.Chtimes(cut, time.Time{}, stat.ModTime())); err != nil {
+		t.Fatal(err)
+	}
+	again(4)
 	s.Put("a", []byte("OF a")) // in the same second, of the same length
 	again(4)
 	if got := string(onDisk(t, filepath.Join(dir, "a"))); got != "OF a" {
@@ -234,6 +242,34 @@ func TestOneFailureDoesNotKeepTheOthers(t *testing.T) {
 	if text := fmt.Sprint(err); strings.Index(text, `"b"`) > strings.Index(text, `"cold"`) || strings.Count(text, "\n") != 1 {
 		t.Errorf("got %v", err)
 	}
+}
+
+// What fails for each object alike fails for the rest of them too. In a synctest
+// bubble, as it is tried again.
+func TestHopelessCallsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		for i := range 1000 {
+			s.putAll(fmt.Sprintf("%04d", i))
+		}
+		remove := s.cloud.Fault(awstest.Fault{Operation: "GetObject", Skip: 300, Drop: true})
+		dir := t.TempDir()
+		r := s.reader(t, mayList)
+		sum, err := r.DownloadDir(t.Context(), "", dir)
+		if !errors.Is(err, syscall.ECONNRESET) || sum.Files < 200 || sum.Files > 300 {
+			t.Errorf("got %+v, %v", sum, err)
+		}
+		if n := len(s.requests()); n > 1000 {
+			t.Errorf("%d requests", n)
+		}
+		remove()
+		// Reasons of their own are not counted.
+		s.cloud.Fault(awstest.Fault{Operation: "GetObject", Times: 500, Status: 403, Code: "AccessDenied"})
+		sum, err = r.DownloadDir(t.Context(), "", dir)
+		if sum.Files < 500 || !strings.Contains(fmt.Sprint(err), "and 400 more objects") {
+			t.Errorf("got %+v, %v", sum, err)
+		}
+	})
 }
 
 // An object overwritten after it was listed is judged anew.

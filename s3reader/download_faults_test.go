@@ -184,6 +184,29 @@ func (b *trickle) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// One that stalls holds up nobody who could do its work, be it the first, whose
+// request was for the whole object, or another.
+func TestOthersTakeOverFromTheStalled(t *testing.T) {
+	for _, stalls := range []int{0, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShelf()
+			data := bytes.Repeat(noise(1<<20), 64)
+			s.Put("k", data)
+			s.cloud.Fault(awstest.Fault{Operation: "GetObject", Skip: stalls, Times: 1, StallAfter: new(int64(5<<20 + 100_000))})
+			var w memory
+			start := time.Now()
+			info, err := s.reader(t, mayRead, func(o *s3reader.Options) { o.Concurrency = 4 }).Download(t.Context(), "k", &w)
+			if err != nil || !info.Verified {
+				t.Fatal(info, err)
+			}
+			same(t, w.data, data)
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("request %d stalled, which took %v", stalls, took)
+			}
+		})
+	}
+}
+
 // An object that is overwritten in the middle is one version or none.
 func TestOverwrittenDuringDownload(t *testing.T) {
 	for _, versioned := range []bool{false, true} {
