@@ -168,7 +168,7 @@ e2e-rotation:
 
 ## e2e: every suite against real servers and clients, but the slow e2e-rotation
 .PHONY: e2e
-e2e: e2e-ceph e2e-versitygw e2e-clients e2e-observe e2e-kubernetes e2e-bluegreen
+e2e: e2e-ceph e2e-versitygw e2e-clients e2e-observe
 
 SEEDS ?= 200
 
