@@ -166,7 +166,7 @@ e2e-bluegreen:
 e2e-rotation:
 	@$(call suite,^TestNaturalRotation,$(KUBERNETES),$(CEPH),$(CEPH_PACKAGES))
 
-## e2e: every suite against real servers and clients, but the slow e2e-rotation
+## e2e: every suite against real servers and clients, but those of Kubernetes
 .PHONY: e2e
 e2e: e2e-ceph e2e-versitygw e2e-clients e2e-observe
 
