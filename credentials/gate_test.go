@@ -9,6 +9,7 @@ import (
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/trust"
 )
 
 // Renewals ahead of their time give way to a first use, and wait in the queue
@@ -106,4 +107,24 @@ func TestConcurrencyIsKept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The time that the shared hops queue is no part of the target's, either.
+func TestSharedHopsMayQueueLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		middle := s.dev.CreateRole("middle", trust.RolePolicy(s.hub.ARN()).String(), trust.AssumePolicy([]string{"arn:aws:iam::*:role/*"}).String())
+		last := s.shared.CreateRole("last", trust.RolePolicy(middle.ARN()).String(), trust.ReadBucketPolicy("pics", "").String())
+		p := s.pool(t, func(o *credentials.PoolOptions) {
+			o.Roles = []credentials.Role{{ARN: middle.ARN()}}
+			o.STSRate, o.Refresh.Timeout = 0.1, 5*time.Second
+		})
+		before := time.Now()
+		if _, err := poolChain(t, p, credentials.Role{ARN: last.ARN()}).Retrieve(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(before); took < 19*time.Second || took > 21*time.Second {
+			t.Errorf("took %v, want twenty seconds for three requests", took)
+		}
+	})
 }

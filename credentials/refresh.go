@@ -27,7 +27,7 @@ func (s *session) refresh(ctx context.Context) (snap *snapshot, rec *record, fai
 		rec = &record{sentAt: time.Now()}
 		s.markToken()
 		if s.parent != nil {
-			from, err := s.parent.retrieve(ctx)
+			from, err := s.before(ctx)
 			if err != nil {
 				if inner, ok := errors.AsType[*Error](err); ok {
 					return nil, rec, inner
@@ -53,6 +53,15 @@ func (s *session) refresh(ctx context.Context) (snap *snapshot, rec *record, fai
 			return nil, rec, s.failure(rec, v, err, n)
 		}
 	}
+}
+
+// before is the session of the hop before. In a pool that one may have to queue,
+// and has a time of its own, so that ours stands still meanwhile.
+func (s *session) before(ctx context.Context) (*snapshot, error) {
+	if b, ok := ctx.(*budget); ok && s.chain.gate != nil {
+		defer b.pause()()
+	}
+	return s.parent.retrieve(ctx)
 }
 
 // panicked makes an error of a panic. A provider, an HTTP client or an option of

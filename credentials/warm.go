@@ -75,7 +75,7 @@ hand:
 	}
 	close(next)
 	running.Wait()
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil && done-failed < len(roles) {
 		return fmt.Errorf("credentials: warmed %d of %d roles: %w", done-failed, len(roles), err)
 	}
 	if failed > 0 {
