@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,9 +19,9 @@ import (
 // wideSTS gives everybody who asks a session with a token of 1,024 bytes, as
 // long as STS's are.
 func wideSTS() aws.HTTPClient {
-	n := 0
+	var asked atomic.Int64
 	return doFunc(func(r *http.Request) (*http.Response, error) {
-		n++
+		n := asked.Add(1)
 		raw, err := io.ReadAll(r.Body)
 		if err != nil {
 			return nil, err
