@@ -1,7 +1,6 @@
 package kubernetes_test
 
 import (
-	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -20,9 +19,6 @@ import (
 // came too early says so and goes on by itself.
 func TestBlueGreen(t *testing.T) {
 	w := theWorldFor(t)
-	shared := configuration(t, w.shared)
-	onBlue := w.loop(t, w.blue, start(t, w.blue, hub, "moves", nil), hub, w.short(t))
-
 	ctx, cancel := within(t, time.Minute)
 	defer cancel()
 	green, err := w.cluster(ctx, "green")
@@ -30,6 +26,14 @@ func TestBlueGreen(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(green.Stop)
+	shared := configuration(t, w.shared, w.blue.Issuer, green.Issuer)
+	unchanged := func(when string) {
+		t.Helper()
+		if got := configuration(t, w.shared, w.blue.Issuer, green.Issuer); got != shared {
+			t.Errorf("%s: the shared account's configuration has changed:\n%s\nwas\n%s", when, got, shared)
+		}
+	}
+	onBlue := w.loop(t, w.blue, start(t, w.blue, hub, "moves", nil), hub, w.short(t))
 	pod := start(t, green, hub, "moves", nil)
 	if r, _ := w.fetch(t, green, pod); r.exit != 1 || !strings.Contains(r.stderr, green.Issuer.URL) || !strings.Contains(r.stderr, devAccount) {
 		t.Errorf("before the hub knows green: exit status %d\n%s", r.exit, r.stderr)
@@ -41,6 +45,7 @@ func TestBlueGreen(t *testing.T) {
 	}
 	onGreen := w.loop(t, green, pod, hub, w.short(t))
 	onBlue.more(t, 50) // blue works on
+	unchanged("both clusters work")
 	last := onBlue.unharmed(t)
 	t.Logf("on blue: %d reads, %d sessions", last.Reads, last.Sessions)
 
@@ -48,14 +53,13 @@ func TestBlueGreen(t *testing.T) {
 	if err := forget(t.Context(), w.dev, w.blue.Issuer); err != nil {
 		t.Fatal(err)
 	}
+	w.blue.Issuer.Hide(true)
 	w.blue.StopServer()
 	before, _ := onGreen.now()
 	onGreen.until(t, "sessions", func(now line) bool { return now.Sessions >= before.Sessions+3 })
 	last = onGreen.unharmed(t)
 	t.Logf("on green: %d reads, %d sessions", last.Reads, last.Sessions)
-	if got := configuration(t, w.shared); got != shared {
-		t.Errorf("the shared account's configuration has changed:\n%s\nwas\n%s", got, shared)
-	}
+	unchanged("blue is gone")
 
 	t.Run("direct", func(t *testing.T) {
 		if err := setTrust(t.Context(), w.shared, directRole, trustsPods(sharedAccount, direct, green.Issuer)); err != nil {
@@ -64,7 +68,7 @@ func TestBlueGreen(t *testing.T) {
 		pod := start(t, green, direct, "early", nil)
 		r, _ := w.fetch(t, green, pod)
 		t.Log(r.stderr)
-		for _, want := range []string{"OIDC provider", sharedAccount, green.Issuer.URL, "hop 1 of 1"} {
+		for _, want := range []string{"OIDCProviderMissing", sharedAccount, green.Issuer.URL, "hop 1 of 1"} {
 			if r.exit != 1 || !strings.Contains(r.stderr, want) {
 				t.Errorf("exit status %d, and it does not say %q", r.exit, want)
 			}
@@ -110,6 +114,7 @@ func (w *world) restore(t *testing.T, green *issuer.Issuer) {
 	t.Helper()
 	ctx, cancel := within(t, time.Minute)
 	defer cancel()
+	w.blue.Issuer.Hide(false)
 	if err := w.blue.StartServer(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -127,17 +132,11 @@ func (w *world) restore(t *testing.T, green *issuer.Issuer) {
 	}
 }
 
-// configuration is all that IAM has of an account, as text.
-func configuration(t *testing.T, a *ceph.Account) string {
+// configuration is all that IAM has of an account, as text: roles, policies, and
+// what it has registered of the issuers.
+func configuration(t *testing.T, a *ceph.Account, issuers ...*issuer.Issuer) string {
 	t.Helper()
 	ctx, c := t.Context(), iam.NewFromConfig(a.Config)
-	var all []any
-	add := func(v any, err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, v)
-	}
 	roles, err := c.ListRoles(ctx, &iam.ListRolesInput{})
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +144,7 @@ func configuration(t *testing.T, a *ceph.Account) string {
 	if len(roles.Roles) == 0 {
 		t.Fatal("the account has no roles")
 	}
-	add(roles.Roles, nil)
+	all := []any{roles.Roles}
 	for _, r := range roles.Roles {
 		policies, err := c.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: r.RoleName})
 		if err != nil {
@@ -156,27 +155,21 @@ func configuration(t *testing.T, a *ceph.Account) string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			add(aws.ToString(p.PolicyDocument), nil)
+			all = append(all, aws.ToString(p.PolicyDocument))
 		}
 	}
-	providers, err := c.ListOpenIDConnectProviders(ctx, &iam.ListOpenIDConnectProvidersInput{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range providers.OpenIDConnectProviderList {
-		add(provider(ctx, c, aws.ToString(p.Arn)))
+	for _, i := range issuers {
+		p, known, err := provider(ctx, a, i.Host())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if known {
+			all = append(all, p.Url, p.ClientIDList, p.ThumbprintList)
+		}
 	}
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-func provider(ctx context.Context, c *iam.Client, arn string) (any, error) {
-	p, err := c.GetOpenIDConnectProvider(ctx, &iam.GetOpenIDConnectProviderInput{OpenIDConnectProviderArn: &arn})
-	if err != nil {
-		return nil, err
-	}
-	return []any{arn, p.Url, p.ClientIDList, p.ThumbprintList}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -156,16 +157,29 @@ func (c *Cluster) Stop() {
 	}
 }
 
-// Logs returns the ends of the servers' logs.
+// Logs returns the ends of the servers' logs, without what is there for
+// information alone: kubelet says hundreds of lines a minute.
 func (c *Cluster) Logs() string {
 	var b strings.Builder
+	add := func(server *daemon.Daemon) {
+		var kept []string
+		for line := range strings.Lines(server.Tail(300)) {
+			if !information.MatchString(line) {
+				kept = append(kept, line)
+			}
+		}
+		b.WriteString(strings.Join(kept[:1], "") + strings.Join(kept[max(1, len(kept)-25):], ""))
+	}
 	if c.server != nil {
-		b.WriteString(c.server.Tail(30))
+		add(c.server)
 	}
 	if c.Node != nil {
-		b.WriteString(c.Node.server.Tail(30))
+		add(c.Node.server)
 	}
 	return b.String()
 }
+
+// information is the beginning of a line that klog writes at that severity.
+var information = regexp.MustCompile(`^I\d{4} `)
 
 func (c *Cluster) url() *url.URL { return &url.URL{Scheme: "https", Host: c.addr} }

@@ -34,9 +34,9 @@ type Mount struct {
 // contained holds a Container, for the process that becomes it.
 const contained = "CROSSROLE_E2E_CONTAINER"
 
-// Start returns the program, arguments and environment of a process that
-// becomes the container. The program must call [Become] before all else.
-func (c Container) Start() (program string, env []string, err error) {
+// Process returns program and environment of a process that becomes the
+// container. The program is this one, and must call [Become] before all else.
+func (c Container) Process() (program string, env []string, err error) {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return "", nil, fmt.Errorf("kubernetes: container: %w", err)
@@ -46,7 +46,7 @@ func (c Container) Start() (program string, env []string, err error) {
 
 // Command returns the container as a command to be run.
 func (c Container) Command() (*exec.Cmd, error) {
-	program, env, err := c.Start()
+	program, env, err := c.Process()
 	if err != nil {
 		return nil, err
 	}

@@ -126,7 +126,7 @@ func TestKubernetesWrongUser(t *testing.T) {
 		c.UID, c.GID, c.Groups = 1000, 1000, nil
 		return c
 	}
-	want := []string{"token file", "-rw-r-----", "uid 0", "gid 65532", "runs as uid 1000", "fsGroup", "permission denied"}
+	want := []string{"token file", "-rw-r-----", "owner 65532:65532", "runs as uid 1000", "fsGroup", "permission denied"}
 	fetch := run(t, asNobody(container(t, w.blue, p, "fetch", w.endpoints())))
 	doctor := asNobody(container(t, w.blue, p, "crossrole", w.endpoints()))
 	doctor.Args = []string{"doctor", "--json"}

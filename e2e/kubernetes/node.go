@@ -56,7 +56,7 @@ current-context: c
 			"--use-host-image-service=false", "--kubelet-port=" + port, "--kubelet-read-only-port=0"},
 		Env:    append(environ("/tmp"), "GOMAXPROCS="+strconv.Itoa(2)),
 		Mounts: []Mount{{Source: dir, Target: "/tmp"}},
-	}.Start()
+	}.Process()
 	if err != nil {
 		return nil, errors.Join(err, proxy.close())
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/crossrole/crossrole/e2e/awsdialect"
 	"github.com/crossrole/crossrole/e2e/ceph"
@@ -209,16 +211,20 @@ func (w *world) registered(ctx context.Context, account, url string) (bool, erro
 	if a == nil {
 		return false, nil
 	}
-	list, err := iam.NewFromConfig(a.Config).ListOpenIDConnectProviders(ctx, &iam.ListOpenIDConnectProvidersInput{})
-	if err != nil {
-		return false, err
+	_, known, err := provider(ctx, a, strings.TrimPrefix(url, "http://"))
+	return known, err
+}
+
+// provider is what an account has registered of an issuer. Ceph's list of
+// providers is not one that the SDK can read.
+func provider(ctx context.Context, a *ceph.Account, host string) (p *iam.GetOpenIDConnectProviderOutput, known bool, err error) {
+	p, err = iam.NewFromConfig(a.Config).GetOpenIDConnectProvider(ctx, &iam.GetOpenIDConnectProviderInput{
+		OpenIDConnectProviderArn: aws.String("arn:aws:iam::" + a.ID + ":oidc-provider/" + host),
+	})
+	if refusal, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && refusal.HTTPStatusCode() == http.StatusNotFound {
+		return nil, false, nil
 	}
-	for _, p := range list.OpenIDConnectProviderList {
-		if strings.HasSuffix(aws.ToString(p.Arn), strings.TrimPrefix(url, "http:/")) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return p, err == nil, err
 }
 
 func createRole(ctx context.Context, a *ceph.Account, arn, trust, policy string) error {

@@ -126,14 +126,13 @@ func loop(ctx context.Context, reader *s3reader.Reader, key, sum string, count f
 	}
 }
 
-// kind is the error's type, as a program would look for it; "" for one that has
-// none.
+// kind is the error's type, as a program would look for it.
 func kind(err error) string {
 	if e, ok := errors.AsType[*credentials.Error](err); ok {
 		return "credentials." + string(e.Kind)
 	}
 	if e, ok := errors.AsType[*s3reader.Error](err); ok {
-		return "s3reader." + string(e.Kind)
+		return strings.TrimSuffix("s3reader.Error "+string(e.Kind), " ")
 	}
 	return "untyped"
 }
