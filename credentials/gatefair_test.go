@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/credentials"
 )
 
@@ -71,8 +72,14 @@ func TestNobodyWaitsNothingIsAsked(t *testing.T) {
 			wg.Go(func() { _, _ = poolChain(t, p, role).Retrieve(ctx) }) // some were denied, most left
 		}
 		wg.Wait()
+		synctest.Wait()
 		if n := s.count("AssumeRole"); n > 4 {
 			t.Fatalf("%d requests in the first seconds, want one a second", n)
+		}
+		for c := range p.All() {
+			if h := c.Status().Hops[1]; h.Err != nil && !errors.Is(h.Err, credentials.AssumeDenied) {
+				t.Fatalf("leaving is remembered as a failure: %+v", h)
+			}
 		}
 		before := time.Now()
 		if _, err := poolChain(t, p, target).Retrieve(t.Context()); err != nil {
@@ -88,35 +95,114 @@ func TestNobodyWaitsNothingIsAsked(t *testing.T) {
 	})
 }
 
-// Somebody who joins while the last of the others leaves gets a session.
+// Somebody who comes in the moment in which the last of the others leaves gets a
+// session, and each role costs one request.
 func TestJoiningWhileOthersLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
-		p := s.pool(t, func(o *credentials.PoolOptions) { o.STSRate = 1 })
-		roles := s.targets(20)
+		p, roles := s.pool(t, func(o *credentials.PoolOptions) { o.STSRate = 1 }), s.targets(300)
 		var wg sync.WaitGroup
 		for _, role := range roles {
-			for i := range 50 {
-				wg.Go(func() {
-					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i)*100*time.Millisecond)
-					defer cancel()
-					if _, err := poolChain(t, p, role).Retrieve(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-						t.Error(err)
-					}
-				})
-				wg.Go(func() {
-					time.Sleep(time.Duration(1+i) * 100 * time.Millisecond)
-					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-					defer cancel()
-					if _, err := poolChain(t, p, role).Retrieve(ctx); err != nil {
-						t.Error(err)
-					}
-				})
-			}
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+				defer cancel()
+				c := poolChain(t, p, role)
+				if _, err := c.Retrieve(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+				if _, err := c.Retrieve(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
 		}
 		wg.Wait()
 		if n := s.count("AssumeRole"); n != len(roles) {
 			t.Errorf("%d requests for %d roles", n, len(roles))
+		}
+	})
+}
+
+// Those who have left before their request could even queue, since the hub's was
+// under way, leave none behind either.
+func TestLeavingBeforeTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		p := s.pool(t)
+		s.cloud.Fault(awstest.Fault{Operation: "AssumeRoleWithWebIdentity", Delay: 5 * time.Second})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		for _, role := range strangers(100) {
+			wg.Go(func() {
+				if _, err := poolChain(t, p, role).Retrieve(ctx); !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		time.Sleep(time.Minute)
+		if n := s.count("AssumeRole"); n != 0 {
+			t.Errorf("%d requests that nobody waited for", n)
+		}
+	})
+}
+
+// A check that is cancelled in the moment of its turn keeps no place.
+func TestCancelledCheckKeepsNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		p := s.pool(t, func(o *credentials.PoolOptions) { o.STSRate, o.STSConcurrency = 1, 1 })
+		c := poolChain(t, p, s.targets(1)[0])
+		if _, err := c.Retrieve(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			c.Check(ctx)
+			cancel()
+		}
+		creds, err := c.Retrieve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Invalidate(creds.AccessKeyID)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := c.Retrieve(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A session of the hub that is refused is renewed before all that queue, and they
+// are signed with the new one.
+func TestTheHubGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		p, roles := s.pool(t, func(o *credentials.PoolOptions) { o.STSRate = 10 }), s.targets(200)
+		if err := p.Warm(t.Context(), roles, nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		var wg sync.WaitGroup
+		for _, role := range roles {
+			wg.Go(func() {
+				if _, err := poolChain(t, p, role).Retrieve(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(5 * time.Second)
+		s.hub.RevokeSessions()
+		wg.Wait()
+		refused := 0
+		for _, call := range s.cloud.Calls() {
+			if call.Code == "ExpiredToken" || call.Code == "ExpiredTokenException" {
+				refused++
+			}
+		}
+		if refused < 1 || refused > 3 {
+			t.Errorf("%d requests were signed with the dead session, want one or two", refused)
 		}
 	})
 }

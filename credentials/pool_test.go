@@ -130,8 +130,8 @@ func TestPoolTellsRolesApart(t *testing.T) {
 	}
 	// What moves from one field to its neighbour is another role, too.
 	a, b := base(), base()
-	a.SessionName, a.ExternalID = "ab", "cd"
-	b.SessionName, b.ExternalID = "abc", "dd"
+	a.SessionName, a.ExternalID = "ab", "cde"
+	b.SessionName, b.ExternalID = "abc", "de"
 	if poolChain(t, p, a) == poolChain(t, p, b) {
 		t.Error("fields run into one another")
 	}

@@ -1,8 +1,12 @@
 package credentials_test
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -52,4 +56,63 @@ func TestEverySessionIsItsRoles(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Whoever asks at the same time gets the same chain.
+func TestOneChainForAll(t *testing.T) {
+	p := newScene(t).pool(t)
+	for _, role := range many(300) {
+		start, chains := make(chan struct{}), make(chan *credentials.Chain, 8)
+		for range cap(chains) {
+			go func() {
+				<-start
+				c, _ := p.Chain(role)
+				chains <- c
+			}()
+		}
+		close(start)
+		one := <-chains
+		for range cap(chains) - 1 {
+			if c := <-chains; c == nil || c != one {
+				t.Fatalf("%s has two chains", role.ARN)
+			}
+		}
+	}
+	n := 0
+	for range p.All() {
+		n++
+	}
+	if n != 300 {
+		t.Errorf("%d chains, want 300", n)
+	}
+}
+
+// What is true for all chains is said once.
+func TestPoolWarnsOnce(t *testing.T) {
+	s := newScene(t)
+	base, user := s.cloud.Config(), regexp.MustCompile(`(?s)<AssumedRoleUser>.*</AssumedRoleUser>`)
+	inner := base.HTTPClient
+	base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
+		resp, err := inner.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body = io.NopCloser(bytes.NewReader(user.ReplaceAll(body, nil)))
+		return resp, err
+	})
+	var j journal
+	p, err := credentials.NewPool(base, func(o *credentials.PoolOptions) {
+		o.Source = s.web()
+		j.options(&o.Options)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Warm(t.Context(), s.targets(5), nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(j.text(), "no AssumedRoleUser"); n != 1 {
+		t.Errorf("said %d times, want once", n)
+	}
 }

@@ -74,7 +74,7 @@ func (s *session) panicked(v any) *Error {
 
 // attempt makes one exchange, under a deadline of its own.
 func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict, error) {
-	leave, err := s.queue(ctx)
+	leave, err := s.queue(ctx, rec)
 	if err != nil {
 		return nil, verdict{RefreshTimeout, never}, err
 	}
@@ -108,16 +108,24 @@ func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict,
 	return nil, v, err
 }
 
-// queue waits for the turn at the pool's gate, if there is one; that is no part
-// of the flight's time.
-func (s *session) queue(ctx context.Context) (leave func(), err error) {
+// queue waits for the turn at the pool's gate, if there is one. For a flight that
+// is no part of its time, and by then there may be a newer session to sign with.
+func (s *session) queue(ctx context.Context, rec *record) (leave func(), err error) {
 	if s.chain.gate == nil {
 		return func() {}, nil
 	}
-	if b, ok := ctx.(*budget); ok {
-		defer b.pause()()
+	b, flying := ctx.(*budget)
+	if !flying {
+		return s.chain.gate.enter(ctx, s)
 	}
-	return s.chain.gate.enter(ctx, s)
+	defer b.pause()()
+	leave, err = s.chain.gate.enter(ctx, s)
+	if s.parent != nil {
+		if latest := s.parent.current.Load(); latest.phase(time.Now()) != expired {
+			rec.from = latest
+		}
+	}
+	return leave, err
 }
 
 // worthAnother waits as long as the table says before a further attempt, and
