@@ -91,11 +91,7 @@ func (w *world) endpoints() []string {
 // container is the pod's container, of one of our programs.
 func container(t *testing.T, c *kubernetes.Cluster, p kubernetes.Pod, name string, env []string) kubernetes.Container {
 	t.Helper()
-	root, err := os.MkdirTemp("", "root-") // not t's: it is a mount point for a while
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := c.Container(p, program(name), root, env...)
+	made, err := c.Container(p, program(name), t.TempDir(), env...)
 	if err != nil {
 		t.Fatal(err)
 	}

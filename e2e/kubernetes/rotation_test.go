@@ -63,9 +63,10 @@ func TestNaturalRotation(t *testing.T) {
 		loops = append(loops, w.loop(t, slow, p, route, w.short(t)))
 	}
 	for _, l := range loops {
-		for waited := time.Duration(0); ; waited = time.Since(begin) {
+		for {
+			waited := time.Since(begin)
 			if now, _ := l.now(); now.Tokens > 0 {
-				t.Logf("%s: a new token after %v", l.name, waited.Round(time.Second))
+				t.Logf("%s: a new token within %v", l.name, waited.Round(time.Second))
 				break
 			}
 			if waited > 10*time.Minute {
