@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"regexp"
 	"slices"
+	"syscall"
 )
 
 // settings of one run.
@@ -46,7 +47,7 @@ var groups = []group{refresh, outageFailed, outageCalls, hang, hot, coldstart, e
 
 func main() {
 	calledByItself(os.Args[1:])
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -172,16 +172,7 @@ type race struct {
 }
 
 func (r race) run(ctx context.Context, a s3Addresses, got figures) (err error) {
-	dir, err := scratch()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	path := filepath.Join(dir, "object")
-	if err := fill(path, r.size); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := r.file()
 	if err != nil {
 		return err
 	}
@@ -195,6 +186,21 @@ func (r race) run(ctx context.Context, a s3Addresses, got figures) (err error) {
 		ways = append(ways, way{name: name, do: func() error { return fetch(ctx, bytesKey(r.size), r.size, f) }})
 	}
 	return takeTurns(got, r.row, float64(r.size)/1e6, r.rounds, ways)
+}
+
+// file has the object's size and no name, so that nothing stays even of a run that
+// is killed.
+func (r race) file() (f *os.File, err error) {
+	dir, err := scratch()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "object")
+	if err := fill(path, r.size); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDWR, 0)
 }
 
 // fill writes a file of that size, so that nobody pays for its pages who
