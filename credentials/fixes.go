@@ -148,7 +148,7 @@ func (s *session) assumeFixes(e *Error, target roleARN) []string {
 	}
 	external := ""
 	if asked.ExternalID != "" {
-		external = ", with a condition StringEquals sts:ExternalId of the value in Role.ExternalID,"
+		external = ", with a condition StringEquals sts:ExternalId of the value in Role.ExternalID"
 	}
 	return []string{
 		fmt.Sprintf("the trust policy of role %s in account %s must have this statement%s: %s", target.name, target.account, external, trust.RolePolicy(hub, options)),

@@ -13,6 +13,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/crossrole/crossrole/credentials"
@@ -76,21 +78,27 @@ func report(out io.Writer, results []result, all bool) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, r := range results {
-		if r.err != nil {
-			fmt.Fprintf(out, "\nThe first failure in full: %v\n\n", r.err)
-			break
-		}
+	if i := slices.IndexFunc(results, func(r result) bool { return r.err != nil }); i >= 0 {
+		fmt.Fprintf(out, "\nWhat %s lacks:\n%s\n", results[i].account, remedy(results[i].err))
 	}
 	_, err := fmt.Fprintf(out, "%d accounts, %d failed: %d objects, %d bytes\n", len(results), failed, objects, bytes)
 	return err
 }
 
-// explain is an error in a table. The whole of it has the statement to apply.
+// explain is an error in a table.
 func explain(err error) string {
 	e, ok := errors.AsType[*credentials.Error](err)
 	if !ok {
 		return err.Error()
 	}
 	return fmt.Sprintf("%s at hop %d: %s", e.Kind, e.Hop, e.Message)
+}
+
+// remedy is what a person of that account can apply, where the error knows it.
+func remedy(err error) string {
+	e, ok := errors.AsType[*credentials.Error](err)
+	if !ok || len(e.Fixes) == 0 {
+		return err.Error() + "\n"
+	}
+	return "- " + strings.Join(e.Fixes, "\n- ") + "\n"
 }

@@ -23,8 +23,13 @@ func TestFanout(t *testing.T) {
 	if denied := lines[len(lines)-1]; !strings.HasPrefix(denied, "200000000499  0        0      AssumeDenied at hop 2") {
 		t.Errorf("got %q", denied)
 	}
-	if !strings.Contains(full, "To fix it") || !strings.Contains(full, "arn:aws:iam::111122223333:role/hub") || strings.Contains(full, "scan-") {
-		t.Errorf("got %q", full)
+	for _, want := range []string{"What 200000000499 lacks:", "- the trust policy of role audit in account 200000000499", `"AWS": "arn:aws:iam::111122223333:role/hub"`, "sts:ExternalId"} {
+		if !strings.Contains(full, want) {
+			t.Errorf("%q is not in %s", want, full)
+		}
+	}
+	if strings.Contains(out.String(), "scan-") {
+		t.Error("an external id is printed")
 	}
 }
 
