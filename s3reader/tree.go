@@ -23,6 +23,7 @@ type tree struct {
 	include func(*Info) bool
 	each    func(Outcome)
 	lanes   *lanes
+	short   *shortcut
 	meter   *meter
 	made    made
 
@@ -43,9 +44,10 @@ func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
 	if crew.size == 0 {
 		crew.size, crew.most = firstObjects, defaultObjects
 	}
+	lanes := r.newLanes(max(crew.most, r.opts.Concurrency))
 	return &tree{
 		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, crew: crew,
-		lanes: r.newLanes(max(crew.most, r.opts.Concurrency)),
+		lanes: lanes, short: &shortcut{r: r, gate: lanes.gate},
 		meter: &meter{key: prefix, tell: r.opts.Progress},
 		made:  made{root: root, dirs: map[string]bool{}},
 	}
@@ -221,7 +223,7 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (
 		return *info, true, nil
 	}
 	d := t.r.downloadWith(info.Key, t.lanes, t.meter)
-	d.tally.sized = true
+	d.tally.sized, d.shortcut = true, t.short
 	if err := d.toFile(ctx, to, info.ETag); err != nil {
 		if errors.Is(err, ObjectChanged) {
 			d.tally.undo() // its bytes come again
