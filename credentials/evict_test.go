@@ -124,6 +124,26 @@ func TestPoolLeavesNothingBehind(t *testing.T) {
 	t.Error("a pool that nobody has any more is still there")
 }
 
+// However many roles are entered: the pool takes the room of MaxChains.
+func TestLongListTakesNoMemory(t *testing.T) {
+	p := newScene(t).pool(t, func(o *credentials.PoolOptions) { o.MaxChains = 100 })
+	defer runtime.KeepAlive(p)
+	roles := many(20_000)
+	for _, role := range roles[:100] {
+		poolChain(t, p, role)
+	}
+	before := heapInUse()
+	for _, role := range roles {
+		poolChain(t, p, role)
+	}
+	for range 100 { // cleanups run some time after a collection
+		if grown := heapInUse() - before; grown < 128<<10 {
+			return
+		}
+	}
+	t.Errorf("%d bytes more after %d roles", heapInUse()-before, len(roles))
+}
+
 // heapInUse is what is alive, in bytes.
 func heapInUse() int64 {
 	runtime.GC()

@@ -145,7 +145,7 @@ func (s *session) worthAnother(ctx context.Context, rec *record, what again, n i
 		if single {
 			return false // the next flight has the new one
 		}
-		from, err := s.parent.retrieve(ctx)
+		from, err := s.before(ctx)
 		return err != nil || from.creds.AccessKeyID != refused
 	case once:
 		return n == 1 && !single
