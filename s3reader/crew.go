@@ -15,33 +15,22 @@ const (
 type crew struct {
 	size, most int
 
-	warm  bool // the first objects, with which connections are made, do not count
-	done  int  // objects
+	done  int // objects
 	since time.Time
 	rate  float64 // objects a second with half the size; 0: not known
 }
 
-// crewWindow is for how long a rate is measured, at least.
-const crewWindow = 200 * time.Millisecond
-
 // fetched is told that an object is done with. It returns how many more workers
 // to begin with.
 func (c *crew) fetched() int {
-	now := time.Now()
 	if c.since.IsZero() {
-		c.since = now
+		c.since = time.Now()
 	}
-	c.done++
-	switch {
-	case c.size >= c.most || c.done < 4*c.size:
-		return 0
-	case !c.warm:
-		c.warm, c.done, c.since = true, 0, now
-		return 0
-	case now.Sub(c.since) < crewWindow:
+	if c.done++; c.size >= c.most || c.done < 4*c.size {
 		return 0
 	}
-	rate := float64(c.done) / now.Sub(c.since).Seconds()
+	now := time.Now()
+	rate := float64(c.done) / max(now.Sub(c.since), time.Microsecond).Seconds()
 	if rate < c.rate*doublingPays {
 		c.most = c.size
 		return 0

@@ -84,14 +84,6 @@ type Skipped struct{ Key, Reason string }
 // An object that is overwritten after it was listed is looked at anew, and
 // fetched as it is then if Include still wants it.
 //
-// # Requests
-//
-// One request is made for a small object. The SDK makes the first of them; as
-// long as it is alone with it (no middleware, interceptor, tracer or request log
-// is configured, a chain's own excepted), the others follow its pattern, signed
-// by the SDK's signer, at half the cost. The SDK makes every request that is not
-// answered with the object.
-//
 // Options.Progress is told of all objects together: Key is the prefix, and Total
 // grows while the listing goes on.
 func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...func(*DirOptions)) (*Summary, error) {

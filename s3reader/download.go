@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 )
 
@@ -55,10 +54,9 @@ func presize(f *os.File, size int64) error {
 // download is one object on its way to a writer.
 type download struct {
 	version
-	w        io.WriterAt
-	journal  *journal  // nil: none
-	shortcut *shortcut // to the whole object; nil: none
-	tally    tally
+	w       io.WriterAt
+	journal *journal // nil: none
+	tally   tally
 	*lanes
 
 	kind *crcKind // of the pieces; nil: none is computed
@@ -99,7 +97,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	if etag != "" {
 		in.IfMatch = &etag
 	}
-	out, info, body, err := d.whole(ctx, in)
+	out, info, body, err := d.r.whole(ctx, in, d.mw...)
 	if err != nil {
 		return err
 	}
@@ -117,14 +115,6 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 		return d.inOrder(first, fullObjectSum(out, info.Size))
 	}
 	return d.fan(ctx, p, []extent{{0, info.Size}}, first, leave)
-}
-
-// whole asks for the whole object.
-func (d *download) whole(ctx context.Context, in *s3.GetObjectInput) (*s3.GetObjectOutput, *Info, *body, error) {
-	if d.shortcut != nil {
-		return d.shortcut.whole(ctx, in, d.mw)
-	}
-	return d.r.whole(ctx, in, d.mw...)
 }
 
 // expect sets the checksum that the pieces must have together.

@@ -23,7 +23,6 @@ type tree struct {
 	include func(*Info) bool
 	each    func(Outcome)
 	lanes   *lanes
-	short   *shortcut
 	meter   *meter
 	made    made
 
@@ -44,10 +43,9 @@ func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
 	if crew.size == 0 {
 		crew.size, crew.most = firstObjects, defaultObjects
 	}
-	lanes := r.newLanes(max(crew.most, r.opts.Concurrency))
 	return &tree{
 		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, crew: crew,
-		lanes: lanes, short: &shortcut{r: r, gate: lanes.gate},
+		lanes: r.newLanes(max(crew.most, r.opts.Concurrency)),
 		meter: &meter{key: prefix, tell: r.opts.Progress},
 		made:  made{root: root, dirs: map[string]bool{}},
 	}
@@ -223,7 +221,7 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (
 		return *info, true, nil
 	}
 	d := t.r.downloadWith(info.Key, t.lanes, t.meter)
-	d.tally.sized, d.shortcut = true, t.short
+	d.tally.sized = true
 	if err := d.toFile(ctx, to, info.ETag); err != nil {
 		if errors.Is(err, ObjectChanged) {
 			d.tally.undo() // its bytes come again
