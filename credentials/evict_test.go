@@ -127,8 +127,8 @@ func TestPoolLeavesNothingBehind(t *testing.T) {
 // However many roles are entered: the pool takes the room of MaxChains.
 func TestLongListTakesNoMemory(t *testing.T) {
 	p := newScene(t).pool(t, func(o *credentials.PoolOptions) { o.MaxChains = 100 })
-	defer runtime.KeepAlive(p)
 	roles := many(20_000)
+	defer func() { runtime.KeepAlive(p); runtime.KeepAlive(roles) }()
 	for _, role := range roles[:100] {
 		poolChain(t, p, role)
 	}
@@ -137,7 +137,7 @@ func TestLongListTakesNoMemory(t *testing.T) {
 		poolChain(t, p, role)
 	}
 	for range 100 { // cleanups run some time after a collection
-		if grown := heapInUse() - before; grown < 128<<10 {
+		if grown := heapInUse() - before; grown < 1<<20 { // a map keeps its greatest size
 			return
 		}
 	}

@@ -69,6 +69,7 @@ func TestChainOfAPoolIsSmall(t *testing.T) {
 	}
 	each := (heapInUse() - before) / n
 	runtime.KeepAlive(p)
+	runtime.KeepAlive(roles)
 	if t.Logf("%d bytes for each chain", each); each > 4096 || each < 1024 {
 		t.Error("want at most 4,096, and the token's 1,024")
 	}
