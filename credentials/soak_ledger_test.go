@@ -16,14 +16,19 @@ import (
 type ledger struct {
 	inner aws.HTTPClient
 	mu    sync.Mutex
-	ends  map[string]time.Time
+	ends  map[string]sessionEnd
 }
+
+// sessionEnd is the end of a session. The chain counts a life from the request's
+// sending, and promises no more than that; the true end is later by what the
+// reply took.
+type sessionEnd struct{ actual, promised time.Time }
 
 func newLedger(inner aws.HTTPClient) *ledger {
-	return &ledger{inner: inner, ends: map[string]time.Time{}}
+	return &ledger{inner: inner, ends: map[string]sessionEnd{}}
 }
 
-func (l *ledger) end(key string) (time.Time, bool) {
+func (l *ledger) end(key string) (sessionEnd, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	end, ok := l.ends[key]
@@ -31,6 +36,7 @@ func (l *ledger) end(key string) (time.Time, bool) {
 }
 
 func (l *ledger) Do(r *http.Request) (*http.Response, error) {
+	sent := time.Now()
 	resp, err := l.inner.Do(r)
 	if err != nil || resp.StatusCode != http.StatusOK {
 		return resp, err
@@ -47,13 +53,13 @@ func (l *ledger) Do(r *http.Request) (*http.Response, error) {
 		Assume keys `xml:"AssumeRoleResult>Credentials"`
 	}
 	if xml.Unmarshal(body, &reply) == nil {
-		l.note(reply.Web.AccessKeyId, reply.Web.Expiration, resp.Header.Get("Date"))
-		l.note(reply.Assume.AccessKeyId, reply.Assume.Expiration, resp.Header.Get("Date"))
+		l.note(sent, reply.Web.AccessKeyId, reply.Web.Expiration, resp.Header.Get("Date"))
+		l.note(sent, reply.Assume.AccessKeyId, reply.Assume.Expiration, resp.Header.Get("Date"))
 	}
 	return resp, nil
 }
 
-func (l *ledger) note(key, expiration, date string) {
+func (l *ledger) note(sent time.Time, key, expiration, date string) {
 	end, err1 := time.Parse(time.RFC3339, expiration)
 	server, err2 := http.ParseTime(date)
 	if key == "" || err1 != nil || err2 != nil || !end.After(server) {
@@ -61,5 +67,5 @@ func (l *ledger) note(key, expiration, date string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ends[key] = time.Now().Add(end.Sub(server))
+	l.ends[key] = sessionEnd{actual: time.Now().Add(end.Sub(server)), promised: sent.Add(end.Sub(server))}
 }

@@ -109,7 +109,7 @@ type soakRoute struct {
 	chain *credentials.Chain
 
 	mu        sync.Mutex
-	validTill time.Time // true end of the best session that the chain was given and keeps
+	validTill time.Time // promised end of the best session that the chain was given and keeps
 	forgotten int       // how often its session was taken away
 	lastFail  time.Time
 }
@@ -129,19 +129,17 @@ func (r *soakRoute) call(t *testing.T) {
 	}
 	r.mu.Unlock()
 
-	// The chain may count the last second as gone (Date has whole seconds) and, of
-	// a session whose reply was slow, the four seconds that this took: its life
-	// counts from the request's sending. In the last ten a caller may wait two for a
-	// refresh under way: eight seconds before the end it is sure to get away with
-	// the old session.
+	// The chain may count the last second as gone (Date has whole seconds), and
+	// in the last ten a caller may wait two for a refresh under way: four seconds
+	// before the end it is sure to get away with the old session.
 	at := fmt.Sprintf("%s at %v", r.name, before.Sub(r.world.start))
 	switch left := till.Sub(before); {
 	case !undisturbed:
-	case left > 8*time.Second && err != nil:
+	case left > 4*time.Second && err != nil:
 		t.Errorf("%s: failed with %v of a valid session left: %v", at, left, err)
-	case left > 16*time.Second && took > 0:
+	case left > 12*time.Second && took > 0:
 		t.Errorf("%s: waited %v with %v of a valid session left", at, took, left)
-	case left > 8*time.Second && took > 2*time.Second:
+	case left > 4*time.Second && took > 2*time.Second:
 		t.Errorf("%s: waited %v, more than 2s, with %v of a valid session left", at, took, left)
 	}
 	if took > 31*time.Second {
@@ -160,13 +158,13 @@ func (r *soakRoute) take(t *testing.T, at string, creds aws.Credentials) {
 		t.Errorf("%s: key %s was never given by a usable reply", at, creds.AccessKeyID)
 		return
 	}
-	if over := time.Since(end); over >= 0 {
+	if over := time.Since(end.actual); over >= 0 {
 		t.Errorf("%s: handed out %v after its end", at, over)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if end.After(r.validTill) {
-		r.validTill = end
+	if end.promised.After(r.validTill) {
+		r.validTill = end.promised
 	}
 }
 
