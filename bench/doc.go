@@ -8,7 +8,7 @@
 //
 //	{"name":"hot/ns","unit":"ns","better":"lower","ours":61,"peers":{"sdk":64}}
 //
-// -quick makes fewer rounds and ends within 45 seconds for all rows. The exit
+// -quick makes fewer rounds: a part such as -run ^s3/ ends within 45 seconds. The exit
 // code is 1 if a row could not be measured; a bad figure is no error.
 //
 // # Contenders

@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	asJSON := flags.Bool("json", false, "print one JSON object a line")
-	quick := flags.Bool("quick", false, "fewer rounds: all rows within 45 seconds")
+	quick := flags.Bool("quick", false, "fewer rounds: a part such as -run ^s3/ within 45 seconds")
 	pattern := flags.String("run", "", "measure the rows whose name matches this `regexp`")
 	svg := flags.String("svg", "", "draw the STS requests of fleet/* over time into this `file`")
 	list := flags.Bool("list", false, "print the names of the rows")
