@@ -74,58 +74,6 @@ func TestSessionExpiresDuringDownload(t *testing.T) {
 	}
 }
 
-// crowd counts the requests under way, each of which takes a second.
-type crowd struct {
-	inner interface {
-		Do(*http.Request) (*http.Response, error)
-	}
-	mu   sync.Mutex
-	now  int
-	seen []int // at the beginning of each request
-}
-
-func (c *crowd) Do(r *http.Request) (*http.Response, error) {
-	c.mu.Lock()
-	c.now++
-	c.seen = append(c.seen, c.now)
-	c.mu.Unlock()
-	defer func() { c.mu.Lock(); c.now--; c.mu.Unlock() }()
-	time.Sleep(time.Second) // only ever in a synctest bubble
-	return c.inner.Do(r)
-}
-
-// When S3 asks to slow down, half as many connections are used, and then one more
-// with each range that arrives.
-func TestSlowDownLowersConcurrency(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShelf()
-		data := noise(300 * partSize)
-		s.Put("k", data)
-		cfg := s.config(mayRead)
-		c := &crowd{inner: cfg.HTTPClient}
-		cfg.HTTPClient = c
-		r := newReader(t, cfg, "pics", func(o *s3reader.Options) { o.PartSize, o.Concurrency = partSize, 16 })
-		// One refusal, then a burst of them for the same reason, which counts once.
-		s.cloud.Fault(awstest.Fault{Operation: "GetObject", Skip: 100, Times: 1, Status: 503, Code: "SlowDown"})
-		s.cloud.Fault(awstest.Fault{Operation: "GetObject", Skip: 200, Times: 5, Status: 503, Code: "SlowDown"})
-		var w memory
-		if _, err := r.Download(t.Context(), "k", &w); err != nil {
-			t.Fatal(err)
-		}
-		same(t, w.data, data)
-		for from, to := range map[int]int{30: 100, 160: 200, 270: 290} {
-			if got := slices.Max(c.seen[from:to]); got != 16 {
-				t.Errorf("requests %d to %d: at most %d at a time", from, to, got)
-			}
-		}
-		for _, from := range []int{116, 221} {
-			if got := slices.Max(c.seen[from : from+5]); got > 8 || got < 7 {
-				t.Errorf("requests %d to %d: up to %d at a time; all: %v", from, from+5, got, c.seen)
-			}
-		}
-	})
-}
-
 // A large object with a slow connection among its connections: the others take
 // over what that one has left.
 func TestOthersHelpTheSlowOne(t *testing.T) {
