@@ -137,7 +137,9 @@ func TestLongListTakesNoMemory(t *testing.T) {
 		poolChain(t, p, role)
 	}
 	for range 100 { // cleanups run some time after a collection
-		if grown := heapInUse() - before; grown < 1<<20 { // a map keeps its greatest size
+		// 200 bytes a role: a map keeps its greatest size, and the cleanups lag behind.
+		// A chain that stays has 2,000.
+		if grown := heapInUse() - before; grown < 4<<20 {
 			return
 		}
 	}

@@ -48,9 +48,10 @@ func TestRangesHaveConnectionsOfTheirOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, w.data, data)
-	// The request for the whole object is cut off at the first part's end, which
-	// ends its connection.
-	if len(from) < 8 || len(from) > 10 || protocols["HTTP/1.1"] != 40 {
+	// One more is begun whenever a request finds none free, even if one becomes free
+	// before it is there; and the request for the whole object is cut off at the
+	// first part's end, which ends its connection.
+	if len(from) < 8 || len(from) > 20 || protocols["HTTP/1.1"] != 40 {
 		t.Errorf("%d connections, by %v", len(from), protocols)
 	}
 }
