@@ -132,6 +132,13 @@
 //     time of the first.
 //   - s3/small-files-per-s: a directory of 10,000 objects of 8 KiB.
 //
+// weight: three programs that fetch an object through two hops (weight/), built
+// without symbols: with the SDK alone, with a chain, with a chain and a reader.
+//   - weight/binary-mib, weight/modules: the file, and the modules linked into it
+//     besides its own, with credentials and s3reader.
+//   - weight/chain-binary-mib, weight/chain-modules: the same with credentials
+//     alone.
+//
 // # Virtual time
 //
 // Rows that would take minutes run in testing/synctest, whose clock jumps when
