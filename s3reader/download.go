@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/aws/smithy-go/middleware"
 )
@@ -21,7 +22,8 @@ import (
 // one connection. After an error, w holds some of the bytes, in no order.
 //
 // A connection that breaks or stalls is resumed at the next byte. When S3 asks to
-// slow down, fewer connections are used. Bytes with the wrong checksum are not
+// slow down, fewer connections are used, and so they are where the store is near
+// (its first answer takes less than 10 ms) and more bring nothing. Bytes with the wrong checksum are not
 // asked for again: nothing tells which they are.
 func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (*Info, error) {
 	d := r.newDownload(key)
@@ -62,6 +64,7 @@ type download struct {
 	kind *crcKind // of the pieces; nil: none is computed
 	want string   // of the whole object, in S3's spelling; empty: unknown
 
+	company company
 	shares  shares
 	fetched fetched
 }
@@ -97,9 +100,13 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	if etag != "" {
 		in.IfMatch = &etag
 	}
+	asked := time.Now()
 	out, info, body, err := d.r.whole(ctx, in, d.mw...)
 	if err != nil {
 		return err
+	}
+	if d.r.opts.Concurrency == 0 {
+		d.company.ask(time.Since(asked))
 	}
 	first := &stream{of: &d.version, ctx: ctx, end: info.Size, body: body}
 	defer first.close()
@@ -129,7 +136,7 @@ func (d *download) inOrder(s *stream, sum *wholeSum) error {
 	if d.r.opts.Verify == VerifyOff {
 		sum = nil
 	}
-	buf := takeBuffer(min(d.buffer, s.end))
+	buf := takeBuffer(min(d.buffer, bufferSize, s.end))
 	defer giveBuffer(buf)
 	for {
 		pos := s.pos

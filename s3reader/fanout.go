@@ -18,6 +18,9 @@ func (d *download) fan(parent context.Context, p plan, missing []extent, first *
 	d.shares.fixed = p.fixed
 	var workers sync.WaitGroup
 	for i := range p.connections {
+		if d.company.enough(ctx, i, &d.tally) {
+			break
+		}
 		from, leave := first, leave
 		if i > 0 || first == nil {
 			if err := d.gate.enter(ctx); err != nil {
@@ -97,8 +100,9 @@ func (d *download) another(ctx context.Context, rate float64) (*share, error) {
 
 // carry fetches a share.
 func (d *download) carry(s *share, from *stream) error {
-	buf := takeBuffer(d.buffer)
+	buf := takeBuffer(min(d.buffer, max(d.shares.rest(s).len(), 1)))
 	defer giveBuffer(buf)
+	portion := portion(bufferSize)
 	from.ctx = s.ctx
 	if first := from.body; first != nil { // it was asked for before there were shares
 		defer context.AfterFunc(s.ctx, func() { first.cancel(context.Canceled) })()
@@ -110,7 +114,9 @@ func (d *download) carry(s *share, from *stream) error {
 		}
 		from.end = max(left.end, from.pos)
 		from.seek(left.start)
-		n, err := io.ReadFull(from, buf[:min(int64(len(buf)), left.len())])
+		began := time.Now()
+		n, err := io.ReadFull(from, buf[:min(int64(portion), int64(len(buf)), left.len())])
+		portion.adapt(time.Since(began))
 		if err := d.keep(s, buf[:n], left.start); err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ type Options struct {
 	RequestPayer bool
 
 	PartSize    int64 // bytes of one ranged request; 0: chosen for the object
-	Concurrency int   // connections; 0: chosen for the object
+	Concurrency int   // connections; 0: up to 32, as many as make the object come faster
 
 	// Memory bounds the bytes that an open object holds, read ahead or kept for
 	// another ReadAt, and those that a download has in memory. 0: 64 MiB.
