@@ -164,7 +164,9 @@ func TestOutage(t *testing.T) {
 				for _, remove := range removes {
 					remove()
 				}
-				time.Sleep(time.Minute)
+				// A request that hangs is given up after 30 s, and another one made a
+				// minute after that.
+				time.Sleep(30*time.Second + time.Minute + time.Second)
 				if err := read(t.Context(), client); err != nil {
 					t.Errorf("after the outage: %v", err)
 				}
