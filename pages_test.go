@@ -1,0 +1,173 @@
+package crossrole_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// inPages are the packages that code in README.md and docs/ may use, by name.
+var inPages = map[string]string{
+	"aws":         "github.com/aws/aws-sdk-go-v2/aws",
+	"awstest":     "github.com/crossrole/crossrole/awstest",
+	"config":      "github.com/aws/aws-sdk-go-v2/config",
+	"context":     "context",
+	"credentials": "github.com/crossrole/crossrole/credentials",
+	"errors":      "errors",
+	"fmt":         "fmt",
+	"http":        "net/http",
+	"metrics":     "github.com/crossrole/crossrole/credentials/metrics",
+	"prometheus":  "github.com/prometheus/client_golang/prometheus",
+	"s3":          "github.com/aws/aws-sdk-go-v2/service/s3",
+	"s3reader":    "github.com/crossrole/crossrole/s3reader",
+	"sts":         "github.com/aws/aws-sdk-go-v2/service/sts",
+	"stscreds":    "github.com/aws/aws-sdk-go-v2/credentials/stscreds",
+	"time":        "time",
+	"trust":       "github.com/crossrole/crossrole/trust",
+}
+
+// TestGoInPages type-checks every block of Go in the pages. A block is a whole
+// file, or statements of a function that has ctx and, where it does not make them
+// itself, base.
+func TestGoInPages(t *testing.T) {
+	imports := compiled(t)
+	blocks := 0
+	for page, text := range pages(t) {
+		for _, at := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatchIndex(text, -1) {
+			blocks++
+			line := 1 + strings.Count(text[:at[2]], "\n")
+			if err := typeCheck(imports, text[at[2]:at[3]]); err != nil {
+				t.Errorf("%s: the block at line %d: %v", page, line, err)
+			}
+		}
+	}
+	if blocks < 12 {
+		t.Errorf("%d blocks were found; are the pages still there?", blocks)
+	}
+	for name, bad := range map[string]string{
+		"field":  "c := credentials.Options{Sauce: nil}",
+		"name":   "cfg, err := credentials.Warp(base)",
+		"type":   "cfg, err := credentials.Wrap(ctx)",
+		"syntax": "if {",
+	} {
+		if typeCheck(imports, bad) == nil {
+			t.Errorf("%s: %q is taken for good", name, bad)
+		}
+	}
+}
+
+// typeCheck compiles a block, but for what it leaves out (…) and does not use.
+func typeCheck(imports types.Importer, block string) error {
+	source := strings.ReplaceAll(block, "…", "")
+	if !strings.HasPrefix(source, "package ") {
+		var head strings.Builder
+		for name, path := range inPages {
+			fmt.Fprintf(&head, "import %s %q; ", name, path)
+		}
+		given := "ctx context.Context"
+		if !strings.Contains(source, "base, err :=") {
+			given += ", base aws.Config"
+		}
+		source = fmt.Sprintf("package page; %s func _(%s) error {\n//line :1\n%s\nreturn nil }", head.String(), given, source)
+	}
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, "", source, parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	var wrong []error
+	check := types.Config{Importer: imports, Error: func(err error) {
+		if e, ok := errors.AsType[types.Error](err); !ok || !e.Soft { // soft: not used
+			wrong = append(wrong, err)
+		}
+	}}
+	_, _ = check.Check("page", files, []*ast.File{file}, nil) // wrong has all of it
+	return errors.Join(wrong...)
+}
+
+// compiled imports the packages of inPages as go list has compiled them.
+func compiled(t *testing.T) types.Importer {
+	t.Helper()
+	args := []string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}
+	for _, path := range inPages {
+		args = append(args, path)
+	}
+	list := exec.CommandContext(t.Context(), "go", args...)
+	var stderr strings.Builder
+	list.Stderr = &stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+	exports := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		path, file, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		exports[path] = file
+	}
+	return importer.ForCompiler(token.NewFileSet(), "gc", func(path string) (io.ReadCloser, error) {
+		data, err := os.ReadFile(exports[path])
+		return io.NopCloser(bytes.NewReader(data)), err
+	})
+}
+
+// Links between the pages lead somewhere, to a heading too.
+func TestLinksInPages(t *testing.T) {
+	all := pages(t)
+	for page, text := range all {
+		for _, m := range regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`).FindAllStringSubmatch(text, -1) {
+			to := filepath.Join(filepath.Dir(page), m[1])
+			if m[1] == "" {
+				to = page
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: %s: %v", page, m[0], err)
+			} else if m[2] != "" && !headings(all[to])[m[2]] {
+				t.Errorf("%s: %s: no such heading", page, m[0])
+			}
+		}
+	}
+}
+
+// headings are the fragments that a page's headings can be linked by.
+func headings(text string) map[string]bool {
+	found := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		found["#"+strings.ReplaceAll(name, " ", "-")] = true
+	}
+	return found
+}
+
+// pages are the texts of README.md and its like and of docs/.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	var files []string
+	for _, pattern := range []string{"*.md", filepath.Join("docs", "*.md"), filepath.Join("e2e", "*.md")} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no pages %s: %v", pattern, err)
+		}
+		files = append(files, found...)
+	}
+	pages := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[file] = string(text)
+	}
+	return pages
+}
