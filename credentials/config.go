@@ -41,7 +41,8 @@ func detached(base aws.Config) aws.Config {
 	return base
 }
 
-// ChainOf returns the chain that signs a wrapped configuration.
+// ChainOf returns the chain that signs a wrapped configuration, for its Status or to
+// keep it fresh; false if something else signs cfg.
 func ChainOf(cfg aws.Config) (*Chain, bool) {
 	c, ok := cfg.Credentials.(*Chain)
 	return c, ok && c != nil

@@ -27,6 +27,7 @@ const (
 	BadKey           Kind = "bad key"           // empty or longer than S3 allows
 )
 
+// Error makes a Kind usable with errors.Is.
 func (k Kind) Error() string { return string(k) }
 
 // codeKinds are S3's codes ("Error responses" in the API reference), and what the

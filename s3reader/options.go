@@ -37,7 +37,9 @@ type Options struct {
 	// given up and another one is tried. 0: 30 s.
 	StallTimeout time.Duration
 
-	// Progress, if set, is called during downloads.
+	// Progress, if set, is called during downloads, at most ten times a second and
+	// one call after the other. Nothing waits for it but the end of a download, a
+	// second at most.
 	Progress func(Progress)
 
 	// S3, if set, has the last word on the options of the S3 client. A Region that
@@ -61,7 +63,7 @@ const (
 	VerifyOff
 )
 
-// Progress of a download.
+// Progress is how far a download is, in bytes: for a bar or a log line.
 type Progress struct {
 	Key          string
 	Bytes, Total int64
