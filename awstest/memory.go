@@ -35,11 +35,23 @@ func (m memoryClient) Do(r *http.Request) (*http.Response, error) {
 	case err == nil:
 		return m.response(r, req, resp), nil
 	case errors.Is(err, errNoSuchHost):
-		return nil, clientError(r, &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("awstest: no such host %q: the cloud answers for STS and S3 only", r.URL.Host)})
+		return nil, clientError(r, &net.OpError{Op: "dial", Net: "tcp", Err: noSuchHost(r.URL.Host)})
 	case errors.Is(err, errDropped):
 		return nil, clientError(r, connectionReset())
 	}
 	return nil, clientError(r, err)
+}
+
+// noSuchHost says what may have led there: a variable of the shell in which the
+// tests run.
+func noSuchHost(host string) error {
+	err := fmt.Errorf("%w %q: the cloud answers for STS and S3 only", errNoSuchHost, host)
+	for _, name := range []string{"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"} {
+		if u, invalid := url.Parse(os.Getenv(name)); invalid == nil && u.Host == host {
+			return fmt.Errorf("%w; the environment's %s leads there: unset it for tests", err, name)
+		}
+	}
+	return err
 }
 
 func readBody(r *http.Request) ([]byte, error) {

@@ -3,18 +3,13 @@ package credentials_test
 import (
 	"fmt"
 	"os"
-	"strings"
 	"testing"
+
+	"github.com/crossrole/crossrole/internal/bareenv"
 )
 
-// The machine that runs the tests may have AWS variables of its own: here each
-// test says what the environment holds.
 func TestMain(m *testing.M) {
-	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "AWS_") {
-			os.Unsetenv(name)
-		}
-	}
+	bareenv.Clear()
 	code := 0
 	if playReader == nil || !playReader() {
 		code = m.Run()

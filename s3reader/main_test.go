@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/crossrole/crossrole/internal/bareenv"
 	"github.com/crossrole/crossrole/s3reader"
 )
 
@@ -16,7 +17,7 @@ import (
 // says so, for tests that kill it or take something away from it.
 func TestMain(m *testing.M) {
 	if os.Getenv("CHILD_ENDPOINT") == "" {
-		os.Exit(m.Run())
+		bareenv.Main(m)
 	}
 	if err := child(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

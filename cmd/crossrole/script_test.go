@@ -14,11 +14,21 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/internal/bareenv"
 	"github.com/crossrole/crossrole/trust"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"crossrole": main})
+	testscript.Main(bareTests{m}, map[string]func(){"crossrole": main})
+}
+
+// bareTests are the tests, and not the command that the scripts run, without the
+// shell's AWS variables.
+type bareTests struct{ *testing.M }
+
+func (t bareTests) Run() int {
+	bareenv.Clear()
+	return t.M.Run()
 }
 
 // TestScripts runs testdata/script: the command in a pod of awstest. Each script

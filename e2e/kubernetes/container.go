@@ -81,12 +81,18 @@ func (c Container) become() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("keep mounts to ourselves: %w", err)
 	}
-	program := c.Image
+	// A mount may hide the place where the program is.
+	image, err := unix.Open(c.Image, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("open "+c.Image, err)
+	}
+	name, program := c.Image, fmt.Sprintf("/proc/self/fd/%d", image)
 	if c.Root != "" {
 		if err := unix.Mount("tmpfs", c.Root, "tmpfs", 0, "mode=0755"); err != nil {
 			return fmt.Errorf("root: %w", err)
 		}
 		program = "/" + filepath.Base(c.Image)
+		name = program
 		c.Mounts = append(c.Mounts, Mount{c.Image, program, true}, Mount{"/dev/null", "/dev/null", false})
 	}
 	for _, m := range c.Mounts {
@@ -102,7 +108,7 @@ func (c Container) become() error {
 			return err
 		}
 	}
-	return os.NewSyscallError("exec "+program, syscall.Exec(program, append([]string{program}, c.Args...), c.Env))
+	return os.NewSyscallError("exec "+name, syscall.Exec(program, append([]string{name}, c.Args...), c.Env))
 }
 
 // bind shows the source at the target below root.

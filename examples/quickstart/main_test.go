@@ -45,6 +45,7 @@ func TestStory(t *testing.T) {
 // The environment that -serve prints is that of a pod: a program that is started
 // with it reaches the shared account.
 func TestServe(t *testing.T) {
+	t.Setenv("TARGET", "") // somebody may have pasted what serve printed
 	read, write := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

@@ -1,0 +1,9 @@
+package metrics_test
+
+import (
+	"testing"
+
+	"github.com/crossrole/crossrole/internal/bareenv"
+)
+
+func TestMain(m *testing.M) { bareenv.Main(m) }
