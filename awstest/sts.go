@@ -136,3 +136,12 @@ func stsResponse(req *request, result string) *response {
 	b.WriteString("</ResponseMetadata>\n</" + action + "Response>\n")
 	return &response{status: http.StatusOK, header: http.Header{"Content-Type": {"text/xml"}}, body: []byte(b.String())}
 }
+
+// getCallerIdentity tells who signed; no policy can deny it.
+func (c *Cloud) getCallerIdentity(req *request) *response {
+	var b strings.Builder
+	element(&b, "Arn", req.caller.arn)
+	element(&b, "UserId", req.caller.userID)
+	element(&b, "Account", req.caller.account.id)
+	return stsResponse(req, b.String())
+}

@@ -2,7 +2,6 @@ package credentials
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -16,11 +15,16 @@ type roleARN struct {
 
 // IAM's rules for role names and paths:
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
-var (
-	accountPattern  = regexp.MustCompile(`^[0-9]{12}$`)
-	roleNamePattern = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
-	rolePathPattern = regexp.MustCompile(`^/([!-~]+/)?$`)
-)
+
+const maxRoleName = 64
+
+func isAccount(s string) bool { return len(s) == 12 && madeOf(s, digits) }
+
+func isRoleName(s string) bool { return len(s) <= maxRoleName && madeOf(s, sessionNameRunes) }
+
+func isRolePath(s string) bool {
+	return strings.HasPrefix(s, "/") && strings.HasSuffix(s, "/") && !strings.Contains(s, "//") && printable(s)
+}
 
 const roleShape = "arn:<partition>:iam::<12-digit account>:role/<name>"
 
@@ -43,7 +47,7 @@ func parseRoleARN(s string) (roleARN, error) {
 		return roleARN{}, fmt.Errorf("%q has service %q; want %s", s, a.Service, roleShape)
 	case a.Region != "":
 		return roleARN{}, fmt.Errorf("%q has region %q; IAM's ARNs have none: want %s", s, a.Region, roleShape)
-	case !accountPattern.MatchString(a.AccountID):
+	case !isAccount(a.AccountID):
 		return roleARN{}, fmt.Errorf("%q has account %q; want 12 digits", s, a.AccountID)
 	case strings.Contains(rest, "arn:"):
 		return roleARN{}, fmt.Errorf("%q has an ARN inside the ARN; want %s", s, roleShape)
@@ -52,37 +56,45 @@ func parseRoleARN(s string) (roleARN, error) {
 	}
 	slash := strings.LastIndexByte("/"+rest, '/')
 	path, name := ("/" + rest)[:slash+1], rest[slash:]
-	if !roleNamePattern.MatchString(name) {
+	if !isRoleName(name) {
 		return roleARN{}, fmt.Errorf("%q has role name %q; want 1–64 of letters, digits and +=,.@_-", s, name)
 	}
-	if !rolePathPattern.MatchString(path) || strings.Contains(path, "//") {
+	if !isRolePath(path) {
 		return roleARN{}, fmt.Errorf("%q has path %q; want segments between slashes without spaces", s, path)
 	}
 	return roleARN{partition: a.Partition, account: a.AccountID, name: name}, nil
 }
 
-// regionPartitions maps the prefix of a region's name to its partition, after
+// regionPartitions maps the beginning of a region's name to its partition, after
 // AWS's partitions file as the SDK's endpoint rules carry it.
-var regionPartitions = []struct {
-	pattern   *regexp.Regexp
-	partition string
-}{
-	{regexp.MustCompile(`^cn-\w+-\d+$`), "aws-cn"},
-	{regexp.MustCompile(`^us-gov-\w+-\d+$`), "aws-us-gov"},
-	{regexp.MustCompile(`^us-iso-\w+-\d+$`), "aws-iso"},
-	{regexp.MustCompile(`^us-isob-\w+-\d+$`), "aws-iso-b"},
-	{regexp.MustCompile(`^eu-isoe-\w+-\d+$`), "aws-iso-e"},
-	{regexp.MustCompile(`^us-isof-\w+-\d+$`), "aws-iso-f"},
-	{regexp.MustCompile(`^eusc-(de)-\w+-\d+$`), "aws-eusc"},
-	{regexp.MustCompile(`^(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+$`), "aws"},
+var regionPartitions = map[string]string{
+	"cn": "aws-cn", "us-gov": "aws-us-gov",
+	"us-iso": "aws-iso", "us-isob": "aws-iso-b", "eu-isoe": "aws-iso-e", "us-isof": "aws-iso-f", "eusc-de": "aws-eusc",
+	"us": "aws", "eu": "aws", "ap": "aws", "sa": "aws", "ca": "aws", "me": "aws", "af": "aws", "il": "aws", "mx": "aws",
 }
 
 // partitionOf is the partition of a region; empty if unknown.
 func partitionOf(region string) string {
-	for _, p := range regionPartitions {
-		if p.pattern.MatchString(region) {
-			return p.partition
+	parts := strings.Split(region, "-")
+	n := len(parts) - 2 // of which a direction and a number are the last
+	if n < 1 || !madeOf(parts[n], wordRunes) || !madeOf(parts[n+1], digits) {
+		return ""
+	}
+	return regionPartitions[strings.Join(parts[:n], "-")]
+}
+
+// isRegion reports whether s may be the name of a region, known or not.
+func isRegion(s string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	parts := strings.Split(s, "-")
+	last := len(parts) - 1
+	if last < 2 || len(parts[0]) < 2 || !madeOf(parts[last], digits) {
+		return false
+	}
+	for _, part := range parts[:last] {
+		if !madeOf(part, letters) {
+			return false
 		}
 	}
-	return ""
+	return true
 }

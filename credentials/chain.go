@@ -214,27 +214,3 @@ func (c *Chain) inherited() ([]aws.CredentialSource, bool) {
 	}
 	return nil, false
 }
-
-// nameSession is explicit if set; else one name for all of this process's
-// sessions, decided by the first hop, so that CloudTrail tells in every account
-// which pod called, and a new cluster changes nothing in what later hops send.
-func (c *Chain) nameSession(explicit string, derive func() string) string {
-	if c.prefix != nil {
-		if explicit != "" {
-			return explicit
-		}
-		return c.prefix.nameSession("", derive)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if explicit == "" && c.name == "" {
-		c.name = derive()
-	}
-	if explicit != "" {
-		if c.name == "" {
-			c.name = explicit
-		}
-		return explicit
-	}
-	return c.name
-}

@@ -49,3 +49,30 @@ func expiredToken(file string, t trust.Token, now time.Time) error {
 	}
 	return errors.New(s)
 }
+
+// expSlack forgives what the two ways of telling the time may differ by.
+const expSlack = time.Minute
+
+// checkClaims looks at the token before it is sent. That it has expired is
+// certain only by the server's own clock; by the local one it is worth a
+// warning.
+func (c *Chain) checkClaims(w WebIdentity, t trust.Token) *Error {
+	fail := func(kind Kind, err error, fixes ...string) *Error {
+		return &Error{Operation: "check token", RoleARN: w.RoleARN, Kind: kind, Token: &t, Err: err, Fixes: fixes}
+	}
+	if w.Issuer != "" && w.Issuer != t.Issuer {
+		return fail(TokenRejected, issuerDiffers(w.Issuer, t.Issuer),
+			"set WebIdentity.Issuer to the cluster's own issuer, or leave it empty so that a new cluster needs no change here")
+	}
+	if err := audienceDiffers(w.Audience, t.Audience); err != nil {
+		return fail(AudienceMismatch, err,
+			"project the token with that audience (on EKS the service account's eks.amazonaws.com/audience annotation), or set WebIdentity.Audience to the token's")
+	}
+	if now, known := c.serverNow(); known && now.Sub(t.Expires) > expSlack {
+		c.clock.Store(nil) // that clock may have been wrong: the next attempt asks
+		return fail(TokenExpired, expiredToken(w.TokenFile, t, now), rotationFix)
+	} else if !known && time.Since(t.Expires) > expSlack {
+		c.warnOnce("exp", "the token has expired by the local clock; it is sent all the same, since the clock may be wrong", "file", w.TokenFile, "expired", t.Expires)
+	}
+	return nil
+}

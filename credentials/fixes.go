@@ -2,7 +2,6 @@ package credentials
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -100,14 +99,12 @@ func audienceFixes(t *trust.Token, role roleARN) []string {
 func shellWords(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
-		if quoted[i] = w; !plainWord.MatchString(w) {
+		if quoted[i] = w; !madeOf(w, wordRunes+"@%+=:,./-") {
 			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 		}
 	}
 	return strings.Join(quoted, " ")
 }
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
 
 // durationFixes tell the limit that was met.
 func (s *session) durationFixes(role roleARN) []string {
@@ -134,7 +131,7 @@ func (s *session) assumeFixes(e *Error, target roleARN) []string {
 	asked := s.chain.roles[s.hop-2]
 	_, tagged := s.chain.source.(PodIdentity)
 	caller := e.Caller
-	if told := refusedCaller.FindStringSubmatch(e.Message); caller == "" && told != nil {
+	if told := refusedCaller().FindStringSubmatch(e.Message); caller == "" && told != nil {
 		caller = told[1] // the source did not tell who its session is; STS does
 	}
 	hub := s.callerRole(caller)
@@ -156,7 +153,7 @@ func (s *session) assumeFixes(e *Error, target roleARN) []string {
 	}
 }
 
-var refusedCaller = regexp.MustCompile(`^User: (arn:\S+) is not authorized to perform: sts:`)
+var refusedCaller = pattern(`^User: (arn:\S+) is not authorized to perform: sts:`)
 
 // callerRole is the role behind the caller. A session does not tell its role's
 // path; the settings of the hop before do, if they name that role.

@@ -20,35 +20,6 @@ type flight struct {
 	budget   *budget
 }
 
-// wait returns when f has landed or ctx ends.
-func (s *session) wait(ctx context.Context, f *flight) error {
-	s.chain.gate.promote(s)
-	select {
-	case <-f.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// come counts a caller who may have to wait. It is called before a flight is
-// started for that caller, and leave after.
-func (s *session) come() { s.waiting.Add(1) }
-
-func (s *session) leave() {
-	if s.waiting.Add(-1) == 0 {
-		s.chain.gate.giveBack(s)
-	}
-}
-
-func (s *session) waitAtMost(ctx context.Context, f *flight, d time.Duration) {
-	s.come()
-	defer s.leave()
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	_ = s.wait(ctx, f) // who waits no longer takes what there is
-}
-
 // takeOff starts a flight; s.mu is held. Its context keeps the values of the
 // first caller's and none of its deadlines: no caller's impatience may fail the
 // others.

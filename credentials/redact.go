@@ -2,26 +2,25 @@ package credentials
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 )
 
 const redacted = "[redacted]"
 
 var (
-	space = regexp.MustCompile(`\s+`)
+	space = pattern(`\s+`)
 
 	// What may stand in an URL, a header or a form that the other side quotes.
-	quotedSecret = regexp.MustCompile(`(?i)\b(X-Amz-Signature|X-Amz-Security-Token|X-Amz-Credential|WebIdentityToken|Signature)=[^&\s"',]+`)
+	quotedSecret = pattern(`(?i)\b(X-Amz-Signature|X-Amz-Security-Token|X-Amz-Credential|WebIdentityToken|Signature)=[^&\s"',]+`)
 
 	// A token, or what was left of one: both its header and its claims are JSON
 	// objects, and their base64 begins alike.
-	tokenParts = regexp.MustCompile(`\beyJ[\w-]{8,}(\.[\w-]*)*`)
+	tokenParts = pattern(`\beyJ[\w-]{8,}(\.[\w-]*)*`)
 
 	// As long as a secret key, and longer than a request id.
-	longRun = regexp.MustCompile(`[A-Za-z0-9+/=_-]{40,}`)
+	longRun = pattern(`[A-Za-z0-9+/=_-]{40,}`)
 
-	holdsKeys = regexp.MustCompile(`(?i)secret_?access_?key|session_?token|"token"`)
+	holdsKeys = pattern(`(?i)secret_?access_?key|session_?token|"token"`)
 )
 
 // scrub takes out what this attempt sent and must not be seen, should the other
@@ -45,8 +44,8 @@ func (s *session) scrub(text string, rec *record) string {
 			text = strings.ReplaceAll(text, url.QueryEscape(secret), redacted)
 		}
 	}
-	text = tokenParts.ReplaceAllString(text, redacted)
-	return quotedSecret.ReplaceAllString(text, "$1="+redacted)
+	text = tokenParts().ReplaceAllString(text, redacted)
+	return quotedSecret().ReplaceAllString(text, "$1="+redacted)
 }
 
 // beginning is how an answer begins that is not the expected one. It is cut
@@ -55,16 +54,16 @@ func (s *session) beginning(rec *record) string {
 	head := string(rec.head)
 	if rec.status/100 == 2 {
 		// A success is where keys would be: its first tag says enough.
-		if tag := firstTag.FindString(head); tag != "" {
+		if tag := firstTag().FindString(head); tag != "" {
 			return tag
 		}
 		return "(not shown)"
 	}
-	if holdsKeys.MatchString(head) {
+	if holdsKeys().MatchString(head) {
 		return "(not shown: it seems to hold keys)"
 	}
-	head = longRun.ReplaceAllString(s.scrub(head, rec), redacted)
-	head = space.ReplaceAllString(strings.TrimSpace(head), " ")
+	head = longRun().ReplaceAllString(s.scrub(head, rec), redacted)
+	head = space().ReplaceAllString(strings.TrimSpace(head), " ")
 	const most = 120
 	if len(head) > most {
 		head = strings.ToValidUTF8(head[:most], "") + "…"
@@ -72,14 +71,14 @@ func (s *session) beginning(rec *record) string {
 	return head
 }
 
-var firstTag = regexp.MustCompile(`^\s*<[!?]?[A-Za-z][^<>]{0,60}>`)
+var firstTag = pattern(`^\s*<[!?]?[A-Za-z][^<>]{0,60}>`)
 
 // withoutKeys is the text of an error that is not ours, as far as it can be
 // shown.
 func withoutKeys(text string) string {
-	if holdsKeys.MatchString(text) {
+	if holdsKeys().MatchString(text) {
 		return "(not shown: it seems to hold keys)"
 	}
-	text = tokenParts.ReplaceAllString(longRun.ReplaceAllString(text, redacted), redacted)
-	return quotedSecret.ReplaceAllString(text, "$1="+redacted)
+	text = tokenParts().ReplaceAllString(longRun().ReplaceAllString(text, redacted), redacted)
+	return quotedSecret().ReplaceAllString(text, "$1="+redacted)
 }

@@ -3,7 +3,6 @@ package credentials
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,8 +24,6 @@ type resolver struct {
 
 // origin is a partition and what named it.
 type origin struct{ partition, from string }
-
-var regionPattern = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 
 func (r *resolver) resolve() (source Source, roles []Role) {
 	r.resolveRegion()
@@ -68,7 +65,7 @@ func (r *resolver) resolveRegion() {
 		r.add("region", "not set; the STS endpoint follows from it: set aws.Config.Region, %s or %s (outside EKS nothing injects it)", envRegion, envDefaultRegion)
 		return
 	}
-	if !regionPattern.MatchString(s.value) {
+	if !isRegion(s.value) {
 		r.add(s.from, "%q is not the name of a region; want one like us-east-1", s.value)
 		return
 	}
@@ -117,7 +114,7 @@ func (r *resolver) checkExpectedAccount(last string) {
 	if want == "" {
 		return
 	}
-	if !accountPattern.MatchString(want) {
+	if !isAccount(want) {
 		r.add("Options.ExpectedAccount", "%q is not an account id; want 12 digits", want)
 		return
 	}

@@ -2,8 +2,6 @@ package credentials
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,45 +78,6 @@ func (s *session) renew(ctx context.Context, now time.Time) *flight {
 	}
 	f, _, _ := s.join(ctx, func(snap *snapshot) bool { return snap.phase(time.Now()) == fresh })
 	return f
-}
-
-// await waits for a session that is valid.
-func (s *session) await(ctx context.Context) (*snapshot, error) {
-	return s.awaitUntil(ctx, func(snap *snapshot) bool { return snap.phase(time.Now()) != expired })
-}
-
-// awaitUntil waits for one flight, unless the session is good enough already.
-func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (*snapshot, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, s.gaveUp(ctx)
-	}
-	s.come()
-	defer s.leave()
-	for {
-		f, snap, err := s.join(ctx, enough)
-		if f == nil {
-			return snap, err
-		}
-		if s.wait(ctx, f) != nil {
-			return nil, s.gaveUp(ctx)
-		}
-		switch {
-		case f.unwanted: // by those before us
-		case f.err != nil:
-			return nil, f.err
-		default:
-			return f.snap, nil
-		}
-	}
-}
-
-// gaveUp is the error of a caller whose own context ended first.
-func (s *session) gaveUp(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", s.hop, s.chain.length(), err, cause)
-	}
-	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", s.hop, s.chain.length(), err)
 }
 
 // join returns the flight under way or starts one; or else the session that is

@@ -9,12 +9,17 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// sessionNameRunes are the characters of a role session name:
+// The lengths of a role session name:
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
 const (
-	sessionNameRunes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+=,.@-"
-	maxSessionName   = 64
+	minSessionName = 2
+	maxSessionName = 64
 )
+
+// isSessionName also holds for a source identity.
+func isSessionName(s string) bool {
+	return len(s) >= minSessionName && len(s) <= maxSessionName && madeOf(s, sessionNameRunes)
+}
 
 // podSessionName names the pod as namespace.serviceaccount@pod. A namespace has
 // no dot and no Kubernetes name has an @, so that the parts can be told apart.
@@ -56,4 +61,28 @@ func cleanSessionName(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	hash := "-" + hex.EncodeToString(sum[:5])
 	return clean[:maxSessionName-len(hash)] + hash
+}
+
+// nameSession is explicit if set; else one name for all of this process's
+// sessions, decided by the first hop, so that CloudTrail tells in every account
+// which pod called, and a new cluster changes nothing in what later hops send.
+func (c *Chain) nameSession(explicit string, derive func() string) string {
+	if c.prefix != nil {
+		if explicit != "" {
+			return explicit
+		}
+		return c.prefix.nameSession("", derive)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if explicit == "" && c.name == "" {
+		c.name = derive()
+	}
+	if explicit != "" {
+		if c.name == "" {
+			c.name = explicit
+		}
+		return explicit
+	}
+	return c.name
 }

@@ -51,7 +51,7 @@ func newSTSClient(r *resolver) *stsClient {
 	if c.endpoint != "" && c.endpoint != r.stsEndpoint {
 		r.checkEndpoint("BaseEndpoint of Options.STS", c.endpoint)
 	}
-	if o.Region != r.region && !regionPattern.MatchString(o.Region) {
+	if o.Region != r.region && !isRegion(o.Region) {
 		r.add("Region of Options.STS", "%q is not the name of a region; want one like us-east-1", o.Region)
 	} else if o.Region != r.region {
 		r.partition(partitionOf(o.Region), "Region "+o.Region+" of Options.STS")

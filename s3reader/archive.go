@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -29,14 +28,14 @@ func archiveOf(head *s3.HeadObjectOutput) archive {
 		a.restore = "ongoing"
 	case restore != "":
 		a.restore = "expired"
-		if m := restoreExpiry.FindStringSubmatch(restore); m != nil {
+		if m := restoreExpiry().FindStringSubmatch(restore); m != nil {
 			a.until, _ = http.ParseTime(m[1]) // unreadable: not shown
 		}
 	}
 	return a
 }
 
-var restoreExpiry = regexp.MustCompile(`expiry-date="([^"]*)"`)
+var restoreExpiry = pattern(`expiry-date="([^"]*)"`)
 
 // archiveNamed reads what the refusal of a GET says.
 func archiveNamed(err error) archive {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strings"
 )
 
@@ -50,10 +49,8 @@ func parseBucket(s string) (bucketRef, error) {
 	return bucketRef{name: s}, nil
 }
 
-// nameShape leaves to checkName what a regular expression says badly. The rules
-// are those of the S3 User Guide, "General purpose bucket naming rules".
-var nameShape = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*[a-z0-9]$`)
-
+// checkName has the rules of the S3 User Guide, "General purpose bucket naming
+// rules".
 func checkName(s string) error {
 	bad := func(rule string) error {
 		return fmt.Errorf("%q is not a bucket name: %s; check the name with \"aws s3 ls\"", s, rule)
@@ -61,7 +58,7 @@ func checkName(s string) error {
 	switch {
 	case len(s) < 3 || len(s) > 63:
 		return bad(fmt.Sprintf("a name has 3 to 63 characters, this one has %d", len(s)))
-	case !nameShape.MatchString(s):
+	case !isLabel(s, lowerLetters+digits, ".-"):
 		return bad("a name has lowercase letters, digits, dots and hyphens, and a letter or digit at both ends")
 	case strings.Contains(s, ".."):
 		return bad("two dots must not touch")
@@ -72,10 +69,9 @@ func checkName(s string) error {
 	return nil
 }
 
-var (
-	accessPointName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,48}[a-z0-9]$`)
-	partitionName   = regexp.MustCompile(`^aws[a-z-]*$`)
-)
+func isPartition(s string) bool {
+	return strings.HasPrefix(s, "aws") && madeOf(s, lowerLetters+"-")
+}
 
 // parseARN reads arn:partition:service:region:account:resource.
 func parseARN(s string) (bucketRef, error) {
@@ -83,7 +79,7 @@ func parseARN(s string) (bucketRef, error) {
 		return bucketRef{}, fmt.Errorf("%q %s: %s", s, what, fix)
 	}
 	part := strings.SplitN(s, ":", 6)
-	if len(part) != 6 || !partitionName.MatchString(part[1]) || part[5] == "" {
+	if len(part) != 6 || !isPartition(part[1]) || part[5] == "" {
 		return refuse("is not an ARN", `a bucket's is "arn:aws:s3:::name", an access point's "arn:aws:s3:region:account:accesspoint/name"`)
 	}
 	service, region, account, resource := part[2], part[3], part[4], part[5]
@@ -131,9 +127,9 @@ func parseAccessPoint(s, region, account, name string) (bucketRef, error) {
 		return refuse("names no region", `an access point's ARN is "arn:aws:s3:region:account:accesspoint/name"`)
 	case !validRegion(region):
 		return bucketRef{}, regionError(fmt.Sprintf("%q: its region", s), region)
-	case !ownerID.MatchString(account):
+	case !isAccount(account):
 		return refuse(fmt.Sprintf("names no account (%q)", account), "give the 12 digits of the access point's owner")
-	case !accessPointName.MatchString(name):
+	case len(name) < 3 || len(name) > 50 || !isLabel(name, lowerLetters+digits, "-"):
 		return refuse(fmt.Sprintf("has no access-point name (%q)", name), "a name has 3 to 50 lowercase letters, digits and hyphens, and no hyphen at the ends")
 	}
 	return bucketRef{name: s, region: region}, nil

@@ -3,6 +3,7 @@ package s3reader
 import (
 	"math/bits"
 	"sync"
+	"time"
 )
 
 const (
@@ -48,4 +49,23 @@ type lanes struct {
 func (r *Reader) newLanes(n int) *lanes {
 	n = int(max(1, min(int64(n), r.memory()/minBufferSize)))
 	return &lanes{newGate(n), min(maxBufferSize, max(minBufferSize, r.memory()/int64(n)))}
+}
+
+// portion is how many bytes a connection reads before it tells of them: few enough
+// that a slow one is seen to be alive, and else as many as the buffer holds.
+type portion int64
+
+const (
+	portionFast = 25 * time.Millisecond
+	portionSlow = 100 * time.Millisecond
+)
+
+// adapt is told how long the last portion took.
+func (p *portion) adapt(took time.Duration) {
+	switch {
+	case took < portionFast:
+		*p = min(*p*2, maxBufferSize)
+	case took > portionSlow:
+		*p = max(*p/2, minBufferSize)
+	}
 }

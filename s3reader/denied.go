@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -102,7 +101,7 @@ func aboutKMS(api smithy.APIError) bool {
 
 const kmsCodes = "KMS."
 
-var kmsARN = regexp.MustCompile(`arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(?:key|alias)/[A-Za-z0-9_/-]+`)
+var kmsARN = pattern(`arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(?:key|alias)/[A-Za-z0-9_/-]+`)
 
 // kmsKey is the ARN of a key that text names; empty if it names none.
-func kmsKey(text string) string { return kmsARN.FindString(text) }
+func kmsKey(text string) string { return kmsARN().FindString(text) }

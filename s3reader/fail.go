@@ -3,7 +3,6 @@ package s3reader
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 
@@ -81,13 +80,13 @@ func causeText(err error) string {
 
 // urlQuery finds the query of a URL: transport errors quote the URL, and the
 // query of a presigned one is as good as a password.
-var urlQuery = regexp.MustCompile(`(https?://[^\s"?]*)\?[^\s"]*`)
+var urlQuery = pattern(`(https?://[^\s"?]*)\?[^\s"]*`)
 
 // maxCause leaves room for what a failure of the credentials says about its fix.
 const maxCause = 6000 // characters
 
 func oneLine(s string) string {
-	s = urlQuery.ReplaceAllString(s, "$1")
+	s = urlQuery().ReplaceAllString(s, "$1")
 	s = strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
 			return ' '

@@ -240,12 +240,3 @@ func notFound(format string, a ...any) error {
 func pathError(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: name, Err: err}
 }
-
-// entries begins to list a directory.
-func (f *fsys) entries(name string) *entries {
-	prefix := f.root
-	if name != "." {
-		prefix += name + "/"
-	}
-	return &entries{pages: pages{r: f.r, prefix: prefix, delimiter: "/"}, nothing: true}
-}

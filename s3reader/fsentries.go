@@ -224,3 +224,12 @@ func (e *entries) hide(key string) {
 func isName(name string) bool {
 	return name != "." && fs.ValidPath(name) && !strings.ContainsAny(name, `/\`)
 }
+
+// entries begins to list a directory.
+func (f *fsys) entries(name string) *entries {
+	prefix := f.root
+	if name != "." {
+		prefix += name + "/"
+	}
+	return &entries{pages: pages{r: f.r, prefix: prefix, delimiter: "/"}, nothing: true}
+}

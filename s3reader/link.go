@@ -67,9 +67,7 @@ func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration) (*L
 			return nil, r.fail(op, key, fmt.Errorf("the credentials ended at %s", creds.Expires.UTC().Format(time.RFC3339)))
 		}
 	}
-	signed, err := s3.NewPresignClient(r.Client()).PresignGetObject(ctx, &s3.GetObjectInput{
-		Bucket: &r.bucket.name, Key: &key, RequestPayer: r.payer(), ExpectedBucketOwner: r.owner(),
-	}, func(o *s3.PresignOptions) {
+	signed, err := s3.NewPresignClient(r.Client()).PresignGetObject(ctx, r.getInput(key), func(o *s3.PresignOptions) {
 		o.Expires = ttl
 		o.ClientOptions = append(o.ClientOptions, func(o *s3.Options) {
 			// These very credentials: a renewal meanwhile may be of another length.

@@ -3,7 +3,6 @@ package s3reader
 import (
 	"fmt"
 	"log/slog"
-	"regexp"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -89,13 +88,11 @@ func (r *Reader) connections() int {
 	return r.opts.Concurrency
 }
 
-var ownerID = regexp.MustCompile(`^[0-9]{12}$`)
-
 func (o *Options) validate() error {
 	switch {
 	case o.Region != "" && !validRegion(o.Region):
 		return regionError("Options.Region", o.Region)
-	case o.ExpectedBucketOwner != "" && !ownerID.MatchString(o.ExpectedBucketOwner):
+	case o.ExpectedBucketOwner != "" && !isAccount(o.ExpectedBucketOwner):
 		return fmt.Errorf("Options.ExpectedBucketOwner %q is not an account id: give its 12 digits", o.ExpectedBucketOwner)
 	case o.PartSize < 0, o.Memory < 0, o.Concurrency < 0:
 		return fmt.Errorf("Options.PartSize %d, Memory %d and Concurrency %d must not be negative: leave them 0 to have them chosen", o.PartSize, o.Memory, o.Concurrency)

@@ -6,8 +6,8 @@ const (
 	// firstWindow is how much is asked for where reading in order begins anew.
 	firstWindow = 1 << 20
 
-	// pieceSize bounds the bytes of one request: a window is several of them, so
-	// that it is filled over several connections.
+	// minPiece and maxPiece bound the bytes of one request: a window is several of
+	// them, so that it is filled over several connections.
 	minPiece = 1 << 20
 	maxPiece = 8 << 20
 

@@ -4,17 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// regionShape is that of a host label, for a region becomes part of a host name.
-var regionShape = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
-
-func validRegion(s string) bool { return regionShape.MatchString(s) }
+// validRegion holds for a host label, for a region becomes part of a host name.
+func validRegion(s string) bool {
+	return len(s) <= 63 && isLabel(s, lowerLetters+upperLetters+digits, "-")
+}
 
 func regionError(name, region string) error {
 	return fmt.Errorf("%s %q is not a region: give one such as \"eu-west-1\"", name, region)

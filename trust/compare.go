@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -34,7 +35,9 @@ func matchARN(have string, want pattern) bool {
 
 // decimal is a number that is compared exactly. Longer ones and those with an
 // exponent are no numbers here, so that a policy can't ask for endless digits.
-var decimal = regexp.MustCompile(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?$`)
+var decimal = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?$`)
+})
 
 func numeric(holds func(order int) bool) func(string, pattern) bool {
 	return func(have string, want pattern) bool {
@@ -45,7 +48,7 @@ func numeric(holds func(order int) bool) func(string, pattern) bool {
 }
 
 func parseDecimal(s string) (*big.Rat, bool) {
-	if !decimal.MatchString(s) {
+	if !decimal().MatchString(s) {
 		return nil, false
 	}
 	return new(big.Rat).SetString(s)

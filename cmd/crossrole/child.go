@@ -10,11 +10,6 @@ import (
 	"strings"
 )
 
-// exitError is how a program ended that exec ran.
-type exitError int
-
-func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
-
 // otherChoices are the variables by which an SDK would find other credentials
 // than the endpoint's.
 var otherChoices = []string{

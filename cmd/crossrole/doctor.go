@@ -147,12 +147,7 @@ const (
 // paint colours text on a terminal; in a pipe, and where NO_COLOR is set
 // (https://no-color.org), it stays plain.
 func paint(out io.Writer, c colour, text string) string {
-	f, ok := out.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return text
-	}
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+	if !isTerminal(out) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return text
 	}
 	return string(c) + text + "\x1b[0m"

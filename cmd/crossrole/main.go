@@ -20,7 +20,7 @@ import (
 func main() { os.Exit(run()) }
 
 // run is main with an exit status: 0 all is well, 1 a problem was found, 2 the
-// command line is wrong.
+// command line is wrong, any other an exitError.
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -30,7 +30,7 @@ func run() int {
 		return 0
 	case errors.Is(err, errFound): // it has been told
 		return 1
-	case errors.As(err, new(exitError)): // of a program that exec ran
+	case errors.As(err, new(exitError)): // it has been told
 		status, _ := errors.AsType[exitError](err)
 		return int(status)
 	case errors.As(err, new(usageError)):
@@ -43,6 +43,12 @@ func run() int {
 
 // errFound ends a command that has printed what is wrong.
 var errFound = errors.New("a problem was found")
+
+// exitError is a status of its own: of the program that exec ran, 3 after a copy
+// that left keys out, 130 after Ctrl-C.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // usageError is a mistake in the command line.
 type usageError struct{ error }

@@ -81,15 +81,6 @@ func (a *API) Get(ctx context.Context, path string, into any) error {
 	return a.do(ctx, http.MethodGet, path, asJSON, nil, into)
 }
 
-// Merge changes fields of an object (RFC 7396).
-func (a *API) Merge(ctx context.Context, path string, change any) error {
-	body, err := json.Marshal(change)
-	if err != nil {
-		return fmt.Errorf("kubernetes: merge: %w", err)
-	}
-	return a.do(ctx, http.MethodPatch, path, "application/merge-patch+json", body, nil)
-}
-
 // Delete removes an object at once.
 func (a *API) Delete(ctx context.Context, path string) error {
 	return a.do(ctx, http.MethodDelete, path+"?gracePeriodSeconds=0", asJSON, nil, nil)

@@ -3,10 +3,10 @@ package credentials
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/crossrole/crossrole/trust"
@@ -27,12 +27,14 @@ const (
 	maxTagValue     = 256
 )
 
-var (
-	sessionNamePattern = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
-	externalIDPattern  = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
-	tagPattern         = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
-	policyARNPattern   = regexp.MustCompile(`^arn:aws[\w-]*:iam::(aws|[0-9]{12}):policy/[!-~]+$`)
-)
+var policyARN = pattern(`^arn:aws[\w-]*:iam::(aws|[0-9]{12}):policy/[!-~]+$`)
+
+// isTagText holds for keys and values.
+func isTagText(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool {
+		return !unicode.In(c, unicode.L, unicode.Z, unicode.N) && !strings.ContainsRune("_.:/=+-@", c)
+	})
+}
 
 // nextRole is a copy of role, held to every rule. place is what the caller calls
 // it, first whether it is the first after the source, before the role that the
@@ -57,7 +59,7 @@ func (r *resolver) checkRole(place string, role *Role, long bool) {
 		r.checkRoleARN(field("ARN"), role.ARN)
 	}
 	r.checkSessionName(field("SessionName"), role.SessionName)
-	if n := len(role.ExternalID); n > 0 && (n < minExternalID || n > maxExternalID || !externalIDPattern.MatchString(role.ExternalID)) {
+	if n := len(role.ExternalID); n > 0 && (n < minExternalID || n > maxExternalID || !madeOf(role.ExternalID, sessionNameRunes+":/")) {
 		// A shared secret: say what is wrong, not what it is.
 		r.add(field("ExternalID"), "%d characters; want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(role.ExternalID))
 	}
@@ -83,7 +85,7 @@ func (r *resolver) checkRoleARN(from, arn string) {
 }
 
 func (r *resolver) checkSessionName(from, name string) {
-	if name == "" || sessionNamePattern.MatchString(name) {
+	if name == "" || isSessionName(name) {
 		return
 	}
 	var odd []string
@@ -103,7 +105,7 @@ func (r *resolver) checkSourceIdentity(from, id string) {
 	if id == "" {
 		return
 	}
-	if !sessionNamePattern.MatchString(id) {
+	if !isSessionName(id) {
 		r.add(from, "%q; want 2–64 of letters, digits and +=,.@_-", id)
 	} else if strings.HasPrefix(strings.ToLower(id), "aws:") {
 		r.add(from, "%q; the prefix aws: is AWS's own", id)
@@ -133,7 +135,7 @@ func (r *resolver) checkPolicies(owner, policy string, arns []string) {
 		r.add(owner+".PolicyARNs", "%d ARNs; at most %d", len(arns), maxPolicyARNs)
 	}
 	for i, a := range arns {
-		if !policyARNPattern.MatchString(a) {
+		if !policyARN().MatchString(a) {
 			r.add(fmt.Sprintf("%s.PolicyARNs[%d]", owner, i), "%q is not a managed policy's ARN; want arn:<partition>:iam::<account or aws>:policy/<name>", a)
 		}
 	}
@@ -150,14 +152,14 @@ func (r *resolver) checkTags(place string, role *Role) {
 		switch n := utf8.RuneCountInString(key); {
 		case n < 1 || n > maxTagKey:
 			r.add(where, "key %q has %d characters; want 1–%d", key, n, maxTagKey)
-		case !tagPattern.MatchString(key):
+		case !isTagText(key):
 			r.add(where, "key %q; want letters, digits, spaces and _.:/=+-@", key)
 		case strings.HasPrefix(strings.ToLower(key), "aws:"):
 			r.add(where, "key %q; the prefix aws: is AWS's own", key)
 		}
 		if n := utf8.RuneCountInString(value); n > maxTagValue {
 			r.add(where, "value of %q has %d characters; at most %d", key, n, maxTagValue)
-		} else if !tagPattern.MatchString(value) {
+		} else if !isTagText(value) {
 			r.add(where, "value of %q; want letters, digits, spaces and _.:/=+-@", key)
 		}
 		if other, ok := folded[strings.ToLower(key)]; ok {
