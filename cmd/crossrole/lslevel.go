@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 
@@ -31,6 +32,9 @@ func (o *listing) level(ctx context.Context, r *s3reader.Reader, u s3URL, print 
 		if err != nil {
 			return err
 		}
+		if more, err = goesOn(page, in.ContinuationToken); err != nil {
+			return err
+		}
 		rows, err := rowsOf(page)
 		if err != nil {
 			return err
@@ -40,10 +44,24 @@ func (o *listing) level(ctx context.Context, r *s3reader.Reader, u s3URL, print 
 				return err
 			}
 		}
-		more = aws.ToBool(page.IsTruncated) && aws.ToString(page.NextContinuationToken) != aws.ToString(in.ContinuationToken)
 		in.ContinuationToken = page.NextContinuationToken
 	}
 	return nil
+}
+
+// goesOn reports whether there is another page. A listing that says so and cannot go
+// on is no listing: what is missing would be taken for not there.
+func goesOn(page *s3.ListObjectsV2Output, token *string) (bool, error) {
+	next := aws.ToString(page.NextContinuationToken)
+	switch {
+	case page.IsTruncated == nil: // the SDK reads HTML as an empty page
+		return false, errors.New("the answer is not a listing of S3 (no IsTruncated)")
+	case *page.IsTruncated && next == "":
+		return false, errors.New("the listing says that there is more, and not how to go on (no NextContinuationToken)")
+	case *page.IsTruncated && next == aws.ToString(token):
+		return false, errors.New("the listing goes in a circle: its continuation token is the one just used")
+	}
+	return *page.IsTruncated, nil
 }
 
 func firstError(ctx context.Context, r *s3reader.Reader, prefix string) error {
@@ -73,7 +91,8 @@ func rowsOf(page *s3.ListObjectsV2Output) ([]listed, error) {
 			return nil, err
 		}
 		size, modified := aws.ToInt64(object.Size), aws.ToTime(object.LastModified)
-		rows = append(rows, listed{Key: key, Size: &size, LastModified: &modified, ETag: aws.ToString(object.ETag), StorageClass: string(object.StorageClass)})
+		class := cmp.Or(string(object.StorageClass), string(types.StorageClassStandard)) // as s3reader.Info has it
+		rows = append(rows, listed{Key: key, Size: &size, LastModified: &modified, ETag: aws.ToString(object.ETag), StorageClass: class})
 	}
 	slices.SortFunc(rows, func(a, b listed) int { return cmp.Compare(a.Key+a.Prefix, b.Key+b.Prefix) })
 	return rows, nil
