@@ -6,6 +6,8 @@
 //   - [github.com/crossrole/crossrole/credentials] for an aws.Config that is
 //     signed as the other account's role,
 //   - [github.com/crossrole/crossrole/s3reader] to read objects with it,
+//   - [github.com/crossrole/crossrole/credentials/metrics] to show its sessions to
+//     Prometheus,
 //   - [github.com/crossrole/crossrole/trust] to read a token's claims and to
 //     write or examine the policies involved,
 //   - [github.com/crossrole/crossrole/awstest] to test your own program against

@@ -62,7 +62,8 @@ type faultState struct {
 // Fault makes matching requests fail as f says, until it has struck f.Times
 // times or remove is called. When several faults match, the one added first
 // that still has strikes left is used. Requests to unknown hosts are never
-// struck. It panics on a fault that could never strike.
+// struck. It panics on an unknown Operation, a bad Status, a
+// negative number, and on Code, Message or Body without Status.
 func (c *Cloud) Fault(f Fault) (remove func()) {
 	f.validate()
 	state := &faultState{Fault: f, skip: f.Skip, left: f.Times}

@@ -140,7 +140,8 @@ func (c *Chain) length() int { return len(c.hops) + c.more }
 // Retrieve returns credentials of the chain's last role. It waits only while
 // there is no valid session; a valid one is renewed in the background. (In the
 // last ten seconds of its life, or the last twentieth if that is less, it waits
-// up to two seconds for a renewal under way.) Expires is on the local clock.
+// up to two seconds for a renewal under way; so it does when the wall clock ran a
+// minute ahead, as after a suspend.) Expires is on the local clock.
 //
 // A failure is an [*Error], or ctx's own error if ctx ended first.
 func (c *Chain) Retrieve(ctx context.Context) (aws.Credentials, error) {

@@ -15,14 +15,19 @@
 // session; whatever fails comes as an [*Error] that names the hop, the cause
 // and the fix.
 //
+// For many target roles see [NewPool], for a process that idles [Chain.KeepFresh],
+// for a link or a job that takes keys along [Chain.RetrieveFor], and to see what
+// fails [Chain.Check].
+//
 // # Where settings come from
 //
 // From the options, and for empty fields of [WebIdentity] and [PodIdentity]
 // from the variables that EKS injects. The region is base.Region, AWS_REGION or
 // AWS_DEFAULT_REGION; the STS endpoint is Options.STS, AWS_ENDPOINT_URL_STS or
 // the region's. A variable set to the empty string is unset. Nothing else in
-// the environment has any influence; base.Credentials is used by [FromBase]
-// only.
+// the environment has any influence, but for what base was loaded with: its HTTP
+// client (HTTPS_PROXY, AWS_CA_BUNDLE), FIPS and dual stack. base.Credentials is
+// used by [FromBase] only.
 //
 // # Services other than S3
 //

@@ -20,7 +20,7 @@ type Error struct {
 	Caller    string // ARN that asked; empty at hop 1
 
 	Kind          Kind
-	Code, Message string // AWS's, as they came
+	Code, Message string // AWS's, without secrets
 	RequestID     string
 	Endpoint      string // host
 

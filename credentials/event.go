@@ -8,8 +8,8 @@ type EventType string
 // The events of a chain.
 const (
 	Refreshed     EventType = "refreshed"      // a new session is in use
-	RefreshFailed EventType = "refresh-failed" // an attempt to renew failed; a valid session stays in use
-	Recovered     EventType = "recovered"      // the first success after failures
+	RefreshFailed EventType = "refresh-failed" // a refresh failed, with all its attempts; a valid session stays in use
+	Recovered     EventType = "recovered"      // follows the Refreshed that ends failures
 	TokenRotated  EventType = "token-rotated"  // the token file held another token than before
 	IssuerChanged EventType = "issuer-changed" // the token comes from another cluster than before
 	Invalidated   EventType = "invalidated"    // a session was given up before its end
@@ -20,8 +20,11 @@ type Event struct {
 	Type    EventType
 	Hop     int    // 1: the source's
 	RoleARN string // of the hop; empty where the source names none
+	Err     error  // RefreshFailed: an *Error
+
+	// Expires is the end of the new session, of the one still in use
+	// (RefreshFailed), or of the one given up (Invalidated). Zero: there is none.
 	Expires time.Time
-	Err     error // RefreshFailed
 
 	// Duration is what the exchange that ended a refresh took, from request to
 	// reply: the latency of STS. Pauses between attempts and the wait for the

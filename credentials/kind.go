@@ -27,7 +27,7 @@ const (
 	CredentialsExpired  Kind = "CredentialsExpired"  // a service refuses the session as expired, also after a refresh
 	RegionNotEnabled    Kind = "RegionNotEnabled"    // the region is not enabled in the account
 	WrongSession        Kind = "WrongSession"        // the reply is not a usable session of the role asked for
-	Unknown             Kind = "Unknown"             // none of the above: read Code and Message
+	Unknown             Kind = "Unknown"             // none of the above: read Code and Message, or Err
 )
 
 // Error makes a Kind usable with [errors.Is].

@@ -35,7 +35,8 @@ type Options struct {
 	Refresh Refresh
 
 	// Logger receives a line for what a person should know: refreshes, their
-	// failures, variables that are set and not used. Nil: silent.
+	// failures, variables that are set and not used. What is well comes at Info,
+	// warnings and the first of several failures at Warn. Nil: silent.
 	Logger *slog.Logger
 
 	// OnEvent is called for each [Event], one at a time and in order, from a

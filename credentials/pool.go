@@ -37,13 +37,14 @@ type Pool struct {
 // PoolOptions are the settings of a [Pool]. Those of the embedded Options hold
 // for all its chains: Options.Roles is the prefix that they share (a hub, say; or
 // nothing), ExpectedAccount is that of all targets, and OnEvent is called for each
-// chain's events in order, but by several chains at once.
+// chain's events in order, but by several chains at once. An option of a chain is
+// applied to the embedded Options: credentials.Assume(hub)(&o.Options).
 type PoolOptions struct {
 	Options
 
 	// MaxChains is how many chains the pool holds on to. Beyond that it lets go
-	// of the one that was asked for longest ago, and of those that never had a
-	// session before those that had one. If somebody uses that chain still, it goes
+	// of the one that was asked for longest ago; first of those that never had a
+	// session, as long as they are more than a quarter. If somebody uses that chain still, it goes
 	// on working, and is the one that Pool.Chain returns. Zero: 10,000.
 	MaxChains int
 

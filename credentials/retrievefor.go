@@ -11,7 +11,8 @@ import (
 // more, refreshing once if the present ones are not: for a presigned link or a
 // job that takes its keys along. More than the last hop can ever give is
 // [ConfigInvalid], without a call; that is a second less than its Duration,
-// since STS tells its time in whole seconds.
+// since STS tells its time in whole seconds. Where WebIdentity.Duration is zero, an
+// hour is assumed.
 //
 // Where a new session turns out too short (the role gives less, or a provider's
 // session has been used for a while), that is [ConfigInvalid] too, and no other

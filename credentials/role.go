@@ -15,7 +15,8 @@ type Role struct {
 	ARN string
 
 	// SessionName is 2–64 of [\w+=,.@-]. Empty: the name of the source's
-	// session, so that CloudTrail tells in every account which pod called.
+	// session, so that CloudTrail tells in every account which pod called; after a
+	// source without a token crossrole@ and the host's name.
 	SessionName string
 
 	ExternalID     string // 2–1224 of [\w+=,.@:/-]; never printed

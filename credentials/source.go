@@ -45,7 +45,8 @@ type WebIdentity struct {
 
 // PodIdentity asks the EKS Pod Identity agent. Empty fields are filled from
 // AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE.
-// The agent is reached without a proxy.
+// The agent is reached without a proxy. Endpoint is a URL; without https it must
+// lead to loopback or to an address of the agent.
 type PodIdentity struct{ Endpoint, TokenFile string }
 
 // NodeRole asks the instance metadata service (IMDSv2) for the EC2 node's role.

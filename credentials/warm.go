@@ -18,7 +18,7 @@ type Warmed struct {
 // turn or ctx has ended. progress, if not nil, is called after each, one at a time
 // and in no order.
 //
-// The error counts the roles that failed and holds the first failure, an [*Error].
+// The error counts the roles that failed and holds the first failure, an [*Error]; if ctx has ended, it holds ctx's own.
 // Their chains are in the pool all the same, and are asked for again by whoever
 // uses them; a role that breaks a rule leaves nothing behind. More roles than
 // MaxChains, duplicates and those that break a rule not counted, are

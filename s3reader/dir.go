@@ -56,9 +56,10 @@ type Skipped struct{ Key, Reason string }
 //
 // Nothing is written outside dir, and no link in it is followed. A key that is
 // no path of a file is left out and reported in the Summary: one that has an
-// empty element, "." or "..", a backslash or a NUL, an element of more than 255
+// empty element, "." or "..", a backslash or a NUL, what is not UTF-8, an element of more than 255
 // bytes, a name that this package gives to parts, or ends with a slash; on
-// Windows also one with a device's name or a character that is not allowed. So
+// Windows also one with a device's name, a dot or space at an end, or a character
+// that is not allowed. So
 // is an object "a" if there is one "a/b" as well, and, where the file system does
 // not tell upper from lower case, any object whose path differs from an earlier
 // one only by that. Keys are compared as S3 lists them.
@@ -76,10 +77,11 @@ type Skipped struct{ Key, Reason string }
 // # Errors
 //
 // An object that cannot be fetched does not keep the others from it; the error
-// joins those of all objects in the order of keys (the first 100 of them), and
-// Summary tells what was fetched. The call ends early if its context or the
-// listing does, if the disk is full or cannot be written, or if 100 objects in a
-// row fail for reasons that are not theirs.
+// joins those of all objects (the first 100 that occurred, in the order of keys),
+// and Summary, which is never nil, tells what was fetched. The call ends early if
+// its context or the listing does, if there is no such bucket or it is in another
+// region, if the disk is full or cannot be written, or if 100 objects in a row fail
+// for reasons that are not theirs.
 //
 // An object that is overwritten after it was listed is looked at anew, and
 // fetched as it is then if Include still wants it.
@@ -87,11 +89,14 @@ type Skipped struct{ Key, Reason string }
 // Options.Progress is told of all objects together: Key is the prefix, and Total
 // grows while the listing goes on.
 func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...func(*DirOptions)) (*Summary, error) {
+	const op = "download"
 	var opts DirOptions
-	for _, fn := range optFns {
+	for i, fn := range optFns {
+		if fn == nil {
+			return &Summary{}, r.fail(op, prefix, nilOption(i))
+		}
 		fn(&opts)
 	}
-	const op = "download"
 	switch {
 	case dir == "":
 		return &Summary{}, r.fail(op, prefix, errors.New(`the directory is empty: give its path, or "." for the current one`))

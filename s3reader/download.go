@@ -11,7 +11,7 @@ import (
 )
 
 // Download writes an object to w, at the offsets that its bytes have in it. An
-// object of more than 8 MiB comes over several connections at once
+// object of more than 8 MiB (or Options.PartSize, if set) comes over several connections at once
 // (Options.Concurrency, Options.PartSize), and w.WriteAt is then called by
 // several goroutines. A w that is a regular *os.File is first cut or extended to
 // the object's size.

@@ -8,7 +8,8 @@ import (
 
 // Error is what went wrong with a bucket or an object of it. Every method of
 // this package that returns an error returns one of these, io.EOF and the errors
-// of a caller's own writer aside.
+// of a caller's own writer aside. DownloadDir joins several, a file system puts it
+// in an *fs.PathError.
 //
 //	if e, ok := errors.AsType[*s3reader.Error](err); ok && e.Code == "SlowDown" { … }
 //

@@ -15,7 +15,7 @@ import (
 // its permissions: the bytes go to another file of that directory, which is
 // renamed at the end. A link at path is replaced, not followed.
 //
-// When an object of more than 8 MiB could not be fetched to its end, the part
+// When an object of more than 8 MiB (or Options.PartSize, if set) could not be fetched to its end, the part
 // that has arrived is kept, even if the process was killed, and the next call
 // with that path goes on from there, provided that the object is still the same.
 // What the part holds is read and compared with its checksums first. The error

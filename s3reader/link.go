@@ -19,7 +19,7 @@ type Link struct {
 	Expires time.Time // the sooner of what was asked for and the end of the session that signed
 }
 
-// Format leaves the URL's query out under every verb.
+// Format prints the URL's host and the end, under every verb.
 func (l Link) Format(f fmt.State, _ rune) {
 	host := "?"
 	if u, err := url.Parse(l.URL); err == nil {
@@ -28,7 +28,7 @@ func (l Link) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "s3reader.Link{%s until %s}", host, l.Expires.UTC().Format(time.RFC3339))
 }
 
-// MarshalText leaves the URL's query out of JSON and slog.
+// MarshalText is the same for JSON and slog.
 func (l Link) MarshalText() ([]byte, error) { return fmt.Append(nil, l), nil }
 
 // maxLink is Signature Version 4's limit:
@@ -40,7 +40,8 @@ const maxLink = 7 * 24 * time.Hour
 //
 // A link never outlives the session that signs it. Where cfg.Credentials is a
 // chain, a session with less than ttl left is renewed first, and a ttl that no
-// session of the chain can give is refused. Other credentials cannot be asked
+// session of the chain can give is refused: of a role that gives an hour, that is
+// already one of an hour, since a second of it may be over. Other credentials cannot be asked
 // for more than they have: the link then ends with them, and Link.Expires says
 // when.
 //

@@ -271,3 +271,18 @@ func TestNewLeavesTheConfigAlone(t *testing.T) {
 		t.Error("cfg was changed")
 	}
 }
+
+func TestNilOptions(t *testing.T) {
+	cfg := aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}
+	if _, err := s3reader.New(cfg, "pics", nil); err == nil || !strings.Contains(err.Error(), "optFns[0] is nil") {
+		t.Errorf("New: %v", err)
+	}
+	r, err := s3reader.New(cfg, "pics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, err := r.DownloadDir(t.Context(), "", t.TempDir(), nil)
+	if err == nil || !strings.Contains(err.Error(), "optFns[0] is nil") || sum == nil {
+		t.Errorf("DownloadDir: %v, %v", sum, err)
+	}
+}

@@ -23,8 +23,14 @@ type Options struct {
 	// requester-pays buckets demand. It costs money: off unless set.
 	RequestPayer bool
 
-	PartSize    int64 // bytes of one ranged request; 0: chosen for the object
-	Concurrency int   // connections; 0: up to 32, as many as make the object come faster
+	// PartSize is the bytes of one ranged request of a download. 0: chosen for the
+	// object.
+	PartSize int64
+
+	// Concurrency is how many connections a download has at most. 0: up to 32, as
+	// many as make the object come faster. An open object reads ahead over that
+	// many, but never over more than 8.
+	Concurrency int
 
 	// Memory bounds the bytes that an open object holds, read ahead or kept for
 	// another ReadAt, and those that a download has in memory. 0: 64 MiB.
@@ -53,8 +59,8 @@ type Verify int
 
 const (
 	// VerifyAuto compares where the object has a full-object checksum
-	// (CRC64NVME, CRC32C, CRC32, SHA-256 or SHA-1), as all objects do that were
-	// stored in S3 since 2025. Composite checksums, which S3 computes over the
+	// (CRC64NVME, CRC32C, CRC32, SHA-256 or SHA-1), as objects do that were stored
+	// in S3 since 2025, unless they were uploaded in parts with another. Composite checksums, which S3 computes over the
 	// parts of an upload, cannot be compared and are ignored.
 	VerifyAuto Verify = iota
 
@@ -102,4 +108,9 @@ func (o *Options) validate() error {
 		return fmt.Errorf("Options.Verify %d is unknown: use VerifyAuto or VerifyOff", o.Verify)
 	}
 	return nil
+}
+
+// nilOption is what is wrong with an option that there is not.
+func nilOption(i int) error {
+	return fmt.Errorf("optFns[%d] is nil: leave out what sets no option", i)
 }

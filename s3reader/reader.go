@@ -46,7 +46,10 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (*Reader, erro
 		return nil, &Error{Op: "new", Bucket: bucket, Kind: kind, Err: err}
 	}
 	var opts Options
-	for _, fn := range optFns {
+	for i, fn := range optFns {
+		if fn == nil {
+			return fail("", nilOption(i))
+		}
 		fn(&opts)
 	}
 	ref, err := parseBucket(bucket)

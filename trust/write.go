@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// PolicyOptions are the settings of the functions that write policies.
+// PolicyOptions are the settings of the functions that write policies. A field
+// names the functions that read it; the others do not.
 type PolicyOptions struct {
 	Partition  string // WebIdentityPolicy, ReadBucketPolicy; empty: "aws"
 	Audience   string // WebIdentityPolicy; empty: "sts.amazonaws.com"
@@ -24,7 +25,9 @@ type PolicyOptions struct {
 func newOptions(optFns []func(*PolicyOptions)) PolicyOptions {
 	opts := PolicyOptions{Partition: "aws", Audience: "sts.amazonaws.com"}
 	for _, fn := range optFns {
-		fn(&opts)
+		if fn != nil {
+			fn(&opts)
+		}
 	}
 	if opts.Partition == "" {
 		opts.Partition = "aws"

@@ -11,7 +11,8 @@ import (
 )
 
 // Collector is a prometheus.Collector of chains. Make one with [New]; one is
-// enough for a process. Its methods may be called from many goroutines.
+// enough for a process. Observe counts what happens, Watch reads how things are:
+// a chain needs both. Its methods may be called from many goroutines.
 type Collector struct {
 	refreshes     *prometheus.CounterVec
 	exchanges     *prometheus.HistogramVec

@@ -21,13 +21,13 @@
 //	crossrole_waiting_callers             callers that wait for a session now
 //	crossrole_refreshes_total             refreshes by result ("success", "failure") and kind (of a failure)
 //	crossrole_exchange_duration_seconds   from request to reply of the exchange that ended a refresh, by result
-//	crossrole_invalidations_total         sessions given up before their end, because a service refused them
+//	crossrole_invalidations_total         sessions given up before their end, because a service or STS refused them or by Chain.Invalidate
 //	crossrole_token_rotations_total       changes of the token file
 //	crossrole_issuer_changes_total        changes of the cluster that issues the tokens
 //
 // The first four are the state at the time of the scrape. The session of a
-// chain's last hop is the one whose end programs notice. Chains that end in the
-// same role at the same hop are one series: of several, the worst is told (the
+// chain's last hop is the one whose end programs notice. Hops of the same number
+// and role are one series: of several, the worst is told (the
 // shortest session, the longest failure, the most callers).
 //
 // The package is the only one of the library that needs the Prometheus client:
