@@ -25,9 +25,10 @@
 // from the variables that EKS injects. The region is base.Region, AWS_REGION or
 // AWS_DEFAULT_REGION; the STS endpoint is Options.STS, AWS_ENDPOINT_URL_STS or
 // the region's. A variable set to the empty string is unset. Nothing else in
-// the environment has any influence, but for what base was loaded with: its HTTP
-// client (HTTPS_PROXY, AWS_CA_BUNDLE), FIPS and dual stack. base.Credentials is
-// used by [FromBase] only.
+// the environment has any influence on a chain, but for what base was loaded with:
+// its HTTP client (HTTPS_PROXY, AWS_CA_BUNDLE), FIPS and dual stack. Clients made
+// from the wrapped configuration have base's endpoints, such as
+// AWS_ENDPOINT_URL_S3. base.Credentials is used by [FromBase] only.
 //
 // # Services other than S3
 //
