@@ -138,7 +138,7 @@ func TestLongListTakesNoMemory(t *testing.T) {
 	}
 	for range 100 { // cleanups run some time after a collection
 		// 200 bytes a role: a map keeps its greatest size, and the cleanups lag behind.
-		// A chain that stays has 2,000.
+		// A chain that stays has 1,200.
 		if grown := heapInUse() - before; grown < 4<<20 {
 			return
 		}

@@ -107,7 +107,7 @@ func TestSlowProgressHoldsNothing(t *testing.T) {
 			if _, err := r.Download(t.Context(), "k", &memory{}); err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(start); took > 13*time.Second {
+			if took := time.Since(start); took > 12*time.Second+10*time.Millisecond { // crowd takes some more than a second each
 				t.Errorf("took %v with calls of %v", took, pause)
 			}
 		}
