@@ -45,6 +45,10 @@ func TestDependencies(t *testing.T) {
 				t.Errorf("%s: credentials and s3reader take on %s, which is not agreed: do without, or list it in small with the reason", platform, path)
 			}
 		}
+		// Only LoadConfig, in the root package, loads the SDK's configuration files.
+		if modules["github.com/aws/aws-sdk-go-v2/config"] {
+			t.Errorf("%s: credentials or s3reader takes on the SDK's config module, which only the root package may", platform)
+		}
 		if !modules["github.com/aws/aws-sdk-go-v2/service/s3"] {
 			t.Errorf("%s: go list names no dependencies: %q", platform, out)
 		}

@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/aws/aws-sdk-go-v2 v1.48.0 // aws.Config and what the SDK's clients share: in the public API
-	github.com/aws/aws-sdk-go-v2/config v1.33.18 // examples: the base configuration, as users load it
+	github.com/aws/aws-sdk-go-v2/config v1.33.18 // LoadConfig, in the root package: the SDK's shared configuration
 	github.com/aws/aws-sdk-go-v2/credentials v1.21.0 // stscreds builds the two STS requests; endpointcreds and ec2rolecreds ask the agents
 	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.9 // NodeRole: the metadata service
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.10 // s3reader's client

@@ -38,6 +38,17 @@ func ExampleChain_String() {
 	// Output: web identity → arn:aws:iam::111122223333:role/hub → arn:aws:iam::444455556666:role/S3_Pics
 }
 
+// A program whose flag names the source.
+func ExampleParseSource() {
+	for _, flag := range []string{"pod-identity", "irsa"} {
+		source, err := credentials.ParseSource(flag)
+		fmt.Println(source, err)
+	}
+	// Output:
+	// EKS Pod Identity <nil>
+	// <nil> credentials: ConfigInvalid: source "irsa"; want web-identity, pod-identity, node-role or base
+}
+
 // A program that knows the kinds it can do something about.
 func ExampleKind() {
 	_, err := exampleChain(func(o *credentials.Options) {

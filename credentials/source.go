@@ -114,3 +114,21 @@ func (PodIdentity) credentialSource() aws.CredentialSource { return aws.Credenti
 func (NodeRole) credentialSource() aws.CredentialSource    { return aws.CredentialSourceIMDS }
 func (FromBase) credentialSource() aws.CredentialSource    { return aws.CredentialSourceCode }
 func (Provider) credentialSource() aws.CredentialSource    { return aws.CredentialSourceCode }
+
+// ParseSource returns the source that a flag or a setting names: "web-identity",
+// "pod-identity", "node-role" or "base". The source has no settings of its own
+// yet: the environment fills them in, as it does for a literal. Any other name is
+// a [ConfigInvalid] that lists the four.
+func ParseSource(name string) (Source, error) {
+	switch name {
+	case "web-identity":
+		return WebIdentity{}, nil
+	case "pod-identity":
+		return PodIdentity{}, nil
+	case "node-role":
+		return NodeRole{}, nil
+	case "base":
+		return FromBase{}, nil
+	}
+	return nil, configError("source %q; want web-identity, pod-identity, node-role or base", name)
+}

@@ -1,0 +1,164 @@
+package crossrole_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/crossrole/crossrole"
+	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/internal/bareenv"
+	"github.com/crossrole/crossrole/s3reader"
+	"github.com/crossrole/crossrole/trust"
+)
+
+func TestMain(m *testing.M) { bareenv.Main(m) }
+
+const target = "arn:aws:iam::444455556666:role/S3_Pics"
+
+// enterPod raises two accounts, a cluster and a bucket, sets the environment of
+// a pod whose service account is annotated with the hub role, and returns a
+// function that undoes it.
+func enterPod() (leave func()) {
+	cloud := awstest.New()
+	dev, shared := cloud.Account("111122223333"), cloud.Account("444455556666")
+	cluster := cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
+	dev.AddOIDCProvider(cluster)
+	hub := dev.CreateRole("hub",
+		trust.WebIdentityPolicy(dev.ID(), []string{cluster.Issuer()}, []string{awstest.Subject("default", "app")}).String(),
+		trust.AssumePolicy([]string{target}).String())
+	shared.CreateRole("S3_Pics", trust.RolePolicy(hub.ARN()).String(), trust.ReadBucketPolicy("pics", "").String())
+	shared.CreateBucket("pics").Put("indoor-cat.jpg", []byte("meow"))
+
+	dir, err := os.MkdirTemp("", "crossrole-test-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := httptest.NewServer(cloud.Handler())
+	env := append(cluster.Pod(dir, "default", "app", hub.ARN()).Env(),
+		"AWS_ENDPOINT_URL_STS="+server.URL, "AWS_ENDPOINT_URL_S3="+server.URL,
+		"AWS_CONFIG_FILE="+filepath.Join(dir, "config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(dir, "credentials"))
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		os.Setenv(name, value)
+	}
+	return func() {
+		bareenv.Clear()
+		server.Close()
+		os.RemoveAll(dir)
+	}
+}
+
+// Two lines reach the bucket of the other account.
+func ExampleLoadConfig() {
+	defer enterPod()() // stands for the pod and both accounts
+	ctx := context.Background()
+
+	cfg, err := crossrole.LoadConfig(ctx, credentials.Assume("arn:aws:iam::444455556666:role/S3_Pics"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	pics, err := s3reader.New(cfg, "pics")
+	if err != nil {
+		log.Fatal(err)
+	}
+	cat, err := pics.Get(ctx, "indoor-cat.jpg")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s\n", cat)
+	// Output: meow
+}
+
+// The SDK's own search for credentials must not run: here it would take the
+// static keys, and fail on the token file that has no role.
+func TestLoadConfigSearchesForNoCredentials(t *testing.T) {
+	defer enterPod()()
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIARIVAL")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "rival")
+	role := os.Getenv("AWS_ROLE_ARN")
+	t.Setenv("AWS_ROLE_ARN", "")
+
+	cfg, err := crossrole.LoadConfig(t.Context(), credentials.Assume(target), func(o *credentials.Options) {
+		o.Source = credentials.WebIdentity{RoleARN: role}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, ok := credentials.ChainOf(cfg)
+	if !ok {
+		t.Fatal("the configuration is not signed by a chain")
+	}
+	if _, err := cfg.Credentials.Retrieve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := chain.Status().Hops[1].CallerARN; !strings.HasPrefix(got, "arn:aws:sts::444455556666:assumed-role/S3_Pics/") {
+		t.Errorf("the chain ends as %s", got)
+	}
+	if cfg.Region != "us-east-1" {
+		t.Errorf("region %q; want the pod's", cfg.Region)
+	}
+}
+
+// From the base configuration, the SDK's own credentials are loaded.
+func TestLoadConfigFromBase(t *testing.T) {
+	for name, source := range map[string]credentials.Source{"value": credentials.FromBase{}, "pointer": &credentials.FromBase{}} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("AWS_REGION", "us-east-1")
+			t.Setenv("AWS_ACCESS_KEY_ID", "AKIALAPTOP")
+			t.Setenv("AWS_SECRET_ACCESS_KEY", "laptop")
+			t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "none"))
+			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "none"))
+			cfg, err := crossrole.LoadConfig(t.Context(), func(o *credentials.Options) { o.Source = source })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if keys, err := cfg.Credentials.Retrieve(t.Context()); err != nil || keys.AccessKeyID != "AKIALAPTOP" {
+				t.Errorf("got key %q, %v; want the base configuration's", keys.AccessKeyID, err)
+			}
+		})
+	}
+}
+
+func TestLoadConfigReportsBadInput(t *testing.T) {
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "none"))
+	var none *credentials.FromBase
+	for name, tt := range map[string]struct {
+		option func(*credentials.Options)
+		names  string
+	}{
+		"nil option":  {nil, "optFns[0]"},
+		"bad role":    {credentials.Assume("S3_Pics"), "S3_Pics"},
+		"nil pointer": {func(o *credentials.Options) { o.Source = none }, "Options.Source"},
+		"no region":   {credentials.Assume(target), "AWS_REGION"},
+	} {
+		cfg, err := crossrole.LoadConfig(t.Context(), tt.option)
+		if !errors.Is(err, credentials.ConfigInvalid) || !strings.Contains(err.Error(), tt.names) {
+			t.Errorf("%s: %v; want a ConfigInvalid that names %s", name, err, tt.names)
+		}
+		if cfg.Credentials != nil {
+			t.Errorf("%s: a configuration comes with the error", name)
+		}
+	}
+}
+
+// A profile that is not there is the SDK's own error.
+func TestLoadConfigMissingProfile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(file, []byte("[profile x\nnonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CONFIG_FILE", file)
+	t.Setenv("AWS_PROFILE", "missing")
+	if _, err := crossrole.LoadConfig(t.Context(), credentials.Assume(target)); err == nil || !strings.Contains(err.Error(), "missing") {
+		t.Errorf("%v; want the SDK's error about the profile", err)
+	}
+}
