@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// The coldstart rows: a pod's program from the start of its process to the first byte
+// of an object, with STS and S3 some distance away.
+
 const (
 	coldMsRow    = "coldstart/ms"
 	coldTripsRow = "coldstart/round-trips"

@@ -17,6 +17,8 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
+// The contenders of the session rows: how each builds a provider for the hub route.
+
 const (
 	region    = "us-east-1"
 	hubARN    = "arn:aws:iam::111122223333:role/hub"

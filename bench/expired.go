@@ -16,6 +16,8 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
+// The expired rows: what becomes of requests when a role's sessions are revoked half way.
+
 const (
 	recoveredRow = "expired/recovered"
 	refreshesRow = "expired/refreshes"

@@ -18,6 +18,8 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
+// The fanout rows: 5,000 targets through one hub, by a Pool and by one SDK chain each.
+
 const (
 	fanoutCalls = "fanout/sts-calls"
 	fanoutBytes = "fanout/bytes-per-target"

@@ -12,6 +12,8 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
+// The fleet rows: a day of 10,000 pods at one STS with a quota.
+
 const (
 	peakRow       = "fleet/peak-over-mean"
 	fleetFailed   = "fleet/failed-calls"

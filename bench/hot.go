@@ -12,6 +12,8 @@ import (
 	minio "github.com/minio/minio-go/v7/pkg/credentials"
 )
 
+// The hot rows: Retrieve on a session that is fresh.
+
 const (
 	hotNsRow     = "hot/ns"
 	hotAllocsRow = "hot/allocs"

@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+// The outage rows: STS fails while sessions are valid, and after they have expired.
+
 const (
 	failedRow = "outage/failed-calls"
 	callsRow  = "outage/sts-calls"

@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+// The refresh rows: how many callers a renewal holds up, and for how long.
+
 const (
 	waitingRow = "refresh/waiting-callers"
 	maxWaitRow = "refresh/max-wait-ms"

@@ -11,6 +11,8 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
+// The row s3/discard-mbps: one large object, read in order and thrown away.
+
 const (
 	discardRow = "s3/discard-mbps"
 

@@ -16,6 +16,8 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
+// The rows s3/file-*: one large object to a file, by each contender.
+
 const (
 	plainRow = "s3/file-plain-mbps"
 	tlsRow   = "s3/file-tls-mbps"

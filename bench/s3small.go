@@ -15,6 +15,8 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
+// The row s3/small-files-per-s: a directory of many small objects.
+
 const smallRow = "s3/small-files-per-s"
 
 var s3Small = group{rows: []Row{higher(smallRow, "files/s")}, measure: withStore(measureSmall)}

@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+// The configuration of a small Ceph cluster: its keys, ceph.conf and monitor map.
+
 const (
 	monitor = "mon."
 	admin   = "client.admin"
