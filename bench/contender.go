@@ -128,8 +128,8 @@ func minioChain(p pod) (*minio.Credentials, error) {
 	}}), nil
 }
 
-// writeToken writes a service-account token that is valid for a day. Nobody
-// here checks its signature.
+// writeToken writes a service-account token that is valid for a day. Its signature is
+// never checked here.
 func writeToken(dir string) (string, error) {
 	now := time.Now()
 	part := base64.RawURLEncoding.EncodeToString

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// distance is a way to a server that takes time. What a client sends arrives a
-// round trip later, in order, and the first of it one more round trip later,
-// which is TCP's handshake. Answers travel at once; for a client that waits for
-// each answer that is the same as half of it each way.
+// distance is a proxy that delays. What a client sends arrives one round trip
+// later, in order; its first bytes take one more, for the TCP handshake. Responses
+// are not delayed: to a client that waits for each response this looks the same as
+// half the delay each way.
 type distance struct {
 	listener  net.Listener
 	server    string // host:port

@@ -1,5 +1,4 @@
-// Bench measures crossrole side by side with what a Go program would use
-// without it, in the same run, on the same simulated AWS.
+// Bench compares crossrole with what a Go program would use without it, in the same run, on the same simulated AWS.
 //
 //	go run . [-json] [-quick] [-run REGEXP] [-svg FILE] [-list]
 //
@@ -20,7 +19,7 @@
 //   - minio: the STS providers of minio-go v7. It has none for a chain:
 //     [minioHub] feeds the session of STSWebIdentity into STSAssumeRole.
 //
-// All of them go the hub route: a token file, then two roles. Ours and the peers
+// All of them take the hub route: a token file, then two roles. Ours and the peers
 // run at the same time or take turns, never one after the other's whole series;
 // where a row has several rounds its figure is their median.
 //
@@ -36,7 +35,7 @@
 //   - refresh/max-wait-ms: the worst Retrieve after the first. It contains what
 //     a busy machine does to any goroutine; refresh/noise-ms says how much.
 //   - refresh/noise-ms: the same of callers whose provider has nothing to
-//     refresh. It is nobody's achievement: it has no peers.
+//     refresh. It depends on the machine alone, so it has no peers.
 //
 // outage (virtual time): sessions of an hour.
 //   - outage/failed-calls: 50 callers ask once a second in the last 20 minutes
@@ -44,11 +43,11 @@
 //     connections. Counts the Retrieves that fail although the session is valid,
 //     of up to 120,000 (callers that wait ask less often).
 //   - outage/sts-calls: HTTP requests that STS gets in the five minutes after
-//     the sessions have ended, while it answers 503 after 80 ms and 1,000
+//     the sessions have expired, while it answers 503 after 80 ms and 1,000
 //     callers a second come, each of which has 10 s of patience. The SDK's own
 //     retries are on.
 //
-// hang (virtual time): STS accepts requests and never answers, first at hop 1,
+// hang (virtual time): STS accepts requests and never responds, first at hop 1,
 // then in a second run at hop 2; the worse of the two counts.
 //   - hang/longest-block-s: how long one caller without a deadline is held.
 //     300 s stands for longer.
@@ -107,8 +106,8 @@
 //   - fleet/throttled: requests answered Throttling until the restarts.
 //
 // s3 (real time): a server in a process of its own on the loopback interface,
-// which makes objects of any size from one MiB of noise in memory and tells their
-// CRC64NVME. Peers check nothing, ours compares the whole object. "raw" is
+// which makes objects of any size from one MiB of noise in memory and reports their
+// CRC64NVME. Peers check nothing; ours verifies the complete object. "raw" is
 // net/http, "sdk" and "sdk-getobject" s3.Client.GetObject, "transfermanager" and
 // "manager" the SDK's, with their defaults or tuned to 16 parts of 16 MiB,
 // "minio-parallel" 16 ranges of 16 MiB by minio-go's Core. All take turns, each
@@ -135,14 +134,14 @@
 // weight: three programs that fetch an object through two hops (weight/), built
 // without symbols: with the SDK alone, with a chain, with a chain and a reader.
 //   - weight/binary-mib, weight/modules: the file, and the modules linked into it
-//     besides its own, with credentials and s3reader.
+//     in addition to its own, with credentials and s3reader.
 //   - weight/chain-binary-mib, weight/chain-modules: the same with credentials
 //     alone.
 //
 // # Virtual time
 //
 // Rows that would take minutes run in testing/synctest, whose clock jumps when
-// nobody has anything to do. It wants a *testing.T, so the program starts itself again
+// every goroutine waits. It needs a *testing.T, so the program starts itself again
 // as a test binary ([virtualMain]). minio-go waits in a sync.Mutex, which stops
 // a synctest clock; in virtual time a channel in front of it does the same
 // queueing.

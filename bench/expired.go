@@ -60,7 +60,7 @@ func playExpired(ctx context.Context, set settings, c contender, dir string, add
 }
 
 // revokeHalfWay returns the fraction of the workers' requests that succeed, of
-// so many GETs by each and the HEADs between them.
+// gets GETs each and the HEADs between them.
 func revokeHalfWay(ctx context.Context, w *world, r reads, gets int) float64 {
 	var sent, ok atomic.Int64
 	half := int64(workers * (gets + gets/headEvery) / 2)

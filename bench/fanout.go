@@ -107,7 +107,7 @@ func fanOnce(ctx context.Context, name, tokenFile string, got figures) ([]aws.Cr
 	return all, nil
 }
 
-// hotTurns is how many turns each contender has, of so many calls.
+// hotTurns is how many turns each contender takes, each of hotCalls calls.
 const (
 	hotTurns = 40
 	hotCalls = 20 * targets

@@ -31,7 +31,7 @@ var fleet = group{
 	measure: measureFleet,
 }
 
-// The day of a fleet: all its pods start at once, as they do when a cluster is
+// One day of a fleet: all its pods start at the same time, as when a cluster is
 // replaced; hours pass; all are restarted one after the other; and STS fails.
 const (
 	startWithin  = 10 * time.Second
@@ -185,7 +185,7 @@ type fleetRun struct {
 	pods   []*fleetPod
 
 	mu     sync.Mutex
-	count  map[*fleetPod]bool // pods whose failures count; nil: nobody's do
+	count  map[*fleetPod]bool // pods whose failures count; nil: none do
 	failed int
 }
 
@@ -207,8 +207,8 @@ func (f *fleetRun) live(ctx context.Context, p *fleetPod, after time.Duration) {
 	}
 }
 
-// outage lets STS fail, and measures how long the fleet takes to be well again,
-// beside what the quota alone makes of the requests that this takes.
+// outage makes STS fail and measures how long the fleet takes to recover, compared
+// with the time that the quota alone needs for those requests.
 func (f *fleetRun) outage(add func(string, float64), quota float64) error {
 	now := time.Now()
 	safe := map[*fleetPod]bool{}

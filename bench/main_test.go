@@ -112,7 +112,7 @@ func TestPeakOverMean(t *testing.T) {
 	}
 }
 
-// The quota lets so many through at once, and so many a second.
+// The quota admits a burst, and then its rate per second.
 func TestQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQuota(10)

@@ -23,7 +23,7 @@ var (
 const (
 	hourLife  = time.Hour
 	sdkEarly  = 5 * time.Minute
-	lastPart  = 20 * time.Minute // of the sessions' life: more than anybody's window
+	lastPart  = 20 * time.Minute // of the sessions' life: longer than any contender's window
 	clockSlop = 2 * time.Second  // Date and Expiration have whole seconds
 
 	outageLasts = 5 * time.Minute
@@ -43,8 +43,8 @@ func playOutageWhileValid(ctx context.Context, _ settings, c contender, dir stri
 		if err != nil {
 			return err
 		}
-		// Ours draws when the first session is renewed from nearly its whole
-		// life. One that nobody asks for in the meantime is not.
+		// Ours renews the first session at a random time within nearly its
+		// whole life, if a caller asks for it; here none does.
 		if err := retrieve(ctx); err != nil {
 			return err
 		}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// quota is a token bucket, as AWS throttles requests with: so many a second, and
-// as many at once after a quiet second.
+// quota is a token bucket, as AWS uses to throttle requests: a rate per second,
+// and as many in one burst after an idle second.
 type quota struct {
 	mu     sync.Mutex
 	rate   float64

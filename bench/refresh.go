@@ -29,7 +29,7 @@ const (
 	hopDelay     = 80 * time.Millisecond
 	shortLife    = 6 * time.Second
 	shortWindow  = shortLife / 12   // as 5 minutes are of an hour
-	refreshRound = 19 * time.Second // three refreshes of whoever has no window
+	refreshRound = 19 * time.Second // three refreshes of a provider without a window
 	noticeable   = 10 * time.Millisecond
 )
 
@@ -108,7 +108,7 @@ func refreshOnce(ctx context.Context, tokenFile string, got figures) error {
 		}
 		refreshes := servers[name].granted.Load() - 1
 		if refreshes < 2 {
-			return fmt.Errorf("%s: %d refreshes in %v are too few to tell", name, refreshes, refreshRound)
+			return fmt.Errorf("%s: %d refreshes in %v are too few for a figure", name, refreshes, refreshRound)
 		}
 		for n := range refreshes {
 			got.add(waitingRow, name, float64(len(w.held[n+1])))

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Row is one figure of ours beside the same of each peer.
+// Row is one figure: ours, and the same for each peer.
 type Row struct {
 	Name   string             `json:"name"`
 	Unit   string             `json:"unit"`

@@ -28,7 +28,7 @@ var s3Costs = group{
 	measure: withStore(measureCosts),
 }
 
-// errand is what a fetching process is told.
+// errand describes the work of a fetching process.
 type errand struct {
 	s3Addresses
 	Contender, Endpoint string
@@ -66,7 +66,7 @@ func fetchMain(argument string) int {
 		}
 		status, err := os.ReadFile("/proc/self/status")
 		if err != nil {
-			return fmt.Errorf("only Linux tells a process its memory: %w", err)
+			return fmt.Errorf("only Linux reports the memory of a process: %w", err)
 		}
 		_, rest, _ := strings.Cut(string(status), "VmHWM:")
 		kb, _, _ := strings.Cut(strings.TrimSpace(rest), " ")

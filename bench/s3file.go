@@ -205,8 +205,7 @@ func (r race) file() (f *os.File, err error) {
 	return os.OpenFile(path, os.O_RDWR, 0)
 }
 
-// fill writes a file of that size, so that nobody pays for its pages who
-// overwrites it.
+// fill writes a file of that size, so that overwriting it need not allocate pages.
 func fill(path string, size int64) (err error) {
 	f, err := os.Create(path)
 	if err != nil {

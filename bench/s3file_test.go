@@ -56,8 +56,7 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// A process that fetches tells its memory, and the one that sent it the cause if
-// it could not.
+// A fetching process reports its memory, and the cause when it fails.
 func TestSent(t *testing.T) {
 	st := newStore(t)
 	path := filepath.Join(t.TempDir(), "object")

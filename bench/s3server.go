@@ -22,8 +22,8 @@ import (
 // s3Command is the word by which the program calls itself as an S3.
 const s3Command = "run-as-s3"
 
-// s3Addresses is what the server tells its parent: three ways to the same
-// objects, and the certificate of the second.
+// s3Addresses is what the server reports to its parent: three endpoints for the
+// same objects, and the certificate of the second.
 type s3Addresses struct{ Plain, TLS, Capped, Certificate string }
 
 const (

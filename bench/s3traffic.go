@@ -15,8 +15,8 @@ const trafficPath = "/-/traffic"
 // traffic is what a server has seen of objects so far.
 type traffic struct {
 	Requests int64
-	Bytes    int64 // that it has sent, also those that the client did not wait for
-	Open     int64 // requests under way
+	Bytes    int64 // sent, including those that the client did not wait for
+	Open     int64 // requests in flight
 }
 
 // meter counts the traffic of a server.
@@ -29,12 +29,12 @@ func (m *meter) begin() (end func()) {
 }
 
 func (m *meter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	t := traffic{Open: m.open.Load()} // first: what it says is over is in the others
+	t := traffic{Open: m.open.Load()} // first: a request that it counts as finished is in the other two
 	t.Requests, t.Bytes = m.requests.Load(), m.bytes.Load()
-	_ = json.NewEncoder(w).Encode(t) // a client that has left is no concern
+	_ = json.NewEncoder(w).Encode(t) // a client that left does not matter
 }
 
-// traffic waits until nothing is under way.
+// traffic returns the totals once no request is in flight.
 func (a s3Addresses) traffic(ctx context.Context) (t traffic, err error) {
 	for first := true; first || t.Open > 0; first = false {
 		if !first {

@@ -14,12 +14,12 @@ type way struct {
 	after func() error // not measured; nil: nothing is left to do
 }
 
-// takeTurns adds what so many units of work are a second, for each of the ways
-// and as many rounds.
+// takeTurns measures each of the ways in turn, rounds times, and adds its units of
+// work per second.
 func takeTurns(got figures, row string, units float64, rounds int, ways []way) error {
 	for round := range rounds {
 		for _, w := range rotated(ways, round) {
-			runtime.GC() // what the one before has left is not this one's to clear away
+			runtime.GC() // garbage of the previous contender is not charged to this one
 			start := time.Now()
 			err := w.do()
 			took := time.Since(start)
@@ -35,8 +35,8 @@ func takeTurns(got figures, row string, units float64, rounds int, ways []way) e
 	return nil
 }
 
-// rotated begins with another one each round, so that nobody always follows the
-// same contender.
+// rotated starts with a different contender each round, so that none always runs
+// after the same one.
 func rotated[T any](list []T, round int) []T {
 	first := round % len(list)
 	return slices.Concat(list[first:], list[:first])

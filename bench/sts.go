@@ -23,11 +23,11 @@ const (
 	unavailable           // answers 503
 	refusing              // refuses connections
 	silent                // accepts requests and never answers
-	closed                // answers 403, which nobody repeats: the measurement is over
+	closed                // answers 403, which no contender retries: the measurement is over
 )
 
-// stsServer is an STS without a network and without questions: whoever asks
-// gets a session. It is cheap enough to be no part of what is measured.
+// stsServer is an STS without a network that checks nothing: every caller gets a
+// session. It is cheap enough not to show in what is measured.
 type stsServer struct {
 	delay time.Duration // of every answer
 	life  time.Duration // of the sessions
@@ -62,7 +62,7 @@ func (s *stsServer) client() *http.Client { return &http.Client{Transport: s} }
 // RoundTrip implements http.RoundTripper.
 func (s *stsServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
-		return nil, err // nothing is sent for somebody who has left
+		return nil, err // the caller has left: nothing is sent
 	}
 	s.requests.Add(1)
 	s.timeline.note()

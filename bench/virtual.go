@@ -33,8 +33,8 @@ var scenarios = map[string]scenario{
 // virtualLimit is real time, of one round. It is many times what one takes.
 const virtualLimit = 20 * time.Minute
 
-// inVirtualTime plays a scenario with all contenders in turn, so many rounds;
-// with -quick one.
+// inVirtualTime plays a scenario with all contenders in turn, for that many
+// rounds; one with -quick.
 func inVirtualTime(name string, full int) func(context.Context, settings) (figures, error) {
 	return func(ctx context.Context, s settings) (figures, error) {
 		all := figures{}
