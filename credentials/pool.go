@@ -6,9 +6,10 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/crossrole/crossrole/credentials/internal/weakcache"
 )
 
 // Pool is many chains that start from the same sessions: for a program that
@@ -29,9 +30,7 @@ type Pool struct {
 	prefix     *Chain
 	partitions []origin // of what the prefix names
 	before     string   // the role that it ends in; empty: unknown
-
-	mu   sync.Mutex // guards what follows
-	kept keep
+	chains     *weakcache.Cache[roleKey, Chain]
 }
 
 // PoolOptions are the settings of a [Pool]. Those of the embedded Options hold
@@ -113,7 +112,7 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	}
 	prefix.more, prefix.gate = 1, newGate(o.STSRate, o.STSConcurrency)
 	r := &resolver{base: *prefix.base, options: o.Options}
-	p := &Pool{options: o, prefix: prefix, before: prefix.RoleARN(), kept: newKeep(o.MaxChains)}
+	p := &Pool{options: o, prefix: prefix, before: prefix.RoleARN(), chains: weakcache.New[roleKey](o.MaxChains, (*Chain).provenByUse)}
 	if len(prefix.roles) == 0 {
 		p.before = r.assumedBy(prefix.source)
 	}
@@ -130,27 +129,19 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 // [ConfigInvalid], and leaves nothing behind in the pool.
 func (p *Pool) Chain(role Role) (*Chain, error) {
 	key := keyOf(role)
-	if c := p.find(key); c != nil {
+	if c := p.chains.Get(key); c != nil {
 		return c, nil
 	}
-	c, err := p.extend(key, role)
+	c, err := p.extend(role)
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if faster := p.kept.get(key); faster != nil {
-		return faster, nil
-	}
-	p.kept.put(key, c)
-	return c, nil
+	return p.chains.Put(key, c), nil // another goroutine's, if that was faster
 }
 
-func (p *Pool) find(key roleKey) *Chain {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.kept.get(key)
-}
+// provenByUse reports whether the chain ever had a session. A pool evicts chains
+// that never had one first.
+func (c *Chain) provenByUse() bool { return c.end.granted() }
 
 // Config is Chain(role).Config(): base, signed by that chain.
 func (p *Pool) Config(role Role) (aws.Config, error) {
@@ -165,10 +156,7 @@ func (p *Pool) Config(role Role) (aws.Config, error) {
 // particular order: for a page of their [Chain.Status].
 func (p *Pool) All() iter.Seq[*Chain] {
 	return func(yield func(*Chain) bool) {
-		p.mu.Lock()
-		chains := p.kept.all()
-		p.mu.Unlock()
-		for _, c := range chains {
+		for _, c := range p.chains.All() {
 			if !yield(c) {
 				return
 			}
@@ -178,9 +166,7 @@ func (p *Pool) All() iter.Seq[*Chain] {
 
 // String describes the pool: "web identity → arn:…:role/hub → 12 roles".
 func (p *Pool) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return fmt.Sprintf("%v → %d roles", p.prefix, p.kept.len())
+	return fmt.Sprintf("%v → %d roles", p.prefix, p.chains.Len())
 }
 
 // Format prints String under every verb: nothing secret is in it.
@@ -199,7 +185,7 @@ func (p *Pool) check(role Role) (Role, error) {
 }
 
 // extend makes the chain that goes on from the prefix to role.
-func (p *Pool) extend(key roleKey, role Role) (*Chain, error) {
+func (p *Pool) extend(role Role) (*Chain, error) {
 	role, err := p.check(role)
 	if err != nil {
 		return nil, err
@@ -213,6 +199,5 @@ func (p *Pool) extend(key roleKey, role Role) (*Chain, error) {
 	}
 	c.end.follow(c, from.last(), role)
 	c.hops = append(slices.Clip(from.hops), &c.end)
-	p.watch(key, c)
 	return c, nil
 }
