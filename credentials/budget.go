@@ -7,7 +7,7 @@ import (
 )
 
 // budget is the context of a flight: it has so much time, which stands still
-// while the flight queues at the gate of a pool.
+// while the flight queues at the limiter of a pool.
 type budget struct {
 	context.Context // done when the time is over
 	cancel          context.CancelCauseFunc

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/crossrole/crossrole/credentials/internal/limiter"
 )
 
 // Chain is a source and its roles, in order: a provider of credentials of the
@@ -23,14 +25,14 @@ type Chain struct {
 	// of chains, what is far apart in memory is what Retrieve costs.
 	end session
 
-	base   *aws.Config // never changed; chains of a pool share it
-	source Source
-	roles  []Role
-	hops   []*session
-	sts    *stsClient
-	gate   *gate  // of the pool; nil: every request goes at once
-	prefix *Chain // the part that all chains of a pool share; nil: none
-	more   int    // hops of the chains that this is the prefix of
+	base    *aws.Config // never changed; chains of a pool share it
+	source  Source
+	roles   []Role
+	hops    []*session
+	sts     *stsClient
+	limiter *limiter.Limiter // of the pool; nil: no limit
+	prefix  *Chain           // the part that all chains of a pool share; nil: none
+	more    int              // hops of the chains that this is the prefix of
 
 	window, timeout, failureCap time.Duration
 	deniedCap                   time.Duration // the same after a denial; zero: failureCap

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/crossrole/crossrole/credentials/internal/limiter"
 	"github.com/crossrole/crossrole/credentials/internal/weakcache"
 )
 
@@ -110,7 +111,7 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	prefix.more, prefix.gate = 1, newGate(o.STSRate, o.STSConcurrency)
+	prefix.more, prefix.limiter = 1, limiter.New(o.STSRate, o.STSConcurrency)
 	r := &resolver{base: *prefix.base, options: o.Options}
 	p := &Pool{options: o, prefix: prefix, before: prefix.RoleARN(), chains: weakcache.New[roleKey](o.MaxChains, (*Chain).provenByUse)}
 	if len(prefix.roles) == 0 {
@@ -193,7 +194,7 @@ func (p *Pool) extend(role Role) (*Chain, error) {
 	from := p.prefix
 	c := &Chain{
 		base: from.base, source: from.source, roles: append(slices.Clip(from.roles), role),
-		sts: from.sts, gate: from.gate, prefix: from,
+		sts: from.sts, limiter: from.limiter, prefix: from,
 		window: from.window, timeout: from.timeout, failureCap: from.failureCap, deniedCap: deniedCap,
 		expectedAccount: p.options.ExpectedAccount, logger: from.logger, onEvent: from.onEvent, draw: from.draw,
 	}

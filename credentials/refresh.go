@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/crossrole/crossrole/credentials/internal/limiter"
 )
 
 // refresh makes the attempts of one flight. A first flight retries what the
@@ -36,7 +38,7 @@ func (s *session) refresh(ctx context.Context) (snap *snapshot, rec *record, fai
 		if err == nil {
 			return snap, rec, nil
 		}
-		if err == errUnwanted { //nolint:errorlint // it is never wrapped
+		if errors.Is(err, limiter.ErrCanceled) {
 			return nil, rec, errUnwanted
 		}
 		if ended := ctx.Err(); ended != nil {
@@ -54,10 +56,40 @@ func (s *session) refresh(ctx context.Context) (snap *snapshot, rec *record, fai
 // before is the session of the hop before. In a pool that one may have to queue,
 // and has a time of its own, so that ours stands still meanwhile.
 func (s *session) before(ctx context.Context) (*snapshot, error) {
-	if b, ok := ctx.(*budget); ok && s.chain.gate != nil {
+	if b, ok := ctx.(*budget); ok && s.chain.limiter != nil {
 		defer b.pause()()
 	}
 	return s.parent.retrieve(ctx)
+}
+
+// errUnwanted ends a flight that was still in the pool's queue when its last
+// waiter left. It is not a failure.
+var errUnwanted = &Error{Kind: Unknown, Err: limiter.ErrCanceled}
+
+// Priority implements [limiter.Waiter].
+func (s *session) Priority() limiter.Priority {
+	switch {
+	case s.chain.more > 0:
+		return limiter.Shared
+	case s.waiting.Load() == 0:
+		return limiter.Background
+	case s.granted():
+		return limiter.Returning
+	}
+	return limiter.FirstUse
+}
+
+// Wanted implements [limiter.Waiter]: a first use that no caller waits for any
+// more is not worth a request.
+func (s *session) Wanted() bool {
+	return s.chain.more > 0 || s.waiting.Load() > 0 || s.granted()
+}
+
+// granted reports whether there ever was a session.
+func (s *session) granted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.grants > 0
 }
 
 // panicked makes an error of a panic. A provider, an HTTP client or an option of
@@ -70,15 +102,15 @@ func (s *session) panicked(v any) *Error {
 
 // attempt makes one exchange, under a deadline of its own.
 func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict, error) {
-	leave, err := s.queue(ctx, rec)
+	release, err := s.queue(ctx, rec)
 	if err != nil {
 		return nil, verdict{RefreshTimeout, never}, err
 	}
 	ctx, cancel := context.WithTimeout(withRecord(ctx, rec), s.chain.timeout/3)
 	defer cancel()
 	// The place is free when the time is over, whatever the client does meanwhile.
-	stop := context.AfterFunc(ctx, leave)
-	defer func() { stop(); leave() }()
+	stop := context.AfterFunc(ctx, release)
+	defer func() { stop(); release() }()
 	creds, err := s.exchange(ctx, rec)
 	if err == nil {
 		var snap *snapshot
@@ -104,24 +136,25 @@ func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict,
 	return nil, v, err
 }
 
-// queue waits for the turn at the pool's gate, if there is one. For a flight that
-// is no part of its time, and by then there may be a newer session to sign with.
-func (s *session) queue(ctx context.Context, rec *record) (leave func(), err error) {
-	if s.chain.gate == nil {
+// queue waits until the pool's limiter, if there is one, lets the request go. A
+// flight's time stands still meanwhile, and by then there may be a newer session
+// to sign with.
+func (s *session) queue(ctx context.Context, rec *record) (release func(), err error) {
+	if s.chain.limiter == nil {
 		return func() {}, nil
 	}
 	b, flying := ctx.(*budget)
 	if !flying {
-		return s.chain.gate.enter(ctx, s)
+		return s.chain.limiter.Acquire(ctx, s)
 	}
 	defer b.pause()()
-	leave, err = s.chain.gate.enter(ctx, s)
+	release, err = s.chain.limiter.Acquire(ctx, s)
 	if s.parent != nil {
 		if latest := s.parent.current.Load(); latest.phase(time.Now()) != expired {
 			rec.from = latest
 		}
 	}
-	return leave, err
+	return release, err
 }
 
 // worthAnother waits as long as the table says before a further attempt, and

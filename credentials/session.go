@@ -27,7 +27,6 @@ type session struct {
 	exchange  exchange
 
 	waiting atomic.Int64 // callers
-	ticket  *ticket      // of the flight that queues; guarded by the gate's lock
 
 	mu     sync.Mutex // guards the change of the first four, and what follows
 	seen   tokenSeen

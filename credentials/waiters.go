@@ -48,7 +48,7 @@ func (s *session) gaveUp(ctx context.Context) error {
 
 // wait returns when f has landed or ctx ends.
 func (s *session) wait(ctx context.Context, f *flight) error {
-	s.chain.gate.promote(s)
+	s.chain.limiter.Promote(s)
 	select {
 	case <-f.done:
 		return nil
@@ -63,7 +63,7 @@ func (s *session) come() { s.waiting.Add(1) }
 
 func (s *session) leave() {
 	if s.waiting.Add(-1) == 0 {
-		s.chain.gate.giveBack(s)
+		s.chain.limiter.Cancel(s)
 	}
 }
 

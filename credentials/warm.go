@@ -57,7 +57,7 @@ func (p *Pool) Warm(ctx context.Context, roles []Role, progress func(Warmed)) er
 	}
 	next := make(chan Role)
 	var running sync.WaitGroup
-	// The gate decides how many of them ask STS; those in the queue keep it busy.
+	// The limiter decides how many of them ask STS; those in the queue keep it busy.
 	for range min(2*p.options.STSConcurrency, len(roles)) {
 		running.Go(func() {
 			for role := range next {
