@@ -32,9 +32,11 @@ var inPages = map[string]string{
 	"prometheus":  "github.com/prometheus/client_golang/prometheus",
 	"s3":          "github.com/aws/aws-sdk-go-v2/service/s3",
 	"s3reader":    "github.com/crossrole/crossrole/s3reader",
+	"slog":        "log/slog",
 	"sts":         "github.com/aws/aws-sdk-go-v2/service/sts",
 	"stscreds":    "github.com/aws/aws-sdk-go-v2/credentials/stscreds",
 	"time":        "time",
+	"tracing":     "github.com/aws/smithy-go/tracing",
 	"trust":       "github.com/crossrole/crossrole/trust",
 }
 
@@ -138,6 +140,56 @@ func TestLinksInPages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOperatingIsComplete compares docs/operating.md with what it describes: every
+// metric, every alert and every line of the log.
+func TestOperatingIsComplete(t *testing.T) {
+	page := pages(t)[filepath.Join("docs", "operating.md")]
+	for _, of := range []struct {
+		what, pattern string
+		in            []string
+		least         int
+	}{
+		{"metric", `"(crossrole_\w+)"`, sources(t, filepath.Join("credentials", "metrics")), 9},
+		{"alert", `- alert: (\w+)`, []string{filepath.Join("examples", "deploy", "alerts.yaml")}, 9},
+		{"line of the log", `\.(?:warn|info|warnOnce\("\w+"|Warn|Info)[(,]\s*"([^"]+)"`, sources(t, "credentials"), 8},
+	} {
+		found := map[string]bool{}
+		for _, file := range of.in {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(of.pattern).FindAllStringSubmatch(string(text), -1) {
+				found[m[1]] = true
+			}
+		}
+		if len(found) < of.least {
+			t.Errorf("found %d names of the kind %q, want at least %d: does %s still fit the sources?", len(found), of.what, of.least, of.pattern)
+		}
+		for name := range found {
+			if !strings.Contains(page, name) {
+				t.Errorf("docs/operating.md does not describe the %s %q", of.what, name)
+			}
+		}
+	}
+}
+
+// sources returns the Go files in dir and below it that are not tests.
+func sources(t *testing.T, dir string) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if filepath.Ext(path) == ".go" && !strings.HasSuffix(path, "_test.go") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // headings are the fragments that a page's headings can be linked by.
