@@ -89,14 +89,14 @@ var stories = map[string]struct {
 		mend := p.sts(awstest.Fault{Status: 503, Code: "ServiceUnavailable"})
 		time.Sleep(2 * time.Hour)
 		mend()
-	}, []string{"CrossroleNoSession", "CrossroleRefreshFailing", "CrossroleSessionEndsSoon"}},
+	}, []string{"CrossroleNoSession", "CrossroleRefreshFailing", "CrossroleSessionExpiresSoon"}},
 	"STS hangs, and programs ask": {func(t *testing.T, p *pod) {
 		mend := p.sts(awstest.Fault{Hang: true})
 		for end := time.Now().Add(2 * time.Hour); time.Now().Before(end); time.Sleep(time.Second) {
 			_, _ = p.chain.Retrieve(t.Context()) // fails in the second hour
 		}
 		mend()
-	}, []string{"CrossroleCallersWait", "CrossroleNoSession", "CrossroleRefreshFailing", "CrossroleSTSSlow", "CrossroleSessionEndsSoon"}},
+	}, []string{"CrossroleCallersWait", "CrossroleNoSession", "CrossroleRefreshFailing", "CrossroleSTSSlow", "CrossroleSessionExpiresSoon"}},
 	"STS is slow": {func(_ *testing.T, p *pod) { p.sts(awstest.Fault{Delay: 7 * time.Second}) }, []string{"CrossroleSTSSlow"}},
 	"the role is revoked again and again": {func(t *testing.T, p *pod) {
 		for range 5 {
@@ -145,7 +145,7 @@ func TestAlerts(t *testing.T) {
 			if got := slices.Sorted(maps.Keys(fired)); !slices.Equal(got, story.fires) {
 				t.Errorf("fired: %v, want %v", fired, story.fires)
 			}
-			if soon, ok := fired["CrossroleSessionEndsSoon"]; ok && soon >= fired["CrossroleNoSession"] {
+			if soon, ok := fired["CrossroleSessionExpiresSoon"]; ok && soon >= fired["CrossroleNoSession"] {
 				t.Errorf("the warning comes at %v, the end at %v", soon, fired["CrossroleNoSession"])
 			}
 		})
