@@ -7,12 +7,12 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# Every Go module of the repository. A new one is picked up by its go.mod.
+# Every Go module of the repository. A new one is found by its go.mod.
 MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod */*/*/go.mod))
-# Those that hold code of ours; the others pin the versions of tools.
+# The modules with our code; the others pin the versions of tools.
 CODE := $(filter-out tools tools/% %/tool,$(MODULES))
-# tidy reads a module's dependencies to the last test; for the linter that is
-# 365 MB, so `make lint` checks its module instead.
+# go mod tidy reads the dependencies of a module and of their tests. For the linter
+# that is 365 MB, so `make lint` checks the linter's module instead.
 TIDY := $(filter-out tools/lint,$(MODULES))
 
 PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
@@ -22,9 +22,9 @@ FUZZTIME ?= 20s
 STATICCHECK := go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 GOFILES = find . -name '*.go' -not -path '*/.*' -not -path '*/node_modules/*'
 
-# $(call gate,what it does): the line that a gate begins with.
+# $(call gate,what it does) prints the first line of a gate.
 gate = printf '== %s\n' '$(1)'
-# $(call fail,what to do): the line that a failed gate ends with.
+# $(call fail,what to do) prints the last line of a failed gate, and fails.
 fail = { printf 'FAIL %s: %s\n' '$@' '$(1)' >&2; exit 1; }
 
 ## help: this list
@@ -32,12 +32,12 @@ fail = { printf 'FAIL %s: %s\n' '$@' '$(1)' >&2; exit 1; }
 help:
 	@sed -n 's/^## \([a-z0-9-]*\): /\1\t/p' Makefile | expand -t 16
 
-## test: all tests of the library; needs no network
+## test: all tests of the library, without network
 .PHONY: test
 test:
 	@go test ./...
 
-## check: every gate that CI holds, about 3 minutes the first time
+## check: every gate of CI, about 3 minutes the first time
 .PHONY: check
 check: check-format check-length check-sleep check-tidy check-fix check-vet check-static check-platforms check-race
 	@echo 'ok: all gates'
@@ -45,7 +45,7 @@ check: check-format check-length check-sleep check-tidy check-fix check-vet chec
 .PHONY: check-format
 check-format:
 	@$(call gate,gofmt: every file has the standard format)
-	found=$$($(GOFILES) -exec gofmt -l {} +) || $(call fail,mend the syntax error above)
+	found=$$($(GOFILES) -exec gofmt -l {} +) || $(call fail,fix the syntax error above)
 	[[ -z $$found ]] || { echo "$$found"; $(call fail,run: gofmt -w on the files above); }
 
 .PHONY: check-length
@@ -54,8 +54,8 @@ check-length:
 	found=$$($(GOFILES) -exec awk 'FNR == $(LONGEST)+1 { print FILENAME }' {} +)
 	[[ -z $$found ]] || { echo "$$found"; $(call fail,split each file above by what it is about - one noun a file); }
 
-# The word synctest must stand in the function (or in its comment, for one that
-# is called from a bubble) before the sleep.
+# The word synctest must appear in the function before the sleep, or in its comment
+# if the function is called from a bubble.
 .PHONY: check-sleep
 check-sleep:
 	@$(call gate,sleep: no test outside e2e and bench sleeps on the wall clock)
@@ -67,65 +67,65 @@ check-sleep:
 
 .PHONY: check-tidy
 check-tidy:
-	@$(call gate,go mod tidy: go.mod and go.sum of each module say exactly what is used: $(TIDY))
+	@$(call gate,go mod tidy: go.mod and go.sum of each module list exactly what is used: $(TIDY))
 	for m in $(TIDY); do
 		(cd $$m && go mod tidy -diff) || $(call fail,run: (cd '$$m' && go mod tidy))
 	done
 
 .PHONY: check-fix
 check-fix:
-	@$(call gate,go fix: the code is written as Go of today is)
+	@$(call gate,go fix: the code uses current Go idioms)
 	for m in $(CODE); do
-		found=$$(cd $$m && go fix -diff ./...) || [[ -n $$found ]] || $(call fail,mend what does not compile (module '$$m'))
+		found=$$(cd $$m && go fix -diff ./...) || [[ -n $$found ]] || $(call fail,fix what does not compile (module '$$m'))
 		[[ -z $$found ]] || { echo "$$found"; $(call fail,run: (cd '$$m' && go fix ./...)); }
 	done
 
 .PHONY: check-vet
 check-vet:
-	@$(call gate,go vet: what compiles is also plausible)
+	@$(call gate,go vet: no suspicious constructs)
 	for m in $(CODE); do
-		(cd $$m && go vet ./...) || $(call fail,mend what vet names above (module '$$m'))
+		(cd $$m && go vet ./...) || $(call fail,fix what vet reports above (module '$$m'))
 	done
 
 .PHONY: check-static
 check-static:
-	@$(call gate,staticcheck: no bugs and no dead code that it knows of)
+	@$(call gate,staticcheck: no bugs and no dead code that it can find)
 	for m in $(CODE); do
-		(cd $$m && $(STATICCHECK) ./...) || $(call fail,mend what staticcheck names above (module '$$m'))
+		(cd $$m && $(STATICCHECK) ./...) || $(call fail,fix what staticcheck reports above (module '$$m'))
 	done
 
-# vet and not build: it reads the tests too.
+# vet, not build, because it compiles the tests too.
 .PHONY: check-platforms
 check-platforms:
 	@$(call gate,platforms: library and tests compile for $(PLATFORMS))
 	for p in $(PLATFORMS); do
-		GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./... || $(call fail,mend what does not compile for '$$p')
+		GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./... || $(call fail,fix what does not compile for '$$p')
 	done
 
 .PHONY: check-race
 check-race:
 	@$(call gate,race: all tests in random order under the race detector)
-	go test -race -shuffle=on ./... || $(call fail,mend the test above; its -test.shuffle number repeats the order: go test -race -shuffle=N PACKAGE)
+	go test -race -shuffle=on ./... || $(call fail,fix the test above; its -test.shuffle number repeats the order: go test -race -shuffle=N PACKAGE)
 
 ## fuzz: every fuzz target for FUZZTIME (20s)
 .PHONY: fuzz
 fuzz:
 	@$(call gate,fuzz: every fuzz target for $(FUZZTIME))
-	.ci/fuzz $(FUZZTIME) || $(call fail,mend what failed above; an input that broke a target is now in testdata/fuzz: commit it with the fix)
+	.ci/fuzz $(FUZZTIME) || $(call fail,fix what failed above; the input that broke a target is now in testdata/fuzz: commit it with the fix)
 
-# $(call suite,pattern,package,programs,how to get them): one suite of the e2e
+# $(call suite,pattern,packages,programs,how to get them) runs one suite of the e2e
 # module.
 define suite
-$(call gate,e2e: the tests $(1) against servers that nobody here wrote)
+$(call gate,e2e: the tests $(1) against servers that we did not write)
 for p in $(3); do
 	command -v $$p >/dev/null || $(call fail,$(4))
 done
 cd e2e
-[[ $$(go test -list '$(1)' $(2)) == Test* ]] || $(call fail,no test in e2e/$(2) is called $(1) any more: name the suite anew in the Makefile)
-go test -count=1 -timeout=15m -run '$(1)' $(2) || $(call fail,the logs of the servers end above)
+[[ $$(go test -list '$(1)' $(2)) == Test* ]] || $(call fail,no test in e2e/$(2) matches $(1) any more: update the suite in the Makefile)
+go test -count=1 -timeout=15m -run '$(1)' $(2) || $(call fail,the end of each server log is above)
 endef
 
-## e2e-ceph: both routes against Ceph's gateway, as root
+## e2e-ceph: both routes against Ceph's gateway; as root
 .PHONY: e2e-ceph
 e2e-ceph:
 	@$(call suite,^TestCeph,. ./conformance,radosgw ceph-mon ceph-osd ceph,install the Debian packages radosgw ceph-mon ceph-osd ceph-common)
@@ -135,23 +135,23 @@ e2e-ceph:
 e2e-versitygw:
 	@$(call suite,^TestVersity,./versity ./conformance)
 
-## e2e-clients: the aws CLI and the JavaScript SDK against awstest
+## e2e-clients: the AWS CLI and the JavaScript SDK against awstest
 .PHONY: e2e-clients
 e2e-clients:
 	@$(call suite,^TestClients,./clients ./conformance,aws node npm,install the Debian packages awscli nodejs npm)
 
-## e2e-observe: Prometheus' own engine evaluates the alert rules
+## e2e-observe: the alert rules, evaluated by Prometheus' own engine
 .PHONY: e2e-observe
 e2e-observe:
-	@$(call gate,alerts: they fire when they should and at no other time)
-	cd e2e/observe && go test -count=1 ./... || $(call fail,mend examples/deploy/alerts.yaml or credentials/metrics)
+	@$(call gate,alerts: they fire when they should and only then)
+	cd e2e/observe && go test -count=1 ./... || $(call fail,fix examples/deploy/alerts.yaml or credentials/metrics)
 
-# The first run on a machine builds the servers, for minutes.
+# The first run on a machine builds the servers, which takes minutes.
 KUBERNETES := ./kubernetes -timeout=45m
 CEPH := radosgw ceph-mon ceph-osd ceph
 CEPH_PACKAGES := install the Debian packages radosgw ceph-mon ceph-osd ceph-common
 
-## e2e-kubernetes: tokens of a real API server and kubelet, drills and soak; as root
+## e2e-kubernetes: tokens from a real API server and kubelet, drills, soak; as root
 .PHONY: e2e-kubernetes
 e2e-kubernetes:
 	@$(call suite,^TestKubernetes,$(KUBERNETES) -drills=$(CURDIR)/e2e/README.md,$(CEPH),$(CEPH_PACKAGES))
@@ -161,12 +161,12 @@ e2e-kubernetes:
 e2e-bluegreen:
 	@$(call suite,^TestBlueGreen,$(KUBERNETES),$(CEPH),$(CEPH_PACKAGES))
 
-## e2e-rotation: kubelet replaces a token when it is time, after 8 minutes; as root
+## e2e-rotation: kubelet replaces a token at its own pace, after 8 minutes; as root
 .PHONY: e2e-rotation
 e2e-rotation:
 	@$(call suite,^TestNaturalRotation,$(KUBERNETES),$(CEPH),$(CEPH_PACKAGES))
 
-## e2e: every suite against real servers and clients, but those of Kubernetes
+## e2e: every suite against real servers and clients except Kubernetes
 .PHONY: e2e
 e2e: e2e-ceph e2e-versitygw e2e-clients e2e-observe
 
@@ -175,22 +175,22 @@ SEEDS ?= 200
 ## soak: SEEDS (200) days of faults in virtual time, about a minute
 .PHONY: soak
 soak:
-	@$(call gate,soak: $(SEEDS) seeded days of faults hold both routes to their promises)
+	@$(call gate,soak: both routes keep their guarantees over $(SEEDS) seeded days of faults)
 	go test ./credentials -run '^TestSoak$$' -soak.seeds=$(SEEDS) || $(call fail,replay the seed named above: go test ./credentials -run '^TestSoak$$' -soak.seed=N)
 
-## bench: figures beside the SDK and minio-go, quickly (bench/ has the long form)
+## bench: quick figures compared with the SDK and minio-go (bench/ has the long form)
 .PHONY: bench
 bench:
 	@cd bench && go run . -quick
 
-## lint: golangci-lint (outside CI: building it takes minutes)
+## lint: golangci-lint (not in CI: building it takes minutes)
 .PHONY: lint
 lint:
 	@$(call gate,golangci-lint: see .golangci.yml)
 	(cd tools/lint && go mod tidy -diff) || $(call fail,run: (cd tools/lint && go mod tidy))
 	for m in $(CODE); do
 		(cd $$m && go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint run --config=$(CURDIR)/.golangci.yml ./...) ||
-			$(call fail,mend what is named above (module '$$m'))
+			$(call fail,fix what is reported above (module '$$m'))
 	done
 
 ## deadcode: functions that no test, example or command reaches
@@ -198,10 +198,10 @@ lint:
 deadcode:
 	@$(call gate,deadcode: every function is reached from a test or a command)
 	found=$$(go tool -modfile=$(CURDIR)/tools/go.mod deadcode -test ./...)
-	[[ -z $$found ]] || { echo "$$found"; $(call fail,test or remove what is named above); }
+	[[ -z $$found ]] || { echo "$$found"; $(call fail,test or remove the functions above); }
 
-## vuln: known vulnerabilities in what we use (outside CI: reads the Go vulnerability database)
+## vuln: known vulnerabilities in our dependencies (not in CI: reads the Go vulnerability database)
 .PHONY: vuln
 vuln:
 	@$(call gate,govulncheck: nothing we call has a known vulnerability)
-	go tool -modfile=$(CURDIR)/tools/go.mod govulncheck ./... || $(call fail,raise the version of what is named above)
+	go tool -modfile=$(CURDIR)/tools/go.mod govulncheck ./... || $(call fail,upgrade the modules above)
