@@ -1,6 +1,6 @@
-// Bluegreen moves a running process from a blue cluster to a green one, in
-// memory: its token file gets tokens of another issuer, as when a volume or a
-// disaster-recovery pod follows its cluster, and the process goes on reading
+// Bluegreen moves a running process from a blue cluster to a green one, in memory.
+// Its token file starts to hold tokens of another issuer, as happens when a volume
+// or a disaster-recovery pod moves with its cluster, and the process keeps reading
 // through the hub without a restart.
 package main
 
@@ -72,7 +72,7 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 		fmt.Fprintf(out, "%s: read %q\n", when, data)
 		return nil
 	}
-	// later stands for the hours in which both sessions end.
+	// later simulates the hours in which both sessions expire.
 	later := func() error {
 		hub.RevokeSessions()
 		creds, err := chain.Retrieve(ctx)
@@ -101,13 +101,13 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 
 	hub.SetTrust(trusts(green.Issuer()))
 	dev.RemoveOIDCProvider(blue)
-	fmt.Fprintln(out, "blue is taken out of the hub's account")
+	fmt.Fprintln(out, "blue is removed from the hub's account")
 	if err := later(); err != nil {
 		return err
 	}
 	if err := read("without blue"); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "ok: one process, two clusters, nothing changed in the shared account")
+	fmt.Fprintln(out, "ok: one process, two clusters, no change in the shared account")
 	return nil
 }

@@ -15,11 +15,11 @@ the hub's account registers green and adds it to the hub's trust policy
 moved, sessions still valid: read "meow"
 on green: read "meow"
 event: issuer-changed
-blue is taken out of the hub's account
+blue is removed from the hub's account
 without blue: read "meow"
-ok: one process, two clusters, nothing changed in the shared account
+ok: one process, two clusters, no change in the shared account
 `
 	if out.String() != want {
-		t.Errorf("told\n%swant\n%s", &out, want)
+		t.Errorf("printed\n%swant\n%s", &out, want)
 	}
 }

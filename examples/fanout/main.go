@@ -1,6 +1,5 @@
-// Fanout lists one bucket in each of many accounts: one hub, a role in every
-// account, a pool of chains. It plays in memory by default; the part to take along
-// is scan.
+// Fanout lists one bucket in each of many accounts, with one hub, a role in every
+// account, and a pool of chains. It runs in memory; the function to copy is scan.
 //
 //	go run ./examples/fanout [-n 2000] [-at-once 64] [-all]
 package main
@@ -21,9 +20,9 @@ import (
 )
 
 func main() {
-	n := flag.Int("n", 2000, "how many accounts")
-	atOnce := flag.Int("at-once", 64, "how many are scanned at once")
-	all := flag.Bool("all", false, "print every account, not only the first and those that failed")
+	n := flag.Int("n", 2000, "number of accounts")
+	atOnce := flag.Int("at-once", 64, "number of accounts to scan at the same time")
+	all := flag.Bool("all", false, "print every account, not only the first few and those that failed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -39,13 +38,13 @@ func main() {
 
 func run(ctx context.Context, out io.Writer, dir string, n, atOnce int, all bool) error {
 	if n < 1 || n > 100_000 || atOnce < 1 {
-		return fmt.Errorf("-n %d, -at-once %d: want 1 to 100,000 accounts and at least one at once", n, atOnce)
+		return fmt.Errorf("-n %d, -at-once %d: want 1 to 100,000 accounts, and at least one at a time", n, atOnce)
 	}
 	org := newOrganisation(dir, n)
 	pool, err := credentials.NewPool(org.cloud.Config(), func(o *credentials.PoolOptions) {
 		o.Source = credentials.WebIdentity{RoleARN: org.pod.RoleARN(), TokenFile: org.pod.TokenFile()}
 		o.MaxChains = n
-		o.STSRate = 500 // of the 600 a second that AWS allows the hub's account
+		o.STSRate = 500 // of the 600 per second that AWS allows the hub's account
 	})
 	if err != nil {
 		return err
@@ -57,7 +56,7 @@ func run(ctx context.Context, out io.Writer, dir string, n, atOnce int, all bool
 	return report(out, results, all)
 }
 
-const shown = 5 // accounts that are printed though nothing is the matter
+const shown = 5 // accounts without an error that are printed
 
 func report(out io.Writer, results []result, all bool) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -85,7 +84,7 @@ func report(out io.Writer, results []result, all bool) error {
 	return err
 }
 
-// explain is an error in a table.
+// explain returns the error as a table cell.
 func explain(err error) string {
 	e, ok := errors.AsType[*credentials.Error](err)
 	if !ok {
@@ -94,7 +93,7 @@ func explain(err error) string {
 	return fmt.Sprintf("%s at hop %d: %s", e.Kind, e.Hop, e.Message)
 }
 
-// remedy is what a person of that account can apply, where the error knows it.
+// remedy returns the fixes that the account's owner can apply, if the error has any.
 func remedy(err error) string {
 	e, ok := errors.AsType[*credentials.Error](err)
 	if !ok || len(e.Fixes) == 0 {

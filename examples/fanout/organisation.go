@@ -8,8 +8,8 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// organisation is a developer account with a hub, and n accounts with a bucket
-// and a role for the hub. Every five-hundredth trusts somebody else.
+// organisation is a developer account with a hub, and n accounts that each have a
+// bucket and a role for the hub. Every five-hundredth trusts another role.
 type organisation struct {
 	cloud   *awstest.Cloud
 	pod     *awstest.Pod
@@ -37,7 +37,7 @@ func newOrganisation(dir string, n int) *organisation {
 		if i%lockedEvery == lockedEvery-1 {
 			trusted = other
 		}
-		// The external id is the scanner's own, one for each account.
+		// The scanner chooses the external ID, one for each account.
 		external := fmt.Sprintf("scan-%08x", i*2654435761)
 		role := account.CreateRole("audit",
 			trust.RolePolicy(trusted.ARN(), func(o *trust.PolicyOptions) { o.ExternalID = external }).String(),

@@ -8,7 +8,7 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// target is what is scanned in one account.
+// target is the bucket to scan in one account, and the role to use.
 type target struct {
 	account, bucket string
 	role            credentials.Role
@@ -21,7 +21,7 @@ type result struct {
 	err     error
 }
 
-// scan lists the bucket of each target, so many at once.
+// scan lists the bucket of each target, at most atOnce at the same time.
 func scan(ctx context.Context, pool *credentials.Pool, targets []target, atOnce int) []result {
 	results := make([]result, len(targets))
 	next := make(chan int)

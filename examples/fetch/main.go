@@ -1,12 +1,11 @@
-// Fetch copies one object out of the shared account's bucket, as a pod would:
+// Fetch copies one object from the shared account's bucket, as a pod would:
 //
 //	fetch [-role ARN]... s3://bucket/key [-o file]
 //
-// It goes by what the environment says: AWS_ROLE_ARN and
-// AWS_WEB_IDENTITY_TOKEN_FILE, which EKS injects, and AWS_REGION. Without -role
-// the token is exchanged straight into AWS_ROLE_ARN (direct); each -role is
-// assumed after it (hub). AWS_ENDPOINT_URL_STS and AWS_ENDPOINT_URL_S3 lead to
-// services other than AWS's.
+// The environment configures it: AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE,
+// which EKS injects, and AWS_REGION. Without -role, the token is exchanged for a
+// session of AWS_ROLE_ARN (direct); each -role is assumed after that one (hub).
+// AWS_ENDPOINT_URL_STS and AWS_ENDPOINT_URL_S3 select services other than AWS's.
 package main
 
 import (
@@ -48,13 +47,13 @@ func main() {
 
 var errUsage = errors.New("usage: fetch [-role ARN]... s3://bucket/key [-o file]")
 
-// request is what the command line asks for.
+// request holds the arguments of the command line.
 type request struct {
 	roles               []string
 	bucket, key, output string
 }
 
-// parse takes flags before and after the URL.
+// parse accepts flags before and after the URL.
 func parse(args []string, stderr io.Writer) (request, error) {
 	var r request
 	var urls []string
@@ -85,7 +84,7 @@ func parse(args []string, stderr io.Writer) (request, error) {
 		return r, fmt.Errorf("%w: %d URLs given, want one", errUsage, len(urls))
 	}
 	rest, ok := strings.CutPrefix(urls[0], "s3://")
-	// A key is what stands there, byte for byte: no decoding, no cleaning.
+	// A key is taken byte for byte: it is neither decoded nor cleaned.
 	r.bucket, r.key, _ = strings.Cut(rest, "/")
 	if !ok || r.bucket == "" || r.key == "" {
 		return r, fmt.Errorf("%w: %q is not s3://bucket/key", errUsage, urls[0])
@@ -98,8 +97,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// The chain brings the credentials; the SDK's own search for some would
-	// fail on half-set variables, or find the node's.
+	// The chain provides the credentials. The SDK's own search would fail on
+	// half-set variables, or find the node's role.
 	base, err := config.LoadDefaultConfig(ctx, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
 	if err != nil {
 		return err
@@ -127,7 +126,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// save writes the object under its name only when it is complete.
+// save writes to path only when the object is complete.
 func save(object io.Reader, path string, stdout io.Writer) (err error) {
 	if path == "" {
 		_, err := io.Copy(stdout, object)

@@ -43,8 +43,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// pod puts the environment of a pod around the test, whose service account is
-// annotated with the role named so. It returns the target's ARN.
+// pod sets the environment variables of a pod whose service account is annotated
+// with that role, "hub" or "S3_Pics". It returns the target's ARN.
 func pod(t *testing.T, annotated string) string {
 	t.Helper()
 	cloud := awstest.New()
@@ -92,7 +92,7 @@ func TestFetch(t *testing.T) {
 				t.Errorf("wrote %q, %v", got, err)
 			}
 			if want := "indoor-cat.jpg: 4 bytes as arn:aws:sts::444455556666:assumed-role/S3_Pics/"; !strings.HasPrefix(stderr.String(), want) {
-				t.Errorf("told %q, want %q…", &stderr, want)
+				t.Errorf("printed %q, want %q…", &stderr, want)
 			}
 			if err := run(t.Context(), args[:1], &stdout, io.Discard); route == "direct" && (err != nil || stdout.String() != "meow") {
 				t.Errorf("to standard output: %q, %v", &stdout, err)
@@ -101,7 +101,7 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// Whatever fails, the old file stays and nothing else is left beside it.
+// Whatever fails, the old file stays and no other file is left next to it.
 func TestFailureLeavesTheOldFile(t *testing.T) {
 	target := pod(t, "hub")
 	dir := t.TempDir()
@@ -127,6 +127,6 @@ func TestFailureLeavesTheOldFile(t *testing.T) {
 		t.Errorf("the old file holds %q, %v", got, err)
 	}
 	if entries, err := os.ReadDir(dir); len(entries) != 1 || err != nil {
-		t.Errorf("left beside it: %v, %v", entries, err)
+		t.Errorf("left next to it: %v, %v", entries, err)
 	}
 }

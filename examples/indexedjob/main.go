@@ -1,13 +1,13 @@
-// Indexedjob copies one pod's part of a bucket: it runs in the pods of a
-// Kubernetes Indexed Job, each of which takes the keys that fall to its index.
-// Take it along where a job does more than "crossrole cp -r --shard" does; the
-// part to look at is copyPart.
+// Indexedjob copies one pod's share of a bucket. It runs in the pods of a
+// Kubernetes Indexed Job; each pod copies the keys that belong to its index. Start
+// from it when a job must do more than "crossrole cp -r --shard"; the function to
+// copy is copyPart.
 //
 //	indexedjob [-role ARN]... s3://bucket/prefix directory
 //
 // Kubernetes sets JOB_COMPLETION_INDEX; the manifest sets JOB_COMPLETION_COUNT to
-// the job's completions (examples/deploy/indexed-job.yaml). A pod that is started
-// again goes on where the one before it stopped.
+// the job's completions (examples/deploy/indexed-job.yaml). A restarted pod
+// continues where the previous one stopped.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 		return nil
 	})
 	flag.Parse()
-	// Kubernetes ends a pod by SIGTERM.
+	// Kubernetes stops a pod with SIGTERM.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Stdout, roles, flag.Args()); err != nil {
@@ -59,7 +59,7 @@ func run(ctx context.Context, out io.Writer, roles, args []string) error {
 	index, err1 := strconv.ParseUint(os.Getenv("JOB_COMPLETION_INDEX"), 10, 32)
 	count, err2 := strconv.ParseUint(os.Getenv("JOB_COMPLETION_COUNT"), 10, 32)
 	if err := errors.Join(err1, err2); err != nil || index >= count {
-		return fmt.Errorf("JOB_COMPLETION_INDEX %q of JOB_COMPLETION_COUNT %q: not a pod of an Indexed Job, or the manifest does not say of how many", os.Getenv("JOB_COMPLETION_INDEX"), os.Getenv("JOB_COMPLETION_COUNT"))
+		return fmt.Errorf("JOB_COMPLETION_INDEX %q, JOB_COMPLETION_COUNT %q: this is not a pod of an Indexed Job, or the manifest does not set JOB_COMPLETION_COUNT to the job's completions", os.Getenv("JOB_COMPLETION_INDEX"), os.Getenv("JOB_COMPLETION_COUNT"))
 	}
 	base, err := config.LoadDefaultConfig(ctx, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
 	if err != nil {
@@ -76,18 +76,18 @@ func run(ctx context.Context, out io.Writer, roles, args []string) error {
 	return copyPart(ctx, out, r, prefix, args[1], index, count)
 }
 
-// copyPart copies those objects below prefix whose keys fall to index of count.
+// copyPart copies the objects below prefix whose keys belong to index, of count.
 func copyPart(ctx context.Context, out io.Writer, r *s3reader.Reader, prefix, dir string, index, count uint64) error {
 	sum, err := r.DownloadDir(ctx, prefix, dir, func(o *s3reader.DirOptions) {
 		o.Include = func(i *s3reader.Info) bool {
-			// By the key alone: each pod lists the bucket for itself, and what is
-			// added or removed meanwhile moves no other key to another pod.
+			// The key alone decides: each pod lists the bucket itself, and objects
+			// that are added or removed meanwhile move no other key to another pod.
 			h := fnv.New64a()
 			io.WriteString(h, i.Key) // never fails
 			return h.Sum64()%count == index
 		}
-		// What is to be done with each file is done here, or once DownloadDir has
-		// returned. A file that is Unchanged was there before this pod.
+		// Process each file here, or after DownloadDir has returned. An Unchanged
+		// file was there before this pod started.
 		o.Each = func(o s3reader.Outcome) {
 			if o.Err == nil && o.Skipped == "" && !o.Unchanged {
 				fmt.Fprintln(out, o.Path)
@@ -97,6 +97,6 @@ func copyPart(ctx context.Context, out io.Writer, r *s3reader.Reader, prefix, di
 	for _, s := range sum.Skipped {
 		fmt.Fprintf(out, "skipped %q: %s\n", s.Key, s.Reason)
 	}
-	fmt.Fprintf(out, "pod %d of %d: %d files, %d of them there already, %d bytes\n", index, count, sum.Files, sum.Unchanged, sum.Bytes)
+	fmt.Fprintf(out, "pod %d of %d: %d files, %d of them already present, %d bytes\n", index, count, sum.Files, sum.Unchanged, sum.Bytes)
 	return err
 }

@@ -16,8 +16,8 @@ import (
 
 const objects = 200
 
-// job is what the pods of a job find in their environment. It returns the role to
-// assume, and what was asked of AWS.
+// job sets the environment variables of a job's pods. It returns the role to assume,
+// and the cloud with its recorded calls.
 func job(t *testing.T) (role string, cloud *awstest.Cloud) {
 	t.Helper()
 	cloud = awstest.New()
@@ -52,8 +52,8 @@ func gets(cloud *awstest.Cloud) int {
 	return n
 }
 
-// Four pods copy everything between them, each object once, though two of them
-// are stopped and started again.
+// Four pods together copy everything, each object once, although two of them are
+// stopped and restarted.
 func TestPodsShareTheWork(t *testing.T) {
 	role, cloud := job(t)
 	dir := t.TempDir()
@@ -64,7 +64,7 @@ func TestPodsShareTheWork(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			stopped := &stopper{after: 10, stop: cancel}
 			if err := run(ctx, stopped, []string{role}, []string{"s3://pics/cats", dir}); err == nil {
-				t.Error("it was to be stopped")
+				t.Error("a stopped pod returned no error")
 			}
 			cancel()
 		}
@@ -72,7 +72,7 @@ func TestPodsShareTheWork(t *testing.T) {
 		if err := run(t.Context(), &out, []string{role}, []string{"s3://pics/cats", dir}); err != nil {
 			t.Fatal(err)
 		}
-		if again := !strings.Contains(out.String(), ", 0 of them there already"); again != (index%2 == 0) {
+		if again := !strings.Contains(out.String(), ", 0 of them already present"); again != (index%2 == 0) {
 			t.Errorf("pod %d: %s", index, &out)
 		}
 	}
@@ -91,13 +91,13 @@ func TestPodsShareTheWork(t *testing.T) {
 	if err != nil || found != objects {
 		t.Errorf("%d files, %v", found, err)
 	}
-	// Those that were under way in a pod that was stopped come again.
+	// Objects in flight in a stopped pod are fetched again.
 	if n := gets(cloud); n > objects+2*64 {
-		t.Errorf("%d objects were asked for", n)
+		t.Errorf("%d objects were requested", n)
 	}
 }
 
-// stopper ends a pod once it has told of some files.
+// stopper stops a pod after it has printed some files.
 type stopper struct {
 	after int
 	stop  func()
@@ -124,7 +124,7 @@ func TestPodWithoutItsPlace(t *testing.T) {
 	}
 	for _, args := range [][]string{nil, {"s3://pics"}, {"pics/cats", "d"}, {"s3:///cats", "d"}} {
 		if err := run(t.Context(), &strings.Builder{}, nil, args); err == nil {
-			t.Errorf("%q is taken", args)
+			t.Errorf("%q is accepted", args)
 		}
 	}
 }

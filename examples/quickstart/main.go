@@ -1,6 +1,6 @@
-// Quickstart plays the whole story in memory: a pod of the developer account
-// reads a picture out of the shared account's bucket, straight and through a
-// hub role, and its cluster is replaced by a new one. It needs nothing but Go.
+// Quickstart runs the whole scenario in memory: a pod of the developer account
+// reads a picture from the shared account's bucket, directly and through a hub
+// role, and then its cluster is replaced by a new one. It needs only Go.
 package main
 
 import (
@@ -34,17 +34,17 @@ const (
 )
 
 func main() {
-	listen := flag.Bool("serve", false, "keep the two accounts on a loopback port and print a pod's environment, for other programs")
+	listen := flag.Bool("serve", false, "serve the two accounts on a loopback port and print the environment variables of a pod, for other programs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	play := tell
+	run := scenario
 	if *listen {
-		play = serve
+		run = serve
 	}
 	dir, err := os.MkdirTemp("", "quickstart-")
 	if err == nil {
-		err = errors.Join(play(ctx, os.Stdout, dir), os.RemoveAll(dir))
+		err = errors.Join(run(ctx, os.Stdout, dir), os.RemoveAll(dir))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
@@ -52,7 +52,7 @@ func main() {
 	}
 }
 
-// world is what stands in the two accounts.
+// world holds the two accounts and what is in them.
 type world struct {
 	cloud          *awstest.Cloud
 	dev, shared    *awstest.Account
@@ -68,14 +68,14 @@ func build() *world {
 	w.dev, w.shared = w.cloud.Account(developer), w.cloud.Account(sharedAccount)
 	w.blue, w.green = w.cloud.Cluster(blueIssuer), w.cloud.Cluster(greenIssuer)
 
-	// The developer account knows its own cluster; the hub role may go on to
-	// the shared account's role.
+	// The developer account knows its own cluster; the hub role may assume the
+	// shared account's role.
 	w.dev.AddOIDCProvider(w.blue)
 	target := "arn:aws:iam::" + sharedAccount + ":role/S3_Pics"
 	w.hub = w.dev.CreateRole("hub", w.hubTrust(blueIssuer), trust.AssumePolicy([]string{target}).String())
 
-	// The shared account trusts the hub, and for the direct route also the
-	// blue cluster's tokens.
+	// The shared account trusts the hub and, for the direct route, the tokens of
+	// the blue cluster.
 	w.shared.AddOIDCProvider(w.blue)
 	policy := trust.WebIdentityPolicy(sharedAccount, []string{blueIssuer}, []string{w.serviceAccount})
 	policy.Statements = append(policy.Statements, trust.RolePolicy(w.hub.ARN()).Statements...)
@@ -87,13 +87,15 @@ func build() *world {
 	return w
 }
 
-// hubTrust is the trust policy of the hub role: the one place that names
-// clusters.
+// hubTrust returns the trust policy of the hub role, the only policy on the hub
+// route that names clusters.
 func (w *world) hubTrust(issuers ...string) string {
 	return trust.WebIdentityPolicy(developer, issuers, []string{w.serviceAccount}).String()
 }
 
-func tell(ctx context.Context, out io.Writer, dir string) error {
+// scenario plays both routes and the move to the green cluster, and prints each
+// step.
+func scenario(ctx context.Context, out io.Writer, dir string) error {
 	w := build()
 	fmt.Fprintf(out, "developer account %s: cluster blue, role %s\n", developer, w.hub.ARN())
 	fmt.Fprintf(out, "shared account    %s: role %s, s3://%s/%s\n\n", sharedAccount, w.target.ARN(), bucket, key)
@@ -110,27 +112,27 @@ func tell(ctx context.Context, out io.Writer, dir string) error {
 	fmt.Fprintln(out, "The pod's token claims")
 	fmt.Fprintf(out, "  iss  %s\n  sub  %s\n  aud  %q\n  exp  %s\n\n", token.Issuer, token.Subject, token.Audience, when(token.Expires))
 
-	fmt.Fprintln(out, "Direct: the token is exchanged for the shared account's role")
+	fmt.Fprintln(out, "Direct: the pod exchanges its token for the shared account's role")
 	if err := w.read(ctx, out, w.direct(pod)); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "Hub: the token becomes the developer account's role, which assumes the shared one's")
+	fmt.Fprintln(out, "Hub: the pod exchanges its token for the developer account's role, which assumes the shared account's role")
 	if err := w.read(ctx, out, w.throughHub(pod)); err != nil {
 		return err
 	}
 
 	fmt.Fprintln(out, "Blue/green: the pod moves to a new cluster, whose issuer is")
 	fmt.Fprintf(out, "  %s\n", greenIssuer)
-	fmt.Fprintf(out, "The developer account registers it and adds it to the hub's trust policy; the shared account changes nothing\n\n")
+	fmt.Fprintf(out, "The developer account registers it and adds it to the hub's trust policy; nothing changes in the shared account\n\n")
 	w.dev.AddOIDCProvider(w.green)
 	w.hub.SetTrust(w.hubTrust(blueIssuer, greenIssuer))
 	pod = w.green.Pod(dir+"/green", namespace, serviceAccount, w.hub.ARN())
 
-	fmt.Fprintln(out, "Hub, from green: goes on")
+	fmt.Fprintln(out, "Hub, from green: works")
 	if err := w.read(ctx, out, w.throughHub(pod)); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "Direct, from green: refused, and why")
+	fmt.Fprintln(out, "Direct, from green: refused, and the error says why")
 	err = w.read(ctx, out, w.direct(pod))
 	if !errors.Is(err, credentials.OIDCProviderMissing) {
 		return fmt.Errorf("the direct route from green: got %w, want %w", err, credentials.OIDCProviderMissing)
@@ -142,8 +144,9 @@ func tell(ctx context.Context, out io.Writer, dir string) error {
 	return nil
 }
 
-// A program in a real pod gets both fields from its environment and calls
-// credentials.Wrap(base), or credentials.Wrap(base, credentials.Assume(target)).
+// direct sets up the direct route. A program in a real pod gets both fields from
+// its environment and calls credentials.Wrap(base); for the hub route,
+// credentials.Wrap(base, credentials.Assume(target)).
 func (w *world) direct(pod *awstest.Pod) func(*credentials.Options) {
 	return func(o *credentials.Options) {
 		o.Source = credentials.WebIdentity{RoleARN: w.target.ARN(), TokenFile: pod.TokenFile()}
@@ -157,7 +160,7 @@ func (w *world) throughHub(pod *awstest.Pod) func(*credentials.Options) {
 	}
 }
 
-// read fetches the picture by the route and tells as whom.
+// read fetches the picture over the route and prints the identity it used.
 func (w *world) read(ctx context.Context, out io.Writer, route func(*credentials.Options)) error {
 	cfg, err := credentials.Wrap(w.cloud.Config(), route)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-func TestStory(t *testing.T) {
+func TestScenario(t *testing.T) {
 	var out strings.Builder
-	if err := tell(t.Context(), &out, t.TempDir()); err != nil {
+	if err := scenario(t.Context(), &out, t.TempDir()); err != nil {
 		t.Fatalf("%v, after\n%s", err, &out)
 	}
 	text := out.String()
@@ -28,7 +28,7 @@ func TestStory(t *testing.T) {
 		"register the issuer in account 444455556666: aws iam create-open-id-connect-provider --url " + greenIssuer,
 	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("the story lacks %q", want)
+			t.Errorf("the output lacks %q", want)
 		}
 	}
 	if n := strings.Count(text, "5556 bytes, SHA-256 "); n != 3 {
@@ -42,10 +42,10 @@ func TestStory(t *testing.T) {
 	}
 }
 
-// The environment that -serve prints is that of a pod: a program that is started
-// with it reaches the shared account.
+// A program with the environment variables that -serve prints reaches the shared
+// account, as in a pod.
 func TestServe(t *testing.T) {
-	t.Setenv("TARGET", "") // somebody may have pasted what serve printed
+	t.Setenv("TARGET", "") // the developer may have pasted what serve printed
 	read, write := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

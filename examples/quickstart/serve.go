@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// serve keeps the world on a loopback listener until ctx ends, and prints the
-// environment of a pod in it, to try other programs with:
+// serve serves the world on a loopback listener until ctx is done, and prints the
+// environment variables of a pod in it, to try other programs with:
 //
 //	go run ./examples/quickstart -serve
-//	# in another shell, after pasting the lines:
+//	# in another shell, after you paste the lines:
 //	go run ./cmd/crossrole doctor --role $TARGET --bucket pics --key indoor-cat.jpg
 func serve(ctx context.Context, out io.Writer, dir string) error {
 	w := build()

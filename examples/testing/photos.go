@@ -1,6 +1,6 @@
-// Package photos stands for a package of yours that reads another account's
-// bucket. Its test shows how awstest takes AWS's place: in memory, in parallel,
-// without environment variables.
+// Package photos stands for your package that reads another account's bucket. Its
+// test shows how awstest replaces AWS: in memory, in parallel, without environment
+// variables.
 package photos
 
 import (
@@ -22,8 +22,8 @@ type Album struct {
 	animal string
 }
 
-// Open returns the album. In a pod, routes is credentials.Assume(target) or
-// nothing.
+// Open returns the album. In a pod, pass credentials.Assume(target) for the hub
+// route, or no option for the direct route.
 func Open(base aws.Config, animal string, routes ...func(*credentials.Options)) (*Album, error) {
 	cfg, err := credentials.Wrap(base, routes...)
 	if err != nil {
@@ -48,10 +48,10 @@ func (a *Album) Names(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// ErrNoPhoto says that the album has no photo of that name.
+// ErrNoPhoto is returned if the album has no photo of that name.
 var ErrNoPhoto = errors.New("photos: no such photo")
 
-// Photo returns a photo's bytes, or ErrNoPhoto.
+// Photo returns the bytes of a photo, or ErrNoPhoto.
 func (a *Album) Photo(ctx context.Context, name string) ([]byte, error) {
 	data, err := a.pics.Get(ctx, a.animal+"/"+name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -13,7 +13,7 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// fixture is an AWS of the test's own, and a pod in it.
+// fixture is a test's own AWS, and a pod in it.
 type fixture struct {
 	cloud  *awstest.Cloud
 	bucket *awstest.Bucket
@@ -38,7 +38,8 @@ func newFixture(t *testing.T) *fixture {
 	}
 }
 
-// album opens it as the pod would, with what the environment would say.
+// album opens the album as the pod would, with explicit settings in place of
+// environment variables.
 func (f *fixture) album(t *testing.T, animal string) *photos.Album {
 	t.Helper()
 	album, err := photos.Open(f.cloud.Config(), animal, func(o *credentials.Options) {
@@ -50,7 +51,7 @@ func (f *fixture) album(t *testing.T, animal string) *photos.Album {
 	return album
 }
 
-// Tests run in parallel: no two share a cloud, and none touches the environment.
+// The tests run in parallel: each has its own cloud, and none uses the environment.
 func TestAlbums(t *testing.T) {
 	for _, animal := range []string{"cat", "dog", "owl"} {
 		t.Run(animal, func(t *testing.T) {
@@ -69,13 +70,13 @@ func TestAlbums(t *testing.T) {
 				t.Errorf("photo %q, %v", data, err)
 			}
 			if _, err := album.Photo(t.Context(), "9.jpg"); !errors.Is(err, photos.ErrNoPhoto) {
-				t.Errorf("a photo that is not there: %v, want %v", err, photos.ErrNoPhoto)
+				t.Errorf("a missing photo: %v, want %v", err, photos.ErrNoPhoto)
 			}
 		})
 	}
 }
 
-// What if the role loses its rights? And what was asked of AWS in all this?
+// What if the role loses its permissions? And which requests did AWS get?
 func TestDenied(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -89,7 +90,7 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// What if STS is down for a moment? Two requests fail, the third is answered.
+// What if STS is down for a moment? Two requests fail, the third succeeds.
 func TestShortOutage(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -1,5 +1,5 @@
-// Wrapconfig is a program that existed before: it lists a bucket with whatever
-// aws.Config it was given. One line makes it run as the shared account's role:
+// Wrapconfig is an existing program that lists a bucket with the aws.Config it is
+// given. One added line makes it run as the shared account's role:
 //
 //	wrapconfig [-role ARN] bucket
 //
@@ -21,7 +21,7 @@ import (
 )
 
 func main() {
-	role := flag.String("role", "", "`ARN` of the role to assume after the pod's own (hub); none: direct")
+	role := flag.String("role", "", "`ARN` of the role to assume after the pod's own (hub); if not given, the direct route")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		fmt.Fprintln(os.Stderr, "usage: wrapconfig [-role ARN] bucket")
@@ -50,7 +50,7 @@ func run(ctx context.Context, out io.Writer, base aws.Config, role, bucket strin
 	return list(ctx, out, s3.NewFromConfig(cfg), bucket)
 }
 
-// list is the program as it was.
+// list is the unchanged part of the program.
 func list(ctx context.Context, out io.Writer, client *s3.Client, bucket string) error {
 	pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: &bucket})
 	for pages.HasMorePages() {

@@ -23,7 +23,7 @@ func TestListsTheSharedBucket(t *testing.T) {
 	bucket.Put("indoor-cat.jpg", make([]byte, 5556))
 	bucket.Put("outdoor-cat.jpg", make([]byte, 12))
 
-	// The program goes by its environment, as in a pod.
+	// The environment configures the program, as in a pod.
 	for _, variable := range cluster.Pod(t.TempDir(), "default", "s3-shared-content", hub.ARN()).Env() {
 		name, value, _ := strings.Cut(variable, "=")
 		t.Setenv(name, value)
