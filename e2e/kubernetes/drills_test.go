@@ -28,8 +28,8 @@ func TestKubernetesDrills(t *testing.T) {
 		{"issuer's keys unreachable", w.keysUnreachable},
 		{"gateway (S3 and STS) killed and restarted", w.gatewayRestart},
 		{"process clock an hour ahead, an hour behind", w.skewedClock},
-		{"service account deleted and created anew", w.accountRecreated},
-		{"API server signs with a new key; the old one goes", w.keyRotation},
+		{"service account deleted and created again", w.accountRecreated},
+		{"API server signs with a new key; the old one is removed", w.keyRotation},
 	} {
 		t.Run(strings.ReplaceAll(drill.name, " ", "-"), func(t *testing.T) {
 			saw := drill.run(t)
@@ -85,7 +85,7 @@ func (w *world) apiServerDown(t *testing.T) string {
 		l.until(t, "tokens", func(now line) bool { return now.Tokens > before.Tokens })
 	}
 	reads, sessions := total(t, loops)
-	return fmt.Sprintf("nothing: %d reads, %d sessions by the mounted tokens; a program that starts meanwhile works; rotation goes on afterwards", reads, sessions)
+	return fmt.Sprintf("nothing: %d reads, %d sessions from the mounted tokens; a program started meanwhile works; rotation continues afterwards", reads, sessions)
 }
 
 // STS needs the keys for a new session only.
@@ -109,7 +109,7 @@ func (w *world) keysUnreachable(t *testing.T) string {
 	w.blue.Issuer.Hide(false)
 	waiting.more(t, 5)
 	reads, _ := total(t, loops)
-	return fmt.Sprintf("running programs nothing (%d reads): sessions outlive the keys; one that starts meanwhile IssuerUnreachable, and goes on without a restart when the keys are back", reads)
+	return fmt.Sprintf("running programs see nothing (%d reads): sessions stay valid without the keys; a program started meanwhile gets IssuerUnreachable, and works without a restart when the keys are back", reads)
 }
 
 // skewedClock needs no reader: a clock is wrong from the start.
@@ -149,7 +149,7 @@ func (w *world) accountRecreated(t *testing.T) string {
 		l.until(t, "sessions", func(now line) bool { return now.Sessions >= before.Sessions+3 })
 	}
 	reads, sessions := total(t, loops)
-	return fmt.Sprintf("nothing: %d reads, %d sessions; pods of the new account work at once", reads, sessions)
+	return fmt.Sprintf("nothing: %d reads, %d sessions; pods of the new account work immediately", reads, sessions)
 }
 
 // Ceph takes the first key of the document whatever the token's kid, so tokens
@@ -196,7 +196,7 @@ func (w *world) keyRotation(t *testing.T) string {
 		l.more(t, 20)
 	}
 	reads, _ := total(t, loops)
-	return fmt.Sprintf("nothing: %d reads; tokens of the new key are taken from the first on", reads)
+	return fmt.Sprintf("nothing: %d reads; tokens of the new key are accepted immediately", reads)
 }
 
 // reregister tells both accounts the thumbprints of the issuer's keys. Ceph has
