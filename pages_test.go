@@ -25,6 +25,7 @@ var inPages = map[string]string{
 	"config":      "github.com/aws/aws-sdk-go-v2/config",
 	"context":     "context",
 	"credentials": "github.com/crossrole/crossrole/credentials",
+	"crossrole":   "github.com/crossrole/crossrole",
 	"errors":      "errors",
 	"fmt":         "fmt",
 	"http":        "net/http",

@@ -20,9 +20,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-
+	"github.com/crossrole/crossrole"
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/s3reader"
 )
@@ -97,13 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// The chain provides the credentials. The SDK's own search would fail on
-	// half-set variables, or find the node's role.
-	base, err := config.LoadDefaultConfig(ctx, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
-	if err != nil {
-		return err
-	}
-	cfg, err := credentials.Wrap(base, credentials.Assume(req.roles...))
+	cfg, err := crossrole.LoadConfig(ctx, credentials.Assume(req.roles...))
 	if err != nil {
 		return err
 	}

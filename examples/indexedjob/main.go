@@ -23,9 +23,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-
+	"github.com/crossrole/crossrole"
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/s3reader"
 )
@@ -61,11 +59,7 @@ func run(ctx context.Context, out io.Writer, roles, args []string) error {
 	if err := errors.Join(err1, err2); err != nil || index >= count {
 		return fmt.Errorf("JOB_COMPLETION_INDEX %q, JOB_COMPLETION_COUNT %q: this is not a pod of an Indexed Job, or the manifest does not set JOB_COMPLETION_COUNT to the job's completions", os.Getenv("JOB_COMPLETION_INDEX"), os.Getenv("JOB_COMPLETION_COUNT"))
 	}
-	base, err := config.LoadDefaultConfig(ctx, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
-	if err != nil {
-		return err
-	}
-	cfg, err := credentials.Wrap(base, credentials.Assume(roles...))
+	cfg, err := crossrole.LoadConfig(ctx, credentials.Assume(roles...))
 	if err != nil {
 		return err
 	}
