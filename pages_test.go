@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-// inPages are the packages that code in README.md and docs/ may use, by name.
+// inPages lists the packages that code in README.md and docs/ may use, by name.
 var inPages = map[string]string{
 	"aws":         "github.com/aws/aws-sdk-go-v2/aws",
 	"awstest":     "github.com/crossrole/crossrole/awstest",
@@ -41,9 +41,9 @@ var inPages = map[string]string{
 	"trust":       "github.com/crossrole/crossrole/trust",
 }
 
-// TestGoInPages type-checks every block of Go in the pages. A block is a whole
-// file, or statements of a function that has ctx and, where it does not make them
-// itself, base.
+// TestGoInPages type-checks every block of Go in the pages. A block is a complete
+// file, or statements of a function that has ctx and, unless the block declares it,
+// base.
 func TestGoInPages(t *testing.T) {
 	imports := compiled(t)
 	blocks := 0
@@ -66,12 +66,12 @@ func TestGoInPages(t *testing.T) {
 		"syntax": "if {",
 	} {
 		if typeCheck(imports, bad) == nil {
-			t.Errorf("%s: %q is taken for good", name, bad)
+			t.Errorf("%s: %q passes the check", name, bad)
 		}
 	}
 }
 
-// typeCheck compiles a block, but for what it leaves out (…) and does not use.
+// typeCheck type-checks a block. It ignores omissions (…) and unused variables.
 func typeCheck(imports types.Importer, block string) error {
 	source := strings.ReplaceAll(block, "…", "")
 	if !strings.HasPrefix(source, "package ") {
@@ -100,7 +100,7 @@ func typeCheck(imports types.Importer, block string) error {
 	return errors.Join(wrong...)
 }
 
-// compiled imports the packages of inPages as go list has compiled them.
+// compiled returns an importer of the packages in inPages, as compiled by go list.
 func compiled(t *testing.T) types.Importer {
 	t.Helper()
 	args := []string{"list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}"}
@@ -125,7 +125,7 @@ func compiled(t *testing.T) types.Importer {
 	})
 }
 
-// Links between the pages lead somewhere, to a heading too.
+// TestLinksInPages follows the links between pages, and those to headings.
 func TestLinksInPages(t *testing.T) {
 	all := pages(t)
 	for page, text := range all {
@@ -193,7 +193,7 @@ func sources(t *testing.T, dir string) []string {
 	return files
 }
 
-// headings are the fragments that a page's headings can be linked by.
+// headings returns the fragments that link to a page's headings.
 func headings(text string) map[string]bool {
 	found := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
@@ -203,7 +203,7 @@ func headings(text string) map[string]bool {
 	return found
 }
 
-// pages are the texts of README.md and its like and of docs/.
+// pages returns the texts of the Markdown files in the root, docs/ and e2e/.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	var files []string
