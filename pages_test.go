@@ -154,7 +154,7 @@ func TestOperatingIsComplete(t *testing.T) {
 	}{
 		{"metric", `"(crossrole_\w+)"`, sources(t, filepath.Join("credentials", "metrics")), 9},
 		{"alert", `- alert: (\w+)`, []string{filepath.Join("examples", "deploy", "alerts.yaml")}, 9},
-		{"line of the log", `\.(?:warn|info|warnOnce\("\w+"|Warn|Info)[(,]\s*"([^"]+)"`, sources(t, "credentials"), 8},
+		{"line of the log", `(?:\.(?:warn|info|warnOnce\("\w+"|Warn|Info)[(,]|slog\.Level\w+,)\s*"([^"]+)"`, sources(t, "credentials"), 8},
 	} {
 		found := map[string]bool{}
 		for _, file := range of.in {
