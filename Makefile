@@ -15,7 +15,7 @@ CODE := $(filter-out tools tools/% %/tool,$(MODULES))
 # that is 365 MB, so `make lint` checks the linter's module instead.
 TIDY := $(filter-out tools/lint,$(MODULES))
 
-PLATFORMS := linux/arm64 darwin/arm64 windows/amd64
+PLATFORMS := linux/arm64 linux/arm darwin/arm64 windows/amd64
 LONGEST := 350
 FUZZTIME ?= 20s
 

@@ -30,7 +30,7 @@ func newOrganisation(dir string, n int) *organisation {
 
 	o := &organisation{cloud: cloud, pod: cluster.Pod(dir, "default", "scanner", hub.ARN())}
 	for i := range n {
-		account := cloud.Account(fmt.Sprintf("%012d", 200_000_000_000+i))
+		account := cloud.Account(fmt.Sprintf("2%011d", i))
 		bucket := "logs-" + account.ID()
 		account.CreateBucket(bucket).Put("today", make([]byte, 100+i))
 		trusted := hub
@@ -38,7 +38,7 @@ func newOrganisation(dir string, n int) *organisation {
 			trusted = other
 		}
 		// The scanner chooses the external ID, one for each account.
-		external := fmt.Sprintf("scan-%08x", i*2654435761)
+		external := fmt.Sprintf("scan-%08x", uint32(i)*2654435761)
 		role := account.CreateRole("audit",
 			trust.RolePolicy(trusted.ARN(), func(o *trust.PolicyOptions) { o.ExternalID = external }).String(),
 			trust.ReadBucketPolicy(bucket, "").String())
