@@ -1,4 +1,4 @@
-package photos_test
+package photos
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/credentials"
-	photos "github.com/crossrole/crossrole/examples/testing"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -40,9 +39,9 @@ func newFixture(t *testing.T) *fixture {
 
 // album opens the album as the pod would, with explicit settings in place of
 // environment variables.
-func (f *fixture) album(t *testing.T, animal string) *photos.Album {
+func (f *fixture) album(t *testing.T, animal string) *Album {
 	t.Helper()
-	album, err := photos.Open(f.cloud.Config(), animal, func(o *credentials.Options) {
+	album, err := Open(f.cloud.Config(), animal, func(o *credentials.Options) {
 		o.Source = credentials.WebIdentity{RoleARN: f.pod.RoleARN(), TokenFile: f.pod.TokenFile()}
 	})
 	if err != nil {
@@ -69,8 +68,8 @@ func TestAlbums(t *testing.T) {
 			if err != nil || string(data) != animal {
 				t.Errorf("photo %q, %v", data, err)
 			}
-			if _, err := album.Photo(t.Context(), "9.jpg"); !errors.Is(err, photos.ErrNoPhoto) {
-				t.Errorf("a missing photo: %v, want %v", err, photos.ErrNoPhoto)
+			if _, err := album.Photo(t.Context(), "9.jpg"); !errors.Is(err, ErrNoPhoto) {
+				t.Errorf("a missing photo: %v, want %v", err, ErrNoPhoto)
 			}
 		})
 	}
