@@ -1,12 +1,14 @@
 package awstest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -21,8 +23,16 @@ func (c *Cloud) Handler() http.Handler { return http.HandlerFunc(c.serveHTTP) }
 // Serve answers the same on a loopback listener until the test ends, and
 // returns its URL, which serves as endpoint of STS and, path style, of S3.
 // Requests that wait then (Fault.Hang, Fault.StallAfter) are cut off.
+//
+// In a testing/synctest bubble Serve fails the test: a goroutine that waits for
+// a connection keeps the bubble's clock from advancing, so that the test would
+// hang. Use [Cloud.Config] there, which needs no connection.
 func (c *Cloud) Serve(t TB) string {
 	t.Helper()
+	if inBubble() {
+		t.Fatalf("awstest: Serve: a listener cannot be used in a testing/synctest bubble: waiting for a connection stops the bubble's clock; pass Config() to the program under test, or call Serve outside the bubble")
+		return ""
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("awstest: Serve: %v", err)
@@ -54,6 +64,15 @@ func (c *Cloud) Serve(t TB) string {
 		}
 	})
 	return "http://" + listener.Addr().String()
+}
+
+// inBubble reports whether the calling goroutine belongs to a testing/synctest
+// bubble. The runtime says so only in the first line of a stack trace
+// ("goroutine 8 [running, synctest bubble 1]:").
+func inBubble() bool {
+	trace := make([]byte, 128)
+	line, _, _ := bytes.Cut(trace[:runtime.Stack(trace, false)], []byte("\n"))
+	return bytes.Contains(line, []byte("synctest bubble"))
 }
 
 // handlers counts the requests under way, so that a server can wait for their

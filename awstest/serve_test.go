@@ -1,12 +1,14 @@
 package awstest_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
@@ -120,5 +122,31 @@ func TestManyClients(t *testing.T) {
 	clients.Wait()
 	if n := len(w.Calls()); n != 400 {
 		t.Errorf("%d calls, want 400", n)
+	}
+}
+
+// refusedTB records what a test would fail with.
+type refusedTB struct {
+	*testing.T
+	fatal string
+}
+
+func (t *refusedTB) Fatalf(format string, args ...any) { t.fatal = fmt.Sprintf(format, args...) }
+
+// TestServeInABubble shows that a listener, which would stop the bubble's clock,
+// is refused with the reason, and only there.
+func TestServeInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := &refusedTB{T: t}
+		endpoint := awstest.New().Serve(refused)
+		for _, want := range []string{"awstest: Serve", "synctest bubble", "Config()"} {
+			if endpoint != "" || !strings.Contains(refused.fatal, want) {
+				t.Errorf("got %q and %q, want %q", endpoint, refused.fatal, want)
+			}
+		}
+	})
+	outside := &refusedTB{T: t}
+	if endpoint := awstest.New().Serve(outside); endpoint == "" || outside.fatal != "" {
+		t.Errorf("outside a bubble: %q, %q", endpoint, outside.fatal)
 	}
 }
