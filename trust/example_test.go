@@ -204,3 +204,37 @@ func ExamplePolicy_Explain() {
 	// false
 	// statement 0, Condition: StringEquals compares "*" literally: example.com/BLUE:sub is "system:serviceaccount:apps:reader", the policy wants "system:serviceaccount:apps:*"; use StringLike for wildcards
 }
+
+func ExamplePartitionOf() {
+	fmt.Println(trust.PartitionOf("https://oidc.eks.us-gov-west-1.amazonaws.com/id/BLUE0001"))
+	fmt.Println(trust.PartitionOf("eusc-de-east-1"))
+	fmt.Println(trust.PartitionOf("amazonaws.com.cn"))
+	fmt.Printf("%q\n", trust.PartitionOf("https://oidc.example.com"))
+	// Output:
+	// aws-us-gov
+	// aws-eusc
+	// aws-cn
+	// ""
+}
+
+func ExamplePolicy_Size() {
+	policy := trust.WebIdentityPolicy("444455556666",
+		[]string{"https://oidc.eks.eu-west-1.amazonaws.com/id/BLUE0001"},
+		[]string{"system:serviceaccount:apps:reader"})
+	fmt.Printf("%d of %d characters\n", policy.Size(), trust.MaxTrustPolicySize)
+	// Output:
+	// 400 of 2048 characters
+}
+
+func ExampleStatement_String() {
+	policy := trust.RolePolicy("arn:aws:iam::111122223333:role/hub")
+	fmt.Println("add this statement:", policy.Statements[0])
+	// Output:
+	// add this statement: {
+	//   "Effect": "Allow",
+	//   "Principal": {
+	//     "AWS": "arn:aws:iam::111122223333:role/hub"
+	//   },
+	//   "Action": "sts:AssumeRole"
+	// }
+}

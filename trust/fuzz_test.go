@@ -79,3 +79,30 @@ func FuzzParsePolicy(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWriters holds what the writers admit against their arguments.
+func FuzzWriters(f *testing.F) {
+	f.Add("pics", "in/", "pics/in/x")
+	f.Add("p*", "", "pics/x")
+	f.Add("pics", "${aws:username}", "pics/eve")
+	f.Add("a", "$", "a/{b}")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		variables := map[string][]string{"aws:username": {c}, "s3:prefix": {c}}
+		read := trust.ReadBucketPolicy(a, b)
+		if read.Explain(trust.Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::" + c, Context: variables}).Allowed &&
+			!strings.HasPrefix(c, strings.TrimPrefix(a, "arn:aws:s3:::")+"/"+b) {
+			t.Errorf("reading %q below %q admits %q:\n%s", a, b, c, read)
+		}
+		if strings.ContainsAny(b, "*?") {
+			return // a pattern of subjects
+		}
+		web := trust.WebIdentityPolicy("444455556666", []string{blue}, []string{b}, func(o *trust.PolicyOptions) { o.Audience = a })
+		request := token(func(r *trust.Request) {
+			r.Context[bluePath+":sub"], r.Context[bluePath+":aud"] = []string{c}, []string{c}
+			r.Context["aws:username"] = []string{c}
+		})
+		if web.Explain(request).Allowed && (c != b || c != a && a != "") {
+			t.Errorf("subject %q for %q admits %q:\n%s", b, a, c, web)
+		}
+	})
+}

@@ -3,13 +3,54 @@ package trust
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"unicode/utf8"
 )
 
+// The sizes that AWS limits policies to, in characters as [Policy.Size] counts
+// them (IAM User Guide, "IAM and AWS STS quotas"; Amazon S3 User Guide, "Bucket
+// policies").
+const (
+	// MaxTrustPolicySize is the length of a role's trust policy that every
+	// account allows. Service Quotas ("Role trust policy length") raises it to
+	// MaxRaisedTrustPolicySize at most.
+	MaxTrustPolicySize       = 2_048
+	MaxRaisedTrustPolicySize = 8_192
+
+	MaxRolePoliciesSize  = 10_240 // of all inline policies of a role together
+	MaxUserPoliciesSize  = 2_048  // of all inline policies of a user together
+	MaxManagedPolicySize = 6_144  // of one managed policy
+
+	// MaxBucketPolicySize is in bytes. No policy of AWS is larger, and
+	// [ParsePolicy] refuses one.
+	MaxBucketPolicySize = 20_480
+)
+
+// Size returns the number of characters that IAM counts of the document that
+// [Policy.String] writes: all but the white space outside strings. A document
+// with the same meaning that was written otherwise, with brackets around single
+// values for example, has another size. Zero for a policy that could not be
+// written ([PolicyOptions]).
+func (p *Policy) Size() int {
+	if p == nil {
+		return 0
+	}
+	document, err := marshal(p)
+	if err != nil {
+		return 0
+	}
+	return utf8.RuneCount(document)
+}
+
 // String is the policy as indented JSON, ready for
-// aws iam update-assume-role-policy --policy-document.
+// aws iam update-assume-role-policy --policy-document. For a policy that could
+// not be written ([PolicyOptions]) it is the reason, which is not JSON.
 func (p *Policy) String() string {
 	if p == nil {
 		return "<nil>"
+	}
+	if err := p.unwritten(); err != nil {
+		return err.Error()
 	}
 	var b bytes.Buffer
 	// Marshalling strings, slices and maps of strings cannot fail.
@@ -19,14 +60,37 @@ func (p *Policy) String() string {
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
 
+// unwritten returns why a policy has no statements, if an argument is the reason.
+func (p *Policy) unwritten() error {
+	if len(p.Statements) > 0 {
+		return nil
+	}
+	return errors.Join(p.faults...)
+}
+
 // MarshalJSON writes the document in AWS's shape and order. It does not check
-// it: see ValidateTrust and its siblings.
+// it: see ValidateTrust and its siblings. A policy that could not be written
+// ([PolicyOptions]) is an error.
 func (p Policy) MarshalJSON() ([]byte, error) {
+	if err := p.unwritten(); err != nil {
+		return nil, err
+	}
 	return marshal(struct {
 		Version   string `json:",omitempty"`
 		ID        string `json:"Id,omitempty"`
 		Statement []Statement
 	}{p.Version, p.ID, append([]Statement{}, p.Statements...)})
+}
+
+// String is the statement as indented JSON, to be added to the Statement list of
+// a policy that exists.
+func (s Statement) String() string {
+	var b bytes.Buffer
+	// Marshalling strings, slices and maps of strings cannot fail.
+	if err := encoder(&b, "  ").Encode(s); err != nil {
+		return err.Error()
+	}
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
 
 // MarshalJSON writes the statement in AWS's shape and order.

@@ -7,11 +7,6 @@ import (
 	"strings"
 )
 
-// maxPolicy is the largest policy that any service takes: 20 KB for an S3
-// bucket policy (Amazon S3 User Guide, "Bucket policies"), white space not
-// counted. The lower limits of IAM depend on the account's quotas.
-const maxPolicy = 20_480
-
 // ParsePolicy reads a policy document and refuses what AWS refuses as
 // malformed: the error names the statement, the element and the rule, which is
 // the IAM User Guide's "Grammar of the IAM JSON policy language" unless it says
@@ -27,8 +22,8 @@ func ParsePolicy(document []byte) (*Policy, error) {
 
 // UnmarshalJSON is [ParsePolicy].
 func (p *Policy) UnmarshalJSON(document []byte) error {
-	if n := len(document) - countSpace(document); n > maxPolicy {
-		return fmt.Errorf("trust: the policy has %d characters besides white space, no AWS policy has more than %d", n, maxPolicy)
+	if n := len(document) - countSpace(document); n > MaxBucketPolicySize {
+		return fmt.Errorf("trust: the policy has %d characters besides white space, no AWS policy has more than %d", n, MaxBucketPolicySize)
 	}
 	elements, err := members(document)
 	if err != nil {
@@ -160,10 +155,19 @@ func statementName(index int, sid string) string {
 	return fmt.Sprintf("statement %d (Sid %q)", index, sid)
 }
 
+// countSpace counts the white space of a JSON document outside its strings.
 func countSpace(document []byte) int {
 	n := 0
+	inString, escaped := false, false
 	for _, c := range document {
-		if c == ' ' || c == '\t' || c == '\r' || c == '\n' {
+		switch {
+		case escaped:
+			escaped = false
+		case inString && c == '\\':
+			escaped = true
+		case c == '"':
+			inString = !inString
+		case !inString && (c == ' ' || c == '\t' || c == '\r' || c == '\n'):
 			n++
 		}
 	}

@@ -13,6 +13,10 @@ type Policy struct {
 	Version    string
 	ID         string // "Id"; identity policies have none
 	Statements []Statement
+
+	// faults are what a function that writes policies found wrong with its
+	// arguments; the Validate methods report them.
+	faults []error
 }
 
 // Statement is one statement of a [Policy]. A nil element is absent; an empty

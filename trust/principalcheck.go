@@ -55,11 +55,6 @@ func isUniqueID(s string) bool {
 		strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
 }
 
-func isPartition(s string) bool {
-	return s == "aws" || strings.HasPrefix(s, "aws-") && len(s) > len("aws-") &&
-		strings.Trim(s, "abcdefghijklmnopqrstuvwxyz-") == ""
-}
-
 func checkFederatedPrincipal(value string) error {
 	if hasWildcard(value) {
 		return errPrincipalWildcard

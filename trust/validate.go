@@ -3,6 +3,9 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -34,14 +37,14 @@ const (
 )
 
 func (p *Policy) check(use use) error {
-	var faults []error
+	faults := slices.Clone(p.faults)
 	if p.Version != "" && p.Version != version2012 && p.Version != version2008 {
 		faults = append(faults, fmt.Errorf("trust: the policy's Version is %q, it must be %q or %q", p.Version, version2012, version2008))
 	}
 	if use == identityUse && p.ID != "" {
 		faults = append(faults, errors.New("trust: the policy has an Id, which an identity policy must not have"))
 	}
-	if len(p.Statements) == 0 {
+	if len(p.Statements) == 0 && len(faults) == 0 {
 		faults = append(faults, errors.New("trust: the policy has no statements"))
 	}
 	first := map[string]int{}
@@ -52,6 +55,9 @@ func (p *Policy) check(use use) error {
 			}
 		}
 		s.check(use, p.variables(), fault)
+		if use == trustUse || use == identityUse {
+			s.checkCharacters(fault)
+		}
 		if s.SID == "" || s.freeSID(use) {
 			continue
 		}
@@ -117,6 +123,39 @@ func (s *Statement) check(use use, variables bool, fault func(element string, er
 	checkResources("Resource", s.Resource, variables, fault)
 	checkResources("NotResource", s.NotResource, variables, fault)
 	s.Condition.check(fault)
+}
+
+// checkCharacters reports strings that IAM refuses in the policies that it keeps:
+// they hold only tab, line feed, carriage return and U+0020 to U+00FF (IAM User
+// Guide, "IAM and AWS STS quotas", name requirements). Policies of resources
+// follow the rules of their service.
+func (s *Statement) checkCharacters(fault func(element string, err error)) {
+	check := func(element string, values ...string) {
+		for _, value := range values {
+			for _, char := range value {
+				if char > 0xff || char < ' ' && char != '\t' && char != '\n' && char != '\r' {
+					fault(element, fmt.Errorf("%s has the character %U: IAM takes only tab, line feed, carriage return and U+0020 to U+00FF in a policy", strconv.QuoteToASCII(value), char))
+					break
+				}
+			}
+		}
+	}
+	check("Sid", s.SID)
+	for _, kind := range slices.Sorted(maps.Keys(s.Principal)) {
+		check("Principal", s.Principal[kind]...)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(s.NotPrincipal)) {
+		check("NotPrincipal", s.NotPrincipal[kind]...)
+	}
+	check("Resource", s.Resource...)
+	check("NotResource", s.NotResource...)
+	s.Condition.lines(func(_, key string, values []string) {
+		check("Condition", key)
+		if strings.EqualFold(key, "sts:ExternalId") {
+			return // a secret, which an error must not show; sts:AssumeRole takes none with such characters
+		}
+		check("Condition", values...)
+	})
 }
 
 func (u use) String() string {

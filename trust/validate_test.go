@@ -81,3 +81,36 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		}
 	}
 }
+
+// IAM keeps only characters up to U+00FF in a policy, S3 any.
+func TestValidateCharacters(t *testing.T) {
+	for name, test := range map[string]struct {
+		resource, key, value string
+		refused              string
+	}{
+		"Latin-1":        {"arn:aws:s3:::pics/é\u00ff/*", "s3:prefix", "\u00a0\t", ""},
+		"beyond":         {"arn:aws:s3:::pics/\u5199\u771f/*", "s3:prefix", "", `Resource: "arn:aws:s3:::pics/\u5199\u771f/*" has the character U+5199`},
+		"U+0100":         {"arn:aws:s3:::pics/*", "s3:prefix", "\u0100", "Condition: \"\\u0100\" has the character U+0100"},
+		"a control":      {"arn:aws:s3:::pics/\x07/*", "s3:prefix", "", "U+0007"},
+		"no UTF-8":       {"arn:aws:s3:::pics/\xff/*", "s3:prefix", "", "U+FFFD"},
+		"in a key":       {"arn:aws:s3:::pics/*", "s3:\u2028", "", "U+2028"},
+		"an external id": {"arn:aws:s3:::pics/*", "sts:ExternalId", "\u5199", ""},
+	} {
+		policy := &trust.Policy{Version: "2012-10-17", Statements: []trust.Statement{{
+			Effect: "Allow", Action: []string{"s3:GetObject"}, Resource: []string{test.resource},
+			Condition: trust.Conditions{"StringEquals": {test.key: {test.value}}},
+		}}}
+		err := policy.ValidateIdentity()
+		if test.refused == "" && err != nil || test.refused != "" && (err == nil || !strings.Contains(err.Error(), test.refused)) {
+			t.Errorf("%s: got %v, want %q", name, err, test.refused)
+		}
+		policy.Statements[0].Principal = trust.Principals{"AWS": {"111122223333"}}
+		if err := policy.ValidateResource(); err != nil {
+			t.Errorf("%s: for a bucket: %v", name, err)
+		}
+	}
+	written := trust.ReadBucketPolicy("pics", "\u5199\u771f/")
+	if err := written.ValidateIdentity(); err == nil {
+		t.Errorf("IAM refuses\n%s", written)
+	}
+}

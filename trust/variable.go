@@ -6,6 +6,11 @@ import (
 	"strings"
 )
 
+// maxPattern bounds what the values of variables make of a policy string, so that
+// a request with a long value costs little: AWS's own values are shorter than
+// this by far.
+const maxPattern = 1 << 16
+
 // requestContext is a request's condition keys by lower-case name.
 type requestContext map[string]contextKey
 
@@ -40,14 +45,15 @@ func (ctx requestContext) lookup(name string) []string {
 // 2012-10-17, variables their values. What a variable brings in is literal. A
 // variable without a value in this request makes unresolved its text; one that
 // has several counts as such, because AWS allows only single-valued keys there
-// (IAM User Guide, "Variables and tags").
+// (IAM User Guide, "Variables and tags"), and so does one whose value would make
+// the pattern longer than maxPattern.
 func (ctx requestContext) expand(s string, wildcards, variables bool) (p pattern, unresolved string) {
 	p = make(pattern, 0, len(s))
 	for s != "" {
 		if body, ok := strings.CutPrefix(s, "${"); variables && ok {
 			if name, rest, closed := strings.Cut(body, "}"); closed {
 				value, found := ctx.variable(name)
-				if !found {
+				if !found || len(p)+len(value) > maxPattern {
 					return nil, "${" + name + "}"
 				}
 				p, s = p.append(value), rest

@@ -1,14 +1,27 @@
 package trust
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
 
 // PolicyOptions are the settings of the functions that write policies. A field
 // names the functions that read it; the others do not.
+//
+// What these functions write admits what their arguments say and no more:
+// wildcards and policy variables are escaped where they are not documented to
+// be patterns. An argument that cannot be written literally, such as a bucket
+// p*, leaves the policy without statements, and [Policy.String] and the Validate
+// methods say why. Other faults of the arguments are in the policy as given, and
+// the Validate methods report them.
 type PolicyOptions struct {
-	Partition  string // WebIdentityPolicy, ReadBucketPolicy; empty: "aws"
+	// Partition is that of the ARNs that are written: "aws", "aws-cn",
+	// "aws-us-gov", "aws-eusc", …. Empty: the partition of the ARNs among the
+	// arguments, or of the issuers at hosts of AWS ([PartitionOf]), else "aws".
+	// An ARN of another partition is an error.
+	Partition string
+
 	Audience   string // WebIdentityPolicy; empty: "sts.amazonaws.com"
 	ExternalID string // RolePolicy; empty: none asked for
 
@@ -23,14 +36,11 @@ type PolicyOptions struct {
 }
 
 func newOptions(optFns []func(*PolicyOptions)) PolicyOptions {
-	opts := PolicyOptions{Partition: "aws", Audience: "sts.amazonaws.com"}
+	var opts PolicyOptions
 	for _, fn := range optFns {
 		if fn != nil {
 			fn(&opts)
 		}
-	}
-	if opts.Partition == "" {
-		opts.Partition = "aws"
 	}
 	if opts.Audience == "" {
 		opts.Audience = "sts.amazonaws.com"
@@ -38,37 +48,93 @@ func newOptions(optFns []func(*PolicyOptions)) PolicyOptions {
 	return opts
 }
 
+// writer is a policy while a function writes it.
+type writer struct {
+	policy     Policy
+	function   string // its name, for errors
+	opts       PolicyOptions
+	partitions partitions
+	refused    bool // an argument cannot be written
+}
+
+func newWriter(function string, optFns []func(*PolicyOptions)) *writer {
+	w := &writer{policy: Policy{Version: version2012}, function: function, opts: newOptions(optFns)}
+	if p := w.opts.Partition; p != "" && !isPartition(p) {
+		w.refuse("the partition %q is not one of AWS (aws, aws-cn, aws-us-gov, …)", p)
+	} else {
+		w.partitions.add(p, "PolicyOptions.Partition")
+	}
+	return w
+}
+
+// fault notes what is wrong with an argument.
+func (w *writer) fault(format string, args ...any) {
+	w.policy.faults = append(w.policy.faults, fmt.Errorf("trust: "+w.function+": "+format, args...))
+}
+
+// refuse notes what is wrong with an argument that cannot be written.
+func (w *writer) refuse(format string, args ...any) {
+	w.fault(format, args...)
+	w.refused = true
+}
+
+func (w *writer) add(s Statement) { w.policy.Statements = append(w.policy.Statements, s) }
+
+// done returns the policy, without statements if an argument was refused.
+func (w *writer) done() *Policy {
+	if w.partitions.differ != nil {
+		w.fault("%w", w.partitions.differ)
+	}
+	if w.refused {
+		w.policy.Statements = nil
+	}
+	return &w.policy
+}
+
 // WebIdentityPolicy writes the trust policy of a role that service accounts
 // assume with their tokens: one statement an issuer (blue and green during a
 // cluster migration), each admitting the subjects. account is the account of
 // the role, where each issuer must be registered as an OIDC provider. A subject
-// with * or ? is compared by StringLike, any other by StringEquals; an issuer
-// gets a statement for each of the two kinds that there are.
+// with * or ? is a pattern, compared by StringLike, any other is compared by
+// StringEquals; an issuer gets a statement for each of the two kinds that there
+// are. Policy variables are escaped.
 //
-// The issuers are taken as the tokens spell them, but for the scheme. The
-// arguments are not checked: [Policy.ValidateTrust] says what AWS would refuse.
-// Without subjects nobody is admitted, and AWS refuses the policy.
+// The issuers are taken as the tokens spell them, but for the scheme. Apart from
+// what [PolicyOptions] says, the arguments are not checked:
+// [Policy.ValidateTrust] says what AWS would refuse. Without subjects no caller
+// is admitted, and AWS refuses the policy.
 func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...func(*PolicyOptions)) *Policy {
-	opts := newOptions(optFns)
+	w := newWriter("WebIdentityPolicy", optFns)
+	if hasWildcard(account) {
+		w.refuse("the account %q has a wildcard: write its 12 digits", account)
+	}
 	var exact, patterns []string
 	for _, subject := range subjects {
 		if hasWildcard(subject) {
-			patterns = append(patterns, subject)
+			patterns = append(patterns, escapeVariables(subject))
 		} else {
-			exact = append(exact, subject)
+			exact = append(exact, escapeVariables(subject))
 		}
 	}
-	policy := &Policy{Version: version2012}
+	for _, issuer := range issuers {
+		if hasWildcard(issuer) {
+			w.refuse("the issuer %q has a wildcard or a query: write it as the tokens spell it", issuer)
+		}
+		if w.opts.Partition == "" {
+			w.partitions.add(PartitionOf(issuer), "the issuer "+issuer)
+		}
+	}
+	partition := w.partitions.orDefault()
 	admit := func(issuer, operator string, subjects []string) {
 		path := issuerPath(issuer)
-		conditions := Conditions{"StringEquals": {path + ":aud": {opts.Audience}}}
+		conditions := Conditions{"StringEquals": {path + ":aud": {escapeVariables(w.opts.Audience)}}}
 		if conditions[operator] == nil {
 			conditions[operator] = map[string][]string{}
 		}
 		conditions[operator][path+":sub"] = slices.Clone(subjects)
-		policy.Statements = append(policy.Statements, Statement{
+		w.add(Statement{
 			Effect:    "Allow",
-			Principal: Principals{"Federated": {providerARN(opts.Partition, account, issuer)}},
+			Principal: Principals{"Federated": {providerARN(partition, account, issuer)}},
 			Action:    []string{"sts:AssumeRoleWithWebIdentity"},
 			Condition: conditions,
 		})
@@ -81,7 +147,7 @@ func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...fun
 			admit(issuer, "StringLike", patterns)
 		}
 	}
-	return policy
+	return w.done()
 }
 
 // RolePolicy writes the trust policy of a role that another role, the hub, may
@@ -89,29 +155,44 @@ func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...fun
 // in different accounts: see [AssumePolicy].
 //
 // An external id is asked for sts:AssumeRole alone; sts:TagSession and
-// sts:SetSourceIdentity carry none, and get a statement of their own. hubRoleARN
-// is not checked: [Policy.ValidateTrust] says what AWS would refuse.
+// sts:SetSourceIdentity carry none, and get a statement of their own.
+//
+// hubRoleARN names one principal: "*" and other wildcards are refused. Apart
+// from that it is not checked: [Policy.ValidateTrust] says what AWS would
+// refuse.
 func RolePolicy(hubRoleARN string, optFns ...func(*PolicyOptions)) *Policy {
-	opts := newOptions(optFns)
-	policy := &Policy{Version: version2012}
+	w := newWriter("RolePolicy", optFns)
+	if hasWildcard(hubRoleARN) {
+		w.refuse("hubRoleARN %q has a wildcard: name one role (for several, write a Condition on aws:PrincipalArn)", hubRoleARN)
+	}
+	w.partitions.add(PartitionOf(hubRoleARN), "hubRoleARN "+hubRoleARN)
 	allow := func(actions []string, condition Conditions) {
-		policy.Statements = append(policy.Statements, Statement{
+		w.add(Statement{
 			Effect:    "Allow",
 			Principal: Principals{"AWS": {hubRoleARN}},
 			Action:    actions,
 			Condition: condition,
 		})
 	}
-	assume, session := []string{"sts:AssumeRole"}, opts.sessionActions()
-	if opts.ExternalID == "" {
+	assume, session := []string{"sts:AssumeRole"}, w.opts.sessionActions()
+	if w.opts.ExternalID == "" {
 		allow(append(assume, session...), nil)
-		return policy
+		return w.done()
 	}
-	allow(assume, Conditions{"StringEquals": {"sts:ExternalId": {opts.ExternalID}}})
+	if !isExternalID(w.opts.ExternalID) {
+		w.fault("the external id (not shown) is not one that AssumeRole takes: 2 to 1,224 letters, digits and _+=,.@:/-")
+	}
+	allow(assume, Conditions{"StringEquals": {"sts:ExternalId": {escapeVariables(w.opts.ExternalID)}}})
 	if len(session) > 0 {
 		allow(session, nil)
 	}
-	return policy
+	return w.done()
+}
+
+// isExternalID reports whether AssumeRole takes s as ExternalId (AWS STS API
+// reference, AssumeRole).
+func isExternalID(s string) bool {
+	return len(s) >= 2 && len(s) <= 1224 && strings.Trim(s, alphanumeric+"_+=,.@:/-") == ""
 }
 
 // sessionActions are the actions that a hop with tags or a source identity
@@ -131,3 +212,7 @@ func (o PolicyOptions) sessionActions() []string {
 func escapeResource(text string) string {
 	return strings.NewReplacer("$", "${$}", "*", "${*}", "?", "${?}").Replace(text)
 }
+
+// escapeVariables writes text so that IAM finds no policy variables in it (IAM
+// User Guide, "Variables and tags").
+func escapeVariables(text string) string { return strings.ReplaceAll(text, "$", "${$}") }

@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -222,5 +223,168 @@ func TestReadBucketPolicy(t *testing.T) {
 	}
 	if got := trust.ReadBucketPolicy("pics", "", func(o *trust.PolicyOptions) { o.Partition = "aws-us-gov" }).String(); strings.Contains(got, "arn:aws:") {
 		t.Errorf("partition:\n%s", got)
+	}
+}
+
+// What the writers are given is meant literally, unless they document a pattern:
+// each of these would admit a stranger if it were written as it is.
+func TestWritersAdmitNoMoreThanTheyWereGiven(t *testing.T) {
+	const key = "arn:aws:kms:eu-west-1:444455556666:key/"
+	read := func(bucket, prefix string, keys ...string) *trust.Policy {
+		return trust.ReadBucketPolicy(bucket, prefix, func(o *trust.PolicyOptions) { o.KMSKeyARNs = keys })
+	}
+	object := func(resource string) trust.Request {
+		return trust.Request{Action: "s3:GetObject", Resource: resource, Context: context{"aws:username": {"eve"}}}
+	}
+	decrypt := trust.Request{Action: "kms:Decrypt", Resource: key + "other", Context: context{"aws:username": {"other"}}}
+	assume := func(role string) trust.Request {
+		return trust.Request{Action: "sts:AssumeRole", Resource: role, Context: context{"aws:username": {"eve"}}}
+	}
+	stranger := trust.Request{Action: "sts:AssumeRole", Principal: trust.Principals{"AWS": {"arn:aws:iam::999999999999:role/eve", "arn:aws:iam::999999999999:root"}}}
+	withToken := func(subject, audience string) trust.Request {
+		return token(func(r *trust.Request) {
+			r.Context[bluePath+":sub"], r.Context[bluePath+":aud"] = []string{subject}, []string{audience}
+			r.Context["aws:username"] = []string{"eve"}
+		})
+	}
+	web := func(subject, audience string) *trust.Policy {
+		return trust.WebIdentityPolicy("444455556666", []string{blue}, []string{subject}, func(o *trust.PolicyOptions) { o.Audience = audience })
+	}
+	in := func(partition string) func(*trust.PolicyOptions) {
+		return func(o *trust.PolicyOptions) { o.Partition = partition }
+	}
+	for name, test := range map[string]struct {
+		policy  *trust.Policy
+		request trust.Request
+		refused string // what ValidateIdentity or ValidateTrust says; empty: the policy is good
+	}{
+		"bucket p*":             {read("p*", ""), object("arn:aws:s3:::private/x"), `bucket "p*"`},
+		"bucket ?":              {read("pic?", ""), object("arn:aws:s3:::pics/x"), `bucket "pic?"`},
+		"bucket variable":       {read("${aws:username}", ""), object("arn:aws:s3:::eve/x"), `bucket "${aws:username}"`},
+		"bucket with a key":     {read("pics/private", ""), object("arn:aws:s3:::pics/private/x"), "by prefix"},
+		"bucket ARN p*":         {read("arn:aws:s3:::p*", ""), object("arn:aws:s3:::private/x"), `bucket "p*"`},
+		"partition of bucket":   {read("arn:*:s3:::pics", ""), object("arn:aws:s3:::pics/x"), "not the ARN of a bucket"},
+		"an access point":       {read("arn:aws:s3:eu-west-1:444455556666:accesspoint/pics", ""), object("arn:aws:s3:::pics/x"), "not the ARN of a bucket"},
+		"prefix *":              {read("pics", "*"), object("arn:aws:s3:::pics/x"), ""},
+		"prefix variable":       {read("pics", "${aws:username}/"), object("arn:aws:s3:::pics/eve/x"), ""},
+		"half a variable":       {read("pics", "$"), object("arn:aws:s3:::pics/x"), ""},
+		"key *":                 {read("pics", "", key+"*"), decrypt, "wildcard"},
+		"key variable":          {read("pics", "", key+"${aws:username}"), decrypt, ""},
+		"any key":               {read("pics", "", "*"), decrypt, `KMS key "*" is not a whole ARN`},
+		"key without its end":   {read("pics", "", "arn:aws:kms"), decrypt, "not a whole ARN"},
+		"key in any region":     {read("pics", "", "arn:aws:kms:*:444455556666:key/other"), decrypt, "wildcard"},
+		"key of any partition":  {read("pics", "", "arn:aws*:kms:eu-west-1:444455556666:key/other"), decrypt, "one partition"},
+		"partition *":           {trust.ReadBucketPolicy("pics", "", in("*")), object("arn:aws:s3:::pics/x"), `partition "*"`},
+		"target of any kind":    {trust.AssumePolicy([]string{"*"}), assume("arn:aws:iam::444455556666:role/x"), "not a whole ARN"},
+		"target without end":    {trust.AssumePolicy([]string{"arn:aws:iam::444455556666"}), assume("arn:aws:iam::444455556666:role/x"), "not a whole ARN"},
+		"target variable":       {trust.AssumePolicy([]string{"arn:aws:iam::444455556666:role/${aws:username}"}), assume("arn:aws:iam::444455556666:role/eve"), ""},
+		"account variable":      {trust.AssumePolicy([]string{"arn:aws:iam::${aws:username}:role/x"}), assume("arn:aws:iam::eve:role/x"), "no escape"},
+		"target's partition":    {trust.AssumePolicy([]string{"arn:*:iam::444455556666:role/x"}), assume("arn:aws:iam::444455556666:role/x"), "one partition"},
+		"hub *":                 {trust.RolePolicy("*"), stranger, `hubRoleARN "*" has a wildcard`},
+		"hub of any account":    {trust.RolePolicy("arn:aws:iam::*:root"), stranger, "wildcard"},
+		"external id variable":  {trust.RolePolicy(hubRole, func(o *trust.PolicyOptions) { o.ExternalID = "${aws:username}" }), trust.Request{Action: "sts:AssumeRole", Principal: hub, Context: context{"sts:ExternalId": {"eve"}, "aws:username": {"eve"}}}, "external id (not shown)"},
+		"subject variable":      {web("${aws:username}", ""), withToken("eve", "sts.amazonaws.com"), ""},
+		"pattern with variable": {web("*:${aws:username}", ""), withToken("a:eve", "sts.amazonaws.com"), ""},
+		"audience variable":     {web("a", "${aws:username}"), withToken("a", "eve"), ""},
+		"audience *":            {web("a", "*"), withToken("a", "eve"), ""},
+		"issuer *":              {trust.WebIdentityPolicy("444455556666", []string{"https://*"}, []string{"a"}), withToken("a", "sts.amazonaws.com"), "issuer"},
+		"account *":             {trust.WebIdentityPolicy("*", []string{blue}, []string{"a"}), withToken("a", "sts.amazonaws.com"), `account "*"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := test.policy.Explain(test.request); d.Allowed {
+				t.Errorf("admits %+v:\n%s", test.request, test.policy)
+			}
+			err := test.policy.ValidateIdentity()
+			if test.request.Principal != nil {
+				err = test.policy.ValidateTrust()
+			}
+			if test.refused == "" && err != nil || test.refused != "" && (err == nil || !strings.Contains(err.Error(), test.refused)) {
+				t.Errorf("it says %v, want %q", err, test.refused)
+			}
+			written, err := trust.ParsePolicy([]byte(test.policy.String()))
+			if err != nil && test.refused == "" {
+				t.Fatalf("%v in\n%s", err, test.policy)
+			}
+			if err == nil && written.Explain(test.request).Allowed {
+				t.Errorf("what it prints admits %+v:\n%s", test.request, test.policy)
+			}
+		})
+	}
+}
+
+// A policy that could not be written is not printed as one.
+func TestRefusedPolicyIsNoDocument(t *testing.T) {
+	policy := trust.ReadBucketPolicy("p*", "")
+	if got := policy.String(); strings.HasPrefix(got, "{") || !strings.Contains(got, `bucket "p*"`) {
+		t.Errorf("String: %s", got)
+	}
+	if document, err := json.Marshal(policy); err == nil {
+		t.Errorf("marshals to %s", document)
+	}
+	if policy.Size() != 0 {
+		t.Errorf("Size %d", policy.Size())
+	}
+}
+
+func TestWritersTakeThePartition(t *testing.T) {
+	in := func(partition string) func(*trust.PolicyOptions) {
+		return func(o *trust.PolicyOptions) { o.Partition = partition }
+	}
+	for name, test := range map[string]struct {
+		policy  *trust.Policy
+		has     string
+		refused string
+	}{
+		"China's issuer":          {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.eks.cn-north-1.amazonaws.com.cn/id/X"}, []string{"a"}), "arn:aws-cn:iam::444455556666:oidc-provider/", ""},
+		"GovCloud's issuer":       {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.eks.us-gov-west-1.amazonaws.com/id/X"}, []string{"a"}), "arn:aws-us-gov:iam::", ""},
+		"EU Sovereign's issuer":   {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.eks.eusc-de-east-1.amazonaws.eu/id/X"}, []string{"a"}), "arn:aws-eusc:iam::", ""},
+		"an issuer of one's own":  {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.example.com"}, []string{"a"}, in("aws-us-gov")), "arn:aws-us-gov:iam::", ""},
+		"an issuer of elsewhere":  {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.eks.cn-north-1.amazonaws.com.cn/id/X"}, []string{"a"}, in("aws")), "arn:aws:iam::", ""},
+		"issuers that differ":     {trust.WebIdentityPolicy("444455556666", []string{blue, "https://oidc.eks.cn-north-1.amazonaws.com.cn/id/X"}, []string{"a"}), "", "do not cross partitions"},
+		"hub":                     {trust.RolePolicy("arn:aws-cn:iam::111122223333:role/hub", in("aws-cn")), "arn:aws-cn:iam::111122223333:role/hub", ""},
+		"hub of another":          {trust.RolePolicy("arn:aws-cn:iam::111122223333:role/hub", in("aws-us-gov")), "", "aws-us-gov, but hubRoleARN arn:aws-cn:iam::111122223333:role/hub is of aws-cn"},
+		"target of another":       {trust.AssumePolicy([]string{"arn:aws-cn:iam::444455556666:role/x"}, in("aws")), "", "do not cross partitions"},
+		"targets that differ":     {trust.AssumePolicy([]string{"arn:aws:iam::444455556666:role/x", "arn:aws-cn:iam::444455556666:role/x"}), "", "do not cross partitions"},
+		"bucket":                  {trust.ReadBucketPolicy("pics", "", in("aws-iso-b")), `"arn:aws-iso-b:s3:::pics"`, ""},
+		"bucket's ARN":            {trust.ReadBucketPolicy("arn:aws-us-gov:s3:::pics", ""), `"arn:aws-us-gov:s3:::pics/*"`, ""},
+		"bucket's ARN of another": {trust.ReadBucketPolicy("arn:aws-us-gov:s3:::pics", "", in("aws")), "", "do not cross partitions"},
+		"key's ARN": {trust.ReadBucketPolicy("pics", "", func(o *trust.PolicyOptions) {
+			o.KMSKeyARNs = []string{"arn:aws-cn:kms:cn-north-1:444455556666:key/k"}
+		}), `"arn:aws-cn:s3:::pics"`, ""},
+		"key's ARN of another": {trust.ReadBucketPolicy("pics", "", in("aws-us-gov"), func(o *trust.PolicyOptions) {
+			o.KMSKeyARNs = []string{"arn:aws-cn:kms:cn-north-1:444455556666:key/k"}
+		}), "", "do not cross partitions"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			validate := test.policy.ValidateIdentity
+			if test.policy.Statements[0].Principal != nil {
+				validate = test.policy.ValidateTrust
+			}
+			err := validate()
+			if test.refused == "" && (err != nil || !strings.Contains(test.policy.String(), test.has)) {
+				t.Errorf("%v, want %s in\n%s", err, test.has, test.policy)
+			}
+			if test.refused != "" && (err == nil || !strings.Contains(err.Error(), test.refused)) {
+				t.Errorf("it says %v, want %q", err, test.refused)
+			}
+		})
+	}
+}
+
+// Size counts as IAM does: white space inside strings, not outside.
+func TestPolicySize(t *testing.T) {
+	policy, err := trust.ParsePolicy([]byte(`{
+		"Version": "2012-10-17",
+		"Statement": [ { "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::pics/é a/*" } ]
+	}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compact := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/é a/*"}]}`
+	if want := len([]rune(compact)); policy.Size() != want {
+		t.Errorf("got %d, want %d", policy.Size(), want)
+	}
+	if got := (*trust.Policy)(nil).Size(); got != 0 {
+		t.Errorf("nil: %d", got)
 	}
 }
