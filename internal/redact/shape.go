@@ -1,0 +1,37 @@
+package redact
+
+import (
+	"regexp"
+	"sync"
+)
+
+// The expressions are compiled when the first text is redacted: most programs
+// never need them.
+var (
+	// token is a JSON web token, or the part that was left of one: the base64 of
+	// its header and of its claims begins alike, as both are JSON objects.
+	token = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\beyJ[\w-]{8,}(?:\.[\w-]*)*`)
+	})
+
+	// parameter is a value in the place of a secret: in a URL, a form, a header, a
+	// canonical request or an XML element.
+	parameter = sync.OnceValue(func() *regexp.Regexp {
+		const names = `X-Amz-Signature|X-Amz-Security-Token|X-Amz-Credential|WebIdentityToken|SignatureProvided|Signature|SessionToken|SecretAccessKey|ExternalId`
+		return regexp.MustCompile(`(?i)\b(?:` + names + `)["']?(?:=["']?([^&\s"'<>,;]+)|\s*[:>]\s*["']?([^&\s"'<>,;]{16,}))`)
+	})
+)
+
+// hideShapes marks what looks like a secret, whoever sent it.
+func (l *layer) hideShapes(hidden cover) {
+	for _, m := range token().FindAllIndex(l.text, -1) {
+		l.hide(m[0], m[1], hidden)
+	}
+	for _, m := range parameter().FindAllSubmatchIndex(l.text, -1) {
+		for group := 2; group < len(m); group += 2 {
+			if m[group] >= 0 {
+				l.hide(m[group], m[group+1], hidden)
+			}
+		}
+	}
+}
