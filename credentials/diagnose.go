@@ -2,6 +2,8 @@ package credentials
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -33,6 +35,11 @@ func readReply(err error, rec *record) reply {
 	}](err); ok {
 		r.requestID = withID.ServiceRequestID()
 	}
+	if rec.operation == agentOperation && r.code == "" {
+		if said, ok := agentReply(rec.head); ok {
+			return said
+		}
+	}
 	// A store that speaks STS may leave out the ErrorResponse around an error; so
 	// does S3, whose codes are others.
 	switch bare := bareError(rec.head); {
@@ -44,6 +51,24 @@ func readReply(err error, rec *record) reply {
 		return bare
 	}
 	return r
+}
+
+// agentText is how the EKS Pod Identity agent refuses: in text that holds the
+// EKS Auth service's request id, code and message.
+var agentText = pattern(`(?s)^(?:.*?\[([^\]\s]*)\]:?\s*|.*?\s|)\(([A-Z]\w+)\):?\s*(.*?)(?:,\s*fault:\s*\w*\s*)?$`)
+
+// agentReply reads a refusal of the Pod Identity agent, in text or in JSON,
+// whatever its content type says.
+func agentReply(body []byte) (reply, bool) {
+	var document struct{ Code, Message, RequestID string }
+	if json.Unmarshal(body, &document) == nil && document.Code != "" {
+		return reply{code: document.Code, message: document.Message, requestID: document.RequestID}, true
+	}
+	m := agentText().FindStringSubmatch(strings.TrimSpace(string(body)))
+	if m == nil {
+		return reply{}, false
+	}
+	return reply{code: m[2], message: strings.TrimSpace(m[3]), requestID: m[1]}, true
 }
 
 // statusOf is the HTTP status of a refusal; 0: there was no answer.
@@ -104,10 +129,18 @@ func judgeReply(err error, rec *record, web bool) verdict {
 		return verdict{STSUnreachable, never}
 	}
 	if denied, ok := errors.AsType[smithy.APIError](err); ok && denied.ErrorCode() != r.code {
-		return judge(&smithy.GenericAPIError{Code: r.code, Message: r.message}, web)
+		return judge(&coded{smithy.GenericAPIError{Code: r.code, Message: r.message}, statusOf(err)}, web)
 	}
 	return judge(err, web)
 }
+
+// coded is a refusal whose code the SDK did not find.
+type coded struct {
+	smithy.GenericAPIError
+	status int
+}
+
+func (c *coded) HTTPStatusCode() int { return c.status }
 
 // failure makes the error that callers see.
 func (s *session) failure(rec *record, v verdict, err error, attempts int) *Error {
@@ -134,10 +167,7 @@ func (s *session) failure(rec *record, v verdict, err error, attempts int) *Erro
 	}
 	if _, ok := errors.AsType[*Error](err); !ok {
 		r := readReply(err, rec)
-		e.Code, e.Message, e.RequestID = r.code, s.scrub(r.message, rec), r.requestID
-		if e.RequestID == "" {
-			e.RequestID = rec.requestID
-		}
+		e.Code, e.Message, e.RequestID = s.scrub(r.code, rec), s.scrub(r.message, rec), s.scrub(cmp.Or(r.requestID, rec.requestID), rec)
 		if e.Code == "" || e.Code == "UnknownError" || r.foreign {
 			e.Code, e.Message, e.Err = "", "", s.plain(v, err, rec)
 		}
@@ -163,7 +193,10 @@ func (s *session) plain(v verdict, err error, rec *record) error {
 	text := ""
 	switch u, isURL := errors.AsType[*url.Error](err); {
 	case v.kind == WrongSession:
-		return err
+		if text = s.scrub(err.Error(), rec); text == err.Error() {
+			return err
+		}
+		return &cause{text: text, err: err} // the response put a secret in the place of a name
 	case isURL:
 		text = u.Err.Error()
 	case s.agent() && len(rec.head) > 0:

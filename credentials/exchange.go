@@ -91,6 +91,8 @@ func policyARNs(arns []string) []types.PolicyDescriptorType {
 	return list
 }
 
+const agentOperation = "GetCredentials of the EKS Pod Identity agent"
+
 // podIdentity asks the EKS Pod Identity agent, with its token read anew.
 func (c *Chain) podIdentity(p PodIdentity) exchange {
 	client := directClient(*c.base)
@@ -103,7 +105,7 @@ func (c *Chain) podIdentity(p PodIdentity) exchange {
 			return aws.Credentials{}, fileError(TokenMalformed, fmt.Errorf("%s%s has several lines", p.TokenFile, leadsTo(p.TokenFile)),
 				"let "+agentTokenSetting+" name the projected token")
 		}
-		rec.operation, rec.raw = "GetCredentials of the EKS Pod Identity agent", token
+		rec.operation, rec.raw = agentOperation, token
 		return endpointcreds.New(p.Endpoint, func(o *endpointcreds.Options) {
 			o.HTTPClient = client
 			o.Retryer = aws.NopRetryer{}

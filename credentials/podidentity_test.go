@@ -187,8 +187,8 @@ func TestPodIdentityFails(t *testing.T) {
 		{
 			name:  "refused",
 			spoil: func(t *testing.T, a *agent, _ *credentials.PodIdentity) { a.token = "another" },
-			kind:  credentials.Unknown, asked: 1,
-			want: []string{"HTTP 400", "(InvalidTokenException)", "pod identity association"},
+			kind:  credentials.TokenRejected, asked: 1,
+			want: []string{"InvalidTokenException", "pod identity association"},
 		},
 		{
 			name: "refused with a code",

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 
+	"github.com/crossrole/crossrole/internal/redact"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -19,6 +20,7 @@ type record struct {
 	operation string
 	token     *trust.Token // web identity
 	raw       []byte       // the token itself, to tell whether the file changed; never printed
+	sent      []string     // the secrets in its requests' headers; never printed
 	from      *snapshot    // the session that signs; nil at hop 1
 	assumed   string       // ARN that STS says we now are
 
@@ -30,6 +32,8 @@ type record struct {
 	took      time.Duration // from the last request to its reply; 0: none was made
 	date      time.Time     // the reply's own Date; zero: none
 	head      []byte        // how an error reply begins, to tell who speaks there
+
+	clean *redact.Redactor // of all these secrets, once it was needed
 }
 
 type recordKey struct{}
@@ -46,7 +50,7 @@ type recorder struct{ inner aws.HTTPClient }
 // enough for an error document.
 const (
 	maxReply = 1 << 20
-	maxHead  = 2048
+	maxHead  = 16 << 10
 )
 
 func (r recorder) Do(req *http.Request) (*http.Response, error) {
@@ -56,6 +60,7 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 	}
 	rec.endpoint, rec.sentAt, rec.date = req.URL.Host, time.Now(), time.Time{}
 	rec.status, rec.head = 0, nil
+	rec.sent = append(rec.sent, secretsIn(req.Header)...)
 	defer func() { rec.took = time.Since(rec.sentAt) }()
 	resp, err := r.inner.Do(req)
 	if err != nil {

@@ -1,21 +1,14 @@
 package credentials
 
 import (
-	"net/url"
+	"net/http"
 	"strings"
-)
 
-const redacted = "[redacted]"
+	"github.com/crossrole/crossrole/internal/redact"
+)
 
 var (
 	space = pattern(`\s+`)
-
-	// What may stand in an URL, a header or a form that the other side quotes.
-	quotedSecret = pattern(`(?i)\b(X-Amz-Signature|X-Amz-Security-Token|X-Amz-Credential|WebIdentityToken|Signature)=[^&\s"',]+`)
-
-	// A token, or what was left of one: both its header and its claims are JSON
-	// objects, and their base64 begins alike.
-	tokenParts = pattern(`\beyJ[\w-]{8,}(\.[\w-]*)*`)
 
 	// As long as a secret key, and longer than a request id.
 	longRun = pattern(`[A-Za-z0-9+/=_-]{40,}`)
@@ -23,10 +16,13 @@ var (
 	holdsKeys = pattern(`(?i)secret_?access_?key|session_?token|"token"`)
 )
 
-// scrub takes out what this attempt sent and must not be seen, should the other
-// side echo it.
-func (s *session) scrub(text string, rec *record) string {
-	secrets := []string{string(rec.raw)}
+// redactor removes from the text of others what this attempt sent, and the other
+// secrets of the chain that the text might quote.
+func (s *session) redactor(rec *record) *redact.Redactor {
+	if rec.clean != nil {
+		return rec.clean
+	}
+	secrets := append([]string{string(rec.raw)}, rec.sent...)
 	for part := range strings.SplitSeq(string(rec.raw), ".") {
 		if len(part) > 8 { // a word of that length is no accident
 			secrets = append(secrets, part)
@@ -35,41 +31,65 @@ func (s *session) scrub(text string, rec *record) string {
 	if rec.from != nil {
 		secrets = append(secrets, rec.from.creds.SessionToken, rec.from.creds.SecretAccessKey)
 	}
-	if i := s.hop - 2; i >= 0 {
-		secrets = append(secrets, s.chain.roles[i].ExternalID)
+	for _, role := range s.chain.roles {
+		secrets = append(secrets, role.ExternalID)
 	}
-	for _, secret := range secrets {
-		if len(secret) > 1 {
-			text = strings.ReplaceAll(text, secret, redacted)
-			text = strings.ReplaceAll(text, url.QueryEscape(secret), redacted)
-		}
-	}
-	text = tokenParts().ReplaceAllString(text, redacted)
-	return quotedSecret().ReplaceAllString(text, "$1="+redacted)
+	rec.clean = redact.New(secrets...)
+	return rec.clean
 }
 
-// beginning is how an answer begins that is not the expected one. It is cut
+// scrub is text without the secrets.
+func (s *session) scrub(text string, rec *record) string {
+	if text == "" {
+		return ""
+	}
+	return s.redactor(rec).String(shorten(text, maxText))
+}
+
+// maxText bounds what is kept of a text that a server wrote.
+const maxText = 16 << 10
+
+// shorten leaves out the middle of a text of more than limit bytes: servers name
+// the action and the resource at its beginning, and the reason at its end.
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	head := strings.ToValidUTF8(text[:limit*2/3], "")
+	tail := strings.ToValidUTF8(text[len(text)-limit/3:], "")
+	return head + " … " + tail
+}
+
+// secretsIn are the secrets that a request carries in its headers.
+func secretsIn(h http.Header) []string {
+	secrets := []string{h.Get("X-Amz-Security-Token"), h.Get("X-Aws-Ec2-Metadata-Token")}
+	authorization := h.Get("Authorization")
+	if _, signature, signed := strings.Cut(authorization, "Signature="); signed {
+		return append(secrets, signature)
+	}
+	return append(secrets, authorization)
+}
+
+// beginning is how a response begins that is not the expected one. It is cut
 // last: a cut through a secret would hide it from scrub.
 func (s *session) beginning(rec *record) string {
 	head := string(rec.head)
 	if rec.status/100 == 2 {
-		// A success is where keys would be: its first tag says enough.
+		// A successful response is where keys would be: its first tag says enough.
 		if tag := firstTag().FindString(head); tag != "" {
 			return tag
 		}
 		return "(not shown)"
 	}
 	if holdsKeys().MatchString(head) {
-		return "(not shown: it seems to hold keys)"
+		return keysNotShown
 	}
-	head = longRun().ReplaceAllString(s.scrub(head, rec), redacted)
+	head = longRun().ReplaceAllString(s.scrub(head, rec), redact.Mark)
 	head = space().ReplaceAllString(strings.TrimSpace(head), " ")
-	const most = 120
-	if len(head) > most {
-		head = strings.ToValidUTF8(head[:most], "") + "…"
-	}
-	return head
+	return shorten(head, 240)
 }
+
+const keysNotShown = "(not shown: it seems to hold keys)"
 
 var firstTag = pattern(`^\s*<[!?]?[A-Za-z][^<>]{0,60}>`)
 
@@ -77,8 +97,7 @@ var firstTag = pattern(`^\s*<[!?]?[A-Za-z][^<>]{0,60}>`)
 // shown.
 func withoutKeys(text string) string {
 	if holdsKeys().MatchString(text) {
-		return "(not shown: it seems to hold keys)"
+		return keysNotShown
 	}
-	text = tokenParts().ReplaceAllString(longRun().ReplaceAllString(text, redacted), redacted)
-	return quotedSecret().ReplaceAllString(text, "$1="+redacted)
+	return longRun().ReplaceAllString(redact.New().String(shorten(text, maxText)), redact.Mark)
 }

@@ -68,6 +68,12 @@ var retryTable = []rule{
 	{"RequestExpired", "", verdict{Unknown, once}},
 	{"RequestInTheFuture", "", verdict{Unknown, once}},
 
+	// EKS Auth's, as the Pod Identity agent passes them on:
+	// https://docs.aws.amazon.com/eks/latest/APIReference/API_auth_AssumeRoleForPodIdentity.html
+	{"InvalidTokenException", "", verdict{TokenRejected, never}},
+	{"InternalServerException", "", verdict{STSUnreachable, later}},
+	{"ServiceUnavailableException", "", verdict{STSUnreachable, later}},
+
 	{"Throttling", "", verdict{Throttled, patiently}},
 	{"ThrottlingException", "", verdict{Throttled, patiently}},
 	{"ThrottledException", "", verdict{Throttled, patiently}},

@@ -35,6 +35,8 @@ func (s *session) agentFixes(e *Error) []string {
 	unreachable := e.Kind == RefreshTimeout || e.Kind == STSUnreachable && statusOf(e.Err) == 0
 	_, node := s.chain.source.(NodeRole)
 	switch {
+	case e.Kind == TokenExpired:
+		return []string{rotationFix}
 	case node && unreachable:
 		return []string{hopLimitFix}
 	case node:
