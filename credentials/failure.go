@@ -1,9 +1,6 @@
 package credentials
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // failure is what a session remembers of the refreshes that failed since the
 // last success. It never changes; a further failure replaces it.
@@ -35,16 +32,29 @@ func (c *Chain) pauseFor(kind Kind, streak int, left time.Duration) time.Duratio
 	return pauseAfter(time.Second, streak, c.failureCap, left, c.draw)
 }
 
-// pauseAfter is the pause after so many failures in a row: about base at first,
-// doubled each time, at most limit; the random part keeps pods apart. A
-// session that is still valid is tried again at its end at the latest.
+// pauseAfter returns the pause after the streak-th failure in a row: base,
+// doubled for each further failure, at most limit, less a random fifth that keeps
+// pods apart. A session that is still valid is tried again when it expires at the
+// latest.
 func pauseAfter(base time.Duration, streak int, limit, left time.Duration, draw func() float64) time.Duration {
-	pause := min(limit, time.Duration(float64(base)*math.Pow(2, float64(min(streak-1, 30)))))
-	pause = time.Duration(float64(pause) * (0.8 + 0.2*draw()))
+	pause := doubled(base, streak-1, limit)
+	pause -= time.Duration(float64(pause/5) * (1 - draw()))
 	if left > 0 {
 		pause = min(pause, left)
 	}
 	return pause
+}
+
+// doubled returns d doubled n times, at most limit. It compares before it
+// doubles, so that no n overflows.
+func doubled(d time.Duration, n int, limit time.Duration) time.Duration {
+	for ; n > 0 && d < limit; n-- {
+		if d > limit/2 {
+			return limit
+		}
+		d *= 2
+	}
+	return min(d, limit)
 }
 
 // markToken notes the state of the token file before it is read: one that

@@ -1,13 +1,18 @@
 package credentials_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/credentials"
@@ -253,5 +258,166 @@ func TestExpiredTokenRefusedWithoutAReason(t *testing.T) {
 	_, err = s.hubChain(t).Retrieve(t.Context())
 	if !errors.Is(err, credentials.TrustDenied) || strings.Contains(err.Error(), "UnknownError") || !strings.Contains(err.Error(), "(request ") {
 		t.Errorf("got %v, want %v with the request id", err, credentials.TrustDenied)
+	}
+}
+
+func forAYear(token *trust.Token) { token.Expires = time.Now().Add(365 * 24 * time.Hour) }
+
+// A role of a pool that refuses for six hours, and then for as long as it takes to
+// refuse a thousand times: the pauses never shrink and never exceed the cap.
+func TestALongStreakKeepsThePauses(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		fault    awstest.Fault
+		base     time.Duration
+		limit    time.Duration
+		refusals int
+	}{
+		{"denied for six hours", awstest.Fault{Status: 403, Code: "AccessDenied"}, 30 * time.Second, 15 * time.Minute, 31},
+		{"denied 1,000 times", awstest.Fault{Status: 403, Code: "AccessDenied"}, 30 * time.Second, 15 * time.Minute, 1000},
+		{"throttled 1,000 times", awstest.Fault{Status: 400, Code: "Throttling"}, time.Second, time.Minute, 1000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				s.pod.Rotate(forAYear)
+				role := s.targets(1)[0]
+				fault := tt.fault
+				fault.RoleARN = role.ARN
+				remove := s.cloud.Fault(fault)
+				chain := poolChain(t, s.pool(t), role)
+				doubled := tt.base
+				for n := 1; n <= tt.refusals; n++ {
+					if _, err := chain.Retrieve(t.Context()); err == nil {
+						t.Fatal("no error")
+					}
+					pause := time.Until(chain.Status().Hops[1].NextAttempt)
+					want := min(tt.limit, doubled)
+					if doubled < tt.limit {
+						doubled *= 2
+					}
+					if pause > want || pause < want*8/10 {
+						t.Fatalf("pause %d is %v, want %v less a random fifth at most", n, pause, want)
+					}
+					asked := s.count("AssumeRole")
+					for range 3 {
+						chain.Retrieve(t.Context())
+					}
+					if got := s.count("AssumeRole"); got != asked {
+						t.Fatalf("%d requests within pause %d", got-asked, n)
+					}
+					time.Sleep(pause)
+				}
+				remove()
+				if _, err := chain.Retrieve(t.Context()); err != nil {
+					t.Errorf("after the streak: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// KeepFresh keeps to the pauses, too.
+func TestKeepFreshOfARoleThatRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		s.pod.Rotate(forAYear)
+		role := s.targets(1)[0]
+		s.cloud.Fault(awstest.Fault{RoleARN: role.ARN, Status: 403, Code: "AccessDenied"})
+		chain := poolChain(t, s.pool(t), role)
+		ctx, cancel := context.WithTimeout(t.Context(), 48*time.Hour)
+		defer cancel()
+		if err := chain.KeepFresh(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.count("AssumeRole"); n < 180 || n > 260 {
+			t.Errorf("%d requests in two days, want about one every quarter of an hour", n)
+		}
+	})
+}
+
+// Settings of absurd size take nothing from the rules: pauses still begin at a
+// second, and a session is still renewed ahead of time.
+func TestAbsurdDurations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		s.pod.Rotate(forAYear)
+		chain := s.directChain(t, func(o *credentials.Options) {
+			o.Refresh = credentials.Refresh{Window: math.MaxInt64, Timeout: math.MaxInt64, FailureCap: math.MaxInt64}
+		})
+		remove := s.cloud.Fault(awstest.Fault{Status: 403, Code: "AccessDenied"})
+		last := time.Duration(0)
+		for n := range 60 {
+			if _, err := chain.Retrieve(t.Context()); !errors.Is(err, credentials.TrustDenied) {
+				t.Fatalf("attempt %d: %v", n, err)
+			}
+			pause := time.Until(chain.Status().Hops[0].NextAttempt)
+			if pause <= 0 || pause < last/2 {
+				t.Fatalf("pause %d is %v after %v", n, pause, last)
+			}
+			if last = pause; pause > 1000*time.Hour {
+				break
+			}
+			time.Sleep(pause)
+		}
+		remove()
+		time.Sleep(last)
+		s.pod.Rotate(forAYear)
+		if _, err := chain.Retrieve(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Minute)
+		chain.Retrieve(t.Context())
+		time.Sleep(9 * time.Minute)
+		if left := time.Until(chain.Status().Hops[0].Expires); left < 40*time.Minute {
+			t.Errorf("not renewed ahead of time: %v left", left)
+		}
+
+		brief := s.directChain(t, func(o *credentials.Options) {
+			o.Refresh = credentials.Refresh{Window: 1, Timeout: 1, FailureCap: 1}
+		})
+		if _, err := brief.Retrieve(t.Context()); !errors.Is(err, credentials.RefreshTimeout) {
+			t.Errorf("a refresh of one nanosecond: %v", err)
+		}
+	})
+}
+
+// Providers date their sessions as they like.
+func TestExpirationsOfAnySize(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		ends time.Time
+		ok   bool
+	}{
+		{"year 9999", time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), true},
+		{"292 years ahead", time.Now().Add(math.MaxInt64), true},
+		{"beyond any calendar", time.Unix(1<<60, 0), true},
+		{"the epoch", time.Unix(0, 0), false},
+		{"before Christ", time.Unix(-1<<60, 0), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked := 0
+			chain := newChain(t, newScene(t).cloud.Config(), func(o *credentials.Options) {
+				o.Source = credentials.Provider{Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+					asked++
+					return aws.Credentials{AccessKeyID: "ASIAVAULT", SecretAccessKey: "secret", CanExpire: true, Expires: tt.ends}, nil
+				})}
+			})
+			for range 20 {
+				creds, err := chain.Retrieve(t.Context())
+				if tt.ok && (err != nil || time.Until(creds.Expires) < 200*365*24*time.Hour) {
+					t.Fatalf("expires %v, %v", creds.Expires, err)
+				}
+				if !tt.ok && !errors.Is(err, credentials.WrongSession) {
+					t.Fatalf("got %v", err)
+				}
+			}
+			if asked != 1 {
+				t.Errorf("the provider was asked %d times, want once", asked)
+			}
+			if _, err := json.Marshal(chain.Status()); err != nil {
+				t.Errorf("the status is not JSON: %v", err)
+			}
+		})
 	}
 }

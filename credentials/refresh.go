@@ -189,7 +189,7 @@ func (s *session) worthAnother(ctx context.Context, rec *record, what again, n i
 // pause sleeps a random part of base·2^(n-1), at most limit. It returns false,
 // at once, if the flight would not outlast it.
 func (s *session) pause(ctx context.Context, base, limit time.Duration, n int) bool {
-	d := time.Duration(s.chain.draw() * float64(min(limit, base<<min(n-1, 16))))
+	d := time.Duration(s.chain.draw() * float64(doubled(base, n-1, limit)))
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return false
 	}

@@ -95,7 +95,7 @@ func newSnapshot(creds aws.Credentials, rec *record, window time.Duration, first
 // once do not do so for ever. A chain's first session draws from nearly its
 // whole life: a fleet that started in one minute spreads out at once.
 func dueAfter(life, window time.Duration, first bool, draw func() float64) time.Duration {
-	from, to := life/16, life*7/8
+	from, to := life/16, life-life/8
 	if !first {
 		w := windowOf(life, window)
 		from, to = life-w, life-w/2

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -79,6 +80,35 @@ func TestDueIsDrawn(t *testing.T) {
 		}
 		if got := dueAfter(time.Hour, 0, tt.first, high); got != tt.to {
 			t.Errorf("first %v: latest %v, want %v", tt.first, got, tt.to)
+		}
+	}
+}
+
+// Sessions may outlast any calendar: the due instant is never before their
+// beginning, and never after their end.
+func TestDueOfAVeryLongSession(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		for _, draw := range []float64{0, 0.5, 1 - 1e-16} {
+			const life = time.Duration(math.MaxInt64)
+			if got := dueAfter(life, 0, first, func() float64 { return draw }); got < life/16 || got > life {
+				t.Errorf("first %v, drawn %v: due after %v", first, draw, got)
+			}
+		}
+	}
+}
+
+func TestPausesAreMonotoneAndBounded(t *testing.T) {
+	const longest = time.Duration(math.MaxInt64)
+	for _, limit := range []time.Duration{1, time.Second, time.Minute, 15 * time.Minute, longest} {
+		for _, draw := range []float64{0, 1 - 1e-16} {
+			last := time.Duration(0)
+			for _, streak := range []int{1, 2, 3, 10, 30, 31, 32, 62, 63, 64, 65, 1000, 1100, math.MaxInt} {
+				got := pauseAfter(time.Second, streak, limit, 0, func() float64 { return draw })
+				if got < last || got > limit || got < min(time.Second, limit)*4/5 {
+					t.Errorf("limit %v, drawn %v: pause %d is %v after %v", limit, draw, streak, got, last)
+				}
+				last = got
+			}
 		}
 	}
 }

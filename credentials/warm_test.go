@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,5 +89,46 @@ func TestWarmIsBounded(t *testing.T) {
 	})
 	if err == nil || failed != 1000 || len(s.cloud.Calls()) != 11 {
 		t.Errorf("%d calls, %d failed, %v", len(s.cloud.Calls()), failed, err)
+	}
+}
+
+// A concurrency without bounds is bounded by the roles.
+func TestWarmWithAnyConcurrency(t *testing.T) {
+	s := newScene(t)
+	p := s.pool(t, func(o *credentials.PoolOptions) { o.STSConcurrency = math.MaxInt })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := p.Warm(ctx, s.targets(3), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// A panic in progress is Warm's error, and the other roles have their turn.
+func TestPanicInProgress(t *testing.T) {
+	s := newScene(t)
+	p, roles := s.pool(t), s.targets(5)
+	err := p.Warm(t.Context(), roles, func(w credentials.Warmed) {
+		if w.Done == 2 {
+			panic("no terminal")
+		}
+	})
+	if err == nil || !strings.Contains(err.Error(), "panic") || !strings.Contains(err.Error(), "no terminal") {
+		t.Errorf("got %v", err)
+	}
+	if n := s.count("AssumeRole"); n != len(roles) {
+		t.Errorf("%d roles had their turn, want %d", n, len(roles))
+	}
+}
+
+// progress may use the pool, and is called without a lock of the pool's.
+func TestProgressMayCallThePool(t *testing.T) {
+	s := newScene(t)
+	p, roles := s.pool(t), s.targets(5)
+	if err := p.Warm(t.Context(), roles, func(w credentials.Warmed) {
+		if err := p.Warm(t.Context(), roles, nil); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Error(err)
 	}
 }
