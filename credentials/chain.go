@@ -37,17 +37,19 @@ type Chain struct {
 	window, timeout, failureCap time.Duration
 	deniedCap                   time.Duration // the same after a denial; zero: failureCap
 	expectedAccount             string
-	logger                      *slog.Logger
+	logger                      *slog.Logger // nil: silent
 	onEvent                     func(Event)
 	draw                        func() float64 // uniform in [0, 1)
 
 	clock  atomic.Pointer[clock]
 	warned sync.Map // what warnOnce said
 
-	mu      sync.Mutex
-	name    string  // of this process's sessions, once known
-	events  []Event // not told yet
-	telling bool
+	flights atomic.Int32 // refreshes in flight, of all hops
+	events  notifier[Event]
+	lines   notifier[line]
+
+	mu   sync.Mutex
+	name string // of this process's sessions, once known; mu guards it
 }
 
 var (
@@ -94,12 +96,11 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	if c.failureCap == 0 {
 		c.failureCap = defaultFailureCap
 	}
-	if c.logger == nil {
-		c.logger = slog.New(slog.DiscardHandler)
-	}
 	c.link()
-	for _, notice := range r.notices {
-		c.warn(notice)
+	if c.logger != nil {
+		for _, notice := range r.notices {
+			c.write(line{time.Now(), slog.LevelWarn, notice, nil}, 0)
+		}
 	}
 	return c, nil
 }
@@ -212,6 +213,7 @@ func (c *Chain) inherited() ([]aws.CredentialSource, bool) {
 	case Provider:
 		p = src.Credentials
 	}
+	defer func() { _ = recover() }() // it is user code, and asked within a request
 	if s, ok := p.(aws.CredentialProviderSource); ok {
 		return append([]aws.CredentialSource(nil), s.ProviderSources()...), true
 	}

@@ -46,10 +46,7 @@ func (c *Chain) Check(ctx context.Context) *Report {
 		}
 		r.Hops = append(r.Hops, h)
 	}
-	c.deliver()
-	if c.prefix != nil {
-		c.prefix.deliver()
-	}
+	c.release()
 	return r
 }
 
@@ -60,10 +57,13 @@ func within[T any](ctx context.Context, step func() T) (result T, ok bool) {
 		return result, false
 	}
 	done := make(chan T, 1)
-	go func() { done <- step() }()
+	go func() {
+		defer close(done) // also if user code ended this goroutine
+		done <- step()
+	}()
 	select {
-	case result = <-done:
-		return result, true
+	case result, ok = <-done:
+		return result, ok
 	case <-ctx.Done():
 		return result, false
 	}
@@ -74,10 +74,11 @@ var errCheckCancelled = errors.New("the check was cancelled")
 
 // cancelled is the error of a hop that was not tried to its end.
 func (s *session) cancelled(ctx context.Context) *Error {
-	return &Error{
-		Hop: s.hop, hops: s.chain.length(), Operation: "check", RoleARN: s.role, Kind: Unknown,
-		Err: fmt.Errorf("%w: %w", errCheckCancelled, ctx.Err()),
+	err := errExited
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", errCheckCancelled, ctx.Err())
 	}
+	return &Error{Hop: s.hop, hops: s.chain.length(), Operation: "check", RoleARN: s.role, Kind: Unknown, Err: err}
 }
 
 // probe is one attempt at a hop's session.

@@ -27,12 +27,22 @@ func (s *session) takeOff(ctx context.Context) *flight {
 	f := &flight{done: make(chan struct{})}
 	f.budget = newBudget(ctx, s.chain.timeout, func() { s.land(f, nil, nil, s.timedOut()) })
 	s.flying.Store(f)
+	s.chain.flights.Add(1)
 	go func() {
-		snap, rec, err := s.refresh(f.budget)
-		s.land(f, snap, rec, err)
+		// User code may end this goroutine, as testing.T.FailNow does.
+		err := s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, errExited, 1)
+		var snap *snapshot
+		var rec *record
+		defer func() {
+			s.land(f, snap, rec, err)
+			s.chain.release()
+		}()
+		snap, rec, err = s.refresh(f.budget)
 	}()
 	return f
 }
+
+var errExited = errors.New("the provider or the HTTP client ended the goroutine of the refresh (runtime.Goexit)")
 
 // land ends a flight, once: whatever an abandoned one still brings is dropped.
 func (s *session) land(f *flight, snap *snapshot, rec *record, err *Error) {
@@ -58,14 +68,19 @@ func (s *session) land(f *flight, snap *snapshot, rec *record, err *Error) {
 	if err == nil {
 		s.learn(rec)
 	}
-	// The events are posted before the flight is over, so that those of a hop
-	// come before those of the hop that waits for it.
+	// The events are posted before the waiters are served, so that those of a hop
+	// come before those of the next hop, which waits for it; and delivered after.
 	s.chain.post(f.events(s, before)...)
+	f.log(s, before)
 
 	f.budget.stop()
+	// The next hops of a pool's chains that wait for this one release what it
+	// reports, as those of one chain do.
+	awaited := s.chain.more > 0 && s.waiting.Load() > 0
 	close(f.done)
-	f.log(s, before)
-	s.chain.deliver()
+	if s.chain.flights.Add(-1); !awaited {
+		s.chain.release()
+	}
 }
 
 // remember notes a failure; s.mu is held. What failed at the hop before is

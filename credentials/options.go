@@ -37,12 +37,18 @@ type Options struct {
 	// Logger receives a line for what a person should know: refreshes, their
 	// failures, variables that are set and not used. What is well comes at Info,
 	// warnings and the first of several failures at Warn. Nil: silent.
+	//
+	// Except for what New itself logs, its handler is called like OnEvent: one line
+	// of a chain at a time and in order, from a goroutine that no caller waits for,
+	// with the time at which it happened. At most 100 lines wait for a handler that
+	// does not return. The last lines before the process exits may be lost.
 	Logger *slog.Logger
 
 	// OnEvent is called for each [Event], one at a time and in order, from a
-	// goroutine that refreshed or invalidated, after the callers who waited for
-	// it were served. It may call the chain. While it does not return, at most
-	// 100 events wait for it: the oldest are dropped, and the log tells so once.
+	// goroutine that no caller of the chain waits for, after the callers who waited
+	// for what it reports were served. It may block, take locks and call the chain.
+	// While it does not return, at most 100 events wait for it: the oldest are
+	// dropped, and the log says so once. A panic in it is logged.
 	OnEvent func(Event)
 
 	// Strict turns the warning for environment variables that shadow a source

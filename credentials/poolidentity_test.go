@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -89,30 +90,33 @@ func TestOneChainForAll(t *testing.T) {
 
 // What is true for all chains is said once.
 func TestPoolWarnsOnce(t *testing.T) {
-	s := newScene(t)
-	base, user := s.cloud.Config(), regexp.MustCompile(`(?s)<AssumedRoleUser>.*</AssumedRoleUser>`)
-	inner := base.HTTPClient
-	base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
-		resp, err := inner.Do(r)
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		base, user := s.cloud.Config(), regexp.MustCompile(`(?s)<AssumedRoleUser>.*</AssumedRoleUser>`)
+		inner := base.HTTPClient
+		base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
+			resp, err := inner.Do(r)
+			if err != nil {
+				return nil, err
+			}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body = io.NopCloser(bytes.NewReader(user.ReplaceAll(body, nil)))
+			return resp, err
+		})
+		var j journal
+		p, err := credentials.NewPool(base, func(o *credentials.PoolOptions) {
+			o.Source = s.web()
+			j.options(&o.Options)
+		})
 		if err != nil {
-			return nil, err
+			t.Fatal(err)
 		}
-		body, err := io.ReadAll(resp.Body)
-		resp.Body = io.NopCloser(bytes.NewReader(user.ReplaceAll(body, nil)))
-		return resp, err
+		if err := p.Warm(t.Context(), s.targets(5), nil); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // the log is written after the callers were served
+		if n := strings.Count(j.text(), "no AssumedRoleUser"); n != 1 {
+			t.Errorf("said %d times, want once", n)
+		}
 	})
-	var j journal
-	p, err := credentials.NewPool(base, func(o *credentials.PoolOptions) {
-		o.Source = s.web()
-		j.options(&o.Options)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Warm(t.Context(), s.targets(5), nil); err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(j.text(), "no AssumedRoleUser"); n != 1 {
-		t.Errorf("said %d times, want once", n)
-	}
 }

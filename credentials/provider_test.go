@@ -148,3 +148,45 @@ func TestKeyThatSTSDoesNotKnow(t *testing.T) {
 		})
 	}
 }
+
+// stuck is a provider whose Invalidate blocks, or panics.
+type stuck struct {
+	aws.CredentialsProvider
+	invalidate func()
+}
+
+func (p stuck) Invalidate() { p.invalidate() }
+
+// A provider that is slow to discard a session, or panics, holds no request beyond
+// its context and ends no process.
+func TestProviderThatDoesNotDiscardItsSession(t *testing.T) {
+	for name, invalidate := range map[string]func(){
+		"blocks": func() { select {} },
+		"panics": func() { panic("boom") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			inner := s.directChain(t)
+			chain := newChain(t, s.cloud.Config(), func(o *credentials.Options) {
+				o.Source = credentials.Provider{Credentials: stuck{inner, invalidate}}
+			})
+			creds, err := chain.Retrieve(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.target.RevokeSessions()
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			for range 3 {
+				before := time.Now()
+				if _, err := fetch(ctx, chain.Config()); err == nil {
+					t.Error("a revoked session was taken")
+				}
+				chain.Invalidate(creds.AccessKeyID)
+				if took := time.Since(before); took > 5*time.Second {
+					t.Errorf("held for %v", took)
+				}
+			}
+		})
+	}
+}

@@ -129,7 +129,7 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 		return true
 	}) {
 		s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
-		s.chain.deliver()
+		defer s.chain.release() // when the caller has the new session
 	}
 	if paused {
 		return false, errRefusedAgain

@@ -103,11 +103,10 @@ func (s *session) join(ctx context.Context, enough func(*snapshot) bool) (*fligh
 // invalidate gives the session up if key is still its key.
 func (s *session) invalidate(key string) {
 	s.drop(key)
-	s.chain.deliver()
+	s.chain.release()
 }
 
-// drop is invalidate without telling it yet: a flight that told it would wait for
-// an OnEvent that waits for the flight.
+// drop is invalidate, which its caller has yet to release.
 func (s *session) drop(key string) {
 	var snap *snapshot
 	if s.giver.withdraw(key, func() bool {
