@@ -14,3 +14,6 @@ func owner(info fs.FileInfo) string {
 	}
 	return ""
 }
+
+// nonblocking has open(2) return at once where it would wait for another process.
+const nonblocking = syscall.O_NONBLOCK

@@ -59,7 +59,7 @@ func readTokenOnce(path string) ([]byte, trust.Token, *Error) {
 // readTokenFile reads a file that should hold a token, without the white space
 // around it. setting is what names the file.
 func readTokenFile(path, setting string) ([]byte, *Error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, unreadable(path, setting, err)
 	}
@@ -77,6 +77,48 @@ func readTokenFile(path, setting string) ([]byte, *Error) {
 		return nil, fileError(TokenMalformed, fmt.Errorf("%s%s is empty", path, leadsTo(path)), mountFix)
 	}
 	return raw, nil
+}
+
+// openRegular opens a regular file for reading, after links. It does not wait for
+// the writer of a pipe or for a device, and neither does reading from the file.
+func openRegular(path string) (*os.File, error) {
+	// Opening a device may have effects of its own: look first.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, notRegular(path, info)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblocking, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() { // it was replaced meanwhile
+		err = notRegular(path, info)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	// Some files of /proc are regular by name only, and block their readers.
+	_ = f.SetReadDeadline(time.Now().Add(readWait)) // os.ErrNoDeadline: a true regular file
+	return f, nil
+}
+
+// readWait is how long a read of a token file may take where the system can tell.
+const readWait = time.Second
+
+func notRegular(path string, info fs.FileInfo) error {
+	what := "neither a regular file nor a link to one"
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		what = "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		what = "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		what = "a socket"
+	case mode&fs.ModeDevice != 0:
+		what = "a device"
+	}
+	return &fs.PathError{Op: "open", Path: path, Err: errors.New("it is " + what + "; want a regular file")}
 }
 
 const mountFix = "check that the pod mounts a projected serviceAccountToken volume there (on EKS it is injected when the pod is created)"
