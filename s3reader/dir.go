@@ -54,7 +54,9 @@ type Skipped struct{ Key, Reason string }
 //
 // # What becomes of keys
 //
-// Nothing is written outside dir, and no link in it is followed. A key that is
+// Nothing is written outside dir, and no link in it is followed. Where a file
+// goes, only a regular file is replaced: anything else of that name is the
+// object's error. A key that is
 // no path of a file is left out and reported in the Summary: one that has an
 // empty element, "." or "..", a backslash or a NUL, what is not UTF-8, an element of more than 255
 // bytes, a name that this package gives to parts, or ends with a slash; on

@@ -2,6 +2,7 @@ package s3reader
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -25,7 +26,16 @@ import (
 // slow down, fewer connections are used, and so they are where the store is near
 // (its first answer takes less than 10 ms) and more bring nothing. Bytes with the wrong checksum are not
 // asked for again: nothing tells which they are.
+//
+// An *os.File that cannot be written at offsets (opened with os.O_APPEND or for
+// reading only, a pipe, a terminal) is refused before any request is made; see
+// [Object.WriteTo].
 func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (*Info, error) {
+	if f, ok := w.(*os.File); ok {
+		if err := offsets(f); err != nil {
+			return nil, r.fail("download", key, err)
+		}
+	}
 	d := r.newDownload(key)
 	d.tally.meter.begin()
 	err := d.fresh(ctx, "", func() error {
@@ -42,6 +52,20 @@ func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (*Info
 		return nil, r.fail("download", key, err)
 	}
 	return &d.info, nil
+}
+
+// offsets fails if f cannot be written at offsets.
+func offsets(f *os.File) error {
+	if f == nil {
+		return os.ErrInvalid
+	}
+	if _, err := f.WriteAt(nil, 0); err != nil { // writes nothing; os refuses O_APPEND
+		return fmt.Errorf("%s cannot be written at offsets, as Download does: open it without os.O_APPEND: %w", f.Name(), err)
+	}
+	if err := checkWriterAt(f); err != nil {
+		return fmt.Errorf("%s cannot be written at offsets, as Download does: use Open and WriteTo for a pipe or a terminal, and open a file for writing: %w", f.Name(), err)
+	}
+	return nil
 }
 
 // presize makes a file as long as the object will be, which spares the file

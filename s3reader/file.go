@@ -3,51 +3,56 @@ package s3reader
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// DownloadFile writes an object to a file, as Download does. At every moment,
-// path names the old file, if there was one, or the complete new one, which takes
-// its permissions: the bytes go to another file of that directory, which is
-// renamed at the end. A link at path is replaced, not followed.
+// DownloadFile writes an object to a file. At every moment, path names the old
+// file, if there was one, or the complete new one, which takes its permissions:
+// the bytes go to another file of that directory, which is renamed at the end.
+// Other names of the old file (hard links) keep the old bytes.
 //
-// When an object of more than 8 MiB (or Options.PartSize, if set) could not be fetched to its end, the part
-// that has arrived is kept, even if the process was killed, and the next call
-// with that path goes on from there, provided that the object is still the same.
-// What the part holds is read and compared with its checksums first. The error
-// says where the part is; removing it is safe. A part of a version that is gone
-// is removed.
+// Only regular files are replaced. A link at path is followed, and stays: the
+// file that it leads to is replaced, and must exist. To a character device, such
+// as /dev/null or a terminal, to a named pipe and to an open file of this process
+// (/dev/stdout, /dev/fd/3), the object is written in order; its last bytes are
+// held back until its checksum was compared, but after an error what came before
+// has been written. A pipe without a reader is waited for until ctx ends. A
+// directory, a block device, a socket, a link that leads nowhere and, in a
+// directory that everyone may write to, another user's link or pipe are refused
+// before any request is made. The directory of path must exist.
+//
+// When an object of more than 8 MiB (or Options.PartSize, if set) could not be
+// fetched to its end, the part that has arrived is kept, even if the process was
+// killed, and the next call with that path goes on from there, provided that the
+// object is still the same. What the part holds is read and compared with its
+// checksums first. The error says where the part is; removing it is safe. A part
+// of a version that is gone is removed.
 //
 // Any number of processes may write the same file at the same time: one of them
 // continues the part, the others begin their own.
 //
-// The file system decides when the bytes reach the disk. Who has to be sure of
-// that before going on opens the file and calls its Sync.
+// The file system decides when the bytes reach the disk. To be sure of that
+// before going on, open the file and call its Sync.
 func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, error) {
 	const op = "download"
 	if err := checkKey(key); err != nil {
 		return nil, r.fail(op, key, err)
 	}
-	_, name := filepath.Split(path)
-	if name == "" || name == "." || name == ".." {
-		return nil, r.fail(op, key, fmt.Errorf("the path %q names no file: end it with the file's name", path))
-	}
-	dir, err := os.OpenRoot(filepath.Dir(path))
+	to, err := findDestination(path)
 	if err != nil {
 		return nil, r.fail(op, key, err)
 	}
-	defer dir.Close()
-	old, err := dir.Lstat(name)
-	if ignore(err, fs.ErrNotExist) != nil {
-		return nil, r.fail(op, key, err)
+	if to.dir != nil {
+		defer to.dir.Close()
+	}
+	if to.through {
+		return r.downloadThrough(ctx, key, &to)
 	}
 	d := r.newDownload(key)
 	d.tally.meter.begin()
-	err = d.toFile(ctx, local{dir: dir, name: name, old: old}, "")
+	err = d.toFile(ctx, to.local, "")
 	d.tally.meter.end(err == nil)
 	if err != nil {
 		return nil, err
@@ -59,16 +64,24 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 type local struct {
 	dir      *os.Root
 	name     string
+	shown    string      // how the caller names it; empty: by dir and name
 	old      os.FileInfo // what has the name now; nil: nothing
 	modified time.Time   // becomes the file's; zero: not set
+}
+
+func (l *local) path() string {
+	if l.shown != "" {
+		return l.shown
+	}
+	return filepath.Join(l.dir.Name(), filepath.FromSlash(l.name))
 }
 
 // toFile fetches the object to a file. A version with another ETag than that,
 // unless empty, is ObjectChanged.
 func (d *download) toFile(ctx context.Context, l local, etag string) error {
 	fail := func(err error) error { return d.r.fail("download", d.info.Key, err) }
-	if l.old != nil && l.old.IsDir() {
-		return fail(fmt.Errorf("%s is a directory: add the file's name, or remove the directory", filepath.Join(l.dir.Name(), l.name)))
+	if l.old != nil && !l.old.Mode().IsRegular() {
+		return fail(l.notRegular("remove it, or choose another directory"))
 	}
 	p, err := openPartial(l.dir, l.name)
 	if err != nil {
@@ -98,8 +111,17 @@ func (d *download) commit(p *partial, l local) error {
 			return err
 		}
 	}
-	if l.old != nil && l.old.Mode().IsRegular() {
-		if err := p.file.Chmod(l.old.Mode().Perm()); err != nil {
+	// What has the name now may be something else than when the download began.
+	old, err := l.dir.Lstat(l.name)
+	switch {
+	case isMissing(err):
+	case err != nil:
+		return err
+	case !old.Mode().IsRegular():
+		l.old = old
+		return l.notRegular("")
+	default:
+		if err := p.file.Chmod(old.Mode().Perm()); err != nil {
 			return err
 		}
 	}

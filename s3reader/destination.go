@@ -1,0 +1,272 @@
+package s3reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxLinks is how many links in a row lead to a destination at most, as in
+	// Linux (path_resolution(7)).
+	maxLinks = 40
+
+	// readerPoll is how often an open of a named pipe without a reader is tried.
+	readerPoll = 50 * time.Millisecond
+)
+
+// destination is what a path leads to, through links: a regular file, a name
+// that is free, or something to which the bytes are written in order.
+type destination struct {
+	local
+	through bool
+	fd      int // of this process, if it is one of those; else -1
+}
+
+// findDestination follows the links at path. It opens nothing but the directory,
+// which the caller closes.
+func findDestination(path string) (destination, error) {
+	shown := path
+	for range maxLinks + 1 {
+		dir, name := filepath.Split(path)
+		if name == "" || name == "." || name == ".." {
+			if path != shown {
+				return destination{}, fmt.Errorf("%s is a link to the directory %s: add the file's name", shown, path)
+			}
+			return destination{}, fmt.Errorf("the path %q names no file: end it with the file's name", path)
+		}
+		if fd, ok := ownDescriptor(dir, name); ok {
+			return destination{local: local{shown: shown}, through: true, fd: fd}, nil
+		}
+		d, link, err := look(dir, name, shown)
+		if err != nil {
+			return destination{}, err
+		}
+		switch {
+		case link != "":
+			if path = link; !filepath.IsAbs(link) {
+				path = dir + link // not cleaned: dir may end in a link
+			}
+			continue
+		case d.old == nil && path != shown:
+			err = fmt.Errorf("%s is a link to %s, which does not exist: remove the link, or create the file first: %w", shown, path, fs.ErrNotExist)
+		case d.old != nil:
+			d.through, err = d.writable()
+		}
+		if err != nil {
+			return destination{}, errors.Join(err, d.dir.Close())
+		}
+		return d, nil
+	}
+	return destination{}, fmt.Errorf("%s leads through more than %d links, or in a circle: give the file's own path", shown, maxLinks)
+}
+
+// look finds out what a name in a directory is. For a link, it returns where
+// that leads.
+func look(dir, name, shown string) (_ destination, link string, _ error) {
+	parent := filepath.Clean(dir)
+	root, err := os.OpenRoot(parent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return destination{}, "", fmt.Errorf("the directory %s does not exist: create it first: %w", parent, err)
+	}
+	if err != nil {
+		return destination{}, "", err
+	}
+	d := destination{local: local{dir: root, name: name, shown: shown}, fd: -1}
+	d.old, err = root.Lstat(name)
+	switch {
+	case isMissing(err):
+		d.old = nil
+		return d, "", nil
+	case err == nil && d.old.Mode().Type() == fs.ModeSymlink:
+		if err = trusted(root, d.old); err == nil {
+			link, err = root.Readlink(name)
+		}
+		return destination{}, link, errors.Join(err, root.Close())
+	case err == nil && d.old.Mode().Type() == fs.ModeNamedPipe:
+		err = trusted(root, d.old)
+	}
+	if err != nil {
+		return destination{}, "", errors.Join(err, root.Close())
+	}
+	return d, "", nil
+}
+
+// writable reports whether what has the name is written to in order; if not, it
+// is a regular file. All else is refused.
+func (d *destination) writable() (through bool, _ error) {
+	mode := d.old.Mode()
+	switch {
+	case mode.IsRegular():
+		return false, nil
+	case mode.Type() == fs.ModeNamedPipe, mode.Type() == fs.ModeDevice|fs.ModeCharDevice:
+		return true, nil
+	}
+	return false, d.notRegular("")
+}
+
+// notRegular is why what has the name now is not replaced. fix is for what is
+// not a directory; empty: another path.
+func (l *local) notRegular(fix string) error {
+	what, path := "neither a file nor a directory", l.path()
+	switch l.old.Mode().Type() {
+	case fs.ModeDir:
+		return fmt.Errorf("%s is a directory: add the file's name, or remove the directory", path)
+	case fs.ModeSymlink:
+		what = "a link, which is not followed"
+	case fs.ModeNamedPipe:
+		what = "a named pipe"
+	case fs.ModeSocket:
+		what = "a socket"
+	case fs.ModeDevice:
+		what = "a block device"
+	case fs.ModeDevice | fs.ModeCharDevice:
+		what = "a character device"
+	}
+	if fix == "" {
+		fix = "give the path of a file"
+	}
+	return fmt.Errorf("%s is %s, and only regular files are replaced: %s", path, what, fix)
+}
+
+// ownDescriptor reports which open file of this process a path names, as
+// /dev/fd/1 and /proc/self/fd/1 do. Writing to it follows its position and mode,
+// which a shell has set by > or >>.
+func ownDescriptor(dir, name string) (int, bool) {
+	fd, err := strconv.Atoi(name)
+	if err != nil || fd < 0 {
+		return 0, false
+	}
+	if dir = filepath.Clean(dir); dir == "/dev/fd" {
+		return fd, true
+	}
+	// The link /proc/self leads to this process, /proc/thread-self to a thread.
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return 0, false
+	}
+	self, err := filepath.EvalSymlinks("/proc/self")
+	if err != nil {
+		return 0, false
+	}
+	return fd, real == self+"/fd" || strings.HasPrefix(real, self+"/task/") && strings.HasSuffix(real, "/fd")
+}
+
+// open opens what is written to in order. It waits for the reader of a named
+// pipe, until ctx ends.
+func (d *destination) open(ctx context.Context) (*os.File, error) {
+	if d.fd >= 0 {
+		return duplicate(d.fd, d.shown)
+	}
+	for {
+		f, err := openThrough(d.dir, d.name)
+		if err == nil {
+			err = d.unchanged(f)
+		}
+		if err == nil {
+			return f, nil
+		}
+		if !noReader(err) {
+			return nil, err
+		}
+		select {
+		case <-time.After(readerPoll):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("no process has opened the named pipe %s for reading: %w", d.shown, ctx.Err())
+		}
+	}
+}
+
+// unchanged fails, and closes f, unless f is what was found.
+func (d *destination) unchanged(f *os.File) error {
+	now, err := f.Stat()
+	if err == nil && !(os.SameFile(now, d.old) && now.Mode().Type() == d.old.Mode().Type()) {
+		err = fmt.Errorf("%s was replaced while it was opened: try again", d.shown)
+	}
+	if err != nil {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+// downloadThrough writes an object in order to what is not a regular file.
+func (r *Reader) downloadThrough(ctx context.Context, key string, to *destination) (*Info, error) {
+	const op = "download"
+	f, err := to.open(ctx)
+	if err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	m := &meter{key: key, tell: r.opts.Progress}
+	m.begin()
+	info, err := r.copyThrough(ctx, key, f, &tally{meter: m})
+	m.end(err == nil)
+	if err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	return info, nil
+}
+
+// copyThrough writes an object to f and closes it. It returns when ctx ends,
+// whatever f does: where a write cannot be interrupted, it is left behind.
+func (r *Reader) copyThrough(ctx context.Context, key string, f *os.File, t *tally) (*Info, error) {
+	interruptible := f.SetWriteDeadline(time.Time{}) == nil
+	stop := context.AfterFunc(ctx, func() {
+		_ = f.SetWriteDeadline(time.Unix(1, 0)) // fails where there are no deadlines
+	})
+	type result struct {
+		info *Info
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		info, err := r.copyTo(ctx, key, f, t)
+		stop()
+		done <- result{info, errors.Join(err, f.Close())}
+	}()
+	var out result
+	select {
+	case out = <-done:
+	case <-ctx.Done():
+		if !interruptible {
+			return nil, ctx.Err()
+		}
+		out = <-done
+	}
+	if out.err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return out.info, out.err
+}
+
+func (r *Reader) copyTo(ctx context.Context, key string, w io.Writer, t *tally) (*Info, error) {
+	o, err := r.open(ctx, key, "download")
+	if err != nil {
+		return nil, err
+	}
+	defer o.Close()
+	t.expect(o.info.Size)
+	if _, err := o.WriteTo(tallied{w, t}); err != nil {
+		return nil, err
+	}
+	info := o.Info()
+	return &info, nil
+}
+
+// tallied counts what is written.
+type tallied struct {
+	io.Writer
+	tally *tally
+}
+
+func (w tallied) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.tally.add(int64(n))
+	return n, err
+}
