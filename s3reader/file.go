@@ -3,15 +3,20 @@ package s3reader
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 )
 
 // DownloadFile writes an object to a file. At every moment, path names the old
-// file, if there was one, or the complete new one, which takes its permissions:
-// the bytes go to another file of that directory, which is renamed at the end.
-// Other names of the old file (hard links) keep the old bytes.
+// file, if there was one, or the complete new one: the bytes go to another file
+// of that directory, which only its owner can read and which is renamed at the
+// end. The new file has the permissions, and as far as the system allows the
+// owner and the group, of the one that it replaces; if the group cannot be kept,
+// the new one gets no more than everyone does. Access control lists and extended
+// attributes are not kept. Other names of the old file (hard links) keep the old
+// bytes.
 //
 // Only regular files are replaced. A link at path is followed, and stays: the
 // file that it leads to is replaced, and must exist. To a character device, such
@@ -64,9 +69,10 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 type local struct {
 	dir      *os.Root
 	name     string
-	shown    string      // how the caller names it; empty: by dir and name
-	old      os.FileInfo // what has the name now; nil: nothing
-	modified time.Time   // becomes the file's; zero: not set
+	shown    string                      // how the caller names it; empty: by dir and name
+	old      os.FileInfo                 // what has the name now; nil: nothing
+	modified time.Time                   // becomes the file's; zero: not set
+	newMode  func() (fs.FileMode, error) // of a file that replaces none; nil: newFileMode
 }
 
 func (l *local) path() string {
@@ -115,17 +121,34 @@ func (d *download) commit(p *partial, l local) error {
 	old, err := l.dir.Lstat(l.name)
 	switch {
 	case isMissing(err):
+		old = nil
 	case err != nil:
 		return err
 	case !old.Mode().IsRegular():
 		l.old = old
 		return l.notRegular("")
-	default:
-		if err := p.file.Chmod(old.Mode().Perm()); err != nil {
-			return err
-		}
+	}
+	mode, err := l.mode(p, old)
+	if err == nil {
+		err = p.setMode(mode)
+	}
+	if err != nil {
+		return err
 	}
 	return p.commit(l.modified)
+}
+
+// mode is the permissions that the complete file gets: those of the file that it
+// replaces, along with its owner. What another user has put into a directory like
+// /tmp counts as if it were not there.
+func (l *local) mode(p *partial, old os.FileInfo) (fs.FileMode, error) {
+	switch {
+	case old != nil && trusted(l.dir, old) == nil:
+		return keepOwner(p.file, old)
+	case l.newMode != nil:
+		return l.newMode()
+	}
+	return newFileMode(l.dir)
 }
 
 // spoils reports whether err says that what has arrived is of no use.

@@ -4,6 +4,7 @@ package s3reader
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -33,10 +34,37 @@ func lock(f *os.File) error {
 	return locked
 }
 
-// ours reports whether a file belongs to this user and has no second name.
-func ours(stat os.FileInfo) bool {
+// owned reports whether a file belongs to this user.
+func owned(stat os.FileInfo) bool {
 	sys, ok := stat.Sys().(*syscall.Stat_t)
-	return !ok || int(sys.Uid) == os.Geteuid() && sys.Nlink == 1
+	return !ok || int(sys.Uid) == os.Geteuid()
+}
+
+// single reports whether a file has no second name.
+func single(stat os.FileInfo) bool {
+	sys, ok := stat.Sys().(*syscall.Stat_t)
+	return !ok || sys.Nlink == 1
+}
+
+// keepOwner gives f the owner and the group of old, as far as this user may, and
+// returns the permissions to set then: those of old. Where the group cannot be
+// kept, another one gets no more than everyone does.
+func keepOwner(f *os.File, old os.FileInfo) (fs.FileMode, error) {
+	mode := old.Mode().Perm()
+	stat, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	is, ok := stat.Sys().(*syscall.Stat_t)
+	was, known := old.Sys().(*syscall.Stat_t)
+	switch {
+	case !ok || !known || is.Uid == was.Uid && is.Gid == was.Gid:
+	case f.Chown(int(was.Uid), int(was.Gid)) == nil:
+	case is.Gid == was.Gid || f.Chown(-1, int(was.Gid)) == nil:
+	default:
+		mode &^= 0o070 &^ (mode << 3)
+	}
+	return mode, nil
 }
 
 // diskFull reports whether nothing more can be written, whatever the name.

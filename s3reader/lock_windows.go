@@ -2,6 +2,7 @@ package s3reader
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 	"unsafe"
@@ -39,7 +40,11 @@ func lock(f *os.File) error {
 	return locked
 }
 
-func ours(os.FileInfo) bool { return true }
+func owned(os.FileInfo) bool { return true }
+
+func single(os.FileInfo) bool { return true }
+
+func keepOwner(_ *os.File, old os.FileInfo) (fs.FileMode, error) { return old.Mode().Perm(), nil }
 
 // diskFull reports whether nothing more can be written, whatever the name.
 func diskFull(err error) bool {

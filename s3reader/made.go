@@ -17,6 +17,23 @@ type made struct {
 	root *os.Root
 	mu   sync.Mutex
 	dirs map[string]bool
+
+	modes map[string]fs.FileMode // of new files, by directory
+}
+
+// mode is the permissions of a new file of a directory, which is at.
+func (m *made) mode(dir string, at *os.Root) (fs.FileMode, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mode, ok := m.modes[dir]
+	if ok {
+		return mode, nil
+	}
+	mode, err := newFileMode(at)
+	if err == nil {
+		m.modes[dir] = mode
+	}
+	return mode, err
 }
 
 // make makes a directory and those above it. One that is a link already is not

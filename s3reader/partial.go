@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -16,11 +15,12 @@ import (
 
 // partial is a file on its way to become another one in the same directory. Its
 // bytes are the object's, at the same offsets; behind them, from the object's
-// size on, may stand a journal.
+// size on, may stand a journal. Only its owner can read it until it is whole.
 //
 // Its name follows from the other's, so that the next download finds it. Only
-// who has the lock uses it. Who does not get the lock works under a random name,
-// and leaves nothing behind that could be resumed.
+// the holder of the lock uses it. A download that does not get the lock, or finds
+// another user's file under that name, works under a random name, and leaves
+// nothing behind that could be resumed.
 type partial struct {
 	dir          *os.Root
 	name, target string
@@ -31,7 +31,10 @@ type partial struct {
 
 var errLocked = errors.New("s3reader: the file is locked")
 
-const partialSuffix = ".crossrole-part"
+const (
+	partialSuffix = ".crossrole-part"
+	partialMode   = 0o600
+)
 
 // partialName is hidden, and short enough for every file system that takes the
 // name of the target.
@@ -65,7 +68,7 @@ func openPartial(dir *os.Root, target string) (*partial, error) {
 		}
 	}
 	p.name = at + partialName(base, "."+strings.ToLower(rand.Text()[:8]))
-	f, err := dir.OpenFile(p.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := dir.OpenFile(p.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, partialMode)
 	if err != nil {
 		return nil, err
 	}
@@ -75,13 +78,13 @@ func openPartial(dir *os.Root, target string) (*partial, error) {
 
 // try opens and locks the file. It is busy if there is no point in trying again.
 func (p *partial) try() (_ *os.File, busy bool, _ error) {
-	f, err := p.dir.OpenFile(p.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := p.dir.OpenFile(p.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, partialMode)
 	p.found = errors.Is(err, fs.ErrExist)
 	if p.found {
-		f, err = p.existing()
+		f, busy, err = p.existing()
 	}
 	if err != nil || f == nil {
-		return nil, false, err
+		return nil, busy, err
 	}
 	if err := lock(f); err != nil {
 		if !errors.Is(err, errLocked) && !p.found {
@@ -103,26 +106,69 @@ func (p *partial) try() (_ *os.File, busy bool, _ error) {
 	return nil, false, errors.Join(ignore(err, fs.ErrNotExist), f.Close())
 }
 
-// existing opens the file that is there. What is not a file of our own is
-// removed: a link planted under that name, say. It returns nil if there is
-// nothing any more.
-func (p *partial) existing() (*os.File, error) {
+// existing opens the file that is there. A link, a file with another name or a
+// directory, planted under that name, is removed. It is busy if what is there
+// belongs to another user, is a device, or cannot be removed or opened. It
+// returns nil if there is nothing any more.
+func (p *partial) existing() (_ *os.File, busy bool, _ error) {
 	stat, err := p.dir.Lstat(p.name)
 	if err != nil {
-		return nil, ignore(err, fs.ErrNotExist)
+		return nil, false, ignore(err, fs.ErrNotExist)
 	}
-	if !stat.Mode().IsRegular() || !ours(stat) {
-		if err := p.dir.Remove(p.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s is in the way: %w", p.path(), err)
+	switch stat.Mode().Type() {
+	case 0:
+		if !owned(stat) {
+			return nil, true, nil
 		}
-		return nil, nil
+		if single(stat) {
+			break
+		}
+		fallthrough
+	case fs.ModeSymlink, fs.ModeDir:
+		err := ignore(p.dir.Remove(p.name), fs.ErrNotExist)
+		return nil, err != nil, nil
+	default:
+		return nil, true, nil
 	}
 	// Should a link have come in between, try sees that it is another file.
 	f, err := p.dir.OpenFile(p.name, os.O_RDWR, 0)
 	if err != nil {
-		return nil, ignore(err, fs.ErrNotExist)
+		busy = errors.Is(err, fs.ErrPermission)
+		if busy {
+			err = nil
+		}
+		return nil, busy, ignore(err, fs.ErrNotExist)
 	}
-	return f, nil
+	if stat.Mode().Perm() != partialMode { // of an earlier version of this package
+		if err := f.Chmod(partialMode); err != nil {
+			return nil, false, errors.Join(err, f.Close())
+		}
+	}
+	return f, false, nil
+}
+
+// newFileMode is the permissions that the system gives to a new file of dir, by
+// umask or by a default ACL.
+func newFileMode(dir *os.Root) (fs.FileMode, error) {
+	name := ".mode-" + strings.ToLower(rand.Text()[:8]) + partialSuffix
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return 0, err
+	}
+	stat, err := f.Stat()
+	if err = errors.Join(err, f.Close(), dir.Remove(name)); err != nil {
+		return 0, err
+	}
+	return stat.Mode().Perm(), nil
+}
+
+// setMode gives a complete file its permissions.
+func (p *partial) setMode(mode fs.FileMode) error {
+	stat, err := p.file.Stat()
+	if err != nil || stat.Mode().Perm() == mode { // all that some file systems have
+		return err
+	}
+	return p.file.Chmod(mode)
 }
 
 func ignore(err, what error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"runtime"
@@ -47,7 +48,7 @@ func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
 		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, crew: crew,
 		lanes: r.newLanes(max(crew.most, r.opts.Concurrency)),
 		meter: &meter{key: prefix, tell: r.opts.Progress},
-		made:  made{root: root, dirs: map[string]bool{}},
+		made:  made{root: root, dirs: map[string]bool{}, modes: map[string]fs.FileMode{}},
 	}
 }
 
@@ -208,7 +209,7 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (
 	if err != nil {
 		return Info{}, false, t.r.fail("download", info.Key, err)
 	}
-	to := local{dir: at, name: base, modified: signature(info)}
+	to := local{dir: at, name: base, modified: signature(info), newMode: func() (fs.FileMode, error) { return t.made.mode(dir, at) }}
 	to.old, err = at.Lstat(base)
 	switch {
 	case err != nil && !isMissing(err):
