@@ -16,7 +16,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -104,44 +103,28 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	object, err := bucket.Open(ctx, req.key)
+	info, err := save(ctx, bucket, req, stdout)
 	if err != nil {
-		return err
-	}
-	defer object.Close()
-	if err := save(object, req.output, stdout); err != nil {
 		return err
 	}
 	hops := chain.Status().Hops
 	last := hops[len(hops)-1]
-	fmt.Fprintf(stderr, "%s: %d bytes as %s, session until %s\n", req.key, object.Info().Size, last.CallerARN, last.Expires.UTC().Format(time.RFC3339))
+	fmt.Fprintf(stderr, "%s: %d bytes as %s, session until %s\n", req.key, info.Size, last.CallerARN, last.Expires.UTC().Format(time.RFC3339))
 	return nil
 }
 
-// save writes to path only when the object is complete.
-func save(object io.Reader, path string, stdout io.Writer) (err error) {
-	if path == "" {
-		_, err := io.Copy(stdout, object)
-		return err
+// save writes the object to standard output, or to a file that has its name when
+// it is complete.
+func save(ctx context.Context, bucket *s3reader.Reader, req request, stdout io.Writer) (*s3reader.Info, error) {
+	if req.output != "" {
+		return bucket.DownloadFile(ctx, req.key, req.output)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".fetch-*")
+	object, err := bucket.Open(ctx, req.key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			f.Close() // it may be closed already
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if _, err := io.Copy(f, object); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	defer object.Close()
+	_, err = io.Copy(stdout, object)
+	info := object.Info()
+	return &info, err
 }
