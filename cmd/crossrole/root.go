@@ -29,7 +29,7 @@ Exit status: 0 all is well, 1 a problem was found, 2 wrong usage.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess(), newServe(), newExec(), newCp(), newLs())
+	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess(), newServe(), newExec(), newCp(), newLs(), newRoleTopic())
 	asUsage(root)
 	return root
 }
@@ -60,7 +60,7 @@ type podFlags struct {
 }
 
 func (p *podFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVar(&p.roles, "role", nil, "`ARN` of a role to assume after the pod's own; may be given several times")
+	c.Flags().StringArrayVar(&p.roles, "role", nil, "`ARN[,setting]...` of a role to assume after the pod's own; may be given several times; see crossrole help roles")
 	p.addSource(c)
 }
 
@@ -70,13 +70,19 @@ func (p *podFlags) addSource(c *cobra.Command) {
 
 // chain is the chain that the flags and the environment describe.
 func (p *podFlags) chain(ctx context.Context, optFns ...func(*credentials.Options)) (*credentials.Chain, error) {
+	own, roles, err := parseRoles(p.roles)
+	if err != nil {
+		return nil, err
+	}
 	base, source, err := p.start(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if source, err = sourceOf(source, own); err != nil {
+		return nil, err
+	}
 	return credentials.New(base, append([]func(*credentials.Options){
-		credentials.Assume(p.roles...),
-		func(o *credentials.Options) { o.Source = source },
+		func(o *credentials.Options) { o.Source, o.Roles = source, roles },
 	}, optFns...)...)
 }
 

@@ -43,11 +43,8 @@ if these variables are set, in the containers that use it:
   AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=DIR/NAME
 
 Each --role names a role that is assumed from the pod's own; a NAME without an
-ARN hands out the pod's own role (the direct route). Settings follow after commas:
-
-  external-id=ID   what the role's trust policy asks for
-  duration=30m     of its sessions; an hour if not given
-  optional         /readyz does not wait for it
+ARN returns the pod's own role (the direct route). Settings, of which optional is
+one, follow after commas: see crossrole help roles.
 
 In DIR each role has a file with an authorization token, made at the first start
 and kept over restarts, with mode 0640 and the group of DIR. Who can read the
@@ -73,7 +70,7 @@ the admin address; its log goes to standard error. It ends on SIGTERM.`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&s.roles, "role", nil, "`NAME=ARN[,setting]...` to hand out; may be given several times")
+	f.StringArrayVar(&s.roles, "role", nil, "`NAME=ARN[,setting]...` to serve; may be given several times; see crossrole help roles")
 	f.StringVar(&s.tokenDir, "token-dir", "", "`DIR` for the authorization tokens")
 	f.StringVar(&s.listen, "listen", "127.0.0.1:9911", "`ADDRESS` that hands credentials out; port 0: any")
 	f.StringVar(&s.admin, "admin", "", "`ADDRESS` for probes and metrics; none if not given")
@@ -178,8 +175,12 @@ func (s *serving) opener(base aws.Config, source credentials.Source, collector *
 		return nil, err
 	}
 	return func(n namedRole) (*credentials.Chain, error) {
-		if n.role.ARN == "" {
-			return credentials.New(base, options)
+		if n.own {
+			own, err := sourceOf(source, n.role)
+			if err != nil {
+				return nil, err
+			}
+			return credentials.New(base, options, func(o *credentials.Options) { o.Source = own })
 		}
 		return pool.Chain(n.role)
 	}, nil

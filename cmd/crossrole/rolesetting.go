@@ -1,0 +1,379 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crossrole/crossrole/credentials"
+)
+
+// roleHelp documents the value of --role, once for all commands.
+const roleHelp = `Every command that assumes roles takes them in the same form:
+
+  --role ARN[,SETTING]...
+
+  external-id=ID          what the role's trust policy demands; never printed
+  session-name=NAME       name of the session, as CloudTrail shows it
+  duration=30m            how long a session lasts: 15m to 12h; STS allows a
+                          chained role one hour at most
+  source-identity=ID      who the session acts for; the next hop inherits it
+  tags=KEY=VALUE;KEY=VALUE
+                          session tags
+
+Several --role are assumed in this order, each from the session before. The word
+own stands for the pod's own role (the direct route). It may come first, to set
+what its session is like:
+
+  --role own,duration=12h
+  --role own,session-name=batch --role arn:aws:iam::444455556666:role/S3_Pics
+
+serve puts a name in front, NAME=ARN[,SETTING]... or NAME=own[,SETTING]...; NAME
+alone is NAME=own. There, optional is one more setting: /readyz does not wait for
+that role.
+
+A comma begins a setting only where a setting's name and an equals sign follow;
+any other comma is part of the ARN or of the value. In the ARN and in every value
+%2C stands for a comma, and %XX for any other byte; a percent sign is %25.`
+
+// newRoleTopic is a page of the help, and no command.
+func newRoleTopic() *cobra.Command {
+	return &cobra.Command{Use: "roles", Short: "The form of --role: settings of a role", Long: roleHelp}
+}
+
+// roleSetting is one parsed --role.
+type roleSetting struct {
+	own  bool             // the pod's own role; role has its SessionName and Duration, and nothing else
+	role credentials.Role // ARN is empty if own
+}
+
+// namedRole is what serve returns under one name.
+type namedRole struct {
+	name string
+	roleSetting
+	optional bool // it need not be ready for serve to be
+}
+
+const (
+	settingNames = "external-id, session-name, duration, source-identity, tags"
+	optional     = ",optional"
+
+	maxRoleDuration = 12 * time.Hour // IAM's limit of MaxSessionDuration
+	minRoleDuration = 15 * time.Minute
+)
+
+var (
+	// A name is a file's name and a part of a URL.
+	namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+	// Anything of this form is taken for a setting.
+	settingPattern = regexp.MustCompile(`,\s*([\w.-]+)\s*=`)
+
+	// What may be an external id in the wrong place must not be printed.
+	externalPattern = regexp.MustCompile(`(?i)external[-_. ]?id\s*[=:]`)
+
+	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+	sessionNamePattern = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+	externalIDPattern  = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
+	tagPattern         = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+@-]*$`)
+)
+
+// parseRole reads the --role of every command but serve.
+func parseRole(s string) (roleSetting, error) {
+	p := roleParser{input: s}
+	return p.setting(s, false)
+}
+
+// parseNamedRole reads the --role of serve.
+func parseNamedRole(s string) (namedRole, error) {
+	p := roleParser{input: s, named: true}
+	head, rest := s, ""
+	if i := strings.IndexAny(s, "=,"); i >= 0 {
+		head, rest = s[:i], s[i:]
+	}
+	n := namedRole{name: head}
+	if !namePattern.MatchString(head) {
+		return n, p.fault("%q is no name: it begins with a letter or digit and has at most 63 of letters, digits, '.', '_' and '-'; want NAME=ARN[,setting]..., or NAME alone for the pod's own role", head)
+	}
+	switch {
+	case externalPattern.MatchString(head + "="):
+		return n, p.fault("%s is a setting, and no name; want NAME=ARN,external-id=ID", head)
+	case rest == "=":
+		return n, p.fault("no ARN after the =; want NAME=ARN, NAME=own, or NAME alone for the pod's own role")
+	case strings.HasPrefix(rest, "="):
+		rest = rest[1:]
+	default:
+		rest = "own" + rest
+	}
+	var err error
+	n.roleSetting, err = p.setting(rest, true)
+	n.optional = p.optional
+	return n, err
+}
+
+// roleParser reads one value of --role.
+type roleParser struct {
+	input    string
+	named    bool // it is serve's
+	optional bool
+}
+
+// fault is a mistake in the value. It names the role, and no setting's value:
+// one of them is a secret.
+func (p *roleParser) fault(format string, args ...any) error {
+	head := p.input
+	for _, pattern := range []*regexp.Regexp{settingPattern, externalPattern} {
+		if at := pattern.FindStringIndex(head); at != nil {
+			head = head[:at[0]]
+		}
+	}
+	return usagef("--role %q: %w", head, fmt.Errorf(format, args...))
+}
+
+// setting reads ARN[,setting]... or own[,setting]...
+func (p *roleParser) setting(s string, mayBeOptional bool) (roleSetting, error) {
+	var r roleSetting
+	cuts := settingPattern.FindAllStringSubmatchIndex(s, -1)
+	head := s
+	if len(cuts) > 0 {
+		head = s[:cuts[0][0]]
+	}
+	if externalPattern.MatchString(head) {
+		return r, p.fault("external-id stands before the ARN or within it; it is a setting: want ARN,external-id=ID")
+	}
+	head, err := p.cutOptional(head, mayBeOptional)
+	if err != nil {
+		return r, err
+	}
+	head, err = unescape(head)
+	if err != nil {
+		return r, p.fault("the ARN: %w", err)
+	}
+	head = strings.TrimSpace(head)
+	switch {
+	case head == "":
+		return r, p.fault("no ARN; want ARN[,setting]..., or own for the pod's own role")
+	case strings.ContainsFunc(head, func(c rune) bool { return c <= ' ' || c > '~' }):
+		return r, p.fault("an ARN has no spaces, control characters or letters beyond ASCII")
+	case head == "own":
+		r.own = true
+	default:
+		r.role.ARN = head
+	}
+	given := map[string]bool{}
+	for i, cut := range cuts {
+		end := len(s)
+		if i+1 < len(cuts) {
+			end = cuts[i+1][0]
+		}
+		name, value := s[cut[2]:cut[3]], s[cut[1]:end]
+		before := ""
+		if i > 0 {
+			before = s[cuts[i-1][2]:cuts[i-1][3]]
+		}
+		if s[cut[0]:cut[1]] != ","+name+"=" || !slices.Contains(strings.Split(settingNames, ", "), name) {
+			return r, p.unknown(name, before)
+		}
+		if given[name] {
+			return r, p.fault("%s is given twice; give it once", name)
+		}
+		given[name] = true
+		if value, err = p.cutOptional(value, mayBeOptional); err != nil {
+			return r, err
+		}
+		if err := p.apply(&r, name, value); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// cutOptional removes the setting "optional" from the end of an ARN or a value.
+func (p *roleParser) cutOptional(s string, allowed bool) (string, error) {
+	rest, found := strings.CutSuffix(s, optional)
+	switch {
+	case !found:
+		return s, nil
+	case !allowed:
+		return s, p.fault("optional is a setting of serve alone; leave it out (a comma that belongs to the ARN or to a value is written %%2C)")
+	case p.optional || strings.HasSuffix(rest, optional):
+		return s, p.fault("optional is given twice; give it once")
+	}
+	p.optional = true
+	return rest, nil
+}
+
+// unknown is the fault of a setting that there is not. What follows an external
+// id may be the rest of it.
+func (p *roleParser) unknown(name, before string) error {
+	known := settingNames
+	if p.named {
+		known += ", optional"
+	}
+	const comma = "a comma that belongs to the ARN or to a value is written %2C"
+	switch {
+	case name == "optional" && p.named:
+		return p.fault("optional takes no value; write ,optional")
+	case before == "external-id":
+		return p.fault("after external-id comes a setting that is unknown; known are %s; %s", known, comma)
+	case before == "tags":
+		return p.fault("unknown setting %q; known are %s; several tags are separated by semicolons, tags=KEY=VALUE;KEY=VALUE; %s", name, known, comma)
+	}
+	return p.fault("unknown setting %q; known are %s (in small letters, without spaces); %s", name, known, comma)
+}
+
+// apply sets one setting.
+func (p *roleParser) apply(r *roleSetting, name, value string) (err error) {
+	if value == "" {
+		return p.fault("%s is empty; leave it out, or give its value", name)
+	}
+	if r.own && name != "session-name" && name != "duration" {
+		return p.fault("%s belongs to a role that is assumed; own, the pod's own role, takes session-name and duration", name)
+	}
+	if name != "external-id" && externalPattern.MatchString(value) {
+		return p.fault("external-id stands within %s; a setting follows after a comma: want %s=…,external-id=ID", name, name)
+	}
+	if name == "tags" {
+		r.role.Tags, err = parseTags(value)
+	} else if value, err = unescape(value); err == nil {
+		switch name {
+		case "external-id":
+			r.role.ExternalID = value
+			if len(value) < 2 || len(value) > 1224 || !externalIDPattern.MatchString(value) {
+				err = fmt.Errorf("%d characters (not shown); want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(value))
+			}
+		case "session-name":
+			r.role.SessionName, err = value, checkSessionName(value)
+		case "source-identity":
+			r.role.SourceIdentity, err = value, checkSessionName(value)
+		case "duration":
+			r.role.Duration, err = parseRoleDuration(value)
+		}
+	}
+	if err != nil {
+		return p.fault("%s: %w", name, err)
+	}
+	return nil
+}
+
+func checkSessionName(s string) error {
+	if !sessionNamePattern.MatchString(s) {
+		return fmt.Errorf("%q; want 2–64 of letters, digits and +=,.@_-", s)
+	}
+	return nil
+}
+
+func parseRoleDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%q is no duration; want a number with a unit, such as 30m or 1h", s)
+	case d < minRoleDuration || d > maxRoleDuration:
+		return 0, fmt.Errorf("%q; STS allows 15m to 12h", s)
+	case d%time.Second != 0:
+		return 0, fmt.Errorf("%q; STS counts whole seconds", s)
+	}
+	return d, nil
+}
+
+// parseTags reads KEY=VALUE;KEY=VALUE.
+func parseTags(s string) (map[string]string, error) {
+	tags, folded := map[string]string{}, map[string]bool{}
+	for pair := range strings.SplitSeq(s, ";") {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, fmt.Errorf("%q; want KEY=VALUE;KEY=VALUE", pair)
+		}
+		key, err1 := unescape(key)
+		value, err2 := unescape(value)
+		switch n := utf8.RuneCountInString(key); {
+		case err1 != nil || err2 != nil:
+			return nil, errors.Join(err1, err2)
+		case n < 1 || n > 128:
+			return nil, fmt.Errorf("key %q has %d characters; want 1–128", key, n)
+		case utf8.RuneCountInString(value) > 256:
+			return nil, fmt.Errorf("the value of %q has more than 256 characters", key)
+		case !tagPattern.MatchString(key) || !tagPattern.MatchString(value):
+			return nil, fmt.Errorf("%q; want letters, digits, spaces and _.:/=+-@ in keys and values", pair)
+		case strings.HasPrefix(strings.ToLower(key), "aws:"):
+			return nil, fmt.Errorf("key %q; the prefix aws: is reserved", key)
+		case folded[strings.ToLower(key)]:
+			return nil, fmt.Errorf("key %q is given twice; STS ignores the case of keys", key)
+		}
+		tags[key], folded[strings.ToLower(key)] = value, true
+	}
+	if len(tags) > 50 {
+		return nil, fmt.Errorf("%d tags; STS allows 50", len(tags))
+	}
+	return tags, nil
+}
+
+// unescape decodes %XX.
+func unescape(s string) (string, error) {
+	decoded, err := url.PathUnescape(s)
+	if err != nil {
+		return "", errors.New("a percent sign without two hexadecimal digits after it; write %25 for the sign itself")
+	}
+	return decoded, nil
+}
+
+// parseRoles reads every --role of a command but serve. own is what the pod's
+// own role was given; its zero value: nothing.
+func parseRoles(list []string) (own credentials.Role, roles []credentials.Role, err error) {
+	for i, s := range list {
+		r, err := parseRole(s)
+		switch {
+		case err != nil:
+			return own, nil, err
+		case r.own && i > 0:
+			return own, nil, usagef("--role own: it is what the chain starts from; give it first, and once")
+		case r.own:
+			own = r.role
+		default:
+			roles = append(roles, r.role)
+		}
+	}
+	return own, roles, nil
+}
+
+// parseNamedRoles reads every --role of serve.
+func parseNamedRoles(list []string) ([]namedRole, error) {
+	var roles []namedRole
+	seen := map[string]bool{}
+	for _, s := range list {
+		n, err := parseNamedRole(s)
+		if err != nil {
+			return nil, err
+		}
+		// Some file systems take names that differ in case for one.
+		if seen[strings.ToLower(n.name)] {
+			return nil, usagef("--role: the name %q is taken; give each role a name of its own", n.name)
+		}
+		seen[strings.ToLower(n.name)] = true
+		roles = append(roles, n)
+	}
+	return roles, nil
+}
+
+// sourceOf is the source with the settings of the pod's own role.
+func sourceOf(source credentials.Source, own credentials.Role) (credentials.Source, error) {
+	if own.SessionName == "" && own.Duration == 0 {
+		return source, nil
+	}
+	if source == nil {
+		source = credentials.WebIdentity{}
+	}
+	web, ok := source.(credentials.WebIdentity)
+	if !ok {
+		return nil, usagef("--role own: session-name and duration belong to --source web-identity; the %s takes neither: leave them out", source)
+	}
+	web.SessionName, web.Duration = own.SessionName, own.Duration
+	return web, nil
+}

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crossrole/crossrole/credentials"
+)
+
+const someRole = "arn:aws:iam::444455556666:role/S3_Pics"
+
+func TestParseRole(t *testing.T) {
+	for input, want := range map[string]roleSetting{
+		someRole:       {role: credentials.Role{ARN: someRole}},
+		someRole + " ": {role: credentials.Role{ARN: someRole}},
+		someRole + ",external-id=a:b/c,session-name=batch,duration=30m,source-identity=alice,tags=team=pics;cost centre=1=2": {role: credentials.Role{
+			ARN: someRole, ExternalID: "a:b/c", SessionName: "batch", Duration: 30 * time.Minute, SourceIdentity: "alice",
+			Tags: map[string]string{"team": "pics", "cost centre": "1=2"},
+		}},
+		// Commas that begin no setting.
+		"arn:aws:iam::444455556666:role/a,b":                          {role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/a,b"}},
+		"arn:aws:iam::444455556666:role/a%2Cduration=1h":              {role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/a,duration=1h"}},
+		"arn:aws:iam::444455556666:role/a,b,external-id=x,y":          {role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/a,b", ExternalID: "x,y"}},
+		someRole + ",external-id=x%2Cy%3D1":                           {role: credentials.Role{ARN: someRole, ExternalID: "x,y=1"}},
+		someRole + ",external-id=a=b":                                 {role: credentials.Role{ARN: someRole, ExternalID: "a=b"}},
+		someRole + ",session-name=a%2cduration=b":                     {role: credentials.Role{ARN: someRole, SessionName: "a,duration=b"}},
+		someRole + ",tags=k%3D1=v":                                    {role: credentials.Role{ARN: someRole, Tags: map[string]string{"k=1": "v"}}},
+		someRole + ",tags=empty=":                                     {role: credentials.Role{ARN: someRole, Tags: map[string]string{"empty": ""}}},
+		"own":                                                         {own: true},
+		"own,duration=12h,session-name=batch":                         {own: true, role: credentials.Role{Duration: 12 * time.Hour, SessionName: "batch"}},
+		"arn:aws-cn:iam::444455556666:role/team%20/x":                 {}, // a space is in no ARN
+		"arn:aws:iam::444455556666:role/own,duration=15m":             {role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/own", Duration: 15 * time.Minute}},
+		"arn:aws-us-gov:iam::444455556666:role/r,session-name=@a.b=c": {role: credentials.Role{ARN: "arn:aws-us-gov:iam::444455556666:role/r", SessionName: "@a.b=c"}},
+	} {
+		got, err := parseRole(input)
+		if want.role.ARN == "" && !want.own {
+			if err == nil {
+				t.Errorf("%s: no error", input)
+			}
+			continue
+		}
+		if err != nil || got.own != want.own || !reflect.DeepEqual(fields(got.role), fields(want.role)) {
+			t.Errorf("%s: %+v %q, %v; want %q", input, got.own, fields(got.role), err, fields(want.role))
+		}
+	}
+}
+
+// fields are a role with all that its Format leaves out.
+func fields(r credentials.Role) string {
+	keys := slices.Sorted(maps.Keys(r.Tags))
+	text := fmt.Sprint(r.ARN, "|", r.ExternalID, "|", r.SessionName, "|", r.SourceIdentity, "|", r.Duration)
+	for _, k := range keys {
+		text += "|" + k + "=" + r.Tags[k]
+	}
+	return text
+}
+
+// A mistake is wrong usage; the text names the flag, the role, the rule and the
+// way out, and never the external id.
+func TestParseRoleRefuses(t *testing.T) {
+	const known = "external-id, session-name, duration, source-identity, tags"
+	for input, want := range map[string][]string{
+		"":                                               {"no ARN"},
+		",external-id=hush":                              {"no ARN"},
+		someRole + ",external_id=hush":                   {`unknown setting "external_id"`, known},
+		someRole + ",ExternalID=hush":                    {`unknown setting "ExternalID"`, known},
+		someRole + ", external-id=hush":                  {"without spaces", known},
+		someRole + ",external-id =hush":                  {"without spaces", known},
+		someRole + ";external-id=hush":                   {"it is a setting: want ARN,external-id=ID"},
+		someRole + " external-id=hush":                   {"it is a setting: want ARN,external-id=ID"},
+		"external-id=hush," + someRole:                   {"it is a setting: want ARN,external-id=ID"},
+		someRole + ",external-id:hush":                   {"it is a setting: want ARN,external-id=ID"},
+		someRole + ",duration=1h;external-id=hush":       {"external-id stands within duration"},
+		someRole + ",tags=a=b;external-id=hush":          {"external-id stands within tags"},
+		someRole + ",external-id=hush,hush=1":            {"after external-id comes a setting that is unknown", known, "%2C"},
+		someRole + ",external-id=hush hush":              {"external-id: 9 characters (not shown)", "letters, digits and"},
+		someRole + ",external-id=hush%0A":                {"external-id: 5 characters (not shown)"},
+		someRole + ",external-id=hush%":                  {"external-id: a percent sign", "%25"},
+		someRole + ",external-id=hush,duration=1":        {`duration: "1" is no duration`, "30m"},
+		someRole + ",external-id=hush,optional":          {"optional is a setting of serve"},
+		someRole + ",external-id=hush,external-id=hush2": {"external-id is given twice"},
+
+		someRole + ",external-id=":            {"external-id is empty"},
+		someRole + ",external-id":             {}, // no equals sign: a part of the role's name, which IAM allows
+		someRole + ",role=x":                  {`unknown setting "role"`, known},
+		someRole + ",duration=":               {"duration is empty"},
+		someRole + ",duration=-1h":            {`duration: "-1h"; STS allows 15m to 12h`},
+		someRole + ",duration=0":              {"STS allows 15m to 12h"},
+		someRole + ",duration=13h":            {"STS allows 15m to 12h"},
+		someRole + ",duration=1000000h":       {"STS allows 15m to 12h"},
+		someRole + ",duration=9999999999h":    {"is no duration"},
+		someRole + ",duration=1h0.5s":         {"whole seconds"},
+		someRole + ",duration=1h,duration=1h": {"duration is given twice"},
+		someRole + ",session-name=a":          {`session-name: "a"; want 2–64`},
+		someRole + ",session-name=a b":        {`session-name: "a b"; want 2–64`},
+		someRole + ",session-name=a\x1b[2J":   {`"a\x1b[2J"`},
+		someRole + ",source-identity=aws:x":   {"source-identity: "},
+		someRole + ",tags=a":                  {"KEY=VALUE;KEY=VALUE"},
+		someRole + ",tags=a=b,c=d":            {`unknown setting "c"`, "separated by semicolons"},
+		someRole + ",tags=a=b;A=c":            {`key "A" is given twice`},
+		someRole + ",tags=aws:a=b":            {"reserved"},
+		someRole + ",tags==b":                 {`key "" has 0 characters`},
+		someRole + ",tags=a=b;":               {"KEY=VALUE;KEY=VALUE"},
+		someRole + ",tags=a=b!":               {"in keys and values"},
+		someRole + ",optional":                {"optional is a setting of serve"},
+		someRole + "\nx":                      {"no spaces, control characters"},
+		someRole + "\u202e":                   {"no spaces, control characters"},
+		someRole + "%zz":                      {"the ARN: a percent sign", "%25"},
+		"own,external-id=hush":                {"external-id belongs to a role that is assumed"},
+		"own,tags=a=b":                        {"tags belongs to a role that is assumed"},
+		"own,source-identity=ab":              {"source-identity belongs to a role that is assumed"},
+		"own,sesion-name=ab":                  {`unknown setting "sesion-name"`, known},
+	} {
+		got, err := parseRole(input)
+		if len(want) == 0 {
+			if err != nil || got.role.ARN != input {
+				t.Errorf("%q: %v", input, err)
+			}
+			continue
+		}
+		if err == nil || !errors.As(err, new(usageError)) || !strings.HasPrefix(err.Error(), "--role ") {
+			t.Errorf("%q: %v; want wrong usage of --role", input, err)
+			continue
+		}
+		for _, text := range want {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("%q: %v; want %q", input, err, text)
+			}
+		}
+		if strings.Contains(err.Error(), "hush") {
+			t.Errorf("the external id is printed: %v", err)
+		}
+		if strings.ContainsAny(err.Error(), "\x1b\n\u202e") {
+			t.Errorf("control characters are printed: %q", err)
+		}
+	}
+}
+
+func TestParseNamedRole(t *testing.T) {
+	role := func(arn string) roleSetting { return roleSetting{role: credentials.Role{ARN: arn}} }
+	own := roleSetting{own: true}
+	for _, tt := range []struct {
+		flag     string
+		name     string
+		setting  roleSetting
+		optional bool
+	}{
+		{"pics=" + someRole, "pics", role(someRole), false},
+		{"pics=arn:aws:iam::444455556666:role/a,b%2Cc=d,optional", "pics", role("arn:aws:iam::444455556666:role/a,b,c=d"), true},
+		{
+			"S3_Pics-2.x=" + someRole + ",external-id=a,b,optional,duration=30m", "S3_Pics-2.x",
+			roleSetting{role: credentials.Role{ARN: someRole, ExternalID: "a,b", Duration: 30 * time.Minute}}, true,
+		},
+		{"own", "own", own, false},
+		{"own,optional", "own", own, true},
+		{"mine=own", "mine", own, false},
+		{"mine=own,duration=12h,optional", "mine", roleSetting{own: true, role: credentials.Role{Duration: 12 * time.Hour}}, true},
+		{"mine,duration=12h", "mine", roleSetting{own: true, role: credentials.Role{Duration: 12 * time.Hour}}, false},
+	} {
+		got, err := parseNamedRole(tt.flag)
+		if err != nil || got.name != tt.name || got.optional != tt.optional || got.own != tt.setting.own || fields(got.role) != fields(tt.setting.role) {
+			t.Errorf("%s: %+v, %v; want %+v", tt.flag, got, err, tt)
+		}
+	}
+	for flag, want := range map[string]string{
+		"":                                 `"" is no name`,
+		"=arn:aws:iam::1:role/r":           `"" is no name`,
+		"../pics=arn:x":                    `"../pics" is no name`,
+		".pics=arn:x":                      `".pics" is no name`,
+		"a/b=arn:x":                        `"a/b" is no name`,
+		strings.Repeat("a", 64):            "is no name",
+		"arn:aws:iam::1:role/r":            "want NAME=ARN",
+		"pics=":                            "no ARN after the =",
+		"pics=,optional":                   "no ARN",
+		"pics=arn:x,external-id=":          "external-id is empty",
+		"pics=arn:x,duration=1 hour":       `"1 hour" is no duration`,
+		"own,external-id=hush":             "external-id belongs to a role that is assumed",
+		"pics=arn:x,duration=,optional":    "duration is empty",
+		"pics=arn:x,optional,optional":     "optional is given twice",
+		"pics=arn:x,optional=true":         "optional takes no value",
+		"pics=arn:x,b=c":                   `unknown setting "b"; known are external-id, session-name, duration, source-identity, tags, optional`,
+		"pics=arn:x,external-id=ab,hush=c": "after external-id comes a setting that is unknown",
+		"external-id=hush":                 "external-id is a setting, and no name",
+	} {
+		_, err := parseNamedRole(flag)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--role ") || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%q: %v; want %q", flag, err, want)
+		}
+	}
+	if _, err := parseNamedRoles([]string{"pics=arn:x", "own", "Pics=arn:y"}); err == nil || !strings.Contains(err.Error(), `the name "Pics" is taken`) {
+		t.Errorf("a name twice: %v", err)
+	}
+}
+
+// Whatever is given: no panic, a mistake is wrong usage that does not print the
+// external id, and every value can be written with escapes.
+func FuzzRoleSetting(f *testing.F) {
+	f.Add(someRole, "a,b=c", "batch", "30m", "team", "pics,x")
+	f.Add("own", "", "", "12h", "", "")
+	f.Add(someRole+",tags=a=b", "x%", "%2C", "1", "k;", "=")
+	f.Add(someRole+",optional", "hush", "a", "-9223372036854775808ns", "aws:", "\x00")
+	f.Fuzz(func(t *testing.T, arn, external, session, duration, key, value string) {
+		const secret = "hush-hush"
+		raw := arn + ",external-id=" + secret + external + ",session-name=" + session + ",duration=" + duration + ",tags=" + key + "=" + value
+		for _, named := range []bool{false, true} {
+			var err error
+			if named {
+				_, err = parseNamedRole("pics=" + raw)
+			} else {
+				_, err = parseRole(raw)
+			}
+			if err == nil {
+				continue
+			}
+			if !errors.As(err, new(usageError)) {
+				t.Errorf("%q: %v is no error of usage", raw, err)
+			}
+			if strings.Contains(err.Error(), secret) && !strings.Contains(arn+session+duration+key+value, secret) {
+				t.Errorf("%q: the external id is printed: %v", raw, err)
+			}
+		}
+		escaped := escape(arn) + ",external-id=" + escape(external) + ",session-name=" + escape(session) + ",tags=" + escape(key) + "=" + escape(value)
+		got, err := parseRole(escaped)
+		if err != nil {
+			return // a rule is broken
+		}
+		want := credentials.Role{ARN: strings.TrimSpace(arn), ExternalID: external, SessionName: session, Tags: map[string]string{key: value}}
+		if got.own || fields(got.role) != fields(want) {
+			t.Errorf("%q: %q, want %q", escaped, fields(got.role), fields(want))
+		}
+	})
+}
+
+// escape writes every byte but letters and digits as %XX.
+func escape(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// Every command takes the settings; STS sees them.
+func TestRoleSettingsInEveryCommand(t *testing.T) {
+	p := inPod(t)
+	p.target.SetTrust(`{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Principal":{"AWS":"` + p.hub.ARN() + `"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"x,y"}}},
+		{"Effect":"Allow","Principal":{"AWS":"` + p.hub.ARN() + `"},"Action":["sts:TagSession","sts:SetSourceIdentity"]}]}`)
+	p.hub.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"],"Resource":"` + target + `"}]}`)
+	role := target + ",external-id=x%2Cy,session-name=batch,duration=20m,source-identity=alice,tags=team=pics;stage=a b"
+	for _, args := range [][]string{
+		{"doctor", "--role", role},
+		{"process", "--role", role},
+		{"ls", "--role", role, "s3://pics"},
+		{"cp", "--role", role, "s3://pics/indoor-cat.jpg", t.TempDir()},
+		{"exec", "--role", role, "--", "true"},
+	} {
+		before := len(p.cloud.Calls())
+		if stdout, stderr, err := crossrole(t.Context(), args...); err != nil {
+			t.Errorf("%s: %v\n%s%s", args[0], err, stdout, stderr)
+		}
+		asked := false
+		for _, c := range p.cloud.Calls()[before:] {
+			if c.Operation != "AssumeRole" {
+				continue
+			}
+			asked = true
+			for name, want := range map[string]string{"RoleSessionName": "batch", "DurationSeconds": "1200", "SourceIdentity": "alice", "ExternalId": "x,y", "Tags": "stage=a b,team=pics"} {
+				if got := c.Params[name]; got != want {
+					t.Errorf("%s: %s is %q, want %q", args[0], name, got, want)
+				}
+			}
+		}
+		if !asked {
+			t.Errorf("%s asked for no role", args[0])
+		}
+		args[slices.Index(args, role)] = target + ",external_id=hush"
+		if _, _, err := crossrole(t.Context(), args...); !errors.As(err, new(usageError)) {
+			t.Errorf("%s with a wrong setting: %v", args[0], err)
+		}
+	}
+}
+
+// own sets what the pod's own session is like, alone or before other roles.
+func TestOwnRoleWithSettings(t *testing.T) {
+	p := inPod(t)
+	p.hub.SetMaxSessionDuration(12 * time.Hour)
+	for _, args := range [][]string{
+		{"process", "--role", "own,duration=12h,session-name=batch"},
+		{"process", "--role", "own,duration=12h,session-name=batch", "--role", target},
+	} {
+		before := len(p.cloud.Calls())
+		if _, stderr, err := crossrole(t.Context(), args...); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, stderr)
+		}
+		params := p.cloud.Calls()[before].Params
+		if params["DurationSeconds"] != "43200" || params["RoleSessionName"] != "batch" {
+			t.Errorf("%v asked %v", args, params)
+		}
+	}
+	for _, args := range [][]string{
+		{"process", "--role", target, "--role", "own"},
+		{"process", "--role", "own", "--role", "own"},
+		{"process", "--role", "own,duration=1h", "--source", "base"},
+		{"process", "--role", "own,session-name=ab", "--source", "node-role"},
+	} {
+		if _, _, err := crossrole(t.Context(), args...); !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), "--role own: ") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	stdout, _, err := crossrole(t.Context(), "process", "--role", "own", "--source", "web-identity")
+	if err != nil || !json.Valid([]byte(stdout)) {
+		t.Errorf("own without settings: %v %s", err, stdout)
+	}
+}
