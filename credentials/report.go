@@ -118,7 +118,14 @@ func (h *HopReport) write(line func(label, format string, args ...any)) {
 		}
 		return
 	}
-	line(label, "ok, %s", strings.TrimSpace(fmt.Sprintf("%s %s at %s in %s", h.Operation, h.RoleARN, h.Endpoint, h.Latency.Round(time.Millisecond))))
+	did := h.Operation
+	if h.RoleARN != "" {
+		did += " " + h.RoleARN
+	}
+	if h.Endpoint != "" {
+		did += " at " + h.Endpoint
+	}
+	line(label, "ok, %s", strings.TrimSpace(fmt.Sprintf("%s in %s", did, h.Latency.Round(time.Millisecond))))
 	if h.CallerARN != "" {
 		line("", "caller %s", h.CallerARN)
 	}

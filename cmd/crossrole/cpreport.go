@@ -77,7 +77,7 @@ func (r *cpReport) line(w io.Writer, format string, args ...any) {
 	if r.bar != nil && !r.closed {
 		_ = r.bar.Clear()
 	}
-	fmt.Fprintf(w, format+"\n", args...)
+	fmt.Fprintln(w, printable(fmt.Sprintf(format, args...)))
 }
 
 // outcome is an object of --json.

@@ -15,7 +15,7 @@ import (
 
 // finding is what doctor found beside the chain's own report.
 type finding struct {
-	Name  string   `json:"name"`
+	Name  string   `json:"name"` // of the bucket or the policy's file
 	OK    bool     `json:"ok"`
 	Text  string   `json:"text"`
 	Notes []string `json:"notes,omitempty"`
@@ -57,6 +57,7 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 			if key != "" && bucket == "" {
 				return usagef("--key %q without --bucket", key)
 			}
+			bucket, _ := bucketOfARN(bucket)
 			var f findings
 			chain, err := pod.chain(c.Context())
 			switch {
@@ -94,8 +95,14 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 
 func (f *findings) write(out io.Writer, asJSON bool) error {
 	if !asJSON {
-		f.print(out)
-		return nil
+		var text strings.Builder
+		verdict := f.print(&text)
+		colour := green
+		if !f.healthy() {
+			colour = red
+		}
+		_, err := fmt.Fprint(out, printable(text.String()), paint(out, colour, "verdict  "+printable(verdict)), "\n")
+		return err
 	}
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
@@ -105,36 +112,32 @@ func (f *findings) write(out io.Writer, asJSON bool) error {
 	}{f.healthy(), f})
 }
 
-// print writes the findings for people.
-func (f *findings) print(out io.Writer) {
+// print writes the findings for people, and returns the verdict.
+func (f *findings) print(out io.Writer) (verdict string) {
 	if f.Settings != "" {
 		fmt.Fprintf(out, "settings %s\n", strings.ReplaceAll(f.Settings, "\n", "\n       "))
-		fmt.Fprintln(out, paint(out, red, "verdict  the settings are wrong"))
-		return
+		return "the settings are wrong"
 	}
 	text, verdict, _ := strings.Cut(f.Chain.String(), "\nverdict")
 	fmt.Fprintln(out, text)
-	for _, extra := range []*finding{f.Trust, f.Bucket} {
-		if extra == nil {
-			continue
+	extra := func(label string, found *finding) {
+		if found == nil {
+			return
 		}
-		fmt.Fprintf(out, "%-8s %s\n", extra.Name, strings.ReplaceAll(extra.Text, "\n", "\n         "))
-		for _, note := range extra.Notes {
+		fmt.Fprintf(out, "%-8s %s\n", label, strings.ReplaceAll(found.Text, "\n", "\n         "))
+		for _, note := range found.Notes {
 			fmt.Fprintf(out, "%-8s note: %s\n", "", note)
 		}
 	}
-	verdict = strings.TrimSpace(verdict)
+	extra("trust", f.Trust)
+	extra("bucket", f.Bucket)
 	switch {
 	case f.Bucket != nil && !f.Bucket.OK:
-		verdict = "the chain works, reading the bucket does not"
+		return "the chain works, reading the bucket does not"
 	case f.Trust != nil && !f.Trust.OK && f.Chain.Healthy():
-		verdict = "the chain works, but the policy in the file would refuse the token"
+		return "the chain works, but the policy in the file would refuse the token"
 	}
-	colour := green
-	if !f.healthy() {
-		colour = red
-	}
-	fmt.Fprintln(out, paint(out, colour, "verdict  "+verdict))
+	return strings.TrimSpace(verdict)
 }
 
 type colour string

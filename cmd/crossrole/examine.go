@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/s3reader"
@@ -24,7 +21,7 @@ func explainTrust(file string, report *credentials.Report) (*finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &finding{Name: "trust"}
+	f := &finding{Name: file}
 	policy, err := trust.ParsePolicy(document)
 	if err == nil {
 		err = policy.ValidateTrust()
@@ -71,10 +68,10 @@ func readDocument(file string) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-// checkBucket reads one object, or asks for the bucket's head.
-func checkBucket(ctx context.Context, chain *credentials.Chain, bucket, key string) *finding {
-	f := &finding{Name: "bucket"}
-	reader, err := s3reader.New(chain.Config(), bucket)
+// checkBucket reads one object or, without a key, the beginning of a listing.
+func checkBucket(ctx context.Context, chain *credentials.Chain, bucket, key string, optFns ...func(*s3reader.Options)) *finding {
+	f := &finding{Name: bucket}
+	reader, err := s3reader.New(chain.Config(), bucket, optFns...)
 	if err != nil {
 		f.Text = err.Error()
 		return f
@@ -93,15 +90,17 @@ func checkBucket(ctx context.Context, chain *credentials.Chain, bucket, key stri
 		f.OK, f.Text = true, fmt.Sprintf("read s3://%s/%s, %d bytes", bucket, key, n)
 		return f
 	}
-	_, err = reader.Client().HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &bucket})
-	resp, answered := errors.AsType[*smithyhttp.ResponseError](err)
+	// A listing, and not HeadBucket: the reader follows the bucket to its region.
+	for _, err = range reader.List(ctx, "") {
+		break
+	}
 	switch {
 	case err == nil:
 		f.OK, f.Text = true, "s3://"+bucket+" may be listed"
-	case answered && resp.HTTPStatusCode() == http.StatusForbidden:
-		f.OK, f.Text = true, "s3://"+bucket+" answers 403 to HeadBucket"
+	case errors.Is(err, s3reader.AccessDenied):
+		f.OK, f.Text = true, "s3://"+bucket+" may not be listed"
 		f.Notes = []string{"a role without s3:ListBucket gets that too; name an object with --key to see whether it can be read"}
-	case answered && resp.HTTPStatusCode() == http.StatusNotFound:
+	case errors.Is(err, s3reader.NoSuchBucket):
 		f.Text = "there is no bucket " + bucket
 	default:
 		f.Text = err.Error()

@@ -54,12 +54,12 @@ type examination struct {
 }
 
 func (e *examination) ok(format string, args ...any) {
-	fmt.Fprintf(e.out, "ok       %s\n", fmt.Sprintf(format, args...))
+	fmt.Fprintf(e.out, "ok       %s\n", printable(fmt.Sprintf(format, args...)))
 }
 
 func (e *examination) problem(format string, args ...any) {
 	e.bad = true
-	fmt.Fprintf(e.out, "PROBLEM  %s\n", fmt.Sprintf(format, args...))
+	fmt.Fprintf(e.out, "PROBLEM  %s\n", printable(fmt.Sprintf(format, args...)))
 }
 
 func (e *examination) run(ctx context.Context) {
@@ -114,7 +114,7 @@ func (e *examination) run(ctx context.Context) {
 func (e *examination) thumbprint(chain []*x509.Certificate) {
 	last := chain[len(chain)-1]
 	sum := sha1.Sum(last.Raw) //nolint:gosec // as above
-	fmt.Fprintf(e.out, "         thumbprint %s, of the last certificate sent (%s); needed only if the chain leads to no public authority\n", hex.EncodeToString(sum[:]), last.Subject)
+	fmt.Fprintf(e.out, "         thumbprint %s, of the last certificate sent (%s); needed only if the chain leads to no public authority\n", hex.EncodeToString(sum[:]), shown(last.Subject.String()))
 }
 
 // fetch gets a JSON document by https.

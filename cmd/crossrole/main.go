@@ -24,6 +24,7 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not look at ctx, such as reading a terminal
 	err := newRoot().ExecuteContext(ctx)
 	switch {
 	case err == nil:
@@ -34,10 +35,10 @@ func run() int {
 		status, _ := errors.AsType[exitError](err)
 		return int(status)
 	case errors.As(err, new(usageError)):
-		fmt.Fprintf(os.Stderr, "crossrole: %v\n", err)
+		fmt.Fprintf(os.Stderr, "crossrole: %s\n", printable(err.Error()))
 		return 2
 	}
-	fmt.Fprintf(os.Stderr, "crossrole: %v\n", err)
+	fmt.Fprintf(os.Stderr, "crossrole: %s\n", printable(err.Error()))
 	return 1
 }
 

@@ -3,18 +3,49 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/crossrole/crossrole/trust"
 )
 
+// policies are what a plan attaches to its roles.
+type policies struct{ hubTrust, hubMay, roleTrust, roleMay *trust.Policy }
+
+// policies writes the policies, and reports what IAM would refuse of them.
+func (p *plan) policies(hub, target string) (policies, error) {
+	subject := []string{"system:serviceaccount:" + p.namespace + ":" + p.accountName}
+	options := func(o *trust.PolicyOptions) {
+		o.Partition = p.partition.name
+		o.ExternalID = p.asked.role.ExternalID
+		o.TagSession, o.SetSourceIdentity = p.asked.role.Tags != nil, p.asked.role.SourceIdentity != ""
+	}
+	may := trust.ReadBucketPolicy(p.bucket, p.prefix, options)
+	all := policies{roleTrust: trust.WebIdentityPolicy(p.shared, p.issuers, subject, options), roleMay: may}
+	checks := []func() error{may.ValidateIdentity}
+	if p.route == "hub" {
+		all.hubTrust, all.hubMay = trust.WebIdentityPolicy(p.cluster, p.issuers, subject, options), trust.AssumePolicy([]string{target}, options)
+		all.roleTrust = trust.RolePolicy(hub, options)
+		checks = append(checks, all.hubTrust.ValidateTrust, all.hubMay.ValidateIdentity)
+	}
+	for _, check := range append(checks, all.roleTrust.ValidateTrust) {
+		if err := check(); err != nil {
+			return all, usagef("that gives a policy which IAM refuses: %w", err)
+		}
+	}
+	return all, nil
+}
+
 // write prints the steps. Policies go through here-documents, so that what is
 // printed can be pasted as it is.
 func (p *plan) write(out io.Writer) error {
-	subject := []string{"system:serviceaccount:" + p.namespace + ":" + p.accountName}
-	target := "arn:aws:iam::" + p.shared + ":role/" + p.role
-	hub := "arn:aws:iam::" + p.cluster + ":role/" + p.hub
-	read := trust.ReadBucketPolicy(p.bucket, p.prefix)
+	target := "arn:" + p.partition.name + ":iam::" + p.shared + ":role/" + p.role
+	hub := "arn:" + p.partition.name + ":iam::" + p.cluster + ":role/" + p.hub
+	grants, err := p.policies(hub, target)
+	if err != nil {
+		return err
+	}
 	var b strings.Builder
 	step := 0
 	section := func(format string, args ...any) {
@@ -24,25 +55,39 @@ func (p *plan) write(out io.Writer) error {
 	providers := func(account string) {
 		section("In account %s: register the issuer%s of the cluster%s", account, plural(p.issuers), plural(p.issuers))
 		for _, issuer := range p.issuers {
-			fmt.Fprintf(&b, "aws iam create-open-id-connect-provider --url %s --client-id-list sts.amazonaws.com\n", issuer)
+			fmt.Fprintf(&b, "aws iam create-open-id-connect-provider %s --client-id-list sts.amazonaws.com\n", shellFlag("--url", issuer))
 		}
 		b.WriteString("\n")
 	}
-	role := func(account, name string, trusts, may *trust.Policy, what string) {
+	role := func(account, name string, trusts, may *trust.Policy, lasts time.Duration, what string) {
 		section("In account %s: %s", account, what)
-		fmt.Fprintf(&b, "cat > %[1]s-trust.json <<'END'\n%[2]s\nEND\naws iam create-role --role-name %[1]s --assume-role-policy-document file://%[1]s-trust.json\n", name, trusts)
-		fmt.Fprintf(&b, "cat > %[1]s-policy.json <<'END'\n%[2]s\nEND\naws iam put-role-policy --role-name %[1]s --policy-name crossrole --policy-document file://%[1]s-policy.json\n\n", name, may)
+		longer := ""
+		if lasts > time.Hour { // what every role allows
+			longer = fmt.Sprintf(" --max-session-duration %d", int64(lasts/time.Second))
+		}
+		file := func(suffix string) string { return shellQuote(name + suffix) }
+		fmt.Fprintf(&b, "cat > %s <<'END'\n%s\nEND\naws iam create-role %s%s --assume-role-policy-document %s\n",
+			file("-trust.json"), trusts, shellFlag("--role-name", name), longer, shellQuote("file://"+name+"-trust.json"))
+		fmt.Fprintf(&b, "cat > %s <<'END'\n%s\nEND\naws iam put-role-policy %s --policy-name crossrole --policy-document %s\n\n",
+			file("-policy.json"), may, shellFlag("--role-name", name), shellQuote("file://"+name+"-policy.json"))
 	}
-	annotated, doctor := hub, "doctor --role "+target+" --bucket "+p.bucket
+	asked := p.asked
+	annotated, doctor := hub, []string{"doctor"}
 	if p.route == "direct" {
-		annotated, doctor = target, "doctor --bucket "+p.bucket
+		annotated = target
 		providers(p.shared)
-		role(p.shared, p.role, trust.WebIdentityPolicy(p.shared, p.issuers, subject), read, "the role that tokens are exchanged for, which may read the bucket")
+		role(p.shared, p.role, grants.roleTrust, grants.roleMay, asked.role.Duration, "the role that tokens are exchanged for, which may read the bucket")
+		asked.own, asked.role.ARN = true, ""
 	} else {
 		providers(p.cluster)
-		role(p.cluster, p.hub, trust.WebIdentityPolicy(p.cluster, p.issuers, subject), trust.AssumePolicy([]string{target}), "the hub role, which tokens are exchanged for")
-		role(p.shared, p.role, trust.RolePolicy(hub), read, "the role that the hub assumes, which may read the bucket")
+		role(p.cluster, p.hub, grants.hubTrust, grants.hubMay, 0, "the hub role, which tokens are exchanged for")
+		role(p.shared, p.role, grants.roleTrust, grants.roleMay, 0, "the role that the hub assumes, which may read the bucket")
+		asked.own, asked.role.ARN = false, target
 	}
+	if asked.String() != "own" {
+		doctor = append(doctor, "--role", asked.String())
+	}
+	doctor = append(doctor, "--bucket", p.bucket)
 	section("In the cluster%s: the service account, kubectl apply -f -", plural(p.issuers))
 	fmt.Fprintf(&b, `apiVersion: v1
 kind: ServiceAccount
@@ -52,7 +97,7 @@ metadata:
   annotations:
     eks.amazonaws.com/role-arn: %s
 ---
-`, p.accountName, p.namespace, annotated)
+`, yamlString(p.accountName), yamlString(p.namespace), yamlString(annotated))
 	fmt.Fprintf(&b, `apiVersion: v1
 kind: Pod
 metadata:
@@ -69,9 +114,9 @@ spec:
   - name: doctor
     image: IMAGE # one that holds the crossrole command
     args: [%s]
-`, p.namespace, p.accountName, quoted(doctor))
-	fmt.Fprintf(&b, "\n# Then: kubectl logs -n %s crossrole-doctor\n", p.namespace)
-	_, err := io.WriteString(out, b.String())
+`, yamlString(p.namespace), yamlString(p.accountName), yamlList(doctor))
+	fmt.Fprintf(&b, "\n# Then: kubectl logs -n %s crossrole-doctor\n", shellQuote(p.namespace))
+	_, err = io.WriteString(out, b.String())
 	return err
 }
 
@@ -82,11 +127,11 @@ func plural(list []string) string {
 	return ""
 }
 
-// quoted is a command line as a YAML list.
-func quoted(args string) string {
-	var list []string
-	for a := range strings.FieldsSeq(args) {
-		list = append(list, fmt.Sprintf("%q", a))
+// yamlList writes a command line as a YAML list.
+func yamlList(args []string) string {
+	list := slices.Clone(args)
+	for i, a := range list {
+		list[i] = yamlQuoted(a)
 	}
 	return strings.Join(list, ", ")
 }

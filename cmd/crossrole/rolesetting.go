@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -376,4 +377,33 @@ func sourceOf(source credentials.Source, own credentials.Role) (credentials.Sour
 	}
 	web.SessionName, web.Duration = own.SessionName, own.Duration
 	return web, nil
+}
+
+// String writes the value of a --role that parseRole reads, the external id
+// included.
+func (r roleSetting) String() string {
+	escape := strings.NewReplacer("%", "%25", ",", "%2C").Replace
+	var b strings.Builder
+	b.WriteString("own")
+	if !r.own {
+		b.Reset()
+		b.WriteString(escape(r.role.ARN))
+	}
+	add := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, ",%s=%s", name, value)
+		}
+	}
+	add("external-id", escape(r.role.ExternalID))
+	add("session-name", escape(r.role.SessionName))
+	if r.role.Duration > 0 {
+		add("duration", r.role.Duration.String())
+	}
+	add("source-identity", escape(r.role.SourceIdentity))
+	var tags []string
+	for _, key := range slices.Sorted(maps.Keys(r.role.Tags)) {
+		tags = append(tags, strings.ReplaceAll(escape(key), "=", "%3D")+"="+escape(r.role.Tags[key]))
+	}
+	add("tags", strings.Join(tags, ";"))
+	return b.String()
 }

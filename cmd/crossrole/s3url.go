@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // s3URL is what an s3:// URL names: a bucket, by its name, an access point's
@@ -14,6 +12,7 @@ type s3URL struct{ bucket, key string }
 // parseS3URL takes the key as it is: nothing in it is encoded.
 //
 //	s3://pics/cats/indoor.jpg
+//	s3://arn:aws:s3:::pics/cats/indoor.jpg
 //	s3://arn:aws:s3:eu-west-1:444455556666:accesspoint/pics/cats/indoor.jpg
 func parseS3URL(s string) (s3URL, error) {
 	rest, ok := strings.CutPrefix(s, "s3://")
@@ -30,19 +29,22 @@ func parseS3URL(s string) (s3URL, error) {
 	if len(parts) > slashes {
 		u.key = parts[slashes]
 	}
+	u.bucket, _ = bucketOfARN(u.bucket)
 	if u.bucket == "" {
 		return s3URL{}, usagef("%q names no bucket; want s3://BUCKET/KEY", s)
 	}
 	return u, nil
 }
 
-func (u s3URL) String() string { return shown(fmt.Sprintf("s3://%s/%s", u.bucket, u.key)) }
-
-// shown is a key or a path for a line of text. One that could end the line, or
-// tell a terminal what to do, is quoted.
-func shown(s string) string {
-	if !utf8.ValidString(s) || strings.HasPrefix(s, `"`) || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) && c != ' ' }) {
-		return fmt.Sprintf("%q", s)
+// bucketOfARN returns the name in a bucket's ARN and its partition; any other
+// string as it is.
+func bucketOfARN(s string) (name, partition string) {
+	rest, ok := strings.CutPrefix(s, "arn:")
+	partition, name, found := strings.Cut(rest, ":s3:::")
+	if !ok || !found || !partitionPattern.MatchString(partition) {
+		return s, ""
 	}
-	return s
+	return name, partition
 }
+
+func (u s3URL) String() string { return shown(fmt.Sprintf("s3://%s/%s", u.bucket, u.key)) }

@@ -14,8 +14,11 @@ func TestS3URLs(t *testing.T) {
 		"s3://pics/a%20b?c#d":  {"pics", "a%20b?c#d"},
 		"s3://pics/ space é ":  {"pics", " space é "},
 		"s3://p-s3alias/a":     {"p-s3alias", "a"},
-		"s3://arn:aws:s3:::p":  {"arn:aws:s3:::p", ""},
-		"s3://arn:aws:s3:::/a": {"arn:aws:s3:::", "a"},
+		"s3://arn:aws:s3:::p":  {"p", ""},
+		"s3://arn:aws:s3:::p/": {"p", ""},
+
+		"s3://arn:aws-us-gov:s3:::p/a//b": {"p", "a//b"},
+		"s3://arn:other:s3:::p/a":         {"arn:other:s3:::p", "a"}, // the reader refuses it
 		"s3://arn:aws:s3:eu-west-1:444455556666:accesspoint/pics":      {"arn:aws:s3:eu-west-1:444455556666:accesspoint/pics", ""},
 		"s3://arn:aws:s3:eu-west-1:444455556666:accesspoint/pics/a//b": {"arn:aws:s3:eu-west-1:444455556666:accesspoint/pics", "a//b"},
 	} {
@@ -23,7 +26,7 @@ func TestS3URLs(t *testing.T) {
 			t.Errorf("%q: got %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "pics/a", "s3:/pics", "S3://pics", "s3://", "s3:///a", "https://pics.s3.amazonaws.com/a"} {
+	for _, text := range []string{"", "pics/a", "s3:/pics", "S3://pics", "s3://", "s3:///a", "s3://arn:aws:s3:::/a", "s3://arn:aws:s3:::", "https://pics.s3.amazonaws.com/a"} {
 		if got, err := parseS3URL(text); !errors.As(err, new(usageError)) {
 			t.Errorf("%q: got %+v, %v", text, got, err)
 		}

@@ -105,6 +105,8 @@ func changePod(ts *testscript.TestScript, _ bool, args []string) {
 		p.target.SetTrust(trust.RolePolicy("arn:aws:iam::444455556666:root").String())
 	case "may not list":
 		p.target.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"}]}`)
+	case "has a bucket in another region":
+		p.pics.SetRegion("eu-west-1")
 	case "fills the bucket":
 		p.fill()
 	case "loses an object":

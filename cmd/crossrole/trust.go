@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/spf13/cobra"
 
+	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -37,10 +40,10 @@ func (s *subjects) add(c *cobra.Command) {
 func (s *subjects) list() ([]string, error) {
 	var list []string
 	for _, name := range s.names {
-		namespace, account, err := splitServiceAccount(name)
-		if err != nil {
+		if err := checkAccountPattern(name); err != nil {
 			return nil, err
 		}
+		namespace, account, _ := strings.Cut(name, "/")
 		list = append(list, "system:serviceaccount:"+namespace+":"+account)
 	}
 	return list, nil
@@ -58,6 +61,7 @@ func print(c *cobra.Command, p *trust.Policy, check func() error) error {
 func newTrustToken() *cobra.Command {
 	var account, audience string
 	var issuers []string
+	var partition partitionFlag
 	var who subjects
 	c := &cobra.Command{
 		Use:     "token --account ID --issuer URL... --service-account NAMESPACE/NAME...",
@@ -77,13 +81,18 @@ func newTrustToken() *cobra.Command {
 					return err
 				}
 			}
-			p := trust.WebIdentityPolicy(account, issuers, list, func(o *trust.PolicyOptions) { o.Audience = audience })
+			in, err := partition.of(issuers...)
+			if err != nil {
+				return err
+			}
+			p := trust.WebIdentityPolicy(account, issuers, list, func(o *trust.PolicyOptions) { o.Audience, o.Partition = audience, in })
 			return print(c, p, p.ValidateTrust)
 		},
 	}
 	c.Flags().StringVar(&account, "account", "", "`ID` of the role's account, where the issuers are registered")
 	c.Flags().StringArrayVar(&issuers, "issuer", nil, "`URL` of a cluster's issuer; may be given several times")
 	c.Flags().StringVar(&audience, "audience", "", "`AUDIENCE` of the tokens (default sts.amazonaws.com)")
+	partition.add(c)
 	who.add(c)
 	require(c, "account", "issuer", "service-account")
 	return c
@@ -97,6 +106,10 @@ func newTrustRole() *cobra.Command {
 		Short: "The trust policy of a role that the hub assumes",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			hub, err := onlyARN("--hub", hub)
+			if err != nil {
+				return err
+			}
 			p := trust.RolePolicy(hub, func(o *trust.PolicyOptions) {
 				o.ExternalID, o.TagSession, o.SetSourceIdentity = external, tags, identity
 			})
@@ -111,6 +124,19 @@ func newTrustRole() *cobra.Command {
 	return c
 }
 
+// onlyARN reads the ARN of a role. The settings that --role has elsewhere would
+// become a part of the policy.
+func onlyARN(flag, s string) (string, error) {
+	r, err := parseRole(s)
+	if err != nil {
+		return "", usagef("%s, read as a role: %w", flag, err)
+	}
+	if arn := (roleSetting{role: credentials.Role{ARN: r.role.ARN}}).String(); r.own || r.String() != arn {
+		return "", usagef("%s takes a role's ARN without settings; the flags of this command say what the policy asks for", flag)
+	}
+	return r.role.ARN, nil
+}
+
 func newTrustAssume() *cobra.Command {
 	var targets []string
 	var tags bool
@@ -119,6 +145,13 @@ func newTrustAssume() *cobra.Command {
 		Short: "The permission policy of the hub",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			for i, target := range targets {
+				arn, err := onlyARN("--target", target)
+				if err != nil {
+					return err
+				}
+				targets[i] = arn
+			}
 			p := trust.AssumePolicy(targets, func(o *trust.PolicyOptions) { o.TagSession = tags })
 			return print(c, p, p.ValidateIdentity)
 		},
@@ -132,18 +165,34 @@ func newTrustAssume() *cobra.Command {
 func newTrustRead() *cobra.Command {
 	var bucket, prefix string
 	var keys []string
+	var partition partitionFlag
 	c := &cobra.Command{
 		Use:   "read --bucket BUCKET [--prefix PREFIX] [--kms-key ARN]...",
 		Short: "The permission policy of a role that reads a bucket",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			p := trust.ReadBucketPolicy(bucket, prefix, func(o *trust.PolicyOptions) { o.KMSKeyARNs = keys })
+			name, in, err := checkBucketName("--bucket", bucket)
+			if err != nil {
+				return err
+			}
+			for _, key := range keys { // IAM checks the rest of it
+				if a, err := arn.Parse(key); err == nil && in == "" {
+					in = a.Partition
+				}
+			}
+			if in == "" || partition.name != "" {
+				if in, err = partition.of(); err != nil {
+					return err
+				}
+			}
+			p := trust.ReadBucketPolicy(name, prefix, func(o *trust.PolicyOptions) { o.KMSKeyARNs, o.Partition = keys, in })
 			return print(c, p, p.ValidateIdentity)
 		},
 	}
 	c.Flags().StringVar(&bucket, "bucket", "", "`BUCKET`")
 	c.Flags().StringVar(&prefix, "prefix", "", "`PREFIX` of the keys; all if not given")
 	c.Flags().StringArrayVar(&keys, "kms-key", nil, "`ARN` of a key that the objects are encrypted with")
+	partition.add(c)
 	require(c, "bucket")
 	return c
 }
