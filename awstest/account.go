@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/crossrole/crossrole/trust"
 )
 
 // Account is one AWS account.
@@ -15,7 +17,15 @@ type Account struct {
 	roles     map[string]*Role // by lower-case name without the path: IAM's names are unique so
 	users     map[string]*user // the same
 	providers map[*Cluster][]string
+
+	trustLimit int // characters of a trust policy
 }
+
+// What IAM allows an account to have (IAM User Guide, "IAM and AWS STS quotas").
+const (
+	maxProviders = 100
+	maxClientIDs = 100
+)
 
 // ID is the account's 12-digit id.
 func (a *Account) ID() string { return a.id }
@@ -35,8 +45,8 @@ func (a *Account) AddOIDCProvider(cluster *Cluster, clientIDs ...string) {
 	if len(clientIDs) == 0 {
 		clientIDs = []string{"sts.amazonaws.com"}
 	}
-	if len(clientIDs) > 100 {
-		panic(fmt.Sprintf("awstest: AddOIDCProvider: %d client ids; IAM takes at most 100", len(clientIDs)))
+	if len(clientIDs) > maxClientIDs {
+		panic(fmt.Sprintf("awstest: AddOIDCProvider: %d client ids: Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: %d", len(clientIDs), maxClientIDs))
 	}
 	for _, id := range clientIDs {
 		if id == "" || len(id) > 255 {
@@ -45,7 +55,32 @@ func (a *Account) AddOIDCProvider(cluster *Cluster, clientIDs ...string) {
 	}
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
+	if _, known := a.providers[cluster]; !known && len(a.providers) >= maxProviders {
+		panic(fmt.Sprintf("awstest: AddOIDCProvider(%q): account %s: Cannot exceed quota for OpenIdConnectProvidersPerAccount: %d", cluster.issuer, a.id, maxProviders))
+	}
 	a.providers[cluster] = slices.Clone(clientIDs)
+}
+
+// SetTrustPolicyLimit sets how many characters a role's trust policy may have in
+// this account, as a raised quota "Role trust policy length" does: from
+// trust.MaxTrustPolicySize, which it is at first, to
+// trust.MaxRaisedTrustPolicySize. White space outside strings does not count. It
+// panics on any other number. Policies that are set stay.
+func (a *Account) SetTrustPolicyLimit(characters int) {
+	if characters < trust.MaxTrustPolicySize || characters > trust.MaxRaisedTrustPolicySize {
+		panic(fmt.Sprintf("awstest: SetTrustPolicyLimit(%d) of account %s: the quota is from %d to %d characters", characters, a.id, trust.MaxTrustPolicySize, trust.MaxRaisedTrustPolicySize))
+	}
+	a.cloud.mu.Lock()
+	defer a.cloud.mu.Unlock()
+	a.trustLimit = characters
+}
+
+// checkTrustSize panics on a trust policy that is longer than the account's
+// quota. The cloud's mutex must be held.
+func (a *Account) checkTrustSize(what, document string) {
+	if n := policySize(document); n > a.trustLimit {
+		panic(fmt.Sprintf("awstest: %s: Cannot exceed quota for ACLSizePerRole: %d: the trust policy has %d characters; admit fewer subjects, or raise the quota by Account.SetTrustPolicyLimit (to %d at most)", what, a.trustLimit, n, trust.MaxRaisedTrustPolicySize))
+	}
 }
 
 // RemoveOIDCProvider undoes AddOIDCProvider. Sessions already given out stay
@@ -69,10 +104,11 @@ func (a *Account) CreateRole(name, trustJSON, policyJSON string) *Role {
 	checkName("CreateRole", name, path, base, 64)
 	what := fmt.Sprintf("CreateRole(%q)", name)
 	trustPolicy := parseTrustPolicy(what, trustJSON)
-	policy := parseIdentityPolicy(what, policyJSON)
+	policy := parseIdentityPolicy(what, "role "+base, policyJSON, trust.MaxRolePoliciesSize)
 
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
+	a.checkTrustSize(what, trustJSON)
 	key := strings.ToLower(base)
 	if old := a.roles[key]; old != nil {
 		panic(fmt.Sprintf("awstest: %s: account %s has the role %s already (names differ by more than case and path); use SetTrust and SetPolicy to change it, or another name", what, a.id, old.arn))

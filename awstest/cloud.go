@@ -2,12 +2,15 @@ package awstest
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/crossrole/crossrole/trust"
 )
 
 // TB is what awstest needs of a *testing.T, so that an example program can
@@ -59,19 +62,19 @@ func (c *Cloud) Account(id string) *Account {
 	defer c.mu.Unlock()
 	a := c.accounts[id]
 	if a == nil {
-		a = &Account{cloud: c, id: id, roles: map[string]*Role{}, users: map[string]*user{}, providers: map[*Cluster][]string{}}
+		a = &Account{cloud: c, id: id, roles: map[string]*Role{}, users: map[string]*user{}, providers: map[*Cluster][]string{}, trustLimit: trust.MaxTrustPolicySize}
 		c.accounts[id] = a
 	}
 	return a
 }
 
-// Cluster returns a Kubernetes cluster whose API server signs tokens as issuer
-// (an https URL without a trailing slash, as EKS has them), making it and its
-// key if need be. It panics on any other issuer: IAM registers no other.
+// Cluster returns a Kubernetes cluster whose API server signs tokens as issuer,
+// making it and its key if need be. It panics on an issuer that IAM would not
+// register: an issuer is an https URL of at most 255 characters without port,
+// query, fragment or trailing slash, as EKS has them.
 func (c *Cloud) Cluster(issuer string) *Cluster {
-	host, isHTTPS := strings.CutPrefix(issuer, "https://")
-	if !isHTTPS || host == "" || strings.HasSuffix(host, "/") || strings.ContainsAny(host, "?# ") {
-		panic(fmt.Sprintf("awstest: Cluster(%q): an issuer is an https URL without query, fragment or trailing slash; use one such as \"https://oidc.eks.us-east-1.amazonaws.com/id/BLUE\"", issuer))
+	if rule := issuerRule(issuer); rule != "" {
+		panic(fmt.Sprintf("awstest: Cluster(%q): %s; use an issuer such as \"https://oidc.eks.us-east-1.amazonaws.com/id/BLUE\"", issuer, rule))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,6 +86,31 @@ func (c *Cloud) Cluster(issuer string) *Cluster {
 	}
 	return cl
 }
+
+// issuerRule returns the rule of IAM that an issuer breaks, or "" (IAM API
+// reference, CreateOpenIDConnectProvider).
+func issuerRule(issuer string) string {
+	if len(issuer) > maxIssuer {
+		return fmt.Sprintf("1 validation error detected: Value at 'url' failed to satisfy constraint: Member must have length less than or equal to %d", maxIssuer)
+	}
+	u, err := url.Parse(issuer)
+	switch {
+	case err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.ContainsAny(issuer, " *"):
+		return "the URL of an OIDC provider must begin with https:// and have a host"
+	case u.User != nil:
+		return "the URL of an OIDC provider has no user name"
+	case strings.Contains(u.Host, ":"):
+		return "the URL of an OIDC provider must not contain a port number"
+	case strings.ContainsAny(issuer, "?#"):
+		return "the URL of an OIDC provider must not contain a query or a fragment"
+	case strings.HasSuffix(issuer, "/"):
+		return "the URL of an OIDC provider must not have a trailing slash"
+	}
+	return ""
+}
+
+// maxIssuer is the length of an OIDC provider's URL that IAM takes.
+const maxIssuer = 255
 
 // Config returns an aws.Config whose every request is answered by the cloud in
 // memory: region us-east-1, anonymous credentials, checksums as

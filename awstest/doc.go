@@ -43,6 +43,8 @@
 //     GetCallerIdentity; tags and a source identity in a token's own claims; the
 //     parameters SerialNumber, TokenCode, ProvidedContexts and ProviderId.
 //     Regions are all enabled (a [Fault] can say otherwise).
+//   - IAM's quotas, but for the sizes of policies, OIDC providers of an account
+//     and their client ids.
 //   - The packed size of policies and tags is an estimate: each byte of the
 //     policies without white space, of policies' ARNs and of tags counts as one
 //     of 2,048.

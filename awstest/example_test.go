@@ -214,3 +214,21 @@ func ExampleCluster_Token() {
 	fmt.Println(token.Audience, token.Expires.Sub(token.IssuedAt), err)
 	// Output: [elsewhere] 24h0m0s <nil>
 }
+
+// A trust policy may have 2,048 characters, unless the account's quota is raised.
+func ExampleAccount_SetTrustPolicyLimit() {
+	cloud := awstest.New()
+	account := cloud.Account("444455556666")
+	var subjects []string
+	for i := range 60 {
+		subjects = append(subjects, awstest.Subject("apps", fmt.Sprintf("reader-%d", i)))
+	}
+	policy := trust.WebIdentityPolicy(account.ID(), []string{"https://oidc.eks.us-east-1.amazonaws.com/id/BLUE"}, subjects)
+	fmt.Println(policy.Size(), "characters")
+
+	account.SetTrustPolicyLimit(4096) // without it, CreateRole panics
+	fmt.Println(account.CreateRole("reader", policy.String(), "").ARN())
+	// Output:
+	// 2684 characters
+	// arn:aws:iam::444455556666:role/reader
+}

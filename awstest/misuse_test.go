@@ -3,6 +3,7 @@ package awstest_test
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,35 @@ func TestMisuse(t *testing.T) {
 		"account id":          {func(w *world) { w.Account("1234") }, []string{`Account("1234")`, "12 digits"}},
 		"http issuer":         {func(w *world) { w.Cluster("http://x") }, []string{`Cluster("http://x")`, "https"}},
 		"issuer with slash":   {func(w *world) { w.Cluster(blueIssuer + "/") }, []string{"trailing slash"}},
+		"issuer with a port":  {func(w *world) { w.Cluster("https://oidc.example.com:8443/x") }, []string{"Cluster(\"https://oidc.example.com:8443/x\")", "port number"}},
+		"issuer with a user":  {func(w *world) { w.Cluster("https://me@oidc.example.com") }, []string{"user name"}},
+		"issuer with a query": {func(w *world) { w.Cluster("https://oidc.example.com/?x") }, []string{"query"}},
+		"issuer with a hash":  {func(w *world) { w.Cluster("https://oidc.example.com/#x") }, []string{"fragment"}},
+		"issuer without host": {func(w *world) { w.Cluster("https:///x") }, []string{"host"}},
+		"long issuer": {func(w *world) { w.Cluster("https://oidc.example.com/" + strings.Repeat("x", 231)) }, []string{
+			"Value at 'url' failed to satisfy constraint: Member must have length less than or equal to 255",
+		}},
+		"long trust policy": {func(w *world) { w.dev.CreateRole("x", longTrust(2049), "") }, []string{
+			`CreateRole("x")`, "Cannot exceed quota for ACLSizePerRole: 2048", "2049 characters", "SetTrustPolicyLimit",
+		}},
+		"longest trust policy": {func(w *world) {
+			w.dev.SetTrustPolicyLimit(8192)
+			w.dev.CreateRole("x", longTrust(8192), "")
+			w.hub.SetTrust(longTrust(8193))
+		}, []string{"SetTrust of " + hubARN, "ACLSizePerRole: 8192"}},
+		"limit too high":       {func(w *world) { w.dev.SetTrustPolicyLimit(8193) }, []string{"8193", "2048 to 8192"}},
+		"long identity policy": {func(w *world) { w.dev.CreateRole("x", roleTrust(devID), longIdentity(10241)) }, []string{"Maximum policy size of 10240 bytes exceeded for role x"}},
+		"longer by SetPolicy":  {func(w *world) { w.hub.SetPolicy(longIdentity(10240)); w.hub.SetPolicy(longIdentity(10241)) }, []string{"Maximum policy size of 10240 bytes exceeded for role hub"}},
+		"long policy of a user": {func(w *world) {
+			w.dev.UserCredentials("a", longIdentity(2048))
+			w.dev.UserCredentials("b", longIdentity(2049))
+		}, []string{"Maximum policy size of 2048 bytes exceeded for user b"}},
+		"101 client ids": {func(w *world) { w.dev.AddOIDCProvider(w.blue, slices.Repeat([]string{"a"}, 101)...) }, []string{"Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: 100"}},
+		"101 providers": {func(w *world) {
+			for i := range 101 {
+				w.Account("777788889999").AddOIDCProvider(w.Cluster(fmt.Sprintf("https://oidc.example.com/%d", i)))
+			}
+		}, []string{"https://oidc.example.com/100", "Cannot exceed quota for OpenIdConnectProvidersPerAccount: 100"}},
 		"role twice":          {func(w *world) { w.dev.CreateRole("HUB", roleTrust(devID), "") }, []string{`CreateRole("HUB")`, "already", "SetTrust"}},
 		"role name":           {func(w *world) { w.dev.CreateRole("a b", roleTrust(devID), "") }, []string{`CreateRole("a b")`, "letters"}},
 		"role path":           {func(w *world) { w.dev.CreateRole("a//b", roleTrust(devID), "") }, []string{"path"}},
@@ -59,6 +89,21 @@ func TestMisuse(t *testing.T) {
 			test.misuse(w)
 		})
 	}
+}
+
+// longTrust is a trust policy of so many characters, and white space that does
+// not count.
+func longTrust(characters int) string {
+	document := roleTrust(devID)
+	missing := characters - len(document)
+	return strings.Replace(document, `"Effect"`, `"Condition":{"StringNotEquals":{"aws:username":"`+strings.Repeat(" ", missing-len(`"Condition":{"StringNotEquals":{"aws:username":""}},`))+`"}},  "Effect"`, 1)
+}
+
+// longIdentity is an identity policy of so many characters, and white space that
+// does not count.
+func longIdentity(characters int) string {
+	const document = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/"}]}`
+	return strings.Replace(document, `pics/"`, "pics/"+strings.Repeat("x", characters-len(document))+"\"\n\t ", 1)
 }
 
 func decodeSegment(t *testing.T, s string) []byte {

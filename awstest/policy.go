@@ -1,10 +1,13 @@
 package awstest
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/crossrole/crossrole/trust"
 )
@@ -21,9 +24,10 @@ func parseTrustPolicy(what, document string) *trust.Policy {
 	return p
 }
 
-// parseIdentityPolicy panics on what IAM refuses as an identity policy. An empty
-// document is the policy that allows nothing.
-func parseIdentityPolicy(what, document string) *trust.Policy {
+// parseIdentityPolicy panics on what IAM refuses as the inline policies of holder
+// ("role hub"), which may have so many characters in all. An empty document is
+// the policy that allows nothing.
+func parseIdentityPolicy(what, holder, document string, limit int) *trust.Policy {
 	if strings.TrimSpace(document) == "" {
 		return &trust.Policy{}
 	}
@@ -34,7 +38,20 @@ func parseIdentityPolicy(what, document string) *trust.Policy {
 	if err != nil {
 		panic(fmt.Sprintf("awstest: %s: identity policy: %v", what, err))
 	}
+	if n := policySize(document); n > limit {
+		panic(fmt.Sprintf("awstest: %s: Maximum policy size of %d bytes exceeded for %s: it has %d; name fewer resources, by prefixes for example", what, limit, holder, n))
+	}
 	return p
+}
+
+// policySize counts the characters of a policy document as IAM does: all but the
+// white space outside strings.
+func policySize(document string) int {
+	var compact bytes.Buffer
+	if json.Compact(&compact, []byte(document)) != nil {
+		return utf8.RuneCountInString(document)
+	}
+	return utf8.RuneCount(compact.Bytes())
 }
 
 // pins are the unique ids that roles and users had when a policy named them by

@@ -35,13 +35,14 @@ func (r *Role) SetTrust(trustJSON string) {
 	c := r.account.cloud
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	r.account.checkTrustSize(what, trustJSON)
 	r.trust, r.pins = p, c.pin(what, p)
 }
 
 // SetPolicy replaces the identity policy, at once also for the sessions given
 // out. It panics on a policy that IAM refuses.
 func (r *Role) SetPolicy(policyJSON string) {
-	p := parseIdentityPolicy(fmt.Sprintf("SetPolicy of %s", r.arn), policyJSON)
+	p := parseIdentityPolicy(fmt.Sprintf("SetPolicy of %s", r.arn), "role "+r.name, policyJSON, trust.MaxRolePoliciesSize)
 	r.account.cloud.mu.Lock()
 	defer r.account.cloud.mu.Unlock()
 	r.policy = p

@@ -99,13 +99,13 @@ func parsePresigned(req *request, query url.Values) (*signature, *refusal) {
 		presigned: true, expires: clockTolerance,
 	}
 	if req.service == serviceS3 || query.Has("X-Amz-Expires") {
-		seconds, err := strconv.Atoi(query.Get("X-Amz-Expires"))
+		seconds, err := strconv.ParseInt(query.Get("X-Amz-Expires"), 10, 64)
 		switch {
 		case err != nil:
 			return nil, req.malformedSignature("X-Amz-Expires should be a number")
 		case seconds < 0:
 			return nil, req.malformedSignature("X-Amz-Expires must be non-negative")
-		case time.Duration(seconds)*time.Second > maxExpires:
+		case seconds > int64(maxExpires/time.Second): // before it is multiplied
 			return nil, req.malformedSignature("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
 		}
 		s.expires = time.Duration(seconds) * time.Second

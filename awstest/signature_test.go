@@ -284,3 +284,26 @@ func expectS3(t *testing.T, w *world, r *http.Request, status int, code string) 
 		t.Errorf("request id %q in the header, %q in the document", id, document.RequestID)
 	}
 }
+
+// A link that would be valid for longer than a week is refused, whatever the
+// number of its seconds.
+func TestPresignedExpiry(t *testing.T) {
+	w := newWorld()
+	w.dev.CreateBucket("pics")
+	for expires, want := range map[string]string{
+		"604801": "less than a week", "9223372037": "less than a week", "18446744074": "less than a week",
+		"-1": "non-negative", "9223372036854775808": "should be a number", "1e3": "should be a number",
+	} {
+		r := getRequest(t, "https://pics.s3.us-east-1.amazonaws.com/cat?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA%2F20260101%2Fus-east-1%2Fs3%2Faws4_request"+
+			"&X-Amz-Signature=00&X-Amz-Date=20260101T000000Z&X-Amz-SignedHeaders=host&X-Amz-Expires="+expires)
+		resp, err := w.Config().HTTPClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), want) {
+			t.Errorf("X-Amz-Expires=%s: %d %s, want %q", expires, resp.StatusCode, body, want)
+		}
+	}
+}

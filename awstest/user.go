@@ -27,7 +27,7 @@ func (a *Account) UserCredentials(name, policyJSON string) aws.Credentials {
 	path, base := splitPath(name)
 	checkName("UserCredentials", name, path, base, 64)
 	what := fmt.Sprintf("UserCredentials(%q)", name)
-	policy := parseIdentityPolicy(what, policyJSON)
+	policy := parseIdentityPolicy(what, "user "+base, policyJSON, trust.MaxUserPoliciesSize)
 
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
