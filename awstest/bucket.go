@@ -113,13 +113,6 @@ func (b *Bucket) SetPolicy(policyJSON string) {
 	b.policy, b.pins = policy, ids
 }
 
-// pinned is pin for a caller that does not hold c.mu.
-func (c *Cloud) pinned(what string, policy *trust.Policy) pins {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.pin(what, policy)
-}
-
 // checkPolicy refuses what S3 calls a MalformedPolicy though its grammar is
 // right.
 func (b *Bucket) checkPolicy(policy *trust.Policy) error {

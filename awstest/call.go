@@ -72,17 +72,3 @@ func (c Call) clone() Call {
 	c.Params = maps.Clone(c.Params)
 	return c
 }
-
-// begin records a call on its arrival and returns its place for finish. c.mu
-// must be held.
-func (c *Cloud) begin(call *Call) int {
-	c.calls = append(c.calls, call.clone())
-	return len(c.calls) - 1
-}
-
-// finish records what became of a call.
-func (c *Cloud) finish(place int, call *Call) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.calls[place] = *call
-}

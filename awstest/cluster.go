@@ -1,10 +1,21 @@
 package awstest
 
 import (
+	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math/big"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/crossrole/crossrole/trust"
 )
 
 // Cluster is a Kubernetes cluster as far as AWS sees it: an issuer and a key
@@ -89,4 +100,156 @@ func (c *Cluster) JWKS() []byte {
 		panic("awstest: JWKS: " + err.Error()) // strings always marshal
 	}
 	return out
+}
+
+// keyPool holds the process's RSA keys. Making one takes a tenth of a second,
+// so clouds share them: the nth key of a cloud is the nth of the pool. Within
+// one cloud no two clusters have the same key, and a token of another cloud is
+// still unknown here, because every cluster has a key id of its own.
+var keyPool struct {
+	mu   sync.Mutex
+	keys []func() *rsa.PrivateKey
+}
+
+// signingKey is the pool's nth key, made when it is first used.
+func signingKey(n int) func() *rsa.PrivateKey {
+	keyPool.mu.Lock()
+	defer keyPool.mu.Unlock()
+	for len(keyPool.keys) <= n {
+		keyPool.keys = append(keyPool.keys, sync.OnceValue(func() *rsa.PrivateKey {
+			key, err := rsa.GenerateKey(rand.Reader, 2048)
+			if err != nil {
+				panic("awstest: RSA key: " + err.Error()) // only without randomness
+			}
+			return key
+		}))
+	}
+	return keyPool.keys[n]
+}
+
+// Token signs a token for a service account as the API server would: audience
+// sts.amazonaws.com, valid for 24 hours from now. The edits, if any, change the
+// claims before they are signed; a claim that an edit makes zero is left out.
+func (c *Cluster) Token(namespace, serviceAccount string, edits ...func(*trust.Token)) string {
+	now := time.Now().Truncate(time.Second)
+	t := trust.Token{
+		Issuer:    c.issuer,
+		Subject:   Subject(namespace, serviceAccount),
+		Audience:  []string{"sts.amazonaws.com"},
+		IssuedAt:  now,
+		NotBefore: now,
+		Expires:   now.Add(24 * time.Hour),
+		Namespace: namespace, ServiceAccount: serviceAccount,
+	}
+	for _, edit := range edits {
+		edit(&t)
+	}
+	key := c.signing()
+	return signJWT(key.key(), key.id, claims(t))
+}
+
+// claims are the token's as kube-apiserver writes them.
+func claims(t trust.Token) map[string]any {
+	kubernetes := map[string]any{}
+	if t.Namespace != "" {
+		kubernetes["namespace"] = t.Namespace
+	}
+	if t.ServiceAccount != "" {
+		kubernetes["serviceaccount"] = map[string]string{"name": t.ServiceAccount, "uid": stableUUID(t.Issuer, t.Namespace, t.ServiceAccount)}
+	}
+	if t.Pod != "" {
+		kubernetes["pod"] = map[string]string{"name": t.Pod, "uid": stableUUID(t.Issuer, t.Namespace, t.Pod)}
+		kubernetes["node"] = map[string]string{"name": "ip-10-0-0-1.ec2.internal", "uid": stableUUID(t.Issuer, "node")}
+	}
+	out := map[string]any{"jti": newUUID(), "kubernetes.io": kubernetes}
+	if t.Issuer != "" {
+		out["iss"] = t.Issuer
+	}
+	if t.Subject != "" {
+		out["sub"] = t.Subject
+	}
+	if len(t.Audience) > 0 {
+		out["aud"] = t.Audience
+	}
+	for name, at := range map[string]time.Time{"iat": t.IssuedAt, "nbf": t.NotBefore, "exp": t.Expires} {
+		if !at.IsZero() {
+			out[name] = at.Unix()
+		}
+	}
+	return out
+}
+
+// signJWT is a compact JWS with RS256.
+func signJWT(key *rsa.PrivateKey, kid string, claims map[string]any) string {
+	signed := jsonSegment(map[string]string{"alg": "RS256", "kid": kid}) + "." + jsonSegment(claims)
+	digest := sha256.Sum256([]byte(signed))
+	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	if err != nil {
+		panic("awstest: signing a token: " + err.Error()) // the digest always fits a 2048-bit key
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+func jsonSegment(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("awstest: writing a token: " + err.Error()) // strings and numbers always marshal
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// verifyToken checks the token's signature against the keys that the cluster
+// publishes.
+func (c *Cluster) verifyToken(token string) *refusal {
+	c.cloud.mu.Lock()
+	keys := c.keys
+	c.cloud.mu.Unlock()
+
+	dot := strings.LastIndexByte(token, '.')
+	signature, err := base64.RawURLEncoding.Strict().DecodeString(token[dot+1:])
+	encodedHeader, _, _ := strings.Cut(token, ".")
+	head, headErr := base64.RawURLEncoding.Strict().DecodeString(encodedHeader)
+	var header struct {
+		Algorithm string   `json:"alg"`
+		KeyID     string   `json:"kid"`
+		Critical  []string `json:"crit"`
+	}
+	if err != nil || headErr != nil || json.Unmarshal(head, &header) != nil || len(header.Critical) > 0 {
+		return invalidToken("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
+	}
+	if header.Algorithm != "RS256" {
+		return invalidToken(fmt.Sprintf("The ID Token provided could not be validated: the algorithm %q is not one that the provider's keys are for", header.Algorithm))
+	}
+	i := slices.IndexFunc(keys, func(k clusterKey) bool { return k.id == header.KeyID })
+	if i < 0 {
+		return invalidToken("The ID Token provided could not be validated: no key of the identity provider has its key id")
+	}
+	digest := sha256.Sum256([]byte(token[:dot]))
+	if rsa.VerifyPKCS1v15(&keys[i].key().PublicKey, crypto.SHA256, digest[:], signature) != nil {
+		return invalidToken("The ID Token provided could not be validated: its signature is not valid")
+	}
+	return nil
+}
+
+// checkClaims judges a genuine token: its times by the cloud's clock, which is
+// also the cluster's, its audience by what the provider is registered with.
+func checkClaims(t *trust.Token, clientIDs []string, now time.Time) *refusal {
+	switch {
+	case t.Subject == "" || t.Expires.IsZero() || t.IssuedAt.IsZero():
+		return invalidToken("Missing a required claim: a token has iss, sub, aud, exp and iat")
+	case !now.Before(t.Expires):
+		return &refusal{status: http.StatusBadRequest, code: "ExpiredTokenException", message: fmt.Sprintf("Token expired: current date/time %d must be before the expiration date/time %d", now.Unix(), t.Expires.Unix())}
+	case t.NotBefore.After(now):
+		return &refusal{status: http.StatusBadRequest, code: "ExpiredTokenException", message: fmt.Sprintf("Token is not valid yet: current date/time %d must not be before the not-before date/time %d", now.Unix(), t.NotBefore.Unix())}
+	}
+	known := slices.DeleteFunc(slices.Clone(t.Audience), func(aud string) bool { return !slices.Contains(clientIDs, aud) })
+	if len(known) == 0 {
+		return invalidToken("Incorrect token audience")
+	}
+	t.Audience = known
+	return nil
+}
+
+func invalidToken(message string) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: "InvalidIdentityToken", message: message}
 }

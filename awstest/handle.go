@@ -2,9 +2,15 @@ package awstest
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
+	"maps"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
+
+	"github.com/crossrole/crossrole/trust"
 )
 
 var (
@@ -70,6 +76,20 @@ func (c *Cloud) handle(r *http.Request, body []byte, secure, anyHost bool) (*req
 	return req, resp, nil
 }
 
+// begin records a call on its arrival and returns its place for finish. c.mu
+// must be held.
+func (c *Cloud) begin(call *Call) int {
+	c.calls = append(c.calls, call.clone())
+	return len(c.calls) - 1
+}
+
+// finish records what became of a call.
+func (c *Cloud) finish(place int, call *Call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls[place] = *call
+}
+
 // before does what a fault does before the answer.
 func (f *Fault) before(ctx context.Context) error {
 	if err := ctx.Err(); err != nil || f == nil {
@@ -115,4 +135,115 @@ func (c *Cloud) respond(req *request, malformed *refusal) *response {
 		return c.serveSTS(req)
 	}
 	return c.serveS3(req)
+}
+
+// The services a request can be for.
+const (
+	serviceSTS = "sts"
+	serviceS3  = "s3"
+)
+
+// request is one request on its way through the cloud: read, routed and, when
+// it was signed, authenticated. Its URL is as a server sees it: path and query
+// only, the escaped path exactly as sent.
+type request struct {
+	*http.Request
+	body   []byte
+	now    time.Time  // the server's clock
+	caller *principal // nil: unsigned
+	fault  *Fault     // nil: none strikes this request
+	call   *Call      // what will be recorded: the handler fills Params
+	id     string     // request id
+	region string     // that the host names or the signature is for
+
+	service     string     // serviceSTS or serviceS3
+	bucket, key string     // S3: what host and path name, unescaped; may be empty
+	secure      bool       // came by https
+	form        url.Values // STS: the parameters
+	trueNow     time.Time  // the cloud's clock, without a fault's ServerClock
+}
+
+// response is an answer before a transport writes it. Body bytes are not
+// changed after this point, so that an object's data need not be copied. For a
+// HEAD request the transport leaves the body out and sets Content-Length to the
+// body's length, unless header has a Content-Length.
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// principal is who signed a request.
+type principal struct {
+	account     *Account
+	arn         string        // user ARN or assumed-role session ARN
+	role        *Role         // nil for a user
+	policy      *trust.Policy // identity policy in force now
+	session     *trust.Policy // session policies, which must allow too; nil: none
+	accessKeyID string
+
+	userID string        // AIDA… of a user, AROA…:name of a session
+	state  *session      // nil for a user
+	keys   conditionKeys // that every request has, and those of the caller
+}
+
+// refusal is an error answer before it has a document.
+type refusal struct {
+	status        int
+	code, message string
+	details       [][2]string // further elements of S3's document
+	header        http.Header // further headers
+}
+
+func (r *refusal) response(req *request) *response {
+	resp := errorResponse(req, r.status, r.code, r.message, r.details...)
+	maps.Copy(resp.header, r.header)
+	return resp
+}
+
+// errorResponse is AWS's error document of the request's service, and notes the
+// code for the record of calls. Details are further elements of S3's document,
+// as pairs of name and value: {"Region", "eu-west-1"}.
+func errorResponse(req *request, status int, code, message string, details ...[2]string) *response {
+	req.call.Code = code
+	resp := &response{status: status, header: http.Header{}}
+	var b strings.Builder
+	if req.service == serviceS3 {
+		resp.header.Set("Content-Type", "application/xml")
+		b.WriteString(xml.Header + "<Error>")
+		element(&b, "Code", code)
+		element(&b, "Message", message)
+		for _, d := range details {
+			element(&b, d[0], d[1])
+		}
+		element(&b, "RequestId", req.id)
+		element(&b, "HostId", hostID(req.id))
+		b.WriteString("</Error>")
+	} else {
+		fault := "Sender"
+		if status >= 500 {
+			fault = "Receiver"
+		}
+		resp.header.Set("Content-Type", "text/xml")
+		b.WriteString(`<ErrorResponse xmlns="` + stsNamespace + "\">\n  <Error>")
+		element(&b, "Type", fault)
+		element(&b, "Code", code)
+		element(&b, "Message", message)
+		b.WriteString("</Error>\n  ")
+		element(&b, "RequestId", req.id)
+		b.WriteString("\n</ErrorResponse>\n")
+	}
+	if req.Method == http.MethodHead && req.service == serviceS3 {
+		return resp // S3 tells the status and nothing else
+	}
+	resp.body = []byte(b.String())
+	return resp
+}
+
+// element writes one XML element, its text escaped.
+func element(b *strings.Builder, name, text string) {
+	b.WriteString("<" + name + ">")
+	// A strings.Builder never fails to write.
+	_ = xml.EscapeText(b, []byte(text))
+	b.WriteString("</" + name + ">")
 }

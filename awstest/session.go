@@ -1,6 +1,10 @@
 package awstest
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -117,4 +121,150 @@ func (tags sessionTags) get(key string) *sessionTag {
 		}
 	}
 	return nil
+}
+
+// managedPolicies are the AWS managed policies that PolicyArns may name.
+var managedPolicies = map[string]string{
+	"arn:aws:iam::aws:policy/AdministratorAccess":    `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
+	"arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*","s3:Describe*","s3-object-lambda:Get*","s3-object-lambda:List*"],"Resource":"*"}]}`,
+	"arn:aws:iam::aws:policy/AmazonS3FullAccess":     `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","s3-object-lambda:*"],"Resource":"*"}]}`,
+}
+
+// packedBytes is the space that session policies and tags share.
+const packedBytes = 2048
+
+// sessionPolicies reads Policy and PolicyArns and counts the bytes that they
+// take. What any of them allows, the session policies together allow; nil if
+// there are none.
+func (r *request) sessionPolicies() (union *trust.Policy, size int, refused *refusal) {
+	if document := r.param("Policy"); document != "" {
+		p, err := trust.ParsePolicy([]byte(document))
+		if err == nil {
+			err = p.ValidateIdentity()
+		}
+		var compact bytes.Buffer
+		if jsonErr := json.Compact(&compact, []byte(document)); jsonErr != nil {
+			return nil, 0, malformedPolicy(r, "This policy contains invalid Json", jsonErr)
+		}
+		if err != nil {
+			return nil, 0, malformedPolicy(r, "Syntax errors in policy.", err)
+		}
+		union, size = p, compact.Len()
+	}
+	for _, arn := range r.params(r.list("PolicyArns"), ".arn") {
+		document, ok := managedPolicies[arn]
+		if !ok {
+			return nil, 0, invalid("Policy %s does not exist or is not attachable.", arn)
+		}
+		p, err := trust.ParsePolicy([]byte(document))
+		if err != nil {
+			panic(fmt.Sprintf("awstest: managed policy %s: %v", arn, err)) // they are our own
+		}
+		if union == nil {
+			union = &trust.Policy{Version: p.Version}
+		}
+		// The managed policies have no variables, so that they mean the same
+		// under any Version.
+		union.Statements = append(union.Statements, p.Statements...)
+		size += len(arn)
+	}
+	return union, size, nil
+}
+
+func malformedPolicy(r *request, message string, err error) *refusal {
+	r.call.Explain = "session policy: " + err.Error()
+	return &refusal{status: http.StatusBadRequest, code: "MalformedPolicyDocument", message: message}
+}
+
+// packed is the percentage of the space for policies and tags that is used. AWS
+// packs in a way that it does not publish; here every byte of the policies
+// without white space, of the policies' ARNs and of the tags' keys and values
+// counts as one, against 2,048.
+func packed(size int) (percent int, refused *refusal) {
+	percent = (size*100 + packedBytes - 1) / packedBytes
+	if percent > 100 {
+		return percent, &refusal{
+			status: http.StatusBadRequest, code: "PackedPolicyTooLarge",
+			message: fmt.Sprintf("Packed policy consumes %d%% of allotted space, please use smaller policy.", percent),
+		}
+	}
+	return percent, nil
+}
+
+const (
+	maxTags       = 50
+	maxPolicyARNs = 10
+)
+
+// checkTags appends what is out of bounds in Tags and TransitiveTagKeys.
+func (r *request) checkTags(faults []string) []string {
+	members := r.list("Tags")
+	if len(members) > maxTags {
+		faults = append(faults, fmt.Sprintf("Value at 'tags' failed to satisfy constraint: Member must have length less than or equal to %d", maxTags))
+	}
+	for i, m := range members {
+		key := parameter{name: m + ".Key", label: fmt.Sprintf("tags.%d.member.key", i+1), required: true, min: 1, max: 128, pattern: tagPattern, shown: `[\p{L}\p{Z}\p{N}_.:/=+\-@]+`}
+		value := parameter{name: m + ".Value", label: fmt.Sprintf("tags.%d.member.value", i+1), required: true, max: 256, pattern: tagPattern, shown: `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`}
+		faults = value.check(r, key.check(r, faults))
+	}
+	transitive := r.list("TransitiveTagKeys")
+	if len(transitive) > maxTags {
+		faults = append(faults, fmt.Sprintf("Value at 'transitiveTagKeys' failed to satisfy constraint: Member must have length less than or equal to %d", maxTags))
+	}
+	for i, m := range transitive {
+		key := parameter{name: m, label: fmt.Sprintf("transitiveTagKeys.%d.member", i+1), required: true, min: 1, max: 128, pattern: tagPattern, shown: `[\p{L}\p{Z}\p{N}_.:/=+\-@]+`}
+		faults = key.check(r, faults)
+	}
+	return faults
+}
+
+// checkPolicyARNs appends what is out of bounds in PolicyArns.
+func (r *request) checkPolicyARNs(faults []string) []string {
+	members := r.list("PolicyArns")
+	if len(members) > maxPolicyARNs {
+		faults = append(faults, fmt.Sprintf("Value at 'policyArns' failed to satisfy constraint: Member must have length less than or equal to %d", maxPolicyARNs))
+	}
+	for i, m := range members {
+		p := parameter{name: m + ".arn", label: fmt.Sprintf("policyArns.%d.member.arn", i+1), required: true, min: 20, max: 2048}
+		faults = p.check(r, faults)
+	}
+	return faults
+}
+
+// sessionTags are the tags of the session asked for: those given, and the
+// transitive ones of the caller's session, which nobody can override.
+func (r *request) sessionTags() (sessionTags, *refusal) {
+	var tags sessionTags
+	if r.caller.state != nil {
+		for _, t := range r.caller.state.tags {
+			if t.transitive {
+				tags = append(tags, t)
+			}
+		}
+	}
+	inherited := len(tags)
+	for _, m := range r.list("Tags") {
+		t := sessionTag{key: r.param(m + ".Key"), value: r.param(m + ".Value")}
+		switch {
+		case strings.HasPrefix(strings.ToLower(t.key), "aws:"):
+			return nil, invalid("Tag keys that start with 'aws:' are reserved for AWS and cannot be set: %s", t.key)
+		case tags[:inherited].get(t.key) != nil:
+			return nil, invalidValue("One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.")
+		case tags.get(t.key) != nil:
+			return nil, invalidValue("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+		}
+		tags = append(tags, t)
+	}
+	for _, key := range r.params(r.list("TransitiveTagKeys"), "") {
+		t := tags[inherited:].get(key)
+		if t == nil {
+			return nil, invalidValue("The specified transitive tag key must be included in the requested tags.")
+		}
+		t.transitive = true
+	}
+	return tags, nil
+}
+
+func invalidValue(message string) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: "InvalidParameterValue", message: message}
 }

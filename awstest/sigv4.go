@@ -4,11 +4,213 @@ import (
 	"crypto/hmac"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
+
+// signature is what a request says of its own SigV4 signature, in its
+// Authorization header or, presigned, in its query.
+type signature struct {
+	keyID                string
+	day, region, service string // the credential's scope
+	signedHeaders        []string
+	hex                  string
+	time                 time.Time
+	token                string // session token; empty: none
+
+	presigned bool
+	expires   time.Duration // presigned: valid for so long
+}
+
+const (
+	signingAlgorithm = "AWS4-HMAC-SHA256"
+	timeFormat       = "20060102T150405Z"
+	maxExpires       = 7 * 24 * time.Hour
+)
+
+// claimedKey is the access key id that a request says it is signed with.
+func claimedKey(r *http.Request) string {
+	credential := r.URL.Query().Get("X-Amz-Credential")
+	if h := r.Header.Get("Authorization"); h != "" {
+		credential = parseAuthorization(h)["Credential"]
+	}
+	key, _, _ := strings.Cut(credential, "/")
+	return key
+}
+
+// parseAuthorization takes the fields of an AWS4-HMAC-SHA256 Authorization
+// header apart; nil if it is of another kind.
+func parseAuthorization(header string) map[string]string {
+	rest, ok := strings.CutPrefix(header, signingAlgorithm)
+	if !ok || rest == "" || rest[0] != ' ' {
+		return nil
+	}
+	fields := map[string]string{}
+	for part := range strings.SplitSeq(rest, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		fields[name] = value
+	}
+	return fields
+}
+
+// parseSignature reads the signature of a request; nil without refusal if the
+// request has none.
+func parseSignature(req *request) (*signature, *refusal) {
+	query := req.URL.Query()
+	header := req.Header.Get("Authorization")
+	presigned := query.Has("X-Amz-Algorithm") || query.Has("X-Amz-Signature") || query.Has("X-Amz-Credential")
+	switch {
+	case presigned && header != "":
+		return nil, req.invalidArgument("Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified")
+	case presigned:
+		return parsePresigned(req, query)
+	case header == "":
+		return nil, nil
+	}
+	fields := parseAuthorization(header)
+	if fields == nil {
+		return nil, req.invalidArgument("Unsupported Authorization Type")
+	}
+	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
+		if fields[name] == "" {
+			return nil, req.malformedSignature("Authorization header requires '" + name + "' parameter.")
+		}
+	}
+	s := &signature{hex: fields["Signature"], token: req.Header.Get("X-Amz-Security-Token")}
+	date := req.Header.Get("X-Amz-Date")
+	if date == "" {
+		return nil, req.missingDate()
+	}
+	return s, s.parse(req, fields["Credential"], fields["SignedHeaders"], date)
+}
+
+func parsePresigned(req *request, query url.Values) (*signature, *refusal) {
+	for _, name := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-Date", "X-Amz-SignedHeaders"} {
+		if query.Get(name) == "" {
+			return nil, req.malformedSignature("Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
+		}
+	}
+	if query.Get("X-Amz-Algorithm") != signingAlgorithm {
+		return nil, req.malformedSignature("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\"")
+	}
+	s := &signature{
+		hex: query.Get("X-Amz-Signature"), token: query.Get("X-Amz-Security-Token"),
+		presigned: true, expires: clockTolerance,
+	}
+	if req.service == serviceS3 || query.Has("X-Amz-Expires") {
+		seconds, err := strconv.ParseInt(query.Get("X-Amz-Expires"), 10, 64)
+		switch {
+		case err != nil:
+			return nil, req.malformedSignature("X-Amz-Expires should be a number")
+		case seconds < 0:
+			return nil, req.malformedSignature("X-Amz-Expires must be non-negative")
+		case seconds > int64(maxExpires/time.Second): // before it is multiplied
+			return nil, req.malformedSignature("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
+		}
+		s.expires = time.Duration(seconds) * time.Second
+	}
+	return s, s.parse(req, query.Get("X-Amz-Credential"), query.Get("X-Amz-SignedHeaders"), query.Get("X-Amz-Date"))
+}
+
+// parse reads what both forms have in common.
+func (s *signature) parse(req *request, credential, signedHeaders, date string) *refusal {
+	scope := strings.Split(credential, "/")
+	if len(scope) != 5 || slices.Contains(scope, "") {
+		return req.malformedSignature("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
+	}
+	s.keyID, s.day, s.region, s.service = scope[0], scope[1], scope[2], scope[3]
+	if scope[4] != "aws4_request" {
+		return req.malformedSignature("the Credential's terminator \"" + scope[4] + "\" is wrong; expecting \"aws4_request\"")
+	}
+	s.signedHeaders = strings.Split(signedHeaders, ";")
+	if !slices.Contains(s.signedHeaders, "host") {
+		return req.malformedSignature("'Host' must be a 'SignedHeader' in the AWS Authorization.")
+	}
+	at, err := time.Parse(timeFormat, date)
+	if err != nil {
+		return req.missingDate()
+	}
+	s.time = at
+	if s.day != at.Format("20060102") {
+		return req.malformedSignature("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '" + s.day + "' != '" + at.Format("20060102") + "'")
+	}
+	return nil
+}
+
+// malformedSignature is each service's answer to a signature that cannot be
+// read.
+func (r *request) malformedSignature(message string) *refusal {
+	switch {
+	case r.service == serviceSTS:
+		return &refusal{status: http.StatusForbidden, code: "IncompleteSignature", message: message}
+	case r.Header.Get("Authorization") == "":
+		return &refusal{status: http.StatusBadRequest, code: "AuthorizationQueryParametersError", message: message}
+	}
+	return &refusal{status: http.StatusBadRequest, code: "AuthorizationHeaderMalformed", message: "The authorization header is malformed; " + message}
+}
+
+func (r *request) invalidArgument(message string) *refusal {
+	if r.service == serviceSTS {
+		return &refusal{status: http.StatusForbidden, code: "IncompleteSignature", message: message}
+	}
+	return &refusal{status: http.StatusBadRequest, code: "InvalidArgument", message: message}
+}
+
+func (r *request) missingDate() *refusal {
+	if r.service == serviceSTS {
+		return &refusal{status: http.StatusForbidden, code: "IncompleteSignature", message: "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."}
+	}
+	return &refusal{status: http.StatusForbidden, code: "AccessDenied", message: "AWS authentication requires a valid Date or x-amz-date header"}
+}
+
+// Values of x-amz-content-sha256 that are not a hash. Those that begin with
+// streaming come with a body in aws-chunked encoding, which decodeBody has
+// refused if it is none of these.
+const (
+	unsignedPayload     = "UNSIGNED-PAYLOAD"
+	streaming           = "STREAMING-"
+	unsignedTrailer     = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+	signedChunks        = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+	signedChunksTrailer = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+)
+
+var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// payloadHash is the hash that the signature covers. Where the request states
+// one, the body must have it.
+func (r *request) payloadHash(s *signature) (string, *refusal) {
+	stated := r.Header.Get("X-Amz-Content-Sha256")
+	if stated == "" {
+		stated = r.URL.Query().Get("X-Amz-Content-Sha256")
+	}
+	actual := hashHex(r.body)
+	if r.service == serviceSTS {
+		// STS takes the hash from the body, whatever the header says.
+		return actual, nil
+	}
+	switch {
+	case stated == "" && s.presigned:
+		return unsignedPayload, nil
+	case stated == "":
+		return "", &refusal{status: http.StatusBadRequest, code: "InvalidRequest", message: "Missing required header for this request: x-amz-content-sha256"}
+	case stated == unsignedPayload, strings.HasPrefix(stated, streaming):
+		return stated, nil
+	case !sha256Hex.MatchString(stated):
+		return "", &refusal{status: http.StatusBadRequest, code: "InvalidArgument", message: "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, or a valid sha256 value."}
+	case stated != actual:
+		return "", &refusal{status: http.StatusBadRequest, code: "XAmzContentSHA256Mismatch", message: "The provided 'x-amz-content-sha256' header does not match what was computed.", details: [][2]string{
+			{"ClientComputedContentSHA256", stated},
+			{"S3ComputedContentSHA256", actual},
+		}}
+	}
+	return stated, nil
+}
 
 // verify signs the request anew with the SDK's signer and compares. The signer
 // is given the signed headers only, with lower-case names: it would leave out

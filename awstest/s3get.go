@@ -1,11 +1,20 @@
 package awstest
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"hash/crc64"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // getObject answers GetObject and HeadObject.
@@ -246,4 +255,147 @@ func (s *s3Request) preconditionFailed(header string) *response {
 
 func (s *s3Request) badArgument(message, name, value string) *response {
 	return s.refuse(400, "InvalidArgument", message, "ArgumentName", name, "ArgumentValue", value)
+}
+
+// byteRange is what a Range header asks for: first to last, which may lie beyond
+// the end, or, as a suffix, the last bytes.
+type byteRange struct {
+	first, last int64
+	suffix      bool // "-n": last is n
+}
+
+// parseRange reads a Range header. It reports false for what is no single range
+// of bytes: S3 then sends the whole object, as if there were no header
+// (RFC 9110, section 14.2; GetObject, "doesn't support retrieving multiple
+// ranges").
+func parseRange(header string) (byteRange, bool) {
+	spec, ok := strings.CutPrefix(header, "bytes=")
+	from, to, dash := strings.Cut(strings.TrimSpace(spec), "-")
+	if !ok || !dash {
+		return byteRange{}, false
+	}
+	first, firstOK := offset(from)
+	last, lastOK := offset(to)
+	switch {
+	case firstOK && lastOK && first <= last:
+		return byteRange{first: first, last: last}, true
+	case firstOK && to == "":
+		return byteRange{first: first, last: math.MaxInt64}, true
+	case from == "" && lastOK:
+		return byteRange{last: last, suffix: true}, true
+	}
+	return byteRange{}, false
+}
+
+// offset is the number that digits write, or the largest there is.
+func offset(digits string) (int64, bool) {
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		n = math.MaxInt64 // only its size can be wrong with it
+	}
+	return n, true
+}
+
+// within is the half-open interval of an object of this size that the range
+// means; false when the object has no byte of it.
+func (r byteRange) within(size int64) (first, end int64, ok bool) {
+	if r.suffix {
+		first = max(0, size-r.last)
+		return first, size, first < size
+	}
+	return r.first, min(r.last, size-1) + 1, r.first < size
+}
+
+// preconditions is the status with which the request's conditions end it, and
+// the header that did; 0 when they hold. Order and combination are those of
+// RFC 9110, section 13.2.2, which S3 documents as its own.
+func (v *version) preconditions(h http.Header) (status int, header string) {
+	if match := h.Get("If-Match"); match != "" {
+		if !etagIn(match, v.ETag) {
+			return http.StatusPreconditionFailed, "If-Match"
+		}
+	} else if t, err := http.ParseTime(h.Get("If-Unmodified-Since")); err == nil && v.LastModified.After(t) {
+		return http.StatusPreconditionFailed, "If-Unmodified-Since"
+	}
+	if none := h.Get("If-None-Match"); none != "" {
+		if etagIn(none, v.ETag) {
+			return http.StatusNotModified, "If-None-Match"
+		}
+	} else if t, err := http.ParseTime(h.Get("If-Modified-Since")); err == nil && !v.LastModified.After(t) {
+		return http.StatusNotModified, "If-Modified-Since"
+	}
+	return 0, ""
+}
+
+// etagIn says whether a list of entity tags has this one. S3 takes tags without
+// quotes too.
+func etagIn(list, etag string) bool {
+	for tag := range strings.SplitSeq(list, ",") {
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		if tag == "*" || strings.Trim(tag, `"`) == strings.Trim(etag, `"`) {
+			return true
+		}
+	}
+	return false
+}
+
+// nvme is the polynomial of CRC64NVME in the bit order of hash/crc64 (NVM
+// Express NVM Command Set Specification 1.0, section 5.2.1.3.4).
+var nvme = sync.OnceValue(func() *crc64.Table { return crc64.MakeTable(0x9a6c9329ac4bc9b5) })
+
+// checksumNew makes the hashes that S3 keeps with objects, by the names of
+// x-amz-sdk-checksum-algorithm.
+var checksumNew = map[string]func() hash.Hash{
+	"CRC64NVME": func() hash.Hash { return crc64.New(nvme()) },
+	"CRC32":     func() hash.Hash { return crc32.NewIEEE() },
+	"CRC32C":    func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
+	"SHA1":      sha1.New,
+	"SHA256":    sha256.New,
+}
+
+// checksum is the checksum of data by the named algorithm.
+func checksum(algorithm string, data []byte) []byte {
+	h := checksumNew[algorithm]()
+	h.Write(data)
+	return h.Sum(nil)
+}
+
+// checksum is the checksum that S3 sends with the whole object (part 0) or with
+// one part, in base64; empty when it keeps none.
+func (v *version) checksum(part int64) string {
+	if v.ChecksumAlgorithm == "NONE" {
+		return ""
+	}
+	// Held while computing, so that many requests for a large object that arrive
+	// together compute it once.
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	sum, ok := v.sums[part]
+	if !ok {
+		sum = v.computeChecksum(part)
+		if v.sums == nil {
+			v.sums = map[int64]string{}
+		}
+		v.sums[part] = sum
+	}
+	return sum
+}
+
+func (v *version) computeChecksum(part int64) string {
+	switch {
+	case part > 0:
+		first, end := v.part(part)
+		return base64.StdEncoding.EncodeToString(checksum(v.ChecksumAlgorithm, v.data[first:end]))
+	case v.ChecksumType == "COMPOSITE":
+		h := checksumNew[v.ChecksumAlgorithm]()
+		for n := int64(1); n <= v.parts(); n++ {
+			first, end := v.part(n)
+			h.Write(checksum(v.ChecksumAlgorithm, v.data[first:end]))
+		}
+		return fmt.Sprintf("%s-%d", base64.StdEncoding.EncodeToString(h.Sum(nil)), v.parts())
+	}
+	return base64.StdEncoding.EncodeToString(checksum(v.ChecksumAlgorithm, v.data))
 }
