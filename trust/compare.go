@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/base64"
+	"fmt"
+	"maps"
 	"math/big"
 	"net/netip"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -106,4 +110,146 @@ func matchIP(have string, want pattern) bool {
 	}
 	prefix, err := netip.ParsePrefix(want.String())
 	return err == nil && prefix.Contains(address.Unmap())
+}
+
+// difference says how two values differ where that is easily overlooked, else
+// nothing. It states what is so, never what was meant.
+func difference(have, want string) string {
+	a, isARN := splitARN(have)
+	b, alsoARN := splitARN(want)
+	switch {
+	case have == want:
+		return ""
+	case strings.TrimSpace(have) == strings.TrimSpace(want):
+		return "they differ only in white space at the ends"
+	case strings.EqualFold(have, want):
+		return "they differ only in upper and lower case"
+	case strings.TrimRight(have, "/") == strings.TrimRight(want, "/"):
+		return "they differ only in a slash at the end"
+	case issuerPath(have) == issuerPath(want), isARN && alsoARN && withoutScheme(a) == withoutScheme(b):
+		return "they differ only in the scheme https://"
+	case isARN && alsoARN:
+		return arnDifference(a, b)
+	default:
+		return ""
+	}
+}
+
+func withoutScheme(a arn) arn {
+	a.resource = strings.Replace(strings.Replace(a.resource, "/https://", "/", 1), "/http://", "/", 1)
+	return a
+}
+
+// arnDifference names the one field in which two ARNs differ.
+func arnDifference(a, b arn) string {
+	differing := 0
+	var text string
+	for _, field := range []struct{ name, a, b string }{
+		{"partition", a.partition, b.partition}, {"service", a.service, b.service},
+		{"region", a.region, b.region}, {"account", a.account, b.account},
+	} {
+		if field.a != field.b {
+			differing++
+			text = fmt.Sprintf("they differ only in the %s, %q and %q", field.name, field.a, field.b)
+		}
+	}
+	if differing == 1 && a.resource == b.resource {
+		return text
+	}
+	if differing > 0 || a.service != "iam" {
+		return ""
+	}
+	kind, rest, _ := strings.Cut(a.resource, "/")
+	kind2, rest2, _ := strings.Cut(b.resource, "/")
+	switch {
+	case kind == "role" && kind2 == "role" && lastPart(rest) == lastPart(rest2):
+		return "they differ only in the role's path"
+	case kind == "oidc-provider" && kind2 == kind:
+		return "they are providers of different issuers"
+	}
+	return ""
+}
+
+func lastPart(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
+// nearestOf is the first difference worth telling between values of a request
+// and of a policy.
+func nearestOf(have, want []string) string {
+	for _, w := range want {
+		for _, h := range have {
+			if text := difference(h, w); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+// similarKey names a key that the request has in place of one that it lacks:
+// the same claim of another issuer, or the same key spelled a little otherwise.
+func (ctx requestContext) similarKey(key string) string {
+	issuer, claim := cutKey(key)
+	for _, folded := range slices.Sorted(maps.Keys(ctx)) {
+		if len(ctx[folded].values) == 0 {
+			continue
+		}
+		name := ctx[folded].name
+		otherIssuer, otherClaim := cutKey(name)
+		switch {
+		case difference(name, key) != "":
+			return fmt.Sprintf("the request has %q: %s", name, difference(name, key))
+		case !strings.EqualFold(claim, otherClaim) || !strings.Contains(issuer, "/"):
+		case difference(otherIssuer, issuer) != "":
+			return fmt.Sprintf("the request has %q: %s", name, difference(otherIssuer, issuer))
+		case strings.Contains(otherIssuer, "/"):
+			return fmt.Sprintf("the request has %q: another issuer", name)
+		}
+	}
+	return ""
+}
+
+// cutKey parts the key of an identity provider into issuer and claim. Claims
+// hold no colon, issuers may (a port).
+func cutKey(key string) (issuer, claim string) {
+	i := strings.LastIndexByte(key, ':')
+	return key[:max(i, 0)], key[i+1:]
+}
+
+// shown is how many values of a list a text shows.
+const shown = 8
+
+func quoteList(values []string, separator string) string {
+	if len(values) == 0 {
+		return "nothing"
+	}
+	quoted := make([]string, 0, shown+1)
+	for _, value := range values[:min(len(values), shown)] {
+		quoted = append(quoted, strconv.Quote(value))
+	}
+	if n := len(values) - shown; n > 0 {
+		quoted = append(quoted, fmt.Sprintf("%d more", n))
+	}
+	return strings.Join(quoted, separator)
+}
+
+// plain is s as it stands, but quoted if it holds what would garble a line.
+func plain(s string) string {
+	if quoted := strconv.Quote(s); quoted != `"`+s+`"` {
+		return quoted
+	}
+	return s
+}
+
+func note(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}
+
+func unresolvedNote(variable string) string {
+	if variable == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (the variable %s has no single value in this request)", plain(variable))
 }

@@ -126,3 +126,180 @@ func checkConditionKey(key string, values []string, null bool) error {
 	}
 	return nil
 }
+
+// comparison is a condition operator without its qualifiers (IAM User Guide,
+// "Condition operators").
+type comparison struct {
+	negated   bool // StringNotEquals and its like
+	wildcards bool // * and ? in the policy's values are wildcards
+	variables bool // ${…} in the policy's values are policy variables
+
+	// match compares one value of the request with one of the policy, the
+	// negation left out.
+	match func(have string, want pattern) bool
+}
+
+var comparisons = map[string]comparison{
+	"StringEquals":              {variables: true, match: matchPattern},
+	"StringNotEquals":           {variables: true, match: matchPattern, negated: true},
+	"StringEqualsIgnoreCase":    {variables: true, match: matchFold},
+	"StringNotEqualsIgnoreCase": {variables: true, match: matchFold, negated: true},
+	"StringLike":                {variables: true, wildcards: true, match: matchPattern},
+	"StringNotLike":             {variables: true, wildcards: true, match: matchPattern, negated: true},
+
+	// ArnEquals takes wildcards like ArnLike: the two behave identically.
+	"ArnEquals":    {variables: true, wildcards: true, match: matchARN},
+	"ArnLike":      {variables: true, wildcards: true, match: matchARN},
+	"ArnNotEquals": {variables: true, wildcards: true, match: matchARN, negated: true},
+	"ArnNotLike":   {variables: true, wildcards: true, match: matchARN, negated: true},
+
+	"NumericEquals":            {match: numeric(func(order int) bool { return order == 0 })},
+	"NumericNotEquals":         {match: numeric(func(order int) bool { return order == 0 }), negated: true},
+	"NumericLessThan":          {match: numeric(func(order int) bool { return order < 0 })},
+	"NumericLessThanEquals":    {match: numeric(func(order int) bool { return order <= 0 })},
+	"NumericGreaterThan":       {match: numeric(func(order int) bool { return order > 0 })},
+	"NumericGreaterThanEquals": {match: numeric(func(order int) bool { return order >= 0 })},
+
+	"DateEquals":            {match: date(func(order int) bool { return order == 0 })},
+	"DateNotEquals":         {match: date(func(order int) bool { return order == 0 }), negated: true},
+	"DateLessThan":          {match: date(func(order int) bool { return order < 0 })},
+	"DateLessThanEquals":    {match: date(func(order int) bool { return order <= 0 })},
+	"DateGreaterThan":       {match: date(func(order int) bool { return order > 0 })},
+	"DateGreaterThanEquals": {match: date(func(order int) bool { return order >= 0 })},
+
+	"Bool":         {match: matchBool},
+	"BinaryEquals": {match: matchBinary},
+	"IpAddress":    {match: matchIP},
+	"NotIpAddress": {match: matchIP, negated: true},
+}
+
+// operator is a condition operator as a policy writes it.
+type operator struct {
+	comparison
+	name     string // without its qualifiers
+	set      setOperator
+	ifExists bool
+	null     bool // Null, which compares nothing: it asks for the key's absence
+}
+
+// setOperator says how the several values of a key are taken together.
+type setOperator string
+
+const (
+	forAnyValue  setOperator = "ForAnyValue:"
+	forAllValues setOperator = "ForAllValues:"
+)
+
+// parseOperator reads an operator; its error completes a sentence about it.
+func parseOperator(text string) (operator, error) {
+	var op operator
+	op.name = text
+	for _, set := range []setOperator{forAnyValue, forAllValues} {
+		if rest, ok := strings.CutPrefix(op.name, string(set)); ok {
+			op.name, op.set = rest, set
+			break
+		}
+	}
+	op.name, op.ifExists = strings.CutSuffix(op.name, "IfExists")
+	if op.name == "Null" {
+		if op.ifExists || op.set != "" {
+			return operator{}, fmt.Errorf("is unknown: Null takes neither IfExists nor a set operator")
+		}
+		op.null = true
+		return op, nil
+	}
+	var known bool
+	if op.comparison, known = comparisons[op.name]; known {
+		return op, nil
+	}
+	for name := range comparisons {
+		if strings.EqualFold(name, op.name) {
+			return operator{}, fmt.Errorf("is unknown: write %s", name)
+		}
+	}
+	return operator{}, fmt.Errorf("is unknown: see the IAM User Guide's \"Condition operators\" (StringEquals, StringLike, ArnLike, Bool, …)")
+}
+
+// maxPattern bounds what the values of variables make of a policy string, so that
+// a request with a long value costs little: AWS's own values are shorter than
+// this by far.
+const maxPattern = 1 << 16
+
+// requestContext is a request's condition keys by lower-case name.
+type requestContext map[string]contextKey
+
+type contextKey struct {
+	name   string // as the request spells it
+	values []string
+}
+
+// newContext folds the names of keys. Names that differ only by case are one
+// key: their values are put together in the order of their names, so that the
+// decision doesn't depend on the order of a map.
+func newContext(keys map[string][]string) requestContext {
+	ctx := make(requestContext, len(keys))
+	for _, name := range slices.Sorted(maps.Keys(keys)) {
+		folded := strings.ToLower(name)
+		key, ok := ctx[folded]
+		if !ok {
+			key.name = name
+		}
+		key.values = append(slices.Clip(key.values), keys[name]...)
+		ctx[folded] = key
+	}
+	return ctx
+}
+
+// lookup returns a key's values; a key without values counts as absent.
+func (ctx requestContext) lookup(name string) []string {
+	return ctx[strings.ToLower(name)].values
+}
+
+// expand reads a policy string: wildcards become wildcards and, in version
+// 2012-10-17, variables their values. What a variable brings in is literal. A
+// variable without a value in this request makes unresolved its text; one that
+// has several counts as such, because AWS allows only single-valued keys there
+// (IAM User Guide, "Variables and tags"), and so does one whose value would make
+// the pattern longer than maxPattern.
+func (ctx requestContext) expand(s string, wildcards, variables bool) (p pattern, unresolved string) {
+	p = make(pattern, 0, len(s))
+	for s != "" {
+		if body, ok := strings.CutPrefix(s, "${"); variables && ok {
+			if name, rest, closed := strings.Cut(body, "}"); closed {
+				value, found := ctx.variable(name)
+				if !found || len(p)+len(value) > maxPattern {
+					return nil, "${" + name + "}"
+				}
+				p, s = p.append(value), rest
+				continue
+			}
+		}
+		n := len(s)
+		if i := strings.IndexByte(s[1:], '$'); i >= 0 {
+			n = i + 1
+		}
+		if wildcards {
+			p = append(p, wildcardPattern(s[:n])...)
+		} else {
+			p = p.append(s[:n])
+		}
+		s = s[n:]
+	}
+	return p, ""
+}
+
+// variable is the value of ${name}, or of ${name, 'default'}.
+func (ctx requestContext) variable(name string) (value string, found bool) {
+	if name == "*" || name == "?" || name == "$" {
+		return name, true
+	}
+	name, fallback, hasFallback := strings.Cut(name, ",")
+	if values := ctx.lookup(strings.TrimSpace(name)); len(values) == 1 {
+		return values[0], true
+	}
+	fallback = strings.TrimSpace(fallback)
+	if hasFallback && len(fallback) >= 2 && fallback[0] == '\'' && fallback[len(fallback)-1] == '\'' {
+		return fallback[1 : len(fallback)-1], true
+	}
+	return "", false
+}

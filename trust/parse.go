@@ -1,10 +1,13 @@
 package trust
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // ParsePolicy reads a policy document and refuses what AWS refuses as
@@ -172,4 +175,235 @@ func countSpace(document []byte) int {
 		}
 	}
 	return n
+}
+
+// The parse functions below read an element's value. Their errors complete a
+// sentence that names the element.
+
+func parseString(value json.RawMessage, to *string) error {
+	if kind := jsonKind(value); kind != "string" {
+		return fmt.Errorf("is %s, not a string", article(kind))
+	}
+	return json.Unmarshal(value, to)
+}
+
+// parseStrings reads a string or an array of strings.
+func parseStrings(value json.RawMessage) ([]string, error) {
+	return parseList(value, func(element json.RawMessage) (string, error) {
+		var s string
+		err := parseString(element, &s)
+		return s, err
+	})
+}
+
+// parseScalars reads condition values: strings, and also the numbers and
+// booleans that the grammar allows without quotation marks.
+func parseScalars(value json.RawMessage) ([]string, error) {
+	return parseList(value, func(element json.RawMessage) (string, error) {
+		switch kind := jsonKind(element); kind {
+		case "string":
+			var s string
+			err := parseString(element, &s)
+			return s, err
+		case "number", "boolean":
+			return string(element), nil
+		default:
+			return "", fmt.Errorf("is %s, not a string, number or boolean", article(kind))
+		}
+	})
+}
+
+func parseList(value json.RawMessage, parse func(json.RawMessage) (string, error)) ([]string, error) {
+	if jsonKind(value) != "array" {
+		s, err := parse(value)
+		if err != nil {
+			return nil, err
+		}
+		return []string{s}, nil
+	}
+	var raw []json.RawMessage
+	if err := json.Unmarshal(value, &raw); err != nil {
+		return nil, err
+	}
+	list := make([]string, len(raw))
+	for i, element := range raw {
+		s, err := parse(element)
+		if err != nil {
+			return nil, fmt.Errorf("has a value %d that %w", i, err)
+		}
+		list[i] = s
+	}
+	return list, nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, and lists of one value.
+func (p *Principals) UnmarshalJSON(document []byte) error {
+	parsed, err := parsePrincipals(document)
+	if err != nil {
+		return fmt.Errorf("trust: the principal %w", err)
+	}
+	*p = parsed
+	return nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, lists of one value, and numbers
+// and booleans.
+func (c *Conditions) UnmarshalJSON(document []byte) error {
+	parsed, err := parseConditions(document)
+	if err != nil {
+		return fmt.Errorf("trust: the condition %w", err)
+	}
+	*c = parsed
+	return nil
+}
+
+func parsePrincipals(value json.RawMessage) (Principals, error) {
+	if jsonKind(value) == "string" {
+		var s string
+		if err := parseString(value, &s); err != nil {
+			return nil, err
+		}
+		if s != "*" {
+			return nil, fmt.Errorf(`is the string %q: as a string it can only be "*", otherwise write {"AWS": %[1]q} or another type`, s)
+		}
+		return Principals{"*": {"*"}}, nil
+	}
+	types, err := members(value)
+	if err != nil {
+		return nil, err
+	}
+	principals := make(Principals, len(types.names))
+	for _, name := range types.names {
+		if name == "*" {
+			return nil, fmt.Errorf(`has the type "*": for everyone write "*" alone, or {"AWS": "*"}`)
+		}
+		if principals[name], err = parseStrings(types.values[name]); err != nil {
+			return nil, fmt.Errorf("has a type %q that %w", name, err)
+		}
+	}
+	return principals, nil
+}
+
+func parseConditions(value json.RawMessage) (Conditions, error) {
+	operators, err := members(value)
+	if err != nil {
+		return nil, err
+	}
+	conditions := make(Conditions, len(operators.names))
+	for _, operator := range operators.names {
+		keys, err := members(operators.values[operator])
+		if err != nil {
+			return nil, fmt.Errorf("has an operator %q that %w", operator, err)
+		}
+		conditions[operator] = make(map[string][]string, len(keys.names))
+		for _, key := range keys.names {
+			values, err := parseScalars(keys.values[key])
+			if err != nil {
+				return nil, fmt.Errorf("has, under %q, a key %q that %w", operator, key, err)
+			}
+			conditions[operator][key] = values
+		}
+	}
+	return conditions, nil
+}
+
+// object is a JSON object whose names are told apart by case and occur once.
+// encoding/json by itself folds case and takes the last of several.
+type object struct {
+	names  []string // in the document's order
+	values map[string]json.RawMessage
+}
+
+func (o object) get(name string) (json.RawMessage, bool) {
+	value, ok := o.values[name]
+	return value, ok
+}
+
+// members reads a JSON object. Its errors complete a sentence about the
+// document and show names only, never values.
+func members(document []byte) (object, error) {
+	if !utf8.Valid(document) {
+		return object{}, errors.New("is not UTF-8")
+	}
+	if !json.Valid(document) {
+		return object{}, syntaxError(document)
+	}
+	if kind := jsonKind(document); kind != "object" {
+		return object{}, fmt.Errorf("is %s, not a JSON object", article(kind))
+	}
+	found := object{values: map[string]json.RawMessage{}}
+	dec := json.NewDecoder(bytes.NewReader(document))
+	if _, err := dec.Token(); err != nil {
+		return object{}, syntaxError(document)
+	}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return object{}, syntaxError(document)
+		}
+		name, _ := token.(string)
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return object{}, syntaxError(document)
+		}
+		if _, twice := found.values[name]; twice {
+			return object{}, fmt.Errorf("has %q twice", name)
+		}
+		found.names = append(found.names, name)
+		found.values[name] = value
+	}
+	return found, nil
+}
+
+// syntaxError says where a document stops being JSON, but not by what
+// character: the document may be a token.
+func syntaxError(document []byte) error {
+	if len(bytes.TrimSpace(document)) == 0 {
+		return errors.New("is empty")
+	}
+	if bytes.HasPrefix(document, []byte("\ufeff")) {
+		return errors.New("is not valid JSON: it begins with a byte order mark, which some editors write; save it as plain UTF-8")
+	}
+	var value json.RawMessage
+	err := json.Unmarshal(document, &value)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		if syntax.Offset >= int64(len(document)) && errors.Is(json.NewDecoder(bytes.NewReader(document)).Decode(&value), io.ErrUnexpectedEOF) {
+			return errors.New("is not valid JSON: its end is missing")
+		}
+		line := 1 + bytes.Count(document[:min(int(syntax.Offset), len(document))], []byte("\n"))
+		return fmt.Errorf("is not valid JSON (at byte %d, line %d)", syntax.Offset, line)
+	}
+	return errors.New("is not valid JSON")
+}
+
+// jsonKind names the JSON type of valid JSON.
+func jsonKind(value []byte) string {
+	value = bytes.TrimLeft(value, " \t\r\n")
+	switch {
+	case len(value) == 0:
+		return "nothing"
+	case value[0] == '{':
+		return "object"
+	case value[0] == '[':
+		return "array"
+	case value[0] == '"':
+		return "string"
+	case value[0] == 't' || value[0] == 'f':
+		return "boolean"
+	case value[0] == 'n':
+		return "null"
+	default:
+		return "number"
+	}
+}
+
+func article(kind string) string {
+	switch kind {
+	case "null", "nothing":
+		return kind
+	case "object", "array":
+		return "an " + kind
+	default:
+		return "a " + kind
+	}
 }
