@@ -17,9 +17,12 @@ func Wrap(base aws.Config, optFns ...func(*Options)) (aws.Config, error) {
 	return c.Config(), nil
 }
 
-// Config returns base with the chain as its credentials. Clients made from it
-// recover once from a service's ExpiredToken: the session is renewed, for all
-// at once, and the request repeated.
+// Config returns base with the chain as its credentials. When a service refuses the
+// session as expired or unknown (ExpiredToken, InvalidAccessKeyId,
+// InvalidClientTokenId, …), clients made from it renew it, once for all callers, and
+// retry the request. If the new session is refused too, that is
+// [CredentialsExpired], and sessions are renewed at the pace of failed refreshes.
+// AccessDenied renews nothing.
 //
 // base itself is not changed, and later changes to it have no effect here.
 func (c *Chain) Config() aws.Config {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -14,17 +15,39 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// recovery repeats a request once with a new session when a service refuses the
-// present one as expired: the clock was off, the session was revoked, or the
-// request left just before its end.
+// recovery retries a request once with a new session when a service refuses the
+// present one: it expired, it was revoked, or its role was deleted and created again.
 type recovery struct{ chain *Chain }
 
 func (recovery) ID() string { return "crossroleRecovery" }
 
-// expiredCodes are the codes by which services refuse a session: S3, the query
-// and JSON protocols, EC2.
-var expiredCodes = map[string]bool{
-	"ExpiredToken": true, "ExpiredTokenException": true, "InvalidToken": true, "RequestExpired": true,
+// lostCodes are the codes by which services refuse a session that has expired, or
+// that they do not know (any more): of S3 and its like
+// (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), of the query
+// and JSON protocols
+// (https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html), and of EC2.
+// AccessDenied is none of them, nor is SignatureDoesNotMatch: a new session changes
+// nothing there.
+var lostCodes = map[string]bool{
+	"ExpiredToken": true, "ExpiredTokenException": true, "RequestExpired": true, "TokenRefreshRequired": true,
+	"InvalidToken": true, "InvalidTokenId": true, "InvalidSecurity": true,
+	"InvalidAccessKeyId": true, "InvalidClientTokenId": true, "UnrecognizedClientException": true,
+}
+
+// refusesSession reports whether a service's error says that the session is no longer
+// good. EC2 has one code for that and for a lack of rights, and two messages.
+func refusesSession(denied smithy.APIError) bool {
+	return lostCodes[denied.ErrorCode()] ||
+		denied.ErrorCode() == "AuthFailure" && strings.Contains(denied.ErrorMessage(), "not able to validate the provided access credentials")
+}
+
+// maySayExpired reports whether err is S3's response to a HEAD request with a session
+// that has expired: status 400, and no document that holds a code. So is the response
+// to some other bad request, unless it names another region.
+func maySayExpired(req *smithyhttp.Request, err error) bool {
+	refused, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	return ok && req.Method == http.MethodHead && refused.HTTPStatusCode() == http.StatusBadRequest &&
+		refused.Response.Header.Get("X-Amz-Bucket-Region") == ""
 }
 
 // HandleFinalize is one attempt of the SDK's retry loop.
@@ -42,7 +65,11 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 		return out, metadata, nil
 	}
 	denied, ok := errors.AsType[smithy.APIError](err)
-	if !ok || !expiredCodes[denied.ErrorCode()] {
+	if !ok {
+		return out, metadata, err
+	}
+	certain := refusesSession(denied)
+	if !certain && !maySayExpired(untouched, err) {
 		return out, metadata, err
 	}
 	key := signed.by
@@ -55,8 +82,10 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	}
 	operation := awsmiddleware.GetServiceID(ctx) + " " + awsmiddleware.GetOperationName(ctx)
 	switch renewed, failure := s.replace(ctx, key); {
-	case errors.Is(failure, errRefusedAgain):
+	case errors.Is(failure, errRefusedAgain) && certain:
 		return out, metadata, s.lost(operation, denied, err)
+	case errors.Is(failure, errRefusedAgain):
+		return out, metadata, err
 	case failure != nil:
 		return out, metadata, fmt.Errorf("credentials: %s refused the session (%s), and it could not be renewed: %w", operation, denied.ErrorCode(), failure)
 	case !renewed:
@@ -68,13 +97,13 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 		return out, metadata, err
 	}
 	out, metadata, err = outAgain, metadataAgain, errAgain
-	if denied, ok := errors.AsType[smithy.APIError](err); ok && expiredCodes[denied.ErrorCode()] {
+	if denied, ok := errors.AsType[smithy.APIError](err); ok && refusesSession(denied) {
 		return out, metadata, s.lost(operation, denied, err)
 	}
 	return out, metadata, err
 }
 
-// lost is the error of a request that no new session could save.
+// lost is the error of a request that is refused with a new session, too.
 func (s *session) lost(operation string, denied smithy.APIError, err error) *Error {
 	snap := s.current.Load()
 	e := &Error{
@@ -91,21 +120,38 @@ func (s *session) lost(operation string, denied smithy.APIError, err error) *Err
 // errRefusedAgain says that the pause after a useless renewal is not over.
 var errRefusedAgain = errors.New("the session was renewed already and is refused again")
 
-// refusal remembers a session that a service refused although it was new.
+// refusal remembers that a session was discarded because a service refused it.
 type refusal struct {
 	streak int
-	next   time.Time // no session is given up before
+	next   time.Time // no session is discarded before
 }
 
-// replace sees to it that the session signed with key is no longer used. It
-// returns false if that does not help: the key is not one of this chain's, or a
-// provider gave the same keys again.
-// While refusals go on, sessions are given up at the pace of failed refreshes:
-// a hundred refused requests are not a hundred refreshes.
+// replace sees to it that the session signed with key is no longer used. It returns
+// false if that does not help: the key is not one of this chain's, or a provider
+// returned the same keys again.
 func (s *session) replace(ctx context.Context, key string) (bool, error) {
 	if !s.gave(key) {
 		return false, nil
 	}
+	if snap := s.current.Load(); snap != nil && !snap.creds.CanExpire && snap.creds.SessionToken == "" {
+		return false, nil // long-lived keys: they are asked for at each use
+	}
+	if !s.discard(key) {
+		return false, errRefusedAgain
+	}
+	defer s.chain.release() // when the caller has the new session
+	latest, err := s.retrieve(ctx)
+	if err != nil {
+		return false, err
+	}
+	return latest.creds.AccessKeyID != key, nil
+}
+
+// discard drops a session that a service refused, if key is still its key. While
+// refusals go on, that is done at the pace of failed refreshes: a hundred refused
+// requests are not a hundred refreshes. It returns false within a pause. The caller
+// has to release the event.
+func (s *session) discard(key string) bool {
 	var (
 		snap   *snapshot
 		paused bool
@@ -129,16 +175,8 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 		return true
 	}) {
 		s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
-		defer s.chain.release() // when the caller has the new session
 	}
-	if paused {
-		return false, errRefusedAgain
-	}
-	latest, err := s.retrieve(ctx)
-	if err != nil {
-		return false, err
-	}
-	return latest.creds.AccessKeyID != key, nil
+	return !paused
 }
 
 // gave reports whether key is one of those that the session gave out last.

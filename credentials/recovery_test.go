@@ -2,6 +2,7 @@ package credentials_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/trust"
 )
 
 func TestExpiredTokenFromAServiceIsRecovered(t *testing.T) {
@@ -224,5 +226,183 @@ func TestRecoveryInsideTheRetryLoop(t *testing.T) {
 	}
 	if got, err := synced(); err != nil || got != photo {
 		t.Errorf("the next call: %q, %v", got, err)
+	}
+}
+
+// A role is deleted and created again: AWS no longer knows its sessions, and says so
+// with other codes than for those that expired. Requests go on with a new session,
+// which costs one STS request.
+func TestRoleIsDeletedAndCreatedAgain(t *testing.T) {
+	const all = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","sts:*"],"Resource":"*"}]}`
+	recreate := func(a *awstest.Account, r *awstest.Role, name, policy string) *awstest.Role {
+		a.DeleteRole(r)
+		return a.CreateRole(name, policy, all)
+	}
+	for _, route := range []string{"direct", "hub", "hub of the hub route"} {
+		t.Run(route, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				chain := s.hubChain(t)
+				if route == "direct" {
+					chain = s.directChain(t)
+				}
+				cfg := chain.Config()
+				if _, err := fetch(t.Context(), cfg); err != nil {
+					t.Fatal(err)
+				}
+				pod := []string{awstest.Subject("default", "s3-shared-content")}
+				both := func() string {
+					p := trust.WebIdentityPolicy(s.shared.ID(), []string{s.blue.Issuer()}, pod)
+					p.Statements = append(p.Statements, trust.RolePolicy(s.hub.ARN()).Statements...)
+					return p.String()
+				}
+				web, assume := s.count("AssumeRoleWithWebIdentity"), s.count("AssumeRole")
+				wantWeb, wantAssume := 0, 1
+				switch route {
+				case "direct":
+					wantWeb, wantAssume = 1, 0
+				case "hub of the hub route":
+					wantWeb, wantAssume = 1, 2 // hop 2 asks as the old session first
+					s.hub = recreate(s.dev, s.hub, "hub", trust.WebIdentityPolicy(s.dev.ID(), []string{s.blue.Issuer()}, pod).String())
+				}
+				s.target = recreate(s.shared, s.target, "S3_Pics", both())
+				var wg sync.WaitGroup
+				for range 20 {
+					wg.Go(func() {
+						if got, err := fetch(t.Context(), cfg); err != nil || got != photo {
+							t.Errorf("%q, %v", got, err)
+						}
+					})
+				}
+				wg.Wait()
+				if w, a := s.count("AssumeRoleWithWebIdentity")-web, s.count("AssumeRole")-assume; w != wantWeb || a != wantAssume {
+					t.Errorf("%d + %d STS requests, want %d + %d", w, a, wantWeb, wantAssume)
+				}
+			})
+		})
+	}
+}
+
+// Each code that refuses a session renews it once; those that refuse something else
+// renew nothing.
+func TestCodesThatRefuseASession(t *testing.T) {
+	for _, tt := range []struct {
+		status        int
+		code, message string
+		renews        bool
+	}{
+		{400, "ExpiredToken", "", true},
+		{400, "ExpiredTokenException", "", true},
+		{400, "InvalidToken", "", true},
+		{400, "TokenRefreshRequired", "", true},
+		{403, "InvalidAccessKeyId", "", true},
+		{403, "InvalidClientTokenId", "", true},
+		{403, "InvalidTokenId", "", true},
+		{400, "UnrecognizedClientException", "", true},
+		{401, "AuthFailure", "AWS was not able to validate the provided access credentials", true},
+		{401, "AuthFailure", "Not authorized for images: [ami-1]", false},
+		{403, "AccessDenied", "", false},
+		{403, "SignatureDoesNotMatch", "", false},
+		{403, "UnauthorizedOperation", "", false},
+		{400, "InvalidRequest", "", false},
+	} {
+		t.Run(tt.code, func(t *testing.T) {
+			s := newScene(t)
+			chain := s.hubChain(t)
+			if _, err := fetch(t.Context(), chain.Config()); err != nil {
+				t.Fatal(err)
+			}
+			s.cloud.Fault(awstest.Fault{Operation: "GetObject", Status: tt.status, Code: tt.code, Message: tt.message, Times: 1})
+			want, requests := 1, s.count("GetObject")+1
+			if tt.renews {
+				want, requests = 2, requests+1
+			}
+			if _, err := fetch(t.Context(), chain.Config()); (err == nil) != tt.renews {
+				t.Errorf("got %v", err)
+			}
+			if n := s.count("AssumeRole"); n != want {
+				t.Errorf("%d sessions, want %d", n, want)
+			}
+			if n := s.count("GetObject"); n != requests {
+				t.Errorf("%d requests, want %d", n, requests)
+			}
+		})
+	}
+}
+
+// A response to HEAD has no code. Status 400 is what S3 says to an expired session,
+// and not only to that.
+func TestHeadWithARevokedSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		client := s3.NewFromConfig(s.hubChain(t).Config())
+		head := func() error {
+			_, err := client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("pics"), Key: aws.String("indoor-cat.jpg")})
+			return err
+		}
+		if err := head(); err != nil {
+			t.Fatal(err)
+		}
+		s.target.RevokeSessions()
+		if err := head(); err != nil {
+			t.Errorf("after the revocation: %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		s.cloud.Fault(awstest.Fault{Operation: "HeadObject", Status: 400, Code: "InvalidRequest"})
+		sessions := s.count("AssumeRole")
+		for range 100 {
+			if err := head(); err == nil || errors.Is(err, credentials.CredentialsExpired) {
+				t.Fatalf("a bad request: %v", err)
+			}
+		}
+		if n := s.count("AssumeRole") - sessions; n > 1 {
+			t.Errorf("%d sessions for 100 bad requests", n)
+		}
+	})
+}
+
+// STS refuses every session of the hub: it is renewed at the pace of failures, for
+// all chains of a pool together.
+func TestHubsSessionIsRefusedAgainAndAgain(t *testing.T) {
+	for _, code := range []string{"InvalidClientTokenId", "ExpiredToken", "UnrecognizedClientException"} {
+		t.Run(code, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				p, roles := s.pool(t), s.targets(200)
+				s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Status: 403, Code: code})
+				for range 10 {
+					for _, role := range roles {
+						_, err := poolChain(t, p, role).Retrieve(t.Context())
+						if !errors.Is(err, credentials.CredentialsExpired) && !errors.Is(err, credentials.RegionNotEnabled) {
+							t.Fatal(err)
+						}
+					}
+					time.Sleep(time.Minute)
+				}
+				if n := s.count("AssumeRoleWithWebIdentity"); n > 30 {
+					t.Errorf("%d sessions of the hub in ten minutes", n)
+				}
+			})
+		})
+	}
+}
+
+// Keys of a user that are mistyped are the service's error, at the first request and
+// at the next.
+func TestMistypedKeysAreTheServicesError(t *testing.T) {
+	s := newScene(t)
+	base := s.cloud.Config()
+	base.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "AKIAMISTYPED", SecretAccessKey: "secret"}, nil
+	})
+	chain := newChain(t, base, func(o *credentials.Options) { o.Source = credentials.FromBase{} })
+	for range 3 {
+		_, err := fetch(t.Context(), chain.Config())
+		if api, ok := errors.AsType[smithy.APIError](err); !ok || api.ErrorCode() != "InvalidAccessKeyId" || errors.Is(err, credentials.CredentialsExpired) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if n := s.count("GetObject"); n != 3 {
+		t.Errorf("%d requests, want 3", n)
 	}
 }

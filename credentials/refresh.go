@@ -170,8 +170,7 @@ func (s *session) worthAnother(ctx context.Context, rec *record, what again, n i
 		}
 		// If another caller was faster, there is a newer session already.
 		refused := rec.from.creds.AccessKeyID
-		s.parent.drop(refused)
-		if single {
+		if !s.parent.discard(refused) || single {
 			return false // the next flight has the new one
 		}
 		from, err := s.before(ctx)
