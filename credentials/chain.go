@@ -120,7 +120,7 @@ func (c *Chain) link() {
 	case PodIdentity:
 		first.tokenFile, first.exchange = src.TokenFile, c.podIdentity(src)
 	case NodeRole:
-		first.exchange = c.nodeRole()
+		first.exchange = c.nodeRole(src)
 	case FromBase:
 		first.giver = newGiver(src.String(), c.base.Credentials)
 		first.exchange = first.giver.exchange
@@ -163,7 +163,7 @@ func (c *Chain) Invalidate(accessKeyID string) { c.last().invalidate(accessKeyID
 // RoleARN is the role that the chain ends in; empty if its source names none.
 func (c *Chain) RoleARN() string { return c.last().role }
 
-// Status tells the state of every hop's session. It makes no call and opens no
+// Status returns the state of every hop's session. It makes no call and opens no
 // file.
 func (c *Chain) Status() Status {
 	st := Status{Source: c.source.String()}

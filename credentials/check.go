@@ -103,10 +103,7 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 		Hop: s.hop, RoleARN: s.role, Operation: rec.operation, Endpoint: rec.endpoint, Latency: time.Since(rec.sentAt),
 	}}
 	if !rec.date.IsZero() {
-		p.report.Skew = rec.sentAt.Round(0).Sub(rec.date)
-		if p.report.Skew.Abs() < 2*time.Second { // Date has whole seconds, and the reply took its time
-			p.report.Skew = 0
-		}
+		p.report.Skew = skewOf(rec.sentAt, rec.date)
 	}
 	if err != nil {
 		p.err = s.failure(rec, v, err, 1)

@@ -1,9 +1,7 @@
 package credentials
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -41,13 +39,15 @@ func audienceDiffers(want string, got []string) error {
 	return fmt.Errorf("the token's audience is %q, WebIdentity.Audience is %q", got, want)
 }
 
-// expiredToken tells the three times that matter.
+// expiredToken names the times that matter: the token's own, which its issuer wrote,
+// and now, which is by the server's clock. The file's time is by another clock, the
+// node's, and is not compared with them.
 func expiredToken(file string, t trust.Token, now time.Time) error {
-	s := fmt.Sprintf("the token expired at %s, it is %s", t.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-	if info, err := os.Stat(file); err == nil {
-		s += fmt.Sprintf(", and %s was written at %s", file, info.ModTime().UTC().Format(time.RFC3339))
+	s := "the token in " + file
+	if !t.IssuedAt.IsZero() {
+		s += " was issued at " + t.IssuedAt.UTC().Format(time.RFC3339) + " and"
 	}
-	return errors.New(s)
+	return fmt.Errorf("%s expired at %s; by the server's clock it is %s", s, t.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 }
 
 // expSlack forgives what the two ways of telling the time may differ by.

@@ -208,3 +208,28 @@ func TestEndpointDoesNotSpeakSTS(t *testing.T) {
 		}
 	}
 }
+
+// The standard variable that ignores configured endpoints counts for STS, too.
+func TestConfiguredEndpointIsIgnored(t *testing.T) {
+	for value, host := range map[string]string{
+		"": "sts.example", "false": "sts.example", "FALSE": "sts.example", "true": "sts.us-east-1.amazonaws.com", "True": "sts.us-east-1.amazonaws.com",
+	} {
+		t.Setenv("AWS_ENDPOINT_URL_STS", "https://sts.example")
+		t.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", value)
+		s := newScene(t)
+		asked := ""
+		base := s.cloud.Config()
+		base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
+			asked = r.URL.Host
+			return answer(403, "text/xml", "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"), nil
+		})
+		chain := newChain(t, base, func(o *credentials.Options) { o.Source = s.web() })
+		if _, err := chain.Retrieve(t.Context()); err == nil || asked != host {
+			t.Errorf("%q: asked %q, want %q (%v)", value, asked, host, err)
+		}
+	}
+	t.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "yes")
+	s := newScene(t)
+	_, err := credentials.New(s.cloud.Config(), func(o *credentials.Options) { o.Source = s.web() })
+	says(t, err, credentials.ConfigInvalid, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "yes", "true or false")
+}

@@ -11,6 +11,7 @@ const (
 	envRegion          = "AWS_REGION"
 	envDefaultRegion   = "AWS_DEFAULT_REGION"
 	envSTSEndpoint     = "AWS_ENDPOINT_URL_STS"
+	envIgnoreEndpoints = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 	envPodIdentityURL  = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 	envPodIdentityFile = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
 )

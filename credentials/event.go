@@ -22,6 +22,10 @@ type Event struct {
 	RoleARN string // of the hop; empty where the source names none
 	Err     error  // RefreshFailed: an *Error
 
+	// Endpoint is the host that the refresh asked last, of STS or of the agent that
+	// gives the credentials. Empty: it asked none, or the source is a provider.
+	Endpoint string
+
 	// Expires is the end of the new session, of the one still in use
 	// (RefreshFailed), or of the one given up (Invalidated). Zero: there is none.
 	Expires time.Time

@@ -3,9 +3,11 @@ package credentials
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -93,6 +95,53 @@ func policyARNs(arns []string) []types.PolicyDescriptorType {
 
 const agentOperation = "GetCredentials of the EKS Pod Identity agent"
 
+// keepUnending is how long keys are kept that an agent gives without an expiry. Some
+// endpoints that speak its protocol do: they are not asked at each use, and a change of
+// the keys is noticed in time.
+const keepUnending = 15 * time.Minute
+
+// inspectKeys looks at the document that an agent or the metadata service sends, before
+// the SDK does: a field that cannot be read is named, and is worth no further request.
+// What is no JSON object at all is left to the SDK.
+func inspectKeys(body []byte) error {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) != nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		var text string
+		value := fields[name]
+		switch strings.ToLower(name) {
+		case "expiration":
+			if string(value) != "null" && json.Unmarshal(value, new(time.Time)) != nil {
+				return unusable("its field %s is %s; want a time such as 2006-01-02T15:04:05Z (RFC 3339)", name, brief(value))
+			}
+		case "accesskeyid", "secretaccesskey", "token", "accountid", "code", "message":
+			if json.Unmarshal(value, &text) != nil {
+				return unusable("its field %s is not a string", name)
+			}
+		}
+	}
+	return nil
+}
+
+func unusable(format string, args ...any) *Error {
+	return &Error{Kind: WrongSession, Err: fmt.Errorf("the response is not usable: "+format, args...)}
+}
+
+// brief is a JSON value as far as it can be shown. One that is long may be a secret.
+func brief(value json.RawMessage) string {
+	const most = 32
+	switch s := string(value); {
+	case s == `""`:
+		return "empty"
+	case len(s) > most:
+		return "not one"
+	default:
+		return s
+	}
+}
+
 // podIdentity asks the EKS Pod Identity agent, with its token read anew.
 func (c *Chain) podIdentity(p PodIdentity) exchange {
 	client := directClient(*c.base)
@@ -106,6 +155,7 @@ func (c *Chain) podIdentity(p PodIdentity) exchange {
 				"let "+agentTokenSetting+" name the projected token")
 		}
 		rec.operation, rec.raw = agentOperation, token
+		rec.keep, rec.inspect = keepUnending, inspectKeys
 		return endpointcreds.New(p.Endpoint, func(o *endpointcreds.Options) {
 			o.HTTPClient = client
 			o.Retryer = aws.NopRetryer{}
@@ -115,9 +165,9 @@ func (c *Chain) podIdentity(p PodIdentity) exchange {
 }
 
 // nodeRole asks IMDSv2. The environment has no say: the source was chosen.
-func (c *Chain) nodeRole() exchange {
+func (c *Chain) nodeRole(n NodeRole) exchange {
 	client := imds.New(imds.Options{
-		Endpoint:          "http://169.254.169.254",
+		Endpoint:          n.Endpoint,
 		ClientEnableState: imds.ClientEnabled,
 		EnableFallback:    aws.FalseTernary,
 		HTTPClient:        directClient(*c.base),
@@ -125,7 +175,7 @@ func (c *Chain) nodeRole() exchange {
 	})
 	provider := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = client })
 	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
-		rec.operation = "GetCredentials of the instance metadata service"
+		rec.operation, rec.inspect = "GetCredentials of the instance metadata service", inspectKeys
 		creds, err := provider.Retrieve(ctx)
 		// The provider may have cut the life to an hour by the local clock.
 		rec.date = time.Time{}

@@ -3,7 +3,9 @@ package credentials
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +20,16 @@ type flight struct {
 
 	unwanted bool // all who waited have left, and nothing was asked
 	budget   *budget
+
+	host atomic.Pointer[string] // that was asked last; nil: none
+}
+
+// asked returns the host that the flight asked last; empty: none.
+func (f *flight) asked() string {
+	if host := f.host.Load(); host != nil {
+		return *host
+	}
+	return ""
 }
 
 // takeOff starts a flight; s.mu is held. Its context keeps the values of the
@@ -37,7 +49,7 @@ func (s *session) takeOff(ctx context.Context) *flight {
 			s.land(f, snap, rec, err)
 			s.chain.release()
 		}()
-		snap, rec, err = s.refresh(f.budget)
+		snap, rec, err = s.refresh(f.budget, f)
 	}()
 	return f
 }
@@ -127,17 +139,22 @@ func (s *session) timedOut() *Error {
 		}
 		break
 	}
-	return &Error{
+	e := &Error{
 		Hop: late.hop, hops: s.chain.length(), Kind: RefreshTimeout, RoleARN: late.role,
 		Operation: "refresh", Err: context.DeadlineExceeded,
 		Fixes: []string{timeoutFix},
 	}
+	if f := late.flying.Load(); f != nil && f.asked() != "" {
+		e.Endpoint = f.asked()
+		e.Err = fmt.Errorf("no response within %v: %w", s.chain.timeout, context.DeadlineExceeded)
+	}
+	return e
 }
 
 // events are what a flight has to tell; nothing if the hop before failed, which
 // has told it.
 func (f *flight) events(s *session, before *failure) []Event {
-	e := Event{Hop: s.hop, RoleARN: s.role, Err: f.err}
+	e := Event{Hop: s.hop, RoleARN: s.role, Err: f.err, Endpoint: f.asked()}
 	switch {
 	case f.err != nil && f.carried, f.unwanted:
 		return nil

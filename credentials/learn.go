@@ -17,14 +17,14 @@ type tokenSeen struct {
 // clock is the server's time at a moment of ours.
 type clock struct{ date, at time.Time }
 
-// learn keeps what a success tells beside the keys: the server's clock, and
+// learn keeps what a success says apart from the keys: the server's clock, and
 // whether the pod's token is another one than before.
 func (s *session) learn(rec *record) {
 	c := s.chain
 	if !rec.date.IsZero() {
 		c.clock.Store(&clock{date: rec.date, at: rec.sentAt})
 		if skew := rec.sentAt.Round(0).Sub(rec.date); skew.Abs() > skewWarning {
-			c.warnOnce("skew", "the local clock differs from AWS's", "ahead", skew.Round(time.Second), "endpoint", rec.endpoint)
+			c.warnOnce("skew", "the local clock differs from AWS's: it is "+describeSkew(skew), "ahead", skew.Round(time.Second), "endpoint", rec.endpoint)
 		}
 	}
 	if rec.token == nil {
@@ -42,6 +42,28 @@ func (s *session) learn(rec *record) {
 		c.info("the token comes from another cluster than before", "before", before.issuer, "now", rec.token.Issuer)
 		c.post(Event{Type: IssuerChanged, Hop: s.hop, RoleARN: s.role})
 	}
+}
+
+// skewOf returns the local clock less the server's: positive if the local one is
+// ahead. A Date has whole seconds, and the response took its time: less than two
+// seconds are none.
+func skewOf(local, date time.Time) time.Duration {
+	skew := local.Round(0).Sub(date)
+	if skew.Abs() < 2*time.Second {
+		return 0
+	}
+	return skew
+}
+
+// describeSkew says which way the local clock is off.
+func describeSkew(skew time.Duration) string {
+	switch skew = skew.Round(time.Second); {
+	case skew > 0:
+		return skew.String() + " ahead of the server's"
+	case skew < 0:
+		return (-skew).String() + " behind the server's"
+	}
+	return "0s from the server's"
 }
 
 // serverNow is the server's clock, if a reply has told it. It runs on the

@@ -185,3 +185,67 @@ func TestNodeRoleHangs(t *testing.T) {
 		}
 	})
 }
+
+// A node with IPv6 only.
+func TestNodeRoleOverIPv6(t *testing.T) {
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.253")
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv4")
+	for endpoint, host := range map[string]string{
+		"":                          metadataHost,
+		"http://[fd00:ec2::254]":    "[fd00:ec2::254]",
+		"http://[fd00:ec2::254]/":   "[fd00:ec2::254]",
+		"http://[fd00:ec2:0::254]":  "[fd00:ec2:0::254]",
+		"http://127.0.0.1:1338":     "127.0.0.1:1338",
+		"https://metadata.internal": "metadata.internal",
+	} {
+		s := newScene(t)
+		m, base := s.withMetadata()
+		cloud := base.HTTPClient
+		base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == host {
+				return m.answer(r)
+			}
+			return cloud.Do(r)
+		})
+		chain := newChain(t, base, credentials.Assume(s.target.ARN()), func(o *credentials.Options) { o.Source = credentials.NodeRole{Endpoint: endpoint} })
+		if got, err := fetch(t.Context(), chain.Config()); err != nil || got != photo {
+			t.Errorf("%q: got %q, %v", endpoint, got, err)
+		}
+		if len(m.asked) != 3 {
+			t.Errorf("%q: asked %q", endpoint, m.asked)
+		}
+		if h := chain.Status().Hops[0]; h.Endpoint != host {
+			t.Errorf("%q: the status names %q", endpoint, h.Endpoint)
+		}
+	}
+}
+
+func TestNodeRoleEndpointIsChecked(t *testing.T) {
+	for _, endpoint := range []string{
+		"fd00:ec2::254", "[fd00:ec2::254]", "http://", "http://metadata", "http://10.0.0.1", "http://[fd00:ec2::23]", "http://169.254.170.23",
+		"http://169.254.169.254/latest", "http://169.254.169.254?x=1", "http://u:pass-word@169.254.169.254", "ftp://169.254.169.254", "http://[fd00:ec2::254%25eth0]", "::",
+	} {
+		_, err := credentials.New(newScene(t).cloud.Config(), func(o *credentials.Options) { o.Source = credentials.NodeRole{Endpoint: endpoint} })
+		if !errors.Is(err, credentials.ConfigInvalid) || !strings.Contains(err.Error(), "NodeRole.Endpoint") || !strings.Contains(err.Error(), "[fd00:ec2::254]") || strings.Contains(err.Error(), "pass-word") {
+			t.Errorf("%q: got %v", endpoint, err)
+		}
+	}
+}
+
+// A document of the metadata service that cannot be read is named after one request
+// for it.
+func TestNodeRoleWithAnOddExpiration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		m, base := s.withMetadata()
+		m.reply["/latest/meta-data/iam/security-credentials/hub"] = func() (*http.Response, error) {
+			return answer(200, "text/plain", `{"Code":"Success","AccessKeyId":"ASIANODE","SecretAccessKey":"secret","Token":"t","Expiration":""}`), nil
+		}
+		chain := newChain(t, base, func(o *credentials.Options) { o.Source = credentials.NodeRole{} })
+		_, err := chain.Retrieve(t.Context())
+		says(t, err, credentials.WrongSession, "Expiration", "empty")
+		if len(m.asked) != 3 {
+			t.Errorf("asked %q", m.asked)
+		}
+	})
+}

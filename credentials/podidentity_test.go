@@ -330,3 +330,63 @@ func TestPodIdentityGoesWithoutProxy(t *testing.T) {
 		}
 	}
 }
+
+// A field that cannot be read is named after one request; keys without an expiry are
+// kept for a while.
+func TestAgentsOddReplies(t *testing.T) {
+	for _, tt := range []struct {
+		name, body string
+		want       []string // empty: it is a session
+	}{
+		{"empty Expiration", `"Expiration":""`, []string{"Expiration", "empty"}},
+		{"Expiration in words", `"Expiration":"tomorrow"`, []string{"Expiration", "tomorrow"}},
+		{"Expiration as a number", `"Expiration":1764428801`, []string{"Expiration", "1764428801"}},
+		{"Expiration as an object", `"expiration":{"at":[]}`, []string{"expiration"}},
+		{"a month too many", `"Expiration":"2026-13-01T00:00:00Z"`, []string{"Expiration"}},
+		{"in the past", `"Expiration":"1999-01-01T00:00:00Z"`, []string{"Expiration", "past"}},
+		{"token as a number", `"Token":7`, []string{"Token", "not a string"}},
+		{"keys as a list", `"AccessKeyId":["a"]`, []string{"AccessKeyId", "not a string"}},
+		{"no keys", `"AccessKeyId":""`, []string{"no keys"}},
+		{"null Expiration", `"Expiration":null`, nil},
+		{"no Expiration", `"Other":1`, nil},
+		{"year 9999", `"Expiration":"9999-12-31T23:59:59Z"`, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				agent, base, source := s.withAgent(t)
+				agent.reply = func() *http.Response {
+					return answer(200, "application/json", `{"AccessKeyId":"ASIAAGENT","SecretAccessKey":"secret","Token":"token",`+tt.body+`}`)
+				}
+				chain := newChain(t, base, func(o *credentials.Options) { o.Source = source })
+				creds, err := chain.Retrieve(t.Context())
+				if len(tt.want) > 0 {
+					says(t, err, credentials.WrongSession, tt.want...)
+				} else if err != nil || creds.AccessKeyID != "ASIAAGENT" {
+					t.Errorf("got %v, %v", creds, err)
+				}
+				if n := len(agent.asked); n != 1 {
+					t.Errorf("%d requests, want 1", n)
+				}
+				if len(tt.want) > 0 {
+					return
+				}
+				for range 60 {
+					if _, err := chain.Retrieve(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := chain.RetrieveFor(t.Context(), time.Hour); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Minute)
+				}
+				if n := len(agent.asked); n > 12 {
+					t.Errorf("%d requests in an hour", n)
+				}
+				if !chain.Status().Healthy() {
+					t.Errorf("%+v", chain.Status())
+				}
+			})
+		})
+	}
+}

@@ -34,6 +34,10 @@ type record struct {
 	head      []byte        // how an error reply begins, to tell who speaks there
 
 	clean *redact.Redactor // of all these secrets, once it was needed
+	keep  time.Duration    // how long keys without an expiry are kept; 0: for one use
+
+	sending func(host string)       // called before each request; nil: not
+	inspect func(body []byte) error // called with the body of each success; nil: not
 }
 
 type recordKey struct{}
@@ -61,6 +65,9 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 	rec.endpoint, rec.sentAt, rec.date = req.URL.Host, time.Now(), time.Time{}
 	rec.status, rec.head = 0, nil
 	rec.sent = append(rec.sent, secretsIn(req.Header)...)
+	if rec.sending != nil {
+		rec.sending(rec.endpoint)
+	}
 	defer func() { rec.took = time.Since(rec.sentAt) }()
 	resp, err := r.inner.Do(req)
 	if err != nil {
@@ -83,6 +90,11 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	rec.head = whole[:min(len(whole), maxHead)]
+	if rec.inspect != nil && resp.StatusCode == http.StatusOK {
+		if err := rec.inspect(whole); err != nil {
+			return nil, err
+		}
+	}
 	resp.Body = io.NopCloser(bytes.NewReader(whole))
 	return resp, nil
 }

@@ -13,7 +13,7 @@ import (
 // refresh makes the attempts of one flight. A first flight retries what the
 // table says is worth it; one that follows failures makes one attempt, since
 // the pauses between flights do the rest.
-func (s *session) refresh(ctx context.Context) (snap *snapshot, rec *record, failed *Error) {
+func (s *session) refresh(ctx context.Context, f *flight) (snap *snapshot, rec *record, failed *Error) {
 	defer func() {
 		if v := recover(); v != nil {
 			failed = s.panicked(v)
@@ -22,7 +22,10 @@ func (s *session) refresh(ctx context.Context) (snap *snapshot, rec *record, fai
 	before := s.failed.Load()
 	single := before != nil && !before.carried
 	for n := 1; ; n++ {
-		rec = &record{sentAt: time.Now()}
+		rec = &record{sentAt: time.Now(), sending: func(host string) {
+			f.host.Store(&host)
+			s.host.Store(&host)
+		}}
 		s.markToken()
 		if s.parent != nil {
 			from, err := s.before(ctx)

@@ -40,7 +40,7 @@ type HopReport struct {
 	CallerARN string        // who we are now
 	Latency   time.Duration // of the last request, with its reply
 	Life      time.Duration // of the session; zero: it names no end
-	Skew      time.Duration // local clock less the server's; zero also where unknown
+	Skew      time.Duration // local clock less the server's: positive if it is ahead; zero also where unknown
 	Skipped   bool          // a hop before it failed
 	Err       *Error
 }
@@ -116,6 +116,7 @@ func (h *HopReport) write(line func(label, format string, args ...any)) {
 		for _, fix := range h.Err.Fixes {
 			line("", "fix: %s", fix)
 		}
+		h.writeSkew(line)
 		return
 	}
 	did := h.Operation
@@ -133,7 +134,15 @@ func (h *HopReport) write(line func(label, format string, args ...any)) {
 	if h.Life > 0 {
 		life = "of " + h.Life.Round(time.Second).String()
 	}
-	line("", "session %s, local clock %s from the server's", life, h.Skew.Round(time.Second))
+	line("", "session %s, local clock %s", life, describeSkew(h.Skew))
+	h.writeSkew(line)
+}
+
+// writeSkew notes a clock that is worth correcting. Also a hop that fails has one.
+func (h *HopReport) writeSkew(line func(label, format string, args ...any)) {
+	if h.Skew.Abs() > skewWarning {
+		line("", "note: the local clock is %s; correct it: S3 refuses requests at 15 minutes (RequestTimeTooSkewed)", describeSkew(h.Skew))
+	}
 }
 
 // MarshalJSON writes durations in seconds and errors with their fixes.

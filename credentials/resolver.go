@@ -73,10 +73,19 @@ func (r *resolver) resolveRegion() {
 }
 
 // resolveSTSEndpoint takes AWS_ENDPOINT_URL_STS alone: AWS_ENDPOINT_URL, which
-// people set for a store, must not hijack STS.
+// people set for a store, must not hijack STS. AWS_IGNORE_CONFIGURED_ENDPOINT_URLS
+// switches it off, as in the SDKs
+// (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
 func (r *resolver) resolveSTSEndpoint() {
 	s := fill("", "", envSTSEndpoint)
 	if s.value == "" {
+		return
+	}
+	switch ignore := fill("", "", envIgnoreEndpoints); {
+	case strings.EqualFold(ignore.value, "true"):
+		return
+	case ignore.value != "" && !strings.EqualFold(ignore.value, "false"):
+		r.add(ignore.from, "%q; want true or false: true ignores %s", ignore.value, envSTSEndpoint)
 		return
 	}
 	if r.checkEndpoint(s.from, s.value) {

@@ -23,7 +23,8 @@ func (c *Chain) RetrieveFor(ctx context.Context, atLeast time.Duration) (aws.Cre
 		return aws.Credentials{}, configError("asked for credentials valid for %v, but the sessions of %s last %v at most: ask for less, or raise the hop's Duration", atLeast, s.describe(), most)
 	}
 	enough := func(snap *snapshot) bool {
-		return snap.life == 0 && snap.creds.HasKeys() && !snap.creds.CanExpire || snap.left(time.Now()) >= max(atLeast, 1)
+		unending := snap.creds.HasKeys() && !snap.creds.CanExpire && (snap.life == 0 || snap.left(time.Now()) > 0)
+		return unending || snap.left(time.Now()) >= max(atLeast, 1)
 	}
 	snap := s.current.Load()
 	switch {

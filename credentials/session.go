@@ -26,7 +26,8 @@ type session struct {
 	giver     *giver // of hop 1, where the source is a provider; nil: none
 	exchange  exchange
 
-	waiting atomic.Int64 // callers
+	waiting atomic.Int64           // callers
+	host    atomic.Pointer[string] // that the last refresh asked; nil: none
 
 	mu     sync.Mutex // guards the change of the first four, and what follows
 	seen   tokenSeen
@@ -131,11 +132,20 @@ func (s *session) giveUp() {
 // status is the session's state, without I/O.
 func (s *session) status() HopStatus {
 	st := HopStatus{RoleARN: s.role, Waiting: int(s.waiting.Load())}
+	failed := s.failed.Load()
 	if snap := s.current.Load(); snap != nil {
 		st.CallerARN, st.Expires = snap.caller, snap.creds.Expires
+		// Keys without an expiry are asked for at each use: the last failure says more.
+		st.HasSession = snap.phase(time.Now()) != expired || snap.life == 0 && failed == nil
 	}
-	if f := s.failed.Load(); f != nil {
-		st.Err, st.NextAttempt, st.FailingSince = f.err, f.err.NextAttempt, f.since
+	if host := s.host.Load(); host != nil {
+		st.Endpoint = *host
+	}
+	if failed != nil {
+		st.Err, st.NextAttempt, st.FailingSince = failed.err, failed.err.NextAttempt, failed.since
+	}
+	if k := s.chain.clock.Load(); k != nil {
+		st.Skew = skewOf(k.at, k.date)
 	}
 	return st
 }

@@ -11,7 +11,7 @@ import (
 type snapshot struct {
 	issued time.Time     // when its request left; carries the monotonic clock
 	wall   int64         // the same on the wall clock, in ns
-	life   time.Duration // from issued on; 0: keys without an end, good for one use
+	life   time.Duration // from issued on; 0: keys without an expiry, good for one use
 	due    time.Duration // from issued on
 
 	creds  aws.Credentials // Expires on the local clock
@@ -78,6 +78,9 @@ func (s *snapshot) sameKeys(other *snapshot) bool {
 func newSnapshot(creds aws.Credentials, rec *record, window time.Duration, first bool, draw func() float64) *snapshot {
 	s := &snapshot{creds: creds, caller: rec.assumed, issued: rec.sentAt, wall: rec.sentAt.UnixNano(), took: rec.took}
 	if !creds.CanExpire {
+		if s.life = rec.keep; s.life > 0 {
+			s.due = dueAfter(s.life, window, first, draw)
+		}
 		return s
 	}
 	if rec.date.IsZero() {

@@ -52,7 +52,13 @@ type PodIdentity struct{ Endpoint, TokenFile string }
 // NodeRole asks the instance metadata service (IMDSv2) for the EC2 node's role.
 // Every pod of the node has that role's rights: it is used by explicit choice
 // only.
-type NodeRole struct{}
+//
+// Endpoint is the service's URL, without a path. Empty: http://169.254.169.254. On a
+// node with IPv6 only, set http://[fd00:ec2::254]; the instance's metadata options
+// must enable it (HttpProtocolIpv6). Without https, Endpoint must lead to one of these
+// two addresses or to loopback, else it is [ConfigInvalid]. The SDK's variables
+// AWS_EC2_METADATA_* are not read. The service is reached without a proxy.
+type NodeRole struct{ Endpoint string }
 
 // FromBase starts from the base configuration's own Credentials: a laptop's
 // profile, or another provider's configuration.

@@ -79,21 +79,47 @@ func (p PodIdentity) check(r *resolver) Source {
 		r.add(endpoint.from, "not a URL; want http://169.254.170.23/v1/credentials or the like")
 		return p
 	}
-	if u.Scheme == "https" {
-		return p
-	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	allowed := u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
-	for _, a := range agentAddresses {
-		allowed = allowed || err == nil && addr == a
-	}
-	if u.Scheme != "http" || !allowed {
+	if !mayAsk(u, agentAddresses) {
 		r.add(endpoint.from, "host %q; without https only loopback and the agents' addresses (169.254.170.23, fd00:ec2::23) may be asked for credentials", u.Host)
 	}
 	return p
 }
 
-func (n NodeRole) check(*resolver) Source { return n }
+// mayAsk reports whether credentials may be asked for at u: over https, or else from
+// loopback or one of the addresses.
+func mayAsk(u *url.URL, addresses []netip.Addr) bool {
+	if u.Scheme == "https" {
+		return true
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && (addr.IsLoopback() || slices.Contains(addresses, addr)))
+}
+
+// The addresses of the instance metadata service:
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+var metadataAddresses = []netip.Addr{
+	netip.MustParseAddr("169.254.169.254"),
+	netip.MustParseAddr("fd00:ec2::254"),
+}
+
+const metadataEndpoint = "http://169.254.169.254"
+
+func (n NodeRole) check(r *resolver) Source {
+	const field = "NodeRole.Endpoint"
+	if n.Endpoint == "" {
+		n.Endpoint = metadataEndpoint
+		return n
+	}
+	// The value may hold a password: name the host only.
+	switch u, err := url.Parse(n.Endpoint); {
+	case err != nil || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		r.add(field, "not the URL of a host alone; want http://[fd00:ec2::254] for a node with IPv6 only, or nothing for %s", metadataEndpoint)
+	case !mayAsk(u, metadataAddresses):
+		r.add(field, "host %q; without https only loopback and the metadata service's addresses (169.254.169.254, [fd00:ec2::254]) may be asked for credentials", u.Host)
+	}
+	n.Endpoint = strings.TrimRight(n.Endpoint, "/")
+	return n
+}
 
 func (f FromBase) check(r *resolver) Source {
 	c := r.base.Credentials
