@@ -1,7 +1,9 @@
 package credentials
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -71,6 +73,49 @@ var regionPartitions = map[string]string{
 	"cn": "aws-cn", "us-gov": "aws-us-gov",
 	"us-iso": "aws-iso", "us-isob": "aws-iso-b", "eu-isoe": "aws-iso-e", "us-isof": "aws-iso-f", "eusc-de": "aws-eusc",
 	"us": "aws", "eu": "aws", "ap": "aws", "sa": "aws", "ca": "aws", "me": "aws", "af": "aws", "il": "aws", "mx": "aws",
+}
+
+// regions are those that exist, by the same file. A new one works all the same:
+// the list only serves to recognize a typo.
+var regions = []string{
+	"us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "ca-west-1", "mx-central-1", "sa-east-1", "sa-west-1",
+	"eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3",
+	"af-south-1", "il-central-1", "me-central-1", "me-south-1", "me-west-1",
+	"ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2",
+	"ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7",
+	"cn-north-1", "cn-northwest-1", "us-gov-east-1", "us-gov-west-1", "eusc-de-east-1",
+	"us-iso-east-1", "us-iso-west-1", "us-isob-east-1", "us-isob-west-1", "eu-isoe-west-1", "us-isof-east-1", "us-isof-south-1",
+}
+
+// closestRegion is the region whose name differs from name by the fewest
+// characters.
+func closestRegion(name string) string {
+	if len(name) > 64 { // no typo
+		return regions[0]
+	}
+	return slices.MinFunc(regions, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
+}
+
+// distance is how many characters must be inserted, deleted or replaced to make b
+// of a (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		previous := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := previous
+			if a[i] != b[j] {
+				replaced++
+			}
+			previous = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // partitionOf is the partition of a region; empty if unknown.

@@ -105,6 +105,7 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 	if !rec.date.IsZero() {
 		p.report.Skew = skewOf(rec.sentAt, rec.date)
 	}
+	p.report.Notes = p.report.notes()
 	if err != nil {
 		p.err = s.failure(rec, v, err, 1)
 		return p

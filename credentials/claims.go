@@ -9,7 +9,7 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// rotationFix is what mends an expired token.
+// rotationFix is the fix for an expired token.
 const rotationFix = "check that kubelet still rotates the projected token (at about 80 % of its life) and that the file is the mounted one, not a copy of it"
 
 // issuerDiffers says in which way two issuers differ, because the eye takes the
@@ -39,15 +39,15 @@ func audienceDiffers(want string, got []string) error {
 	return fmt.Errorf("the token's audience is %q, WebIdentity.Audience is %q", got, want)
 }
 
-// expiredToken names the times that matter: the token's own, which its issuer wrote,
-// and now, which is by the server's clock. The file's time is by another clock, the
-// node's, and is not compared with them.
-func expiredToken(file string, t trust.Token, now time.Time) error {
+// expiredToken names the times in the token, which its issuer wrote. The file's own
+// time is by the node's clock and is not mixed in. Neither time changes until
+// kubelet writes a newer token, so the text stays the same.
+func expiredToken(file string, t trust.Token) error {
 	s := "the token in " + file
 	if !t.IssuedAt.IsZero() {
 		s += " was issued at " + t.IssuedAt.UTC().Format(time.RFC3339) + " and"
 	}
-	return fmt.Errorf("%s expired at %s; by the server's clock it is %s", s, t.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	return fmt.Errorf("%s expired at %s, by the clock of AWS", s, t.Expires.UTC().Format(time.RFC3339))
 }
 
 // expSlack forgives what the two ways of telling the time may differ by.
@@ -70,7 +70,7 @@ func (c *Chain) checkClaims(w WebIdentity, t trust.Token) *Error {
 	}
 	if now, known := c.serverNow(); known && now.Sub(t.Expires) > expSlack {
 		c.clock.Store(nil) // that clock may have been wrong: the next attempt asks
-		return fail(TokenExpired, expiredToken(w.TokenFile, t, now), rotationFix)
+		return fail(TokenExpired, expiredToken(w.TokenFile, t), rotationFix)
 	} else if !known && time.Since(t.Expires) > expSlack {
 		c.warnOnce("exp", "the token has expired by the local clock; it is sent all the same, since the clock may be wrong", "file", w.TokenFile, "expired", t.Expires)
 	}

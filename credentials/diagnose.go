@@ -174,7 +174,7 @@ func (s *session) failure(rec *record, v verdict, err error, attempts int) *Erro
 	}
 	if refusedExpired(e, rec) {
 		e.Kind = TokenExpired
-		e.Fixes = append(e.Fixes, expiredToken(s.tokenFile, *rec.token, rec.date).Error())
+		e.Fixes = append(e.Fixes, expiredToken(s.tokenFile, *rec.token).Error())
 	}
 	e.Fixes = append(e.Fixes, s.fixes(e)...)
 	return e
@@ -200,12 +200,13 @@ func (s *session) plain(v verdict, err error, rec *record) error {
 	case isURL:
 		text = u.Err.Error()
 	case s.agent() && len(rec.head) > 0:
-		text = fmt.Sprintf("host %s gives no credentials: its answer begins %q", rec.endpoint, s.beginning(rec))
+		text = fmt.Sprintf("host %s gives no credentials: its response begins %q", rec.endpoint, s.beginning(rec, 240))
 	case v.kind == STSUnreachable && len(rec.head) > 0 && !strings.Contains(string(rec.head), "sts.amazonaws.com/doc"):
-		text = fmt.Sprintf("host %s does not speak STS: its answer begins %q", rec.endpoint, s.beginning(rec))
+		text = fmt.Sprintf("host %s does not speak STS: its response begins %q", rec.endpoint, s.beginning(rec, 120))
 	default:
 		text = innermost(err).Error()
 	}
+	text = localAddress().ReplaceAllString(text, "")
 	if rec.status != 0 {
 		text = fmt.Sprintf("HTTP %d, %s", rec.status, text)
 	}
@@ -214,6 +215,9 @@ func (s *session) plain(v verdict, err error, rec *record) error {
 	}
 	return &cause{text: s.scrub(text, rec), status: rec.status, err: err}
 }
+
+// localAddress is a connection's own end, whose port differs from one to the next.
+var localAddress = pattern(`[0-9a-f.:\[\]%]+:\d+->`)
 
 // cause is an error with a shorter text.
 type cause struct {

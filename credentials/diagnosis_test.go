@@ -21,16 +21,21 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// says checks that an error has a kind, and that its text has all parts.
+// says checks that an error has a kind, and that its text and its fixes have all
+// parts.
 func says(t *testing.T, err error, kind credentials.Kind, parts ...string) {
 	t.Helper()
 	if !errors.Is(err, kind) {
 		t.Errorf("got %v, want %v", err, kind)
 		return
 	}
+	text := err.Error()
+	if e, ok := errors.AsType[*credentials.Error](err); ok {
+		text += "\n" + strings.Join(e.Fixes, "\n")
+	}
 	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("the message lacks %q: %v", part, err)
+		if !strings.Contains(text, part) {
+			t.Errorf("the message and the fixes lack %q: %s", part, text)
 		}
 	}
 }

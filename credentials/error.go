@@ -10,7 +10,7 @@ import (
 )
 
 // Error is every failure of a chain: which hop, what was asked of whom, what
-// came back, what that means and how to mend it. It holds no secret under any
+// came back, what that means and how to fix it. It shows no secret under any
 // verb. errors.Is finds its Kind and its causes (fs.ErrPermission, …),
 // errors.As reaches smithy.APIError.
 type Error struct {
@@ -25,10 +25,15 @@ type Error struct {
 	Endpoint      string // host
 
 	Attempts    int       // made by the refresh that failed
-	NextAttempt time.Time // until then callers get this same error at once; zero: no pause
+	NextAttempt time.Time // until then callers get this same error immediately; zero: no pause
 
 	Token *trust.Token // claims of the token that was used; nil at later hops
-	Fixes []string     // statements and commands, ready to use
+
+	// Fixes are what to do, the likeliest first: a sentence, which may end in a
+	// command for a shell, or in ": " and a policy statement in JSON. The statement
+	// is to be added to the policy that the sentence names, and replaces none of
+	// those there. In the place of an external id it has "<the external id>".
+	Fixes []string
 
 	Err error // the cause; never printed where the server wrote it
 
@@ -36,22 +41,20 @@ type Error struct {
 	took time.Duration // of the last exchange
 }
 
-// Error is one readable paragraph: where, what, why, and the fix.
+// Error is one paragraph: where, what, why, and the first fix in a sentence. Two
+// failures of the same cause have the same text: request id, attempts and times
+// are fields, and in LogValue. Only a ConfigInvalid that lists settings has a line
+// for each, of up to four.
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("credentials: " + e.paragraph())
-	for i, fix := range e.Fixes {
-		switch {
-		case len(e.Fixes) == 1:
-			b.WriteString(". To fix it: ")
-		case i == 0:
-			b.WriteString(". To fix it: (1) ")
-		default:
-			fmt.Fprintf(&b, "; (%d) ", i+1)
-		}
-		b.WriteString(fix)
+	text := "credentials: " + e.paragraph()
+	if len(e.Fixes) == 0 {
+		return text
 	}
-	return b.String()
+	text += ". To fix it: " + summary(e.Fixes[0])
+	if more := len(e.Fixes) - 1; more > 0 {
+		text += fmt.Sprintf("; %d more in Error.Fixes", more)
+	}
+	return text
 }
 
 // paragraph is the error without its fixes.
@@ -83,31 +86,28 @@ func (e *Error) paragraph() string {
 	if m := e.Kind.meaning(); m != "" {
 		b.WriteString(". " + m)
 	}
-	if e.Attempts > 1 {
-		fmt.Fprintf(&b, ". %d attempts", e.Attempts)
-	}
-	if !e.NextAttempt.IsZero() {
-		fmt.Fprintf(&b, ". Next attempt not before %s", e.NextAttempt.UTC().Format(time.RFC3339))
-	}
 	return b.String()
 }
 
-// said is what the other side answered, or the cause when there was no answer.
+// maxSaid bounds what the text of an error quotes, in bytes.
+const maxSaid = 600
+
+// said is what the other side responded, or the cause when it did not.
 func (e *Error) said() string {
-	if e.Code == "" && e.Message == "" {
-		if e.Err == nil {
-			return ""
+	switch {
+	case e.Code == "" && e.Message == "" && e.Err == nil:
+		return ""
+	case e.Code == "" && e.Message == "":
+		if list, ok := e.Err.(faults); ok { //nolint:errorlint // ours, and never wrapped
+			return list.Error()
 		}
-		return e.Err.Error()
+		return shorten(space().ReplaceAllString(strings.TrimSpace(e.Err.Error()), " "), maxSaid)
+	case e.Kind == TokenExpired && e.Token != nil: // STS's message has the time of day
+		return e.Code + ", the token expired at " + e.Token.Expires.UTC().Format(time.RFC3339)
+	case e.Message == "":
+		return shorten(e.Code, maxSaid)
 	}
-	s := e.Code
-	if e.Message != "" {
-		s += fmt.Sprintf(" %q", e.Message)
-	}
-	if e.RequestID != "" {
-		s += " (request " + e.RequestID + ")"
-	}
-	return s
+	return fmt.Sprintf("%s %q", shorten(e.Code, maxSaid), shorten(e.Message, maxSaid))
 }
 
 // Is makes errors.Is(err, credentials.TrustDenied) work.
@@ -133,7 +133,8 @@ func (e Error) Format(f fmt.State, verb rune) {
 // MarshalText is Error, for JSON.
 func (e Error) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
 
-// LogValue gives slog the fields a person searches for.
+// LogValue gives slog the fields to search for. RequestID, Attempts and
+// NextAttempt are not in the text.
 func (e Error) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("kind", string(e.Kind)),
@@ -141,6 +142,8 @@ func (e Error) LogValue() slog.Value {
 		slog.String("role", e.RoleARN),
 		slog.String("code", e.Code),
 		slog.String("request", e.RequestID),
+		slog.Int("attempts", e.Attempts),
+		slog.Time("next", e.NextAttempt),
 		slog.String("text", e.Error()),
 	)
 }

@@ -256,7 +256,7 @@ func TestExpiredTokenRefusedWithoutAReason(t *testing.T) {
 	}
 	s.pod.Rotate()
 	_, err = s.hubChain(t).Retrieve(t.Context())
-	if !errors.Is(err, credentials.TrustDenied) || strings.Contains(err.Error(), "UnknownError") || !strings.Contains(err.Error(), "(request ") {
+	if e, ok := errors.AsType[*credentials.Error](err); !ok || e.Kind != credentials.TrustDenied || strings.Contains(err.Error(), "UnknownError") || e.RequestID == "" {
 		t.Errorf("got %v, want %v with the request id", err, credentials.TrustDenied)
 	}
 }

@@ -27,14 +27,25 @@ func (f faults) err() error {
 	return &Error{Kind: ConfigInvalid, Err: f}
 }
 
+// maxLines is how many faults have a line each. More of them are one paragraph.
+const maxLines = 4
+
 func (f faults) Error() string {
 	if len(f) == 1 {
 		return f[0].Error()
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d settings are wrong", len(f))
-	for _, e := range f {
-		b.WriteString("\n  - " + e.Error())
+	for i, e := range f {
+		switch {
+		case len(f) <= maxLines:
+			b.WriteString("\n  - ")
+		case i == 0:
+			b.WriteString(": (1) ")
+		default:
+			fmt.Fprintf(&b, "; (%d) ", i+1)
+		}
+		b.WriteString(e.Error())
 	}
 	return b.String()
 }

@@ -1,23 +1,30 @@
 package credentials
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
+	"github.com/crossrole/crossrole/internal/settings"
 	"github.com/crossrole/crossrole/trust"
 )
 
 // fixes are what a person can apply for the error's kind, made of what is known
 // for certain: the token's claims, the role asked for and the caller.
+//
+// A statement is to be added to a policy and never replaces one: a policy may
+// hold conditions, such as an external id, that the caller cannot know.
 func (s *session) fixes(e *Error) []string {
 	switch {
 	case s.agent():
 		return s.agentFixes(e)
 	case e.Kind == RefreshTimeout:
-		return []string{timeoutFix}
+		return s.timeoutFixes(e)
 	case e.Kind == STSUnreachable:
 		return s.unreachableFixes(e)
 	case s.parent != nil && unknownKey[e.Code]:
@@ -29,20 +36,11 @@ func (s *session) fixes(e *Error) []string {
 	}
 	switch {
 	case e.Token != nil && e.Kind == OIDCProviderMissing:
-		return []string{
-			fmt.Sprintf("register the issuer in account %s: aws iam create-open-id-connect-provider --url %s --client-id-list %s", role.account, shellWords(e.Token.Issuer), shellWords(e.Token.Audience...)),
-			"go through a hub role of the cluster's own account, which knows the issuer: credentials.Assume(" + e.RoleARN + ")",
-		}
+		return s.providerFixes(e, role)
 	case e.Token != nil && e.Kind == AudienceMismatch:
-		return audienceFixes(e.Token, role)
+		return s.audienceFixes(e.Token, role)
 	case e.Token != nil && e.Kind == TrustDenied:
-		policy := trust.WebIdentityPolicy(role.account, []string{e.Token.Issuer}, []string{e.Token.Subject}, func(o *trust.PolicyOptions) {
-			o.Partition = role.partition
-			if len(e.Token.Audience) > 0 {
-				o.Audience = e.Token.Audience[0]
-			}
-		})
-		return []string{fmt.Sprintf("check that role %s exists in account %s and that its trust policy has this statement: %s", role.name, role.account, policy)}
+		return s.trustFixes(e, role)
 	case e.Kind == TokenExpired && e.Operation == "AssumeRoleWithWebIdentity":
 		return []string{rotationFix}
 	case e.Kind == AssumeDenied:
@@ -50,7 +48,8 @@ func (s *session) fixes(e *Error) []string {
 	case e.Kind == DurationTooLong:
 		return s.durationFixes(role)
 	case e.Kind == TagsTooLarge:
-		return []string{"leave out or shorten Role.Tags, Role.Policy or Role.PolicyARNs: they are packed into one space; STS's message tells how much of it they take. Tags that the session before passes on (transitive ones, or those of EKS Pod Identity) count too"}
+		return []string{fmt.Sprintf("leave out or shorten %s: they are packed into one space, and STS's message says how much of it they take. Tags that the previous session passes on (transitive ones, or those of EKS Pod Identity) count too",
+			settings.Name("Role.Tags, Role.Policy or Role.PolicyARNs", "the tags of --role"))}
 	case e.Kind == RegionNotEnabled:
 		return []string{regionFix("account " + role.account)}
 	}
@@ -58,7 +57,28 @@ func (s *session) fixes(e *Error) []string {
 }
 
 func regionFix(where string) string {
-	return "enable the region in " + where + " and activate STS there, or set another region for STS in Options.STS"
+	return "enable the region in " + where + " and activate STS there, or set another region for STS in " + settings.Name("Options.STS", "AWS_REGION")
+}
+
+// addStatement is the fix that adds a statement to a policy.
+func addStatement(policy string, statement trust.Statement) string {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(statement) // strings, slices and maps of strings cannot fail
+	return "add this statement to " + policy + statementFollows + strings.TrimSpace(b.String())
+}
+
+// statementFollows separates the sentence of a fix from its document.
+const statementFollows = ": "
+
+// summary is a fix without its document.
+func summary(fix string) string {
+	if sentence, _, ok := strings.Cut(fix, statementFollows+"{"); ok {
+		return sentence + " (the statement is in Error.Fixes; crossrole doctor prints it)"
+	}
+	return fix
 }
 
 // unknownKey are the codes by which STS says that it does not know the key of
@@ -81,21 +101,139 @@ func (s *session) unknownKeyFixes(e *Error) []string {
 	return []string{region, "or else " + who + " was revoked, or its role deleted: get a new one"}
 }
 
+// timeoutFix is for an endpoint that does not respond in time.
 const timeoutFix = "check that the pod can reach the endpoint: a proxy or firewall that drops packets looks like this (NO_PROXY, the security group of the STS interface endpoint)"
 
-// audienceFixes name the places that must agree, with the commands that show
-// and mend the first.
-func audienceFixes(t *trust.Token, role roleARN) []string {
-	provider := t.ProviderARN(role.partition, role.account)
-	fixes := []string{fmt.Sprintf("compare the token's audience %q with the client ids of the provider in account %s, byte for byte: aws iam get-open-id-connect-provider --open-id-connect-provider-arn %s", t.Audience, role.account, shellWords(provider))}
-	for _, a := range t.Audience {
-		fixes = append(fixes, fmt.Sprintf("register it: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn %s --client-id %s", shellWords(provider), shellWords(a)))
+// timeoutFixes name the endpoint.
+func (s *session) timeoutFixes(e *Error) []string {
+	fix := timeoutFix
+	if e.Endpoint != "" {
+		fix = strings.Replace(fix, "the endpoint", e.Endpoint, 1)
 	}
-	return append(fixes, "project the token with an audience that is registered (on EKS by the service account's annotation eks.amazonaws.com/audience)")
+	return append(s.regionTypo(), fix)
+}
+
+// stsAudience is the audience that EKS gives tokens for AWS, in all partitions.
+const stsAudience = "sts.amazonaws.com"
+
+// wantedAudience is the audience that the token should have.
+func (s *session) wantedAudience() string {
+	if w, ok := s.chain.source.(WebIdentity); ok && w.Audience != "" {
+		return w.Audience
+	}
+	return stsAudience
+}
+
+// registrable are the token's audiences that may be client ids of an OIDC
+// provider. A token for the API server is none for AWS: every pod has one, and
+// whoever gets hold of a token for AWS could use it against the cluster.
+func registrable(t *trust.Token) []string {
+	var audiences []string
+	for _, a := range t.Audience {
+		if a == strings.TrimSpace(a) && a != "" && !isServerAudience(a, t.Issuer) {
+			audiences = append(audiences, a)
+		}
+	}
+	return audiences
+}
+
+// isServerAudience reports whether an audience is that of a Kubernetes API
+// server: the issuer itself, which is its default, or a usual name of its service.
+func isServerAudience(audience, issuer string) bool {
+	name := strings.TrimSuffix(strings.ToLower(audience), "/")
+	if name == strings.TrimSuffix(strings.ToLower(issuer), "/") {
+		return true
+	}
+	_, host, hasScheme := strings.Cut(name, "://")
+	if !hasScheme {
+		host = name
+	}
+	host, _, _ = strings.Cut(host, ":")
+	return slices.Contains([]string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "api", "k3s", "rke2"}, host) ||
+		strings.HasPrefix(host, "kubernetes.default.svc.")
+}
+
+// projectFix is the fix that gives the token another audience.
+func projectFix(audience string) string {
+	return fmt.Sprintf("project the token with the audience %s: on EKS by the service account's annotation eks.amazonaws.com/audience (without it the audience is %s), elsewhere by the field audience of the pod's serviceAccountToken volume; then create the pod again", audience, stsAudience)
+}
+
+// providerFixes are those for an issuer that the role's account does not know.
+func (s *session) providerFixes(e *Error, role roleARN) []string {
+	provider := shellWords(e.Token.ProviderARN(role.partition, role.account))
+	if strings.Contains(strings.ToLower(e.Message), "thumbprint") {
+		return []string{fmt.Sprintf("set the provider's thumbprint in account %s: aws iam update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn %s --thumbprint-list THUMBPRINT, where crossrole issuer %s prints the THUMBPRINT",
+			role.account, provider, shellWords(e.Token.Issuer))}
+	}
+	audiences := registrable(e.Token)
+	if len(audiences) == 0 {
+		audiences = []string{s.wantedAudience()}
+	}
+	whose := "account " + role.account
+	if s.chain.length() > 1 {
+		whose = "the hub's account " + role.account
+	}
+	fixes := []string{fmt.Sprintf("register the issuer in %s: aws iam create-open-id-connect-provider --url %s --client-id-list %s", whose, shellWords(e.Token.Issuer), shellWords(audiences...))}
+	if s.chain.length() == 1 {
+		fixes = append(fixes, "or go through a hub role, of the cluster's own account, which knows the issuer: make that the pod's role and add "+
+			settings.Name(fmt.Sprintf("credentials.Assume(%q)", e.RoleARN), "--role "+shellWords(e.RoleARN)))
+	}
+	return fixes
+}
+
+// audienceFixes name the places that must agree. The token is what to change
+// first: every pod of the cluster gets the same audience.
+func (s *session) audienceFixes(t *trust.Token, role roleARN) []string {
+	provider := shellWords(t.ProviderARN(role.partition, role.account))
+	var fixes []string
+	if wanted := s.wantedAudience(); !slices.Contains(t.Audience, wanted) {
+		fixes = append(fixes, projectFix(wanted))
+	}
+	for _, a := range registrable(t) {
+		fixes = append(fixes, fmt.Sprintf("register the audience in account %s: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn %s --client-id %s", role.account, provider, shellWords(a)))
+	}
+	return append(fixes, fmt.Sprintf("compare the token's audience %q with the client ids of the provider in account %s, byte for byte: aws iam get-open-id-connect-provider --open-id-connect-provider-arn %s", t.Audience, role.account, provider))
+}
+
+// trustFixes are those for a token that the role's trust policy refuses.
+func (s *session) trustFixes(e *Error, role roleARN) []string {
+	t := e.Token
+	if d, ok := readDenial(e.Message); ok && d.other {
+		return []string{d.fix("sts:AssumeRoleWithWebIdentity", e.RoleARN)}
+	}
+	audiences := registrable(t)
+	if len(audiences) == 0 {
+		return []string{projectFix(s.wantedAudience())}
+	}
+	audience := audiences[0]
+	if wanted := s.wantedAudience(); slices.Contains(audiences, wanted) {
+		audience = wanted
+	}
+	where := fmt.Sprintf("the trust policy of role %s in account %s", role.name, role.account)
+	check := fmt.Sprintf("check that role %s exists in account %s, and ", role.name, role.account)
+	if strings.ContainsAny(t.Subject+audience, "*?$") {
+		// No token of a service account has such a subject, and a policy might take
+		// the characters for wildcards.
+		return []string{check + fmt.Sprintf("let its trust policy admit the subject %q and the audience %q, compared by StringEquals", t.Subject, audience)}
+	}
+	issuer := strings.TrimPrefix(t.Issuer, "https://")
+	conditions := trust.Conditions{"StringEquals": {issuer + ":sub": {t.Subject}}}
+	operator := "StringEquals"
+	if len(t.Audience) > 1 {
+		operator = "ForAnyValue:StringEquals" // the token has several; one must match
+		conditions[operator] = map[string][]string{}
+	}
+	conditions[operator][issuer+":aud"] = []string{audience}
+	return []string{check + addStatement(where, trust.Statement{
+		Effect:    "Allow",
+		Principal: trust.Principals{"Federated": {t.ProviderARN(role.partition, role.account)}},
+		Action:    []string{"sts:AssumeRoleWithWebIdentity"},
+		Condition: conditions,
+	})}
 }
 
 // shellWords writes words for a POSIX shell. Some come out of a token, which
-// anybody may have written.
+// anyone may have written.
 func shellWords(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
@@ -106,77 +244,172 @@ func shellWords(words ...string) string {
 	return strings.Join(quoted, " ")
 }
 
-// durationFixes tell the limit that was met.
+// durationFixes name the limit that was met.
 func (s *session) durationFixes(role roleARN) []string {
 	var asked time.Duration
+	name := settings.Name("WebIdentity.Duration", "the duration of --role own")
 	if s.hop > 1 {
 		asked = s.chain.roles[s.hop-2].duration()
+		name = settings.Name("Role.Duration", "the duration of --role")
 	} else if w, ok := s.chain.source.(WebIdentity); ok {
 		asked = w.Duration
 	}
 	if asked == 0 { // STS chose
-		return []string{"set WebIdentity.Duration to an hour or less: 3600 seconds is what every role gives"}
+		return []string{"set " + name + " to an hour or less: every role allows 3600 seconds"}
 	}
 	seconds := int64(asked / time.Second)
-	fixes := []string{fmt.Sprintf("ask for less than %d seconds; 3600 is what every role gives", seconds)}
+	fixes := []string{fmt.Sprintf("set %s to less than %d seconds; every role allows 3600", name, seconds)}
 	if s.hop == 1 || !s.chain.source.chained() {
-		fixes = append(fixes, fmt.Sprintf("let the role give %d seconds: aws iam update-role --role-name %s --max-session-duration %d", seconds, shellWords(role.name), seconds))
+		fixes = append(fixes, fmt.Sprintf("let the sessions of role %s in account %s last %d seconds: aws iam update-role --role-name %s --max-session-duration %d", role.name, role.account, seconds, shellWords(role.name), seconds))
 	}
 	return fixes
 }
 
+// externalIDPlaceholder stands in a fix for an external id, which is never
+// printed. No external id may have its characters: pasted as it stands, it admits
+// no one.
+const externalIDPlaceholder = "<the external id>"
+
 // assumeFixes are the two sides of a refused AssumeRole. Tags come with the
 // role's settings and, from the Pod Identity agent, with the session itself.
 func (s *session) assumeFixes(e *Error, target roleARN) []string {
+	denied, known := readDenial(e.Message)
+	if known && denied.other {
+		return []string{denied.fix(deniedAction(e.Message), e.RoleARN)}
+	}
 	asked := s.chain.roles[s.hop-2]
-	_, tagged := s.chain.source.(PodIdentity)
 	caller := e.Caller
 	if told := refusedCaller().FindStringSubmatch(e.Message); caller == "" && told != nil {
-		caller = told[1] // the source did not tell who its session is; STS does
+		caller = told[1] // the source did not say whose session it gave; STS does
 	}
-	hub := s.callerRole(caller)
-	if hub == "" {
-		return []string{"let the trust policy of " + e.RoleARN + " name the caller, and the caller's own policy allow the action on it"}
+	principal := s.principal(caller)
+	where := fmt.Sprintf("the trust policy of role %s in account %s", target.name, target.account)
+	externalID := settings.Name("Role.ExternalID", "external-id of --role")
+	if principal == "" {
+		return []string{"let " + where + " name the caller, and the caller's own policy allow the action on " + e.RoleARN}
 	}
-	options := func(o *trust.PolicyOptions) {
-		o.Partition = target.partition
-		o.TagSession = tagged || len(asked.Tags) > 0 || strings.Contains(e.Message, "sts:TagSession")
-		o.SetSourceIdentity = asked.SourceIdentity != "" || strings.Contains(e.Message, "sts:SetSourceIdentity")
+	actions := s.actions(asked, e.Message)
+
+	var fixes []string
+	if !known || denied.trust {
+		admit := func(actions []string, condition trust.Conditions) trust.Statement {
+			return trust.Statement{Effect: "Allow", Principal: trust.Principals{"AWS": {principal}}, Action: actions, Condition: condition}
+		}
+		if len(actions) > 1 && (asked.ExternalID != "" || deniedAction(e.Message) != actions[0]) {
+			// Only sts:AssumeRole carries an external id.
+			fixes = append(fixes, addStatement(where, admit(actions[1:], nil)))
+		}
+		if asked.ExternalID != "" {
+			condition := trust.Conditions{"StringEquals": {"sts:ExternalId": {externalIDPlaceholder}}}
+			fixes = append(fixes, fmt.Sprintf("with the value of %s in the place of %q, %s", externalID, externalIDPlaceholder, addStatement(where, admit(actions[:1], condition))))
+		} else {
+			fixes = append(fixes,
+				"if it does not name "+principal+" yet, "+addStatement(where, admit(actions, nil)),
+				"if it does, under a condition on sts:ExternalId, keep the condition and set "+externalID+" to the value that the role's owner gave you")
+		}
 	}
-	external := ""
-	if asked.ExternalID != "" {
-		external = ", with a condition StringEquals sts:ExternalId of the value in Role.ExternalID"
+	if !known || denied.identity {
+		policy := "the policy of " + principal
+		if strings.Contains(principal, ":role/") && (s.parent == nil || s.parent.role != principal) {
+			policy += " (its ARN has a path, if the role has one)"
+		}
+		fixes = append(fixes, addStatement(policy, trust.Statement{Effect: "Allow", Action: actions, Resource: []string{escapeWildcards(e.RoleARN)}}))
 	}
-	return []string{
-		fmt.Sprintf("the trust policy of role %s in account %s must have this statement%s: %s", target.name, target.account, external, trust.RolePolicy(hub, options)),
-		fmt.Sprintf("the policy of %s must have this statement: %s", hub, trust.AssumePolicy([]string{e.RoleARN}, options)),
+	if (!known || denied.trust) && strings.Contains(principal, ":role/") {
+		fixes = append(fixes, "if "+principal+" was deleted and created again, "+where+" holds the id of the old one (AROA…): put the ARN in its place and save the policy again")
 	}
+	return fixes
+}
+
+// actions are what the caller must be allowed, sts:AssumeRole first.
+func (s *session) actions(asked Role, message string) []string {
+	actions := []string{"sts:AssumeRole"}
+	_, tagged := s.chain.source.(PodIdentity)
+	if tagged || len(asked.Tags) > 0 || strings.Contains(message, "sts:TagSession") {
+		actions = append(actions, "sts:TagSession")
+	}
+	if asked.SourceIdentity != "" || strings.Contains(message, "sts:SetSourceIdentity") {
+		actions = append(actions, "sts:SetSourceIdentity")
+	}
+	return actions
+}
+
+// deniedAction is the action that a refusal names.
+func deniedAction(message string) string {
+	for _, action := range []string{"sts:TagSession", "sts:SetSourceIdentity"} {
+		if strings.Contains(message, action) {
+			return action
+		}
+	}
+	return "sts:AssumeRole"
+}
+
+// escapeWildcards writes an ARN for a policy's Resource, where IAM would take
+// some characters of a role's path for wildcards.
+func escapeWildcards(arn string) string {
+	return strings.NewReplacer("$", "${$}", "*", "${*}", "?", "${?}").Replace(arn)
+}
+
+// denial is the policy that a refusal blames. AWS names it in some messages:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+type denial struct {
+	policy          string // "service control policy"
+	explicit        bool   // it denies; otherwise it does not allow
+	identity, trust bool   // it is the caller's own, or the role's
+	other           bool   // it is another one, or an Allow would not help
+}
+
+var namedPolicy = pattern(`(explicit deny in an?|because no) ([a-z -]*?(?:policy|permissions boundary))`)
+
+// readDenial finds out which policy refused, if the message says so.
+func readDenial(message string) (denial, bool) {
+	m := namedPolicy().FindStringSubmatch(strings.ToLower(message))
+	if m == nil {
+		return denial{}, false
+	}
+	d := denial{policy: strings.TrimSpace(m[2]), explicit: m[1] != "because no"}
+	switch {
+	case d.explicit:
+		d.other = true
+	case d.policy == "identity-based policy":
+		d.identity = true
+	case d.policy == "resource-based policy", d.policy == "role trust policy":
+		d.trust = true
+	default:
+		d.other = true
+	}
+	return d, true
+}
+
+// fix is for a denial that a statement on either side does not lift.
+func (d denial) fix(action, role string) string {
+	if d.explicit {
+		return fmt.Sprintf("a statement of a %s denies %s on %s: have its owner exempt the caller; a further Allow does not help", d.policy, action, role)
+	}
+	return fmt.Sprintf("let the %s allow %s on %s: the other policies do not count as long as it does not", d.policy, action, role)
 }
 
 var refusedCaller = pattern(`^User: (arn:\S+) is not authorized to perform: sts:`)
 
-// callerRole is the role behind the caller. A session does not tell its role's
-// path; the settings of the hop before do, if they name that role.
-func (s *session) callerRole(caller string) string {
-	hub := roleOfSession(caller)
-	if s.parent == nil || s.parent.role == "" {
-		return hub
-	}
-	known, err := parseRoleARN(s.parent.role)
-	told, toldErr := parseRoleARN(hub)
-	if err == nil && toldErr == nil && known.account == told.account && strings.EqualFold(known.name, told.name) {
-		return s.parent.role
-	}
-	return hub
-}
-
-// roleOfSession is the role behind a session's ARN. A session does not tell its
-// role's path.
-func roleOfSession(session string) string {
-	a, err := arn.Parse(session)
-	parts := strings.Split(a.Resource, "/")
-	if err != nil || len(parts) != 3 || parts[0] != "assumed-role" {
+// principal is who a policy must name to admit the caller: the role behind a
+// session, or a user. A session's ARN does not have its role's path; the settings
+// of the previous hop do, if they name that role.
+func (s *session) principal(caller string) string {
+	a, err := arn.Parse(caller)
+	if err != nil || !isAccount(a.AccountID) {
 		return ""
+	}
+	if kind, name, _ := strings.Cut(a.Resource, "/"); a.Service == "iam" && kind == "user" && printable(name) && !strings.ContainsAny(name, "*?$") {
+		return caller
+	}
+	parts := strings.Split(a.Resource, "/")
+	if a.Service != "sts" || len(parts) != 3 || parts[0] != "assumed-role" || !isRoleName(parts[1]) {
+		return ""
+	}
+	if s.parent != nil {
+		if known, err := parseRoleARN(s.parent.role); err == nil && known.account == a.AccountID && strings.EqualFold(known.name, parts[1]) {
+			return s.parent.role
+		}
 	}
 	return fmt.Sprintf("arn:%s:iam::%s:role/%s", a.Partition, a.AccountID, parts[1])
 }

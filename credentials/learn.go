@@ -4,8 +4,9 @@ import (
 	"time"
 )
 
-// skewWarning is the clock difference worth a line in the log; S3 refuses
-// requests at 15 minutes.
+// skewWarning is the clock difference worth a line in the log: AWS refuses
+// signatures that are further off (S3: 15 minutes).
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
 const skewWarning = 5 * time.Minute
 
 // tokenSeen is the token of the last success.
@@ -63,7 +64,7 @@ func describeSkew(skew time.Duration) string {
 	case skew < 0:
 		return (-skew).String() + " behind the server's"
 	}
-	return "0s from the server's"
+	return "equal to the server's"
 }
 
 // serverNow is the server's clock, if a reply has told it. It runs on the

@@ -246,11 +246,7 @@ func TestPodIdentityFails(t *testing.T) {
 				if row.is != nil && !errors.Is(err, row.is) {
 					t.Errorf("errors.Is(err, %v) is false", row.is)
 				}
-				for _, part := range append(row.want, "hop 1 of 2") {
-					if !strings.Contains(err.Error(), part) {
-						t.Errorf("the message lacks %q:\n%v", part, err)
-					}
-				}
+				says(t, err, row.kind, append(row.want, "hop 1 of 2")...)
 				if strings.Contains(err.Error(), "agent-token-1") {
 					t.Errorf("the message shows the token:\n%v", err)
 				}

@@ -71,8 +71,9 @@ func secretsIn(h http.Header) []string {
 }
 
 // beginning is how a response begins that is not the expected one. It is cut
-// last: a cut through a secret would hide it from scrub.
-func (s *session) beginning(rec *record) string {
+// last: a cut through a secret would hide it from scrub. What is over limit is left
+// out of the middle.
+func (s *session) beginning(rec *record, limit int) string {
 	head := string(rec.head)
 	if rec.status/100 == 2 {
 		// A successful response is where keys would be: its first tag says enough.
@@ -86,7 +87,7 @@ func (s *session) beginning(rec *record) string {
 	}
 	head = longRun().ReplaceAllString(s.scrub(head, rec), redact.Mark)
 	head = space().ReplaceAllString(strings.TrimSpace(head), " ")
-	return shorten(head, 240)
+	return shorten(head, limit)
 }
 
 const keysNotShown = "(not shown: it seems to hold keys)"

@@ -41,7 +41,8 @@ type HopReport struct {
 	Latency   time.Duration // of the last request, with its reply
 	Life      time.Duration // of the session; zero: it names no end
 	Skew      time.Duration // local clock less the server's: positive if it is ahead; zero also where unknown
-	Skipped   bool          // a hop before it failed
+	Skipped   bool          // a previous hop failed
+	Notes     []string      // what is worth knowing and not a failure by itself
 	Err       *Error
 }
 
@@ -113,10 +114,13 @@ func (h *HopReport) write(line func(label, format string, args ...any)) {
 	case h.Err != nil:
 		line(label, "FAILED, %s", h.Latency.Round(time.Millisecond))
 		line("", "%s", h.Err.paragraph())
+		if h.Err.RequestID != "" {
+			line("", "request %s", h.Err.RequestID)
+		}
 		for _, fix := range h.Err.Fixes {
 			line("", "fix: %s", fix)
 		}
-		h.writeSkew(line)
+		h.writeNotes(line)
 		return
 	}
 	did := h.Operation
@@ -130,19 +134,26 @@ func (h *HopReport) write(line func(label, format string, args ...any)) {
 	if h.CallerARN != "" {
 		line("", "caller %s", h.CallerARN)
 	}
-	life := "without an end"
+	life := "without an expiry"
 	if h.Life > 0 {
 		life = "of " + h.Life.Round(time.Second).String()
 	}
 	line("", "session %s, local clock %s", life, describeSkew(h.Skew))
-	h.writeSkew(line)
+	h.writeNotes(line)
 }
 
-// writeSkew notes a clock that is worth correcting. Also a hop that fails has one.
-func (h *HopReport) writeSkew(line func(label, format string, args ...any)) {
-	if h.Skew.Abs() > skewWarning {
-		line("", "note: the local clock is %s; correct it: S3 refuses requests at 15 minutes (RequestTimeTooSkewed)", describeSkew(h.Skew))
+func (h *HopReport) writeNotes(line func(label, format string, args ...any)) {
+	for _, note := range h.Notes {
+		line("", "note: %s", note)
 	}
+}
+
+// notes are what is worth knowing of a hop, whether it works or not.
+func (h *HopReport) notes() []string {
+	if h.Skew.Abs() <= skewWarning {
+		return nil
+	}
+	return []string{fmt.Sprintf("the local clock is %s: AWS refuses signatures that are more than %v off. The chain corrects for it; other programs on this node may not: set the node's clock (NTP)", describeSkew(h.Skew), skewWarning)}
 }
 
 // MarshalJSON writes durations in seconds and errors with their fixes.
@@ -173,6 +184,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Life      float64      `json:"session_seconds,omitempty"`
 		Skew      float64      `json:"skew_seconds"`
 		Skipped   bool         `json:"skipped,omitempty"`
+		Notes     []string     `json:"notes,omitempty"`
 		Err       *errorAsJSON `json:"error,omitempty"`
 	}
 	out := struct {
@@ -189,7 +201,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	}
 	for _, h := range r.Hops {
 		out.Hops = append(out.Hops, hop{h.Hop, h.Operation, h.RoleARN, h.Endpoint, h.CallerARN,
-			h.Latency.Seconds(), h.Life.Seconds(), h.Skew.Seconds(), h.Skipped, h.Err.json()})
+			h.Latency.Seconds(), h.Life.Seconds(), h.Skew.Seconds(), h.Skipped, h.Notes, h.Err.json()})
 	}
 	return json.Marshal(out)
 }

@@ -66,7 +66,7 @@ func (r *resolver) resolveRegion() {
 		return
 	}
 	if !isRegion(s.value) {
-		r.add(s.from, "%q is not the name of a region; want one like us-east-1", s.value)
+		r.add(s.from, "%q is not the name of a region; want one like us-east-1, of which %s is the closest", s.value, closestRegion(s.value))
 		return
 	}
 	r.partition(partitionOf(s.value), s.from+" "+s.value)

@@ -15,6 +15,7 @@ import (
 // It is one client for all hops, because the client learns the clock's skew.
 type stsClient struct {
 	client   *sts.Client
+	region   string
 	fips     bool
 	endpoint string // an endpoint of the user's own; empty: the region's
 }
@@ -45,6 +46,7 @@ func newSTSClient(r *resolver) *stsClient {
 	o.Credentials = nil
 	o.Retryer = aws.NopRetryer{}
 	c := &stsClient{
+		region:   o.Region,
 		fips:     o.EndpointOptions.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled,
 		endpoint: aws.ToString(o.BaseEndpoint),
 	}
@@ -52,7 +54,7 @@ func newSTSClient(r *resolver) *stsClient {
 		r.checkEndpoint("BaseEndpoint of Options.STS", c.endpoint)
 	}
 	if o.Region != r.region && !isRegion(o.Region) {
-		r.add("Region of Options.STS", "%q is not the name of a region; want one like us-east-1", o.Region)
+		r.add("Region of Options.STS", "%q is not the name of a region; want one like us-east-1, of which %s is the closest", o.Region, closestRegion(o.Region))
 	} else if o.Region != r.region {
 		r.partition(partitionOf(o.Region), "Region "+o.Region+" of Options.STS")
 	}
