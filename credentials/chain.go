@@ -27,7 +27,7 @@ type Chain struct {
 
 	base    *aws.Config // never changed; chains of a pool share it
 	source  Source
-	roles   []Role
+	roles   []*Role // by pointer, so that fmt stops before their external IDs
 	hops    []*session
 	sts     *stsClient
 	limiter *limiter.Limiter // of the pool; nil: no limit
@@ -81,7 +81,7 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	source, roles := r.resolve()
 	own := detached(base)
 	c := &Chain{
-		base: &own, source: source, roles: roles, sts: newSTSClient(r),
+		base: &own, source: source, roles: pointersTo(roles), sts: newSTSClient(r),
 		window: o.Refresh.Window, timeout: o.Refresh.Timeout, failureCap: o.Refresh.FailureCap,
 		expectedAccount: o.ExpectedAccount, logger: o.Logger, onEvent: o.OnEvent, draw: random,
 	}
@@ -130,7 +130,7 @@ func (c *Chain) link() {
 		first.exchange = first.giver.exchange
 	}
 	for i, role := range c.roles {
-		hops[i+1].follow(c, hops[i], role)
+		hops[i+1].follow(c, hops[i], *role)
 	}
 	c.hops = hops
 }

@@ -238,3 +238,56 @@ func regionsAndFIPS(t *testing.T) {
 	_, err = chain.Retrieve(t.Context())
 	says(t, err, credentials.STSUnreachable, "FIPS", "Options.STS")
 }
+
+// A region that AWS does not have is named, with the closest one; a new one of a
+// known shape is only noted when it does not respond.
+func TestUnknownRegionIsNamed(t *testing.T) {
+	for region, want := range map[string]string{
+		"us-est-1": `"us-est-1" is not a region of AWS, as far as this version knows; the closest one is us-east-1`,
+		"eu-wst-3": "the closest one is eu-west-3", "cn-nort-1": "the closest one is cn-north-1", "us-gov-wes-1": "the closest one is us-gov-west-1",
+		"ap-southeast-1": "",
+	} {
+		for name, cause := range map[string]error{
+			"no such host": &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "sts." + region + ".amazonaws.com", IsNotFound: true}},
+			"hangs":        context.DeadlineExceeded,
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				base := aws.Config{Region: region, HTTPClient: doFunc(func(*http.Request) (*http.Response, error) { return nil, cause })}
+				w := s.web()
+				if strings.HasPrefix(region, "cn") {
+					w.RoleARN = strings.Replace(w.RoleARN, "arn:aws:", "arn:aws-cn:", 1)
+				} else if strings.HasPrefix(region, "us-gov") {
+					w.RoleARN = strings.Replace(w.RoleARN, "arn:aws:", "arn:aws-us-gov:", 1)
+				}
+				_, err := newChain(t, base, func(o *credentials.Options) { o.Source = w }).Retrieve(t.Context())
+				says(t, err, credentials.STSUnreachable, want, "sts."+region)
+				if e, _ := errors.AsType[*credentials.Error](err); want == "" && strings.Contains(strings.Join(e.Fixes, ""), "closest") {
+					t.Errorf("%s, %s: %q", region, name, e.Fixes)
+				}
+			})
+		}
+	}
+}
+
+// The connection's own port differs from one to the next; the text does not.
+func TestUnreachableTextIsSteady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, port := newScene(t), 40000
+		base := s.cloud.Config()
+		base.HTTPClient = doFunc(func(*http.Request) (*http.Response, error) {
+			port++
+			source, there := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 5), Port: port}, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 9), Port: 443}
+			return nil, &url.Error{Op: "Post", URL: "https://x/", Err: &net.OpError{Op: "read", Net: "tcp", Source: source, Addr: there, Err: errors.New("connection reset by peer")}}
+		})
+		var texts []string
+		for range 2 {
+			_, err := newChain(t, base, func(o *credentials.Options) { o.Source = s.web() }).Retrieve(t.Context())
+			says(t, err, credentials.STSUnreachable, "10.0.0.9:443", "connection reset")
+			texts = append(texts, err.Error())
+		}
+		if texts[0] != texts[1] {
+			t.Errorf("two texts:\n%s\n%s", texts[0], texts[1])
+		}
+	})
+}

@@ -277,7 +277,7 @@ func (s *session) assumeFixes(e *Error, target roleARN) []string {
 	if known && denied.other {
 		return []string{denied.fix(deniedAction(e.Message), e.RoleARN)}
 	}
-	asked := s.chain.roles[s.hop-2]
+	asked := *s.chain.roles[s.hop-2]
 	caller := e.Caller
 	if told := refusedCaller().FindStringSubmatch(e.Message); caller == "" && told != nil {
 		caller = told[1] // the source did not say whose session it gave; STS does
@@ -301,7 +301,12 @@ func (s *session) assumeFixes(e *Error, target roleARN) []string {
 		}
 		if asked.ExternalID != "" {
 			condition := trust.Conditions{"StringEquals": {"sts:ExternalId": {externalIDPlaceholder}}}
-			fixes = append(fixes, fmt.Sprintf("with the value of %s in the place of %q, %s", externalID, externalIDPlaceholder, addStatement(where, admit(actions[:1], condition))))
+			fix := fmt.Sprintf("with the value of %s in the place of %q, %s", externalID, externalIDPlaceholder, addStatement(where, admit(actions[:1], condition)))
+			if deniedAction(e.Message) == actions[0] {
+				fixes = slices.Insert(fixes, 0, fix)
+			} else {
+				fixes = append(fixes, fix)
+			}
 		} else {
 			fixes = append(fixes,
 				"if it does not name "+principal+" yet, "+addStatement(where, admit(actions, nil)),

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -79,4 +80,12 @@ func Assume(roleARNs ...string) func(*Options) {
 			o.Roles = append(slices.Clip(o.Roles), Role{ARN: arn}) // the slice may be the caller's
 		}
 	}
+}
+
+// Format prints the source and the roles, and no external id, under every verb:
+// for one that does not fit, fmt would print the fields of a *Options as they are.
+func (o Options) Format(f fmt.State, _ rune) { fmt.Fprint(f, o.describe("Options")) }
+
+func (o Options) describe(name string) string {
+	return fmt.Sprintf("credentials.%s{Source: %v, Roles: %v}", name, o.Source, o.Roles)
 }

@@ -27,7 +27,7 @@ import (
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html). Chains
 // of different external ids never share a session.
 type Pool struct {
-	options    PoolOptions
+	options    *PoolOptions // by pointer, so that fmt stops before external ids
 	prefix     *Chain
 	partitions []origin // of what the prefix names
 	before     string   // the role that it ends in; empty: unknown
@@ -113,7 +113,7 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	}
 	prefix.more, prefix.limiter = 1, limiter.New(o.STSRate, o.STSConcurrency)
 	r := &resolver{base: *prefix.base, options: o.Options}
-	p := &Pool{options: o, prefix: prefix, before: prefix.RoleARN(), chains: weakcache.New[roleKey](o.MaxChains, (*Chain).provenByUse)}
+	p := &Pool{options: &o, prefix: prefix, before: prefix.RoleARN(), chains: weakcache.New[roleKey](o.MaxChains, (*Chain).provenByUse)}
 	if len(prefix.roles) == 0 {
 		p.before = r.assumedBy(prefix.source)
 	}
@@ -165,6 +165,9 @@ func (p *Pool) All() iter.Seq[*Chain] {
 	}
 }
 
+// Format is that of [Options].
+func (o PoolOptions) Format(f fmt.State, _ rune) { fmt.Fprint(f, o.describe("PoolOptions")) }
+
 // String describes the pool: "web identity → arn:…:role/hub → 12 roles".
 func (p *Pool) String() string {
 	return fmt.Sprintf("%v → %d roles", p.prefix, p.chains.Len())
@@ -193,7 +196,7 @@ func (p *Pool) extend(role Role) (*Chain, error) {
 	}
 	from := p.prefix
 	c := &Chain{
-		base: from.base, source: from.source, roles: append(slices.Clip(from.roles), role),
+		base: from.base, source: from.source, roles: append(slices.Clip(from.roles), &role),
 		sts: from.sts, limiter: from.limiter, prefix: from,
 		window: from.window, timeout: from.timeout, failureCap: from.failureCap, deniedCap: deniedCap,
 		expectedAccount: p.options.ExpectedAccount, logger: from.logger, onEvent: from.onEvent, draw: from.draw,

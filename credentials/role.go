@@ -19,7 +19,11 @@ type Role struct {
 	// source without a token crossrole@ and the host's name.
 	SessionName string
 
-	ExternalID     string // 2–1224 of [\w+=,.@:/-]; never printed
+	// ExternalID is 2–1224 of [\w+=,.@:/-]. Every type of this package leaves it
+	// out when printed; but fmt cannot call methods of what an unexported field of
+	// your own struct holds, and prints a Role or Options there with all fields.
+	ExternalID string
+
 	SourceIdentity string // 2–64 of [\w+=,.@-]
 
 	Policy     string   // inline session policy, JSON of at most 2,048 characters
@@ -41,6 +45,14 @@ func (r Role) clone() Role {
 	r.Tags = maps.Clone(r.Tags)
 	r.TransitiveTagKeys = slices.Clone(r.TransitiveTagKeys)
 	return r
+}
+
+func pointersTo(roles []Role) []*Role {
+	var list []*Role
+	for i := range roles {
+		list = append(list, &roles[i])
+	}
+	return list
 }
 
 // duration is what is asked of STS.

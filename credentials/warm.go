@@ -13,6 +13,11 @@ type Warmed struct {
 	Done, Total int   // roles so far, of how many
 }
 
+// Format prints the turn without the role's external id, under every verb.
+func (w Warmed) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "credentials.Warmed{Role: %v, Err: %v, Done: %d, Total: %d}", w.Role, w.Err, w.Done, w.Total)
+}
+
 // Warm gets a session for each of the roles, so that their first use does not
 // wait: after the start of a scanner, say. It returns when all have had their
 // turn or ctx has ended. progress, if not nil, is called after each from Warm's own

@@ -15,6 +15,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/crossrole/crossrole/internal/settings"
 )
 
 func main() { os.Exit(run()) }
@@ -22,6 +24,7 @@ func main() { os.Exit(run()) }
 // run is main with an exit status: 0 all is well, 1 a problem was found, 2 the
 // command line is wrong, any other an exitError.
 func run() int {
+	settings.UseFlags()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not look at ctx, such as reading a terminal
