@@ -49,21 +49,29 @@ func parseBucket(s string) (bucketRef, error) {
 	return bucketRef{name: s}, nil
 }
 
-// checkName has the rules of the S3 User Guide, "General purpose bucket naming
-// rules".
+// checkName accepts every name that a bucket of S3 may have had since 2006, and of
+// Ceph "tenant:bucket": the S3 User Guide, "General purpose bucket naming rules"
+// and "Legacy: general purpose bucket naming" (us-east-1 until March 2018).
 func checkName(s string) error {
 	bad := func(rule string) error {
 		return fmt.Errorf("%q is not a bucket name: %s; check the name with \"aws s3 ls\"", s, rule)
 	}
+	const maxName = 255
+	name := s
+	if tenant, rest, ok := strings.Cut(s, ":"); ok {
+		if name = rest; !isLabel(tenant, lowerLetters+upperLetters+digits, "_") {
+			return bad("before a colon stands a tenant of Ceph, which has letters, digits and underscores")
+		}
+	}
 	switch {
-	case len(s) < 3 || len(s) > 63:
-		return bad(fmt.Sprintf("a name has 3 to 63 characters, this one has %d", len(s)))
-	case !isLabel(s, lowerLetters+digits, ".-"):
-		return bad("a name has lowercase letters, digits, dots and hyphens, and a letter or digit at both ends")
-	case strings.Contains(s, ".."):
+	case len(name) < 3 || len(name) > maxName:
+		return bad(fmt.Sprintf("a name has 3 to 63 characters, or up to %d if it is old, this one has %d", maxName, len(name)))
+	case !isLabel(name, lowerLetters+upperLetters+digits+"_", ".-"):
+		return bad("a name has letters, digits, dots, hyphens and underscores, and no dot or hyphen at its ends")
+	case strings.Contains(name, ".."):
 		return bad("two dots must not touch")
 	}
-	if _, err := netip.ParseAddr(s); err == nil {
+	if _, err := netip.ParseAddr(name); err == nil {
 		return bad("a name must not look like an IP address")
 	}
 	return nil

@@ -43,8 +43,8 @@
 // A custom endpoint is taken from where the SDK takes it: AWS_ENDPOINT_URL_S3,
 // the profile, cfg.BaseEndpoint, or BaseEndpoint in Options.S3. Where no bucket
 // name can stand in front of the endpoint's host (an IP address, localhost, a
-// name without a dot, a Kubernetes service), the bucket goes into the path.
-// UsePathStyle in Options.S3 does the same for any other host.
+// name with no dot or only one, a name in a Kubernetes cluster's DNS), the bucket
+// goes into the path. [Options.PathStyle] does the same for any other host.
 //
 // # Compatibility
 //

@@ -32,6 +32,12 @@ func TestNewAcceptsWhatNamesABucket(t *testing.T) {
 		{"pics", "https://pics.s3.eu-west-1.amazonaws.com/path/object/name"},
 		{"my.pics", "https://s3.eu-west-1.amazonaws.com/my.pics/path/object/name"},
 		{"pics-ap-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias", "https://pics-ap-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias.s3.eu-west-1.amazonaws.com/path/object/name"},
+		{"legacy_logs", "https://s3.eu-west-1.amazonaws.com/legacy_logs/path/object/name"},
+		{"_logs_", "https://s3.eu-west-1.amazonaws.com/_logs_/path/object/name"},
+		{"MyAWSBucket", "https://s3.eu-west-1.amazonaws.com/MyAWSBucket/path/object/name"},
+		{strings.Repeat("a", 255), "https://s3.eu-west-1.amazonaws.com/" + strings.Repeat("a", 255) + "/path/object/name"},
+		{"tenant:pics", "https://s3.eu-west-1.amazonaws.com/tenant%3Apics/path/object/name"},
+		{"arn:aws:s3:::My_Pics", "https://s3.eu-west-1.amazonaws.com/My_Pics/path/object/name"},
 		{"arn:aws:s3:::pics", "https://pics.s3.eu-west-1.amazonaws.com/path/object/name"},
 		{"arn:aws-cn:s3:::pics", "https://pics.s3.eu-west-1.amazonaws.com/path/object/name"},
 		{"arn:aws:s3:eu-west-1:444455556666:accesspoint/shared", "https://shared-444455556666.s3-accesspoint.eu-west-1.amazonaws.com/path/object/name"},
@@ -67,15 +73,21 @@ func TestNewRefusesTheRestByName(t *testing.T) {
 		{"https://pics.s3.amazonaws.com", []string{"URL"}},
 		{"pics/cat.jpg", []string{"slash", `"pics"`}},
 		{"ab", []string{"3 to 63 characters", "has 2"}},
-		{strings.Repeat("a", 64), []string{"3 to 63 characters", "has 64"}},
-		{"Pics", []string{"lowercase"}},
-		{"my_pics", []string{"lowercase letters, digits, dots and hyphens"}},
-		{"-pics", []string{"both ends"}},
-		{"pics.", []string{"both ends"}},
+		{strings.Repeat("a", 256), []string{"up to 255", "has 256"}},
+		{"-pics", []string{"at its ends"}},
+		{"pics.", []string{"at its ends"}},
+		{"pics$", []string{"letters, digits, dots, hyphens and underscores"}},
+		{"bücket", []string{"letters, digits, dots, hyphens and underscores"}},
+		{"...", []string{"at its ends"}},
+		{":pics", []string{"tenant"}},
+		{"tenant:", []string{"has 0"}},
+		{"a:b:pics", []string{"letters, digits"}},
+		{"a-b:pics", []string{"tenant"}},
+		{"tenant:192.168.0.1", []string{"IP address"}},
 		{"my..pics", []string{"two dots"}},
 		{"192.168.0.1", []string{"IP address"}},
-		{" pics", []string{"lowercase"}},
-		{"pics\n", []string{"both ends"}},
+		{" pics", []string{"at its ends"}},
+		{"pics\n", []string{"at its ends"}},
 		{"ol-ap-x--ol-s3", []string{"Object Lambda"}},
 		{"out-ap-o01ac5d28a6a232904e8xz5w8ijx1qzlbp3i3kuse10--op-s3", []string{"Outposts"}},
 		{"fast--usw2-az1--x-s3", []string{"directory bucket"}},
@@ -86,7 +98,7 @@ func TestNewRefusesTheRestByName(t *testing.T) {
 		{"arn:aws:s3:::pics/cat.jpg", []string{"ARN of an object", `"cat.jpg"`, `give "pics"`}},
 		{"arn:aws:s3:::pics/*", []string{"ARN of an object"}},
 		{"arn:aws:s3:::arn:aws:s3:::pics", []string{"ARN within an ARN"}},
-		{"arn:aws:s3:::Pics", []string{"lowercase"}},
+		{"arn:aws:s3:::Pics!", []string{"letters"}},
 		{"arn:aws:s3:eu-west-1::pics", []string{"no region and no account"}},
 		{"arn:aws:iam::444455556666:role/S3_Pics", []string{`service "iam"`}},
 		{"arn:aws:s3-outposts:eu-west-1:444455556666:outpost/op-1/accesspoint/shared", []string{"Outposts", "not supported"}},
@@ -191,6 +203,21 @@ func TestEndpointsDecideWhereTheBucketGoes(t *testing.T) {
 		{"http://minio:9000", "http://minio:9000/pics/k"},
 		{"http://minio.storage.svc:9000", "http://minio.storage.svc:9000/pics/k"},
 		{"https://minio.storage.svc.cluster.local.", "https://minio.storage.svc.cluster.local./pics/k"},
+		{"http://minio.storage:9000", "http://minio.storage:9000/pics/k"},
+		{"http://MinIO.Storage.SVC.:9000", "http://MinIO.Storage.SVC.:9000/pics/k"},
+		{"http://minio-0.minio.storage.svc:9000", "http://minio-0.minio.storage.svc:9000/pics/k"},
+		{"http://minio-0.minio.storage.svc.cluster.local:9000", "http://minio-0.minio.storage.svc.cluster.local:9000/pics/k"},
+		{"https://minio-0.minio.storage.svc.k8s.corp.example.", "https://minio-0.minio.storage.svc.k8s.corp.example./pics/k"},
+		{"https://minio.storage.svc.k8s.example", "https://minio.storage.svc.k8s.example/pics/k"},
+		{"http://10-1-2-3.storage.pod.cluster.local", "http://10-1-2-3.storage.pod.cluster.local/pics/k"},
+		{"http://10-1-2-3.storage.pod.k8s.example", "http://10-1-2-3.storage.pod.k8s.example/pics/k"},
+		{"http://gateway.cluster.local", "http://gateway.cluster.local/pics/k"},
+		{"http://s3.localhost:9000", "http://s3.localhost:9000/pics/k"},
+		{"http://localhost.:9000", "http://localhost.:9000/pics/k"},
+		{"http://[fd00:ec2::1]", "http://[fd00:ec2::1]/pics/k"},
+		{"http://10.0.0.1", "http://10.0.0.1/pics/k"},
+		{"http://s3.svc.example.com", "http://pics.s3.svc.example.com/k"},
+		{"http://s3.pod.example.com", "http://pics.s3.pod.example.com/k"},
 		{"https://s3.example.com", "https://pics.s3.example.com/k"},
 		{"https://bucket.vpce-1a2b-5e6f.s3.eu-west-1.vpce.amazonaws.com", "https://pics.bucket.vpce-1a2b-5e6f.s3.eu-west-1.vpce.amazonaws.com/k"},
 	} {
@@ -211,6 +238,36 @@ func TestEndpointsDecideWhereTheBucketGoes(t *testing.T) {
 				t.Errorf("%s by %s: asked %s, want %s", c.endpoint, how, got, c.want)
 			}
 		}
+	}
+}
+
+func TestPathStyle(t *testing.T) {
+	endpoint := "https://s3.example.com"
+	for _, c := range []struct {
+		bucket   string
+		endpoint *string
+		s3       func(*s3.Options)
+		want     string
+	}{
+		{"pics", &endpoint, nil, "https://s3.example.com/pics/k"},
+		{"pics", nil, nil, "https://s3.us-east-1.amazonaws.com/pics/k"},
+		{"pics", &endpoint, func(o *s3.Options) { o.UsePathStyle = false }, "https://pics.s3.example.com/k"},
+	} {
+		var seen asked
+		cfg := seen.config()
+		cfg.BaseEndpoint = c.endpoint
+		r := newReader(t, cfg, c.bucket, func(o *s3reader.Options) { o.PathStyle, o.S3 = true, c.s3 })
+		if _, err := r.Get(t.Context(), "k"); err != nil {
+			t.Error(err)
+		}
+		if got, _, _ := strings.Cut(seen.url, "?"); got != c.want {
+			t.Errorf("asked %s, want %s", got, c.want)
+		}
+	}
+	cfg := aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}
+	_, err := s3reader.New(cfg, "arn:aws:s3:us-east-1:444455556666:accesspoint/shared", func(o *s3reader.Options) { o.PathStyle = true })
+	if err == nil || !strings.Contains(err.Error(), "Options.PathStyle") {
+		t.Errorf("an access-point ARN: %v", err)
 	}
 }
 

@@ -23,6 +23,12 @@ type Options struct {
 	// requester-pays buckets demand. It costs money: off unless set.
 	RequestPayer bool
 
+	// PathStyle puts the bucket into the path of every URL, as stores behind one
+	// host name need it. False: S3's own host names, "bucket.host", except where no
+	// name can stand in front of the endpoint's host (see Endpoints in the package
+	// comment). Access-point ARNs cannot be asked for in this way.
+	PathStyle bool
+
 	// PartSize is the bytes of one ranged request of a download. 0: chosen for the
 	// object.
 	PartSize int64
@@ -108,6 +114,16 @@ func (o *Options) validate() error {
 		return fmt.Errorf("Options.Verify %d is unknown: use VerifyAuto or VerifyOff", o.Verify)
 	}
 	return nil
+}
+
+// client adjusts the S3 client's options as o says.
+func (o *Options) client(to *s3.Options) {
+	if o.PathStyle {
+		to.UsePathStyle = true
+	}
+	if o.S3 != nil {
+		o.S3(to)
+	}
 }
 
 // nilOption is what is wrong with an option that there is not.

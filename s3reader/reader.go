@@ -85,13 +85,13 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (*Reader, erro
 	r := &Reader{
 		bucket: ref, opts: opts, creds: cfg.Credentials,
 		pinned:    opts.Region != "" || ref.region != "",
-		clientFor: func(region string) *s3.Client { return newClient(cfg, region, opts.S3) },
+		clientFor: func(region string) *s3.Client { return newClient(cfg, region, opts.client) },
 	}
 	client := r.clientFor(region)
 	settled := client.Options()
 	r.at.Store(&place{region: settled.Region, client: client})
 	if ref.isARN() && settled.UsePathStyle {
-		return fail("", errors.New("an access-point ARN cannot be asked for path style, which the endpoint or Options.S3 demands: give the access point's alias"))
+		return fail("", errors.New("an access-point ARN cannot be asked for path style, which the endpoint, Options.PathStyle or Options.S3 demands: give the access point's alias"))
 	}
 	return r, nil
 }
