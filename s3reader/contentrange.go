@@ -51,7 +51,7 @@ func checkRange(out *s3.GetObjectOutput, info *Info, start, end int64) error {
 	mismatch := func(format string, a ...any) error {
 		return &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for bytes %d-%d of %d, "+format, append([]any{start, end - 1, info.Size}, a...)...)}
 	}
-	if etag := aws.ToString(out.ETag); etag != info.ETag {
+	if etag := normalETag(out.ETag); etag != info.ETag {
 		return &Error{Kind: ObjectChanged, Err: fmt.Errorf("asked for ETag %s, answered with %q", info.ETag, etag)}
 	}
 	resp, err := plainResponse(out)

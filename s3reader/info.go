@@ -2,6 +2,7 @@ package s3reader
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,7 +13,7 @@ import (
 // Info describes one version of an object.
 type Info struct {
 	Key       string
-	ETag      string // as S3 sends it, with its quotes
+	ETag      string // in quotes, as S3 sends it, even where a store leaves them out
 	VersionID string // empty in a bucket without versions, and in a listing
 
 	// ContentType and ContentEncoding are what whoever stored the object said of
@@ -36,12 +37,27 @@ func storageClass(s string) string {
 	return s
 }
 
+// normalETag is an ETag as S3 spells it: in quotes, and without the mark of a weak
+// one, which proxies add. Other stores leave the quotes out of listings or of
+// every answer. It is empty if there is none.
+func normalETag(s *string) string {
+	tag := strings.TrimSpace(aws.ToString(s))
+	tag = strings.TrimPrefix(strings.TrimPrefix(tag, "W/"), "w/")
+	if inner, ok := strings.CutPrefix(tag, `"`); ok {
+		tag = strings.TrimSuffix(inner, `"`)
+	}
+	if tag == "" {
+		return ""
+	}
+	return `"` + tag + `"`
+}
+
 func infoFromHead(key string, out *s3.HeadObjectOutput) (*Info, error) {
 	if out.ContentLength == nil || *out.ContentLength < 0 {
 		return nil, &Error{Kind: Truncated, Err: errNoLength}
 	}
 	return &Info{
-		Key: key, ETag: aws.ToString(out.ETag), VersionID: aws.ToString(out.VersionId),
+		Key: key, ETag: normalETag(out.ETag), VersionID: aws.ToString(out.VersionId),
 		ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding),
 		StorageClass: storageClass(string(out.StorageClass)),
 		Size:         *out.ContentLength, LastModified: aws.ToTime(out.LastModified),
@@ -53,7 +69,7 @@ func infoFromGet(key string, out *s3.GetObjectOutput) (*Info, error) {
 		return nil, &Error{Kind: Truncated, Err: errNoLength}
 	}
 	return &Info{
-		Key: key, ETag: aws.ToString(out.ETag), VersionID: aws.ToString(out.VersionId),
+		Key: key, ETag: normalETag(out.ETag), VersionID: aws.ToString(out.VersionId),
 		ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding),
 		StorageClass: storageClass(string(out.StorageClass)),
 		Size:         *out.ContentLength, LastModified: aws.ToTime(out.LastModified),

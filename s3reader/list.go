@@ -38,6 +38,9 @@ func (r *Reader) List(ctx context.Context, prefix string) iter.Seq2[*Info, error
 				if err == nil {
 					err = p.belongs(info.Key)
 				}
+				if err == nil && p.last != "" && info.Key <= p.last {
+					err = fmt.Errorf("the listing is out of order: %q stands after %q", info.Key, p.last)
+				}
 				if err != nil {
 					yield(nil, r.fail("list", prefix, err))
 					return
@@ -62,13 +65,15 @@ type pages struct {
 	token *string // nil: the first page
 	first string  // key or common prefix that the latest page begins with
 	last  string  // key or common prefix that was yielded
-	empty int     // pages without keys in a row
 	done  bool
+
+	// tokens are those of pages in a row that held nothing new, to see a circle.
+	tokens map[string]bool
 }
 
 // maxEmptyPages is how many pages in a row may hold no key and announce more, as
-// happens where a store scans past deleted versions.
-const maxEmptyPages = 10
+// happens where a store scans past deleted versions, a thousand for each page.
+const maxEmptyPages = 10_000
 
 func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -111,34 +116,67 @@ func (p *pages) check(page *s3.ListObjectsV2Output) error {
 			return errors.New("the listing goes in a circle: its continuation token is the one just used")
 		}
 	}
-	if len(page.Contents)+len(page.CommonPrefixes) == 0 {
-		if p.empty++; p.empty > maxEmptyPages {
-			return fmt.Errorf("the listing does not get on: %d pages in a row without a key", p.empty)
-		}
-		return nil
-	}
-	p.empty = 0
 	p.first = ""
-	var heads []*string
-	if len(page.Contents) > 0 {
-		heads = append(heads, page.Contents[0].Key)
+	objects, err := p.head(page.EncodingType, len(page.Contents), func(i int) *string { return page.Contents[i].Key })
+	if err != nil {
+		return err
 	}
-	if len(page.CommonPrefixes) > 0 {
-		heads = append(heads, page.CommonPrefixes[0].Prefix)
+	var prefixes string
+	if p.repeats(page) {
+		page.CommonPrefixes = page.CommonPrefixes[1:]
 	}
-	for _, encoded := range heads {
-		head, err := decodeKey(encoded, page.EncodingType)
-		if err != nil {
-			return err
-		}
-		if p.last != "" && head <= p.last {
-			return fmt.Errorf("the listing goes in a circle: the page after %q begins with %q", p.last, head)
-		}
-		if p.first == "" || head < p.first {
-			p.first = head
-		}
+	prefixes, err = p.head(page.EncodingType, len(page.CommonPrefixes), func(i int) *string { return page.CommonPrefixes[i].Prefix })
+	if err != nil {
+		return err
+	}
+	if objects == "" && prefixes == "" {
+		return p.nothingNew(aws.ToString(page.NextContinuationToken))
+	}
+	p.tokens = nil
+	if p.first = objects; objects == "" || prefixes != "" && prefixes < objects {
+		p.first = prefixes
 	}
 	return p.belongs(p.first)
+}
+
+// head is the first key or common prefix of a page; empty if there is none. It
+// must come after all that was listed before.
+func (p *pages) head(encoding types.EncodingType, n int, at func(int) *string) (string, error) {
+	if n == 0 {
+		return "", nil
+	}
+	head, err := decodeKey(at(0), encoding)
+	if err == nil && p.last != "" && head <= p.last {
+		err = fmt.Errorf("the listing goes in a circle or is out of order: the page after %q begins with %q", p.last, head)
+	}
+	return head, err
+}
+
+// repeats reports whether a page begins with the common prefix that the one before
+// ended with, as some stores do whose pages end in the middle of it.
+func (p *pages) repeats(page *s3.ListObjectsV2Output) bool {
+	if len(page.CommonPrefixes) == 0 || p.last == "" {
+		return false
+	}
+	head, err := decodeKey(page.CommonPrefixes[0].Prefix, page.EncodingType)
+	return err == nil && head == p.last
+}
+
+// nothingNew notes a page without a new key. It fails if the listing gets no
+// further: a token comes again, or there have been too many such pages.
+func (p *pages) nothingNew(token string) error {
+	switch {
+	case token == "":
+	case p.tokens[token]:
+		return errors.New("the listing goes in a circle: a continuation token comes again")
+	case len(p.tokens) >= maxEmptyPages:
+		return fmt.Errorf("the listing does not get on: more than %d pages in a row without a key", maxEmptyPages)
+	case p.tokens == nil:
+		p.tokens = map[string]bool{token: true}
+	default:
+		p.tokens[token] = true
+	}
+	return nil
 }
 
 // belongs checks that a key or a common prefix is one that was asked for.
@@ -191,7 +229,7 @@ func infoFromListing(o *types.Object, encoding types.EncodingType) (*Info, error
 		return nil, fmt.Errorf("the listing does not say how long %q is", key)
 	}
 	return &Info{
-		Key: key, ETag: aws.ToString(o.ETag), StorageClass: storageClass(string(o.StorageClass)),
+		Key: key, ETag: normalETag(o.ETag), StorageClass: storageClass(string(o.StorageClass)),
 		Size: *o.Size, LastModified: aws.ToTime(o.LastModified),
 	}, nil
 }
