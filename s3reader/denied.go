@@ -59,7 +59,8 @@ func (r *Reader) deniedBytes(head *s3.HeadObjectOutput) string {
 const deniedCauses = "S3 does not say why: the role's policy may not allow s3:GetObject, the bucket's policy or that of a VPC endpoint may deny it, " +
 	"the object may belong to another account than the bucket does, or its KMS key may not allow kms:Decrypt"
 
-// denied is what a refusal may come from.
+// denied lists the likely causes of a refusal, none of which what S3 says rules
+// out, and where the policy comes from.
 func (r *Reader) denied(e *Error) string {
 	api, _ := answerOf(e.Err)
 	if api != nil && aboutKMS(api) {
@@ -70,9 +71,14 @@ func (r *Reader) denied(e *Error) string {
 		return fmt.Sprintf("it is KMS that refuses: %s must be enabled and allow the role kms:Decrypt, and so must the role's own policy (the AWS managed key aws/s3 cannot be used from another account)", key)
 	}
 	var text string
-	if isListing(e) {
+	switch {
+	case api != nil && strings.Contains(api.ErrorMessage(), "explicit deny"):
+		return "an explicit deny overrides every allow, whether the key exists or not: the owner of the policy that denies must exempt the role"
+	case isListing(e):
 		text = "listing takes s3:ListBucket on the bucket, in the role's policy and, across accounts, in the bucket's"
-	} else {
+	case api != nil && strings.Contains(api.ErrorMessage(), "not authorized to perform: s3:ListBucket"):
+		text = "S3 demands s3:ListBucket of a role that asks for a key which does not exist: check the key, or allow s3:ListBucket to learn which keys exist"
+	default:
 		if api == nil || !saysWhy(e.Err) {
 			text = deniedCauses + "; "
 		}
@@ -83,6 +89,9 @@ func (r *Reader) denied(e *Error) string {
 	}
 	if r.opts.ExpectedBucketOwner != "" {
 		text += ", or that the bucket is not owned by " + r.opts.ExpectedBucketOwner + " (Options.ExpectedBucketOwner)"
+	}
+	if !r.bucket.isARN() && !strings.HasSuffix(r.bucket.name, "-s3alias") {
+		text += fmt.Sprintf("; \"crossrole trust read --bucket %s\" prints the policy that the role needs (with --prefix, for some keys only)", r.bucket.name)
 	}
 	return text
 }

@@ -62,6 +62,27 @@ func TestDeniedSaysWhatIsKnown(t *testing.T) {
 			asks:  []string{"GetObject", "HeadObject"},
 		},
 		{
+			name:  "an explicit deny",
+			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: `User: arn:aws:iam::111122223333:user/u is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::pics/k" with an explicit deny in a VPC endpoint policy`},
+			want:  []string{"explicit deny in a VPC endpoint policy", "an explicit deny overrides every allow"},
+			not:   []string{"the key does not exist", "requester pays", "trust read", "S3 does not say why"},
+			asks:  []string{"GetObject"},
+		},
+		{
+			name:  "the key does not exist",
+			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: `User: arn:aws:iam::111122223333:user/u is not authorized to perform: s3:ListBucket on resource: "arn:aws:s3:::pics" because no identity-based policy allows the s3:ListBucket action`},
+			want:  []string{"asks for a key which does not exist", `"crossrole trust read --bucket pics"`},
+			not:   []string{"S3 does not say why", "it may also be"},
+			asks:  []string{"GetObject"},
+		},
+		{
+			name:  "no policy allows it",
+			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: `User: arn:aws:iam::111122223333:user/u is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::pics/k" because no identity-based policy allows the s3:GetObject action`},
+			want:  []string{"because no identity-based policy", `"crossrole trust read --bucket pics"`},
+			not:   []string{"S3 does not say why", "explicit deny"},
+			asks:  []string{"GetObject"},
+		},
+		{
 			name:  "bare both",
 			fault: awstest.Fault{Status: 403, Code: "AccessDenied", Message: "Access Denied"},
 			want:  []string{"S3 does not say why", "s3:GetObject", "VPC endpoint", "another account", "kms:Decrypt", "the key does not exist", "Options.RequestPayer"},
