@@ -15,6 +15,8 @@ type cache struct {
 	ctx   context.Context // the handle's: a piece is for whoever comes, not for who asked first
 	limit int64           // bytes
 
+	frugal bool // ask for little more than what is read
+
 	mu      sync.Mutex // guards what follows
 	spans   spans
 	used    list.List // the spans, the one read last at the front

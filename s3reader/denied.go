@@ -77,7 +77,7 @@ func (r *Reader) denied(e *Error) string {
 	case isListing(e):
 		text = "listing takes s3:ListBucket on the bucket, in the role's policy and, across accounts, in the bucket's"
 	case api != nil && strings.Contains(api.ErrorMessage(), "not authorized to perform: s3:ListBucket"):
-		text = "S3 demands s3:ListBucket of a role that asks for a key which does not exist: check the key, or allow s3:ListBucket to learn which keys exist"
+		text = "the object itself is not refused; it may also be that the key does not exist, which S3 does not tell a role without s3:ListBucket on the bucket: check the key"
 	default:
 		if api == nil || !saysWhy(e.Err) {
 			text = deniedCauses + "; "

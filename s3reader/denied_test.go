@@ -71,8 +71,8 @@ func TestDeniedSaysWhatIsKnown(t *testing.T) {
 		{
 			name:  "the key does not exist",
 			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: `User: arn:aws:iam::111122223333:user/u is not authorized to perform: s3:ListBucket on resource: "arn:aws:s3:::pics" because no identity-based policy allows the s3:ListBucket action`},
-			want:  []string{"asks for a key which does not exist", `"crossrole trust read --bucket pics"`},
-			not:   []string{"S3 does not say why", "it may also be"},
+			want:  []string{"the object itself is not refused", "the key does not exist", `"crossrole trust read --bucket pics"`},
+			not:   []string{"S3 does not say why"},
 			asks:  []string{"GetObject"},
 		},
 		{

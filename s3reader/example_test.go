@@ -178,3 +178,18 @@ func ExampleError() {
 	// get picz cats/indoor.txt no such bucket NoSuchBucket
 	// the bucket does not exist
 }
+
+// Reading a few bytes here and there, of which nothing else is asked for.
+func ExampleReader_Open_random() {
+	o, err := sharedReader().Open(context.Background(), "prices.csv", func(o *s3reader.OpenOptions) { o.Random = true })
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer o.Close()
+	p := make([]byte, 5)
+	if _, err := o.ReadAt(p, 5); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s of %d bytes\n", p, o.Info().Size)
+	// Output: price of 29 bytes
+}

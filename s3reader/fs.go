@@ -35,10 +35,15 @@ import (
 //
 // # What it costs
 //
-//   - Open of a file is the GET request whose body is then read. It takes no
-//     permission to list, and neither does ReadFile.
-//   - Stat of a file is one HEAD, or a HEAD and a listing of one key if there is
-//     no such object; Open of a directory likewise a GET and a listing.
+//   - Open and Stat of a file are one HEAD, or a HEAD and a listing of one key if
+//     there is no such object. Open asks for no byte of the file.
+//   - Read and ReadAt ask for what they are given room for and, where they go on
+//     from an earlier read, for at most as much more as that run has had: 256 KiB,
+//     and for Read half of the run. After 16 MiB in order, or by WriteTo
+//     (io.Copy), all the rest is asked for, over several connections if need be.
+//     So net/http's file server moves nothing for a HEAD request or a 304, and
+//     little more than the range for a range.
+//   - ReadFile is one GET. Neither it nor Open takes a permission to list.
 //   - ReadDir asks for pages of 1,000 names, and says all there is to know of a
 //     file without further requests. ReadDir of an open directory, with n > 0,
 //     asks for no more pages than it needs. For each of them it may ask for a
@@ -83,11 +88,12 @@ func (f *fsys) Open(name string) (fs.File, error) {
 		}
 		return &dir{of: f, name: name}, nil // whether there is a bucket, ReadDir says
 	}
-	o, err := f.r.open(f.ctx, key, op)
+	o, err := f.r.openRandom(f.ctx, key, true)
 	if err == nil {
+		o.random.files = true
 		return &file{Object: o, name: name}, nil
 	}
-	if err := f.directory(op, key, err); err != nil {
+	if err := f.directory(op, key, f.r.fail(op, key, err)); err != nil {
 		return nil, pathError(op, name, err)
 	}
 	return &dir{of: f, name: name}, nil

@@ -161,10 +161,10 @@ func TestFSRequests(t *testing.T) {
 		op, name string
 		want     []string
 	}{
-		{"open", "a", []string{"GetObject"}},
-		{"open", "a/b", []string{"GetObject"}},
-		{"open", "dir", []string{"GetObject", "ListObjectsV2"}},
-		{"open", "nothing", []string{"GetObject", "ListObjectsV2"}},
+		{"open", "a", []string{"HeadObject"}},
+		{"open", "a/b", []string{"HeadObject"}},
+		{"open", "dir", []string{"HeadObject", "ListObjectsV2"}},
+		{"open", "nothing", []string{"HeadObject", "ListObjectsV2"}},
 		{"open", ".", nil},
 		{"stat", "a", []string{"HeadObject"}},
 		{"stat", "dir", []string{"HeadObject", "ListObjectsV2"}},

@@ -12,10 +12,7 @@ import (
 func (d *download) describe(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	in := &s3.HeadObjectInput{
-		Bucket: &d.r.bucket.name, Key: &d.info.Key,
-		RequestPayer: d.r.payer(), ExpectedBucketOwner: d.r.owner(),
-	}
+	in := d.r.headInput(d.info.Key)
 	if d.r.opts.Verify == VerifyAuto {
 		in.ChecksumMode = types.ChecksumModeEnabled
 	}

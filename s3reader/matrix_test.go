@@ -27,6 +27,7 @@ const (
 	byAll   class = "all bytes"
 	byRange class = "ranges"
 	byHead  class = "HEAD"
+	byFile  class = "HEAD, then ranges"
 	byList  class = "listing"
 	byLink  class = "link" // asks for the bucket's region
 )
@@ -81,9 +82,11 @@ var operations = []operation{
 	{"FS ReadFile", byAll, func(ctx context.Context, r *s3reader.Reader) ([]byte, error) {
 		return fs.ReadFile(r.FS(ctx), matrixKey)
 	}},
-	{"FS Open+ReadAll", byAll, openedFile(io.ReadAll)},
+	{"FS Open+ReadAll", byFile, openedFile(io.ReadAll)},
 	{"Open+ReadAt", byRange, opened(func(o *s3reader.Object) ([]byte, error) { return readSpots(o) })},
-	{"FS Open+ReadAt", byRange, openedFile(func(f io.Reader) ([]byte, error) { return readSpots(f.(io.ReaderAt)) })},
+	{"FS Open+ReadAt", byFile, openedFile(func(f io.Reader) ([]byte, error) { return readSpots(f.(io.ReaderAt)) })},
+	{"Open Random+ReadAt", byFile, openedRandom(func(o *s3reader.Object) ([]byte, error) { return readSpots(o) })},
+	{"Open Random+ReadAll", byFile, openedRandom(func(o *s3reader.Object) ([]byte, error) { return io.ReadAll(struct{ io.Reader }{o}) })},
 	{"Open+Seek+Read", byRange, opened(func(o *s3reader.Object) ([]byte, error) {
 		var all []byte
 		for _, spot := range spots {
@@ -149,6 +152,17 @@ func opened(read func(*s3reader.Object) ([]byte, error)) func(context.Context, *
 	}
 }
 
+func openedRandom(read func(*s3reader.Object) ([]byte, error)) func(context.Context, *s3reader.Reader) ([]byte, error) {
+	return func(ctx context.Context, r *s3reader.Reader) ([]byte, error) {
+		o, err := r.Open(ctx, matrixKey, func(o *s3reader.OpenOptions) { o.Random = true })
+		if err != nil {
+			return nil, err
+		}
+		defer o.Close()
+		return read(o)
+	}
+}
+
 func openedFile(read func(io.Reader) ([]byte, error)) func(context.Context, *s3reader.Reader) ([]byte, error) {
 	return func(ctx context.Context, r *s3reader.Reader) ([]byte, error) {
 		f, err := r.FS(ctx).Open(matrixKey)
@@ -205,7 +219,11 @@ func follow(ctx context.Context, r *s3reader.Reader, link *s3reader.Link) ([]byt
 
 // truth is what an operation has to return if the object has these bytes.
 func (op operation) truth(data []byte) []byte {
-	switch op.class {
+	class := op.class
+	if class == byFile && strings.HasSuffix(op.name, "ReadAt") {
+		class = byRange
+	}
+	switch class {
 	case byHead:
 		return fmt.Append(nil, len(data))
 	case byList:

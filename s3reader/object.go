@@ -32,6 +32,7 @@ type Object struct {
 	head   []byte // its first bytes, for who looks at them and seeks back
 	pace   pace
 	ahead  readahead
+	random random
 	sum    *wholeSum // nil: nothing to compare with
 	spoilt error     // the bytes were not the object's; until the start is sought
 }
@@ -73,7 +74,13 @@ func (o *Object) read(p []byte) (int, error) {
 	if o.pos >= o.info.Size {
 		return 0, io.EOF
 	}
-	n, err := o.next(p)
+	n, read, err := 0, false, error(nil)
+	if o.random.on {
+		n, read, err = o.nextRandom(p)
+	}
+	if !read {
+		n, err = o.next(p)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -106,6 +113,7 @@ const writeSize = 256 << 10
 func (o *Object) WriteTo(w io.Writer) (int64, error) {
 	o.mu.Lock()
 	defer o.unlock()
+	o.toEnd()
 	buf := make([]byte, max(1, min(writeSize, o.info.Size-o.pos)))
 	var written int64
 	for {
@@ -135,7 +143,8 @@ func (o *Object) WriteTo(w io.Writer) (int64, error) {
 // from one another, with gaps of up to 1 MiB, ask for more than that, at most an
 // eighth of what they have had (but 1 MiB at first, and 8 MiB at most), and a read
 // of the object's end asks for its last 256 KiB, so that most of them are answered
-// from memory; see Options.Memory.
+// from memory; see Options.Memory. With OpenOptions.Random they ask for less, as
+// said there.
 func (o *Object) ReadAt(p []byte, off int64) (int, error) {
 	if err := o.ended(); err != nil {
 		return 0, o.fail(err)
@@ -179,6 +188,9 @@ func (o *Object) Seek(offset int64, whence int) (int64, error) {
 	pos := base + offset
 	if pos < 0 {
 		return 0, o.fail(fmt.Errorf("position %d is negative or too large: %w", pos, fs.ErrInvalid))
+	}
+	if pos != o.pos {
+		o.random.whole = false
 	}
 	if o.pos = pos; pos == 0 {
 		o.spoilt = nil

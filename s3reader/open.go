@@ -10,11 +10,39 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
+// OpenOptions of [Reader.Open]. The zero value is for reading an object from its
+// beginning to its end.
+type OpenOptions struct {
+	// Random is for reading a small part of an object, here and there. Opening
+	// costs one HEAD request, and then nothing is asked for but what is read: a
+	// Read or ReadAt asks for as many bytes as it has room for and, where it goes
+	// on from an earlier one, at most as many more as that run has read already,
+	// and never more than 256 KiB. Every read that memory cannot answer waits for
+	// a request of its own. WriteTo reads to the end over one connection. False:
+	// the object is asked for as a whole, by the request that opens it.
+	Random bool
+}
+
 // Open opens the object's current version for reading, with one GET request
-// whose body is then read. ctx governs the handle until it is closed: io.Reader
-// has no context of its own.
-func (r *Reader) Open(ctx context.Context, key string) (*Object, error) {
-	return r.open(ctx, key, "open")
+// whose body is then read or, with OpenOptions.Random, one HEAD request. ctx
+// governs the handle until it is closed: io.Reader has no context of its own.
+func (r *Reader) Open(ctx context.Context, key string, optFns ...func(*OpenOptions)) (*Object, error) {
+	const op = "open"
+	var opts OpenOptions
+	for i, fn := range optFns {
+		if fn == nil {
+			return nil, r.fail(op, key, nilOption(i))
+		}
+		fn(&opts)
+	}
+	if !opts.Random {
+		return r.open(ctx, key, op)
+	}
+	o, err := r.openRandom(ctx, key, false)
+	if err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	return o, nil
 }
 
 // open is Open for a caller whose errors begin with op.
@@ -25,15 +53,11 @@ func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error
 		cancel(err)
 		return nil, r.fail(op, key, err)
 	}
-	o := &Object{version: version{r: r, info: *info}, ctx: ctx, cancel: cancel, op: op}
-	if op == "open" {
-		o.op = "read"
+	o := r.object(ctx, cancel, info, fullObjectSum(out, info.Size))
+	if op != "open" {
+		o.op = op
 	}
-	o.cache = &cache{of: &o.version, ctx: ctx, limit: r.memory()}
-	o.stream = stream{of: &o.version, ctx: ctx, end: info.Size, body: body}
-	if r.opts.Verify == VerifyAuto {
-		o.sum = fullObjectSum(out, info.Size)
-	}
+	o.stream.end, o.stream.body = info.Size, body
 	if info.Size == 0 {
 		o.stream.close()
 		if err := o.summed(0, nil); err != nil {
@@ -42,6 +66,17 @@ func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error
 		}
 	}
 	return o, nil
+}
+
+// object is a handle on a version, of which nothing has been asked for.
+func (r *Reader) object(ctx context.Context, cancel context.CancelCauseFunc, info *Info, sum *wholeSum) *Object {
+	o := &Object{version: version{r: r, info: *info}, ctx: ctx, cancel: cancel, op: "read"}
+	o.cache = &cache{of: &o.version, ctx: ctx, limit: r.memory()}
+	o.stream = stream{of: &o.version, ctx: ctx}
+	if r.opts.Verify == VerifyAuto {
+		o.sum = sum
+	}
+	return o
 }
 
 // whole asks for all bytes of an object's current version, and for their

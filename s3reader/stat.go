@@ -64,10 +64,14 @@ func isBadRequest(err error) bool {
 }
 
 func (r *Reader) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
-	return call(ctx, r, (*s3.Client).HeadObject, &s3.HeadObjectInput{
+	return call(ctx, r, (*s3.Client).HeadObject, r.headInput(key))
+}
+
+func (r *Reader) headInput(key string) *s3.HeadObjectInput {
+	return &s3.HeadObjectInput{
 		Bucket: &r.bucket.name, Key: &key,
 		RequestPayer: r.payer(), ExpectedBucketOwner: r.owner(),
-	})
+	}
 }
 
 // unexplained reports whether the refusal of a HEAD can mean several things.

@@ -31,19 +31,39 @@ type trails [8]trail
 // ahead notes a read of n bytes at off and returns how many bytes after it to
 // ask for as well.
 func (ts *trails) ahead(off, n int64, tick uint64) int64 {
+	got, again := ts.note(off, n, nearGap, tick)
+	if !again {
+		return 0
+	}
+	return min(max(got/aheadShare, minAhead), maxAhead)
+}
+
+// exact is ahead for a handle that asks for little: what begins just where an
+// earlier read ended is given as much in advance as that run has read.
+func (ts *trails) exact(off, n int64, tick uint64) int64 {
+	got, again := ts.note(off, n, 0, tick)
+	if !again {
+		return 0
+	}
+	return min(got-n, maxRandomAhead)
+}
+
+// note adds a read to the trail that it goes on from, with a gap of at most that
+// many bytes. It returns the bytes of the trail; false if a new one begins.
+func (ts *trails) note(off, n, gap int64, tick uint64) (got int64, again bool) {
 	oldest := &ts[0]
 	for i := range ts {
 		t := &ts[i]
-		if t.got > 0 && off >= t.next && off-t.next <= nearGap {
+		if t.got > 0 && off >= t.next && off-t.next <= gap {
 			t.next, t.got, t.used = off+n, t.got+n, tick
-			return min(max(t.got/aheadShare, minAhead), maxAhead)
+			return t.got, true
 		}
 		if t.used < oldest.used {
 			oldest = t
 		}
 	}
 	*oldest = trail{next: off + n, got: n, used: tick}
-	return 0
+	return n, false
 }
 
 // readAlong is what ReadAt does with bytes that exist: it finds out how much more
@@ -55,10 +75,15 @@ func (c *cache) readAlong(p []byte, off int64) (int, error) {
 	}
 	c.mu.Lock()
 	c.tick++
-	ahead := c.trails.ahead(off, n, c.tick)
+	var ahead int64
+	if c.frugal {
+		ahead = c.trails.exact(off, n, c.tick)
+	} else {
+		ahead = c.trails.ahead(off, n, c.tick)
+	}
 	c.mu.Unlock()
 	from := off
-	if off+n == size {
+	if off+n == size && !c.frugal {
 		from = min(off, max(0, size-tailSize))
 	}
 	return c.readAt(p, off, from, min(size, off+n+min(ahead, c.limit/4)))

@@ -1,0 +1,146 @@
+package s3reader
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+const (
+	// maxRandomAhead is how much a random reader that goes on in order is given in
+	// advance, in bytes.
+	maxRandomAhead = 256 << 10
+
+	// wholeRun is how much of a file of FS must have been read in order for all the
+	// rest to be asked for, over many connections if that helps.
+	wholeRun = 16 << 20
+)
+
+// random is what a handle knows that asks for nothing but what is read.
+type random struct {
+	on    bool
+	files bool // of FS: whoever goes on in order mostly goes on to the end
+	whole bool // all the rest is wanted, until a Seek
+
+	next, got int64 // where the latest run of reads ended, and its bytes
+}
+
+// openRandom opens an object without asking for its bytes. If missing is said to
+// be looked into by the caller, a 404 is not explained.
+func (r *Reader) openRandom(parent context.Context, key string, missing bool) (*Object, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	head, err := r.headSums(ctx, key)
+	if err != nil && r.unexplained(err) && !(missing && kindOf(err) == NotFound) {
+		switch why := r.ask(ctx, key); {
+		case why == nil:
+			head, err = r.headSums(ctx, key) // perhaps with fresher credentials
+		case answered(why):
+			err = why
+		}
+	}
+	if err != nil {
+		cancel(err)
+		return nil, err
+	}
+	if normalETag(head.ETag) == "" {
+		// Nothing ties a second request to the same version.
+		cancel(nil)
+		return r.open(parent, key, "open")
+	}
+	o, err := r.randomObject(ctx, cancel, key, head)
+	if err != nil {
+		cancel(err)
+		return nil, err
+	}
+	return o, nil
+}
+
+func (r *Reader) randomObject(ctx context.Context, cancel context.CancelCauseFunc, key string, head *s3.HeadObjectOutput) (*Object, error) {
+	info, err := infoFromHead(key, head)
+	if err != nil {
+		return nil, err
+	}
+	if archived(head) {
+		return nil, &Error{Kind: Archived, Err: errors.New("S3 describes the object, but does not deliver it"), note: archiveOf(head).note()}
+	}
+	sum := fullObjectSum(&s3.GetObjectOutput{
+		ChecksumType: head.ChecksumType, ChecksumCRC64NVME: head.ChecksumCRC64NVME, ChecksumCRC32: head.ChecksumCRC32,
+		ChecksumCRC32C: head.ChecksumCRC32C, ChecksumSHA256: head.ChecksumSHA256, ChecksumSHA1: head.ChecksumSHA1,
+	}, info.Size)
+	o := r.object(ctx, cancel, info, sum)
+	o.random.on, o.cache.frugal = true, true
+	if info.Size == 0 {
+		if err := o.summed(0, nil); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// headSums is head with the checksum of the whole object, if that is to be
+// compared.
+func (r *Reader) headSums(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
+	in := r.headInput(key)
+	if r.opts.Verify == VerifyAuto {
+		in.ChecksumMode = types.ChecksumModeEnabled
+	}
+	return call(ctx, r, (*s3.Client).HeadObject, in)
+}
+
+// archived reports whether a GET would be refused until the object is restored.
+func archived(head *s3.HeadObjectOutput) bool {
+	switch head.StorageClass {
+	case types.StorageClassGlacier, types.StorageClassDeepArchive:
+	default:
+		if head.ArchiveStatus == "" {
+			return false
+		}
+	}
+	a := archiveOf(head)
+	return a.restore == "none" || a.restore == "ongoing"
+}
+
+// nextRandom reads at the position of a random handle. The second result is
+// whether it did: else the rest is read as of any other handle.
+func (o *Object) nextRandom(p []byte) (n int, read bool, err error) {
+	s, run := &o.stream, &o.random
+	if run.whole {
+		return 0, false, nil
+	}
+	if o.pos != run.next {
+		run.next, run.got = o.pos, 0
+	}
+	if s.body == nil || s.pos != o.pos {
+		s.close()
+		s.pos, s.fruitless = o.pos, 0
+		if run.files && run.got >= wholeRun {
+			run.whole, s.end = true, o.info.Size
+			return 0, false, nil
+		}
+		limit := int64(maxRandomAhead)
+		if run.files {
+			limit = max(limit, run.got/2)
+		}
+		s.end = min(o.info.Size, o.pos+int64(len(p))+min(run.got, limit))
+	}
+	if n, err = s.Read(p); err != nil {
+		return 0, true, err
+	}
+	run.next += int64(n)
+	run.got += int64(n)
+	return n, true, nil
+}
+
+// toEnd has all the rest asked for by the next read.
+func (o *Object) toEnd() {
+	if run := &o.random; run.on && !run.whole {
+		o.stream.close()
+		o.stream.pos, o.stream.end, o.stream.fruitless = o.pos, o.info.Size, 0
+		run.whole = true
+	}
+}
