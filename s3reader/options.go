@@ -116,13 +116,20 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// client adjusts the S3 client's options as o says.
-func (o *Options) client(to *s3.Options) {
-	if o.PathStyle {
-		to.UsePathStyle = true
-	}
-	if o.S3 != nil {
-		o.S3(to)
+// adjust changes the S3 client's options as o says. sdkRetryer reports whether
+// their retryer is the SDK's choice.
+func (o *Options) adjust(sdkRetryer bool) func(*s3.Options) {
+	return func(to *s3.Options) {
+		if o.PathStyle {
+			to.UsePathStyle = true
+		}
+		retryer := to.Retryer
+		if o.S3 != nil {
+			o.S3(to)
+		}
+		if sdkRetryer && to.Retryer == retryer {
+			bePatient(to)
+		}
 	}
 }
 

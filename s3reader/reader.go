@@ -85,7 +85,7 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (*Reader, erro
 	r := &Reader{
 		bucket: ref, opts: opts, creds: cfg.Credentials,
 		pinned:    opts.Region != "" || ref.region != "",
-		clientFor: func(region string) *s3.Client { return newClient(cfg, region, opts.client) },
+		clientFor: func(region string) *s3.Client { return newClient(cfg, region, opts.adjust(cfg.Retryer == nil)) },
 	}
 	client := r.clientFor(region)
 	settled := client.Options()

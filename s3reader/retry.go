@@ -1,0 +1,60 @@
+package s3reader
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// droppedAttempts is how many requests are made at most for one response when
+// connections break before it begins.
+const droppedAttempts = resumeLimit + 1
+
+// patient is the SDK's retryer, but for connections that break before a response
+// begins. These are repeated like bodies that break off: more often than other
+// failures, and without regard to the SDK's retry quota. The quota is one for all
+// requests of a client, a retry costs 14 of its 500 tokens until it succeeds, and
+// without tokens a request fails at its first mishap: 36 broken connections at a
+// time are enough.
+type patient struct{ *retry.Standard }
+
+// bePatient replaces the retryer in o unless it is the user's, or the user has
+// said how many attempts to make.
+func bePatient(o *s3.Options) {
+	if sdk, ok := o.Retryer.(*retry.Standard); ok && o.RetryMaxAttempts == 0 {
+		o.Retryer = patient{sdk}
+	}
+}
+
+func (p patient) MaxAttempts() int { return max(droppedAttempts, p.Standard.MaxAttempts()) }
+
+// GetRetryToken asks the quota, but not for broken connections.
+func (p patient) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
+	if brokenConnection(err) {
+		return func(error) error { return nil }, nil
+	}
+	return p.Standard.GetRetryToken(ctx, err)
+}
+
+// RetryDelay fails when there have been enough attempts for this error.
+func (p patient) RetryDelay(attempt int, err error) (time.Duration, error) {
+	if attempt >= p.Standard.MaxAttempts() && !brokenConnection(err) {
+		return 0, &retry.MaxAttemptsError{Attempt: attempt, Err: err}
+	}
+	return p.Standard.RetryDelay(attempt, err)
+}
+
+// brokenConnection reports whether a request went out and no response began. A
+// server that cannot be reached is none of those.
+func brokenConnection(err error) bool {
+	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); !ok || answered(err) {
+		return false
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return !ok || op.Op != "dial"
+}
