@@ -61,8 +61,8 @@
 //     elsewhere is answered with 301, where AWS says AuthorizationHeaderMalformed.
 //   - Signatures of version 2 and 4A, and a Date header in place of X-Amz-Date.
 //   - Of S3: every operation but GetObject, HeadObject, HeadBucket,
-//     ListObjectsV2, GetBucketLocation and PutObject; ACLs, encryption with
-//     customers' keys, object lock, access points.
+//     ListObjectsV2, GetBucketLocation and PutObject; ACLs, PutObject
+//     with a customer's key (see Object.CustomerKey), object lock, access points.
 //
 // # Compatibility
 //

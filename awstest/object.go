@@ -37,6 +37,10 @@ type Object struct {
 	// parts unless the algorithm is CRC64NVME.
 	ChecksumType string
 
+	// CustomerKey is the key of 32 bytes with which the object is encrypted
+	// (SSE-C): every GET and HEAD must bring it. Nil: S3's own encryption.
+	CustomerKey []byte
+
 	// Headers are sent with the object as they are, in place of those of the
 	// same name: for a checksum that lies, an x-amz-restore (an archived object
 	// is readable with ongoing-request="false", until its expiry-date if there is
@@ -97,6 +101,8 @@ func (o *Object) check() error {
 		return fmt.Errorf("a key is UTF-8 text; encode it")
 	case o.StorageClass != "" && !slices.Contains(storageClasses, o.StorageClass):
 		return fmt.Errorf("no storage class %q; use one of %s", o.StorageClass, strings.Join(storageClasses, ", "))
+	case o.CustomerKey != nil && len(o.CustomerKey) != customerKeySize:
+		return fmt.Errorf("a CustomerKey of %d bytes; it has %d (AES-256)", len(o.CustomerKey), customerKeySize)
 	case o.PartSize < 0:
 		return fmt.Errorf("a PartSize of %d: it is a number of bytes, or 0 for an object uploaded by one PUT", o.PartSize)
 	case o.ChecksumAlgorithm != "" && o.ChecksumAlgorithm != "NONE" && checksumNew[o.ChecksumAlgorithm] == nil:

@@ -96,6 +96,9 @@ func unknownFeature(req *request, query url.Values) string {
 	for _, names := range []map[string][]string{req.Header, query} {
 		for name := range names {
 			lower := strings.ToLower(name)
+			if strings.HasPrefix(lower, strings.ToLower(customerKeyHeader)) && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
+				continue
+			}
 			for _, prefix := range unknownFeatures {
 				if strings.HasPrefix(lower, prefix) {
 					return lower

@@ -36,6 +36,9 @@ func (s *s3Request) getObject() *response {
 	if refused != nil {
 		return refused
 	}
+	if refused := s.checkCustomerKey(v); refused != nil {
+		return refused
+	}
 	if status, header := v.preconditions(s.Header); status == http.StatusPreconditionFailed {
 		return s.preconditionFailed(header)
 	} else if status == http.StatusNotModified {
@@ -201,6 +204,7 @@ func (s *s3Request) describe(resp *response, v *version) {
 	h.Set("Etag", v.ETag)
 	h.Set("Last-Modified", v.LastModified.Format(http.TimeFormat))
 	h.Set("X-Amz-Server-Side-Encryption", "AES256")
+	v.describeCustomerKey(resp)
 	if v.ContentEncoding != "" {
 		h.Set("Content-Encoding", v.ContentEncoding)
 	}

@@ -171,7 +171,9 @@ var refusedRows = []s3Row{
 	{request: "POST /pics", status: 501, code: "NotImplemented"}, // a browser's upload
 	{request: "OPTIONS /pics/cat", status: 501, code: "NotImplemented"},
 	{request: "PUT /pics/copy", headers: "x-amz-copy-source: /pics/cat", status: 501, code: "NotImplemented"},
-	{request: "GET /pics/cat", headers: "x-amz-server-side-encryption-customer-algorithm: AES256", status: 501, code: "NotImplemented"},
+	{request: "GET /pics/cat", headers: "x-amz-server-side-encryption-customer-algorithm: AES256", status: 400, code: "InvalidArgument"},
+	{request: "GET /pics/cat", headers: "x-amz-server-side-encryption-customer-algorithm: DES", status: 400, code: "InvalidEncryptionAlgorithmError"},
+	{request: "PUT /pics/cat", headers: "x-amz-server-side-encryption-customer-algorithm: AES256", status: 501, code: "NotImplemented"},
 	{request: "GET /pics/%ff", status: 400, code: "InvalidURI"},
 	{as: "nobody", request: "GET /open/k?a=%zz", status: 400, code: "InvalidURI"},
 	{request: "GET /pics/" + strings.Repeat("k", 1025), status: 400, code: "KeyTooLongError"},
