@@ -27,9 +27,10 @@ func sharedAccount() aws.Config {
 	bucket := account.CreateBucket("pics")
 	bucket.Put("cats/indoor.txt", []byte("purr"), func(o *awstest.Object) { o.ContentType = "text/plain" })
 	bucket.Put("cats/outdoor.txt", []byte("meow meow"))
+	account.CreateBucket("secrets").Put("secret.txt", []byte("sardines"), func(o *awstest.Object) { o.CustomerKey = []byte("0123456789abcdefghijklmnopqrstuv") })
 	bucket.Put("prices.csv", []byte("item,price\nfood,12\nbasket,30\n"))
 	keys := account.UserCredentials("reader", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
-		"Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::pics","arn:aws:s3:::pics/*"]}]}`)
+		"Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::pics","arn:aws:s3:::pics/*","arn:aws:s3:::secrets/*"]}]}`)
 	cfg := cloud.Config()
 	cfg.Credentials = credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, "")
 	return cfg
@@ -192,4 +193,19 @@ func ExampleReader_Open_random() {
 	}
 	fmt.Printf("%s of %d bytes\n", p, o.Info().Size)
 	// Output: price of 29 bytes
+}
+
+// Objects that are encrypted with a key of the customer (SSE-C).
+func ExampleNewCustomerKey() {
+	key, err := s3reader.NewCustomerKey([]byte("0123456789abcdefghijklmnopqrstuv")) // from where your secrets are
+	if err != nil {
+		log.Fatal(err)
+	}
+	r, err := s3reader.New(sharedAccount(), "secrets", func(o *s3reader.Options) { o.CustomerKey = key })
+	if err != nil {
+		log.Fatal(err)
+	}
+	data, err := r.Get(context.Background(), "secret.txt")
+	fmt.Printf("%s, %v, %+v\n", data, err, key)
+	// Output: sardines, <nil>, [redacted]
 }

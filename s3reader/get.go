@@ -43,8 +43,10 @@ func (r *Reader) Get(ctx context.Context, key string) ([]byte, error) {
 }
 
 func (r *Reader) getInput(key string) *s3.GetObjectInput {
-	return &s3.GetObjectInput{
+	in := &s3.GetObjectInput{
 		Bucket: &r.bucket.name, Key: &key,
 		RequestPayer: r.payer(), ExpectedBucketOwner: r.owner(),
 	}
+	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = r.opts.CustomerKey.headers()
+	return in
 }

@@ -2,9 +2,14 @@ package s3reader
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"mime"
 	"net/url"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -31,6 +36,88 @@ func (l Link) Format(f fmt.State, _ rune) {
 // MarshalText is the same for JSON and slog.
 func (l Link) MarshalText() ([]byte, error) { return fmt.Append(nil, l), nil }
 
+// LinkOptions of [Reader.Presign]. The zero value changes nothing.
+type LinkOptions struct {
+	// FileName has a browser save the object under that name, instead of showing
+	// it (Content-Disposition, RFC 6266). Any text without control characters and
+	// slashes. Empty: as the object was stored.
+	FileName string
+
+	// ContentType is sent in place of the object's own, such as
+	// "text/plain; charset=utf-8". Empty: the object's.
+	ContentType string
+
+	// VersionID is the version to link to, which takes s3:GetObjectVersion. Empty:
+	// the version that is current when the link is opened.
+	VersionID string
+}
+
+func (o *LinkOptions) validate() error {
+	switch {
+	case !printable(o.FileName) || strings.ContainsAny(o.FileName, `/\`):
+		return fmt.Errorf("LinkOptions.FileName %q is not the name of a file: leave out control characters and slashes", o.FileName)
+	case !printable(o.VersionID):
+		return fmt.Errorf("LinkOptions.VersionID %q has control characters: give it as S3 does", o.VersionID)
+	case o.ContentType == "":
+		return nil
+	}
+	_, _, err := mime.ParseMediaType(o.ContentType)
+	if err == nil && !(printable(o.ContentType) && isASCII(o.ContentType)) {
+		err = errors.New("it has characters that no header may have")
+	}
+	if err != nil {
+		return fmt.Errorf("LinkOptions.ContentType %q is not a media type such as \"text/plain; charset=utf-8\": %w", o.ContentType, err)
+	}
+	return nil
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c > unicode.MaxASCII })
+}
+
+// input adds what the link asks S3 to answer with.
+func (o *LinkOptions) input(in *s3.GetObjectInput) *s3.GetObjectInput {
+	if o.FileName != "" {
+		in.ResponseContentDisposition = new(attachment(o.FileName))
+	}
+	if o.ContentType != "" {
+		in.ResponseContentType = &o.ContentType
+	}
+	if o.VersionID != "" {
+		in.VersionId = &o.VersionID
+	}
+	return in
+}
+
+// attachment is the Content-Disposition that has a browser save a file under a
+// name (RFC 6266, section 4). Characters that not every browser reads are replaced
+// in filename, and spelled out in filename* (RFC 8187).
+func attachment(name string) string {
+	plain := strings.Map(func(c rune) rune {
+		if c > '~' || strings.ContainsRune(`"%`, c) {
+			return '_'
+		}
+		return c
+	}, name)
+	value := `attachment; filename="` + plain + `"`
+	if plain == name {
+		return value
+	}
+	var exact strings.Builder
+	for _, c := range []byte(name) {
+		if madeOf(string(rune(c)), lowerLetters+upperLetters+digits+"!#$&+-.^_`|~") {
+			exact.WriteByte(c)
+		} else {
+			fmt.Fprintf(&exact, "%%%02X", c)
+		}
+	}
+	return value + "; filename*=UTF-8''" + exact.String()
+}
+
 // maxLink is Signature Version 4's limit:
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/PresignedUrlUploadObject.html
 const maxLink = 7 * 24 * time.Hour
@@ -47,8 +134,21 @@ const maxLink = 7 * 24 * time.Hour
 //
 // Presign does not ask whether the object exists. It makes one request, the
 // first time, unless the bucket's region is known already.
-func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration) (*Link, error) {
+func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration, optFns ...func(*LinkOptions)) (*Link, error) {
 	const op = "presign"
+	var opts LinkOptions
+	for i, fn := range optFns {
+		if fn == nil {
+			return nil, r.fail(op, key, nilOption(i))
+		}
+		fn(&opts)
+	}
+	if err := opts.validate(); err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	if r.opts.CustomerKey.bytes != nil {
+		return nil, r.fail(op, key, errors.New("a link to an object that is encrypted with Options.CustomerKey does not open without the key: serve the bytes, by Open"))
+	}
 	if err := checkKey(key); err != nil {
 		return nil, r.fail(op, key, err)
 	}
@@ -68,7 +168,7 @@ func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration) (*L
 			return nil, r.fail(op, key, fmt.Errorf("the credentials ended at %s", creds.Expires.UTC().Format(time.RFC3339)))
 		}
 	}
-	signed, err := s3.NewPresignClient(r.Client()).PresignGetObject(ctx, r.getInput(key), func(o *s3.PresignOptions) {
+	signed, err := s3.NewPresignClient(r.Client()).PresignGetObject(ctx, opts.input(r.getInput(key)), func(o *s3.PresignOptions) {
 		o.Expires = ttl
 		o.ClientOptions = append(o.ClientOptions, func(o *s3.Options) {
 			// These very credentials: a renewal meanwhile may be of another length.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -181,4 +182,79 @@ func ExampleReader_Presign() {
 	u, _ := url.Parse(link.URL)
 	fmt.Println(u.Path, u.Query().Get("X-Amz-Expires"))
 	// Output: /indoor-cat.jpg 900
+}
+
+// A link that a browser saves under a name.
+func ExampleReader_Presign_fileName() {
+	link, err := sharedReader().Presign(context.Background(), "cats/indoor.txt", 15*time.Minute, func(o *s3reader.LinkOptions) {
+		o.FileName, o.ContentType = "Müller's cat.txt", "text/plain; charset=utf-8"
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	u, _ := url.Parse(link.URL)
+	fmt.Println(u.Query().Get("response-content-disposition"))
+	// Output: attachment; filename="M_ller's cat.txt"; filename*=UTF-8''M%C3%BCller%27s%20cat.txt
+}
+
+// What a browser makes of a link's headers is the name that was asked for.
+func TestLinksWithAName(t *testing.T) {
+	s := newShelf()
+	s.SetVersioning()
+	old := s.Put("k", []byte("old"))
+	s.Put("k", []byte("new"))
+	r := s.reader(t, mayVersion)
+	for _, name := range []string{"cat.jpg", "a b.txt", `quo"te.txt`, "50%.txt", "Müller.txt", "猫.jpg", "semi;colon=x.txt", "'s.txt", "a,b", "\u202egpj.exe"} {
+		link, err := r.Presign(t.Context(), "k", time.Minute, func(o *s3reader.LinkOptions) {
+			o.FileName, o.ContentType, o.VersionID = name, "text/plain; charset=utf-8", old.VersionID
+		})
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := s.cloud.Config().HTTPClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || string(body) != "old" || resp.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
+			t.Errorf("%q: %d %q, %v", name, resp.StatusCode, body, err)
+		}
+		disposition, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition"))
+		if err != nil || disposition != "attachment" || params["filename"] != name {
+			t.Errorf("%q: %s is %q, %q, %v", name, resp.Header.Get("Content-Disposition"), disposition, params["filename"], err)
+		}
+	}
+}
+
+func TestLinkOptionsRefused(t *testing.T) {
+	s := newShelf()
+	r := s.reader(t, mayRead)
+	for want, set := range map[string]func(*s3reader.LinkOptions){
+		"FileName \"a\\r\\nX: y\"":   func(o *s3reader.LinkOptions) { o.FileName = "a\r\nX: y" },
+		"FileName \"a\\x00\"":        func(o *s3reader.LinkOptions) { o.FileName = "a\x00" },
+		"FileName \"a\\u0085b\"":     func(o *s3reader.LinkOptions) { o.FileName = "a\u0085b" },
+		"FileName \"\\xff\"":         func(o *s3reader.LinkOptions) { o.FileName = "\xff" },
+		"FileName \"../up\"":         func(o *s3reader.LinkOptions) { o.FileName = "../up" },
+		"FileName \"up\\\\x\"":       func(o *s3reader.LinkOptions) { o.FileName = "up\\x" },
+		"ContentType \"text\\r\\n\"": func(o *s3reader.LinkOptions) { o.ContentType = "text\r\n" },
+		"ContentType \"text/ü\"":     func(o *s3reader.LinkOptions) { o.ContentType = "text/ü" },
+		"VersionID \"a\\n\"":         func(o *s3reader.LinkOptions) { o.VersionID = "a\n" },
+	} {
+		_, err := r.Presign(t.Context(), "k", time.Minute, set)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", want, err)
+		}
+	}
+	if _, err := r.Presign(t.Context(), "k", time.Minute, nil); err == nil || !strings.Contains(err.Error(), "optFns[0] is nil") {
+		t.Errorf("nil: got %v", err)
+	}
+	if got := s.requests(); len(got) != 0 {
+		t.Errorf("asked for %q", got)
+	}
 }

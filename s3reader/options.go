@@ -3,6 +3,7 @@ package s3reader
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -18,6 +19,12 @@ type Options struct {
 	// ExpectedBucketOwner is the 12-digit id of the account that must own the
 	// bucket; S3 refuses every request if another one does. Empty: not checked.
 	ExpectedBucketOwner string
+
+	// CustomerKey is the key of objects that are encrypted with a key of the
+	// customer (SSE-C). It is sent with every GET and HEAD, over https alone or to
+	// this machine, and S3 refuses it for objects that are encrypted otherwise.
+	// Presign is refused: a link does not open without the key. Zero: none.
+	CustomerKey CustomerKey
 
 	// RequestPayer agrees to pay for requests and transfer, on every request, as
 	// requester-pays buckets demand. It costs money: off unless set.
@@ -122,6 +129,9 @@ func (o *Options) adjust(sdkRetryer bool) func(*s3.Options) {
 	return func(to *s3.Options) {
 		if o.PathStyle {
 			to.UsePathStyle = true
+		}
+		if o.CustomerKey.bytes != nil {
+			to.APIOptions = append(slices.Clip(to.APIOptions), onlyEncrypted)
 		}
 		retryer := to.Retryer
 		if o.S3 != nil {

@@ -68,10 +68,12 @@ func (r *Reader) head(ctx context.Context, key string) (*s3.HeadObjectOutput, er
 }
 
 func (r *Reader) headInput(key string) *s3.HeadObjectInput {
-	return &s3.HeadObjectInput{
+	in := &s3.HeadObjectInput{
 		Bucket: &r.bucket.name, Key: &key,
 		RequestPayer: r.payer(), ExpectedBucketOwner: r.owner(),
 	}
+	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = r.opts.CustomerKey.headers()
+	return in
 }
 
 // unexplained reports whether the refusal of a HEAD can mean several things.
