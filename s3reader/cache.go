@@ -146,25 +146,38 @@ func (c *cache) fetch(off, n, from, until int64) *span {
 	return s
 }
 
-// fill brings a piece in. A failure takes it out again: who needs the bytes then
-// asks anew, and gets an error of their own if need be.
+// fill brings a piece in. A failure takes it out again: a reader that needs the
+// bytes then asks anew, and gets an error of its own if need be.
 func (c *cache) fill(s *span) {
 	from := stream{of: c.of, ctx: c.ctx, pos: s.off, end: s.end()}
-	defer from.close()
-	for filled := 0; filled < len(s.buf); {
-		n, err := from.Read(s.buf[filled:])
-		filled += n
-		c.mu.Lock()
-		s.filled, s.err = filled, err
-		if err != nil {
-			c.remove(s)
+	filled, err := 0, errExited
+	defer func() {
+		if filled < len(s.buf) {
+			c.arrived(s, filled, err)
 		}
-		s.wake()
-		c.mu.Unlock()
-		if err != nil {
+	}()
+	defer recovered(&err)
+	defer from.close()
+	for filled < len(s.buf) {
+		n, readErr := from.Read(s.buf[filled:])
+		filled += n
+		if readErr != nil {
+			err = readErr
 			return
 		}
+		c.arrived(s, filled, nil)
 	}
+}
+
+// arrived notes how much of a piece is there, and why there will be no more.
+func (c *cache) arrived(s *span, filled int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.filled, s.err = filled, err
+	if err != nil {
+		c.remove(s)
+	}
+	s.wake()
 }
 
 // room returns n bytes of memory, giving up what was read longest ago; nil if

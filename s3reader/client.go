@@ -2,6 +2,7 @@ package s3reader
 
 import (
 	"context"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -9,11 +10,14 @@ import (
 	"github.com/aws/smithy-go/middleware"
 )
 
-// newClient makes the client for a region. It makes no request.
-func newClient(cfg aws.Config, region string, user func(*s3.Options)) *s3.Client {
+// newClient returns a client for a region. It makes no request. The clients of all
+// regions share their connections.
+func newClient(cfg aws.Config, region string, user func(*s3.Options), shared *connections) *s3.Client {
 	return s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.Region = region
-		o.HTTPClient = manyConnections(o.HTTPClient)
+		ours := shared.of(o.HTTPClient)
+		o.HTTPClient = ours
+		defer func() { o.HTTPClient = shared.withoutRedirects(o.HTTPClient, ours) }()
 		// The SDK's own check knows nothing of bodies that are resumed, and takes
 		// a whole object's checksum on a range for a mismatch.
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
@@ -33,13 +37,21 @@ func newClient(cfg aws.Config, region string, user func(*s3.Options)) *s3.Client
 }
 
 // call makes one request, at the bucket's region. If S3 says that the bucket is
-// elsewhere, it repeats the request there once.
+// elsewhere, it repeats the request there once. A panic of user code in it is an
+// error.
 func call[In, Out any](
 	ctx context.Context, r *Reader,
 	op func(*s3.Client, context.Context, *In, ...func(*s3.Options)) (*Out, error),
 	in *In, mw ...func(*middleware.Stack) error,
-) (*Out, error) {
-	mw = append(mw, markBrokenOff, r.watchAttempts)
+) (_ *Out, err error) {
+	x := &exchange{r: r}
+	defer func() {
+		if err != nil {
+			err = &requestError{x.endpoint, err}
+		}
+	}()
+	defer recovered(&err)
+	mw = append(slices.Clip(mw), markBrokenOff, r.watchAttempts, x.add)
 	optFn := func(o *s3.Options) {
 		o.APIOptions = append(o.APIOptions, mw...) // of this call's own options
 	}

@@ -204,9 +204,11 @@ func (r *Reader) downloadThrough(ctx context.Context, key string, to *destinatio
 		return nil, r.fail(op, key, err)
 	}
 	m := &meter{key: key, tell: r.opts.Progress}
-	m.begin()
-	info, err := r.copyThrough(ctx, key, f, &tally{meter: m})
-	m.end(err == nil)
+	var info *Info
+	err = m.during(ctx, func(ctx context.Context) (err error) {
+		info, err = r.copyThrough(ctx, key, f, &tally{meter: m})
+		return err
+	})
 	if err != nil {
 		return nil, r.fail(op, key, err)
 	}
@@ -226,9 +228,16 @@ func (r *Reader) copyThrough(ctx context.Context, key string, f *os.File, t *tal
 	}
 	done := make(chan result, 1)
 	go func() {
-		info, err := r.copyTo(ctx, key, f, t)
-		stop()
-		done <- result{info, errors.Join(err, f.Close())}
+		out := result{err: errExited}
+		defer func() {
+			stop()
+			out.err = errors.Join(out.err, f.Close())
+			done <- out
+		}()
+		out.err = safely(func() (err error) {
+			out.info, err = r.copyTo(ctx, key, f, t)
+			return err
+		})
 	}()
 	var out result
 	select {

@@ -97,7 +97,9 @@ func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...
 		if fn == nil {
 			return &Summary{}, r.fail(op, prefix, nilOption(i))
 		}
-		fn(&opts)
+		if err := safely(func() error { fn(&opts); return nil }); err != nil {
+			return &Summary{}, r.fail(op, prefix, err)
+		}
 	}
 	switch {
 	case dir == "":
@@ -114,9 +116,10 @@ func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...
 	}
 	defer root.Close()
 	t := r.newTree(prefix, root, opts)
-	t.meter.begin()
-	err = t.fetch(ctx)
-	t.meter.end(err == nil)
+	err = t.meter.during(ctx, t.fetch)
+	if e, ok := err.(*Error); ok && e.Op == "" { // of Options.Progress
+		err = r.fail(op, prefix, e)
+	}
 	return &t.summary, err
 }
 

@@ -30,24 +30,25 @@ import (
 // An *os.File that cannot be written at offsets (opened with os.O_APPEND or for
 // reading only, a pipe, a terminal) is refused before any request is made; see
 // [Object.WriteTo].
-func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (*Info, error) {
+func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (_ *Info, err error) {
+	defer r.recovered("download", key, &err)
 	if f, ok := w.(*os.File); ok {
 		if err := offsets(f); err != nil {
 			return nil, r.fail("download", key, err)
 		}
 	}
 	d := r.newDownload(key)
-	d.tally.meter.begin()
-	err := d.fresh(ctx, "", func() error {
-		d.w = w
-		f, ok := w.(*os.File)
-		if !ok {
-			return nil
-		}
-		d.w = &serial{WriterAt: f}
-		return presize(f, d.info.Size)
+	err = d.tally.meter.during(ctx, func(ctx context.Context) error {
+		return d.fresh(ctx, "", func() error {
+			d.w = w
+			f, ok := w.(*os.File)
+			if !ok {
+				return nil
+			}
+			d.w = &serial{WriterAt: f}
+			return presize(f, d.info.Size)
+		})
 	})
-	d.tally.meter.end(err == nil)
 	if err != nil {
 		return nil, r.fail("download", key, err)
 	}
@@ -127,6 +128,10 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	asked := time.Now()
 	out, info, body, err := d.r.whole(ctx, in, d.mw...)
 	if err != nil {
+		if etag != "" {
+			listed := version{r: d.r, info: Info{Key: d.info.Key, ETag: etag, Size: -1}, mw: d.mw}
+			err = listed.whyRefused(ctx, err)
+		}
 		return err
 	}
 	if d.r.opts.Concurrency == 0 {
@@ -177,9 +182,19 @@ func (d *download) inOrder(s *stream, sum *wholeSum) error {
 		if n == 0 {
 			return nil
 		}
-		if _, err := d.w.WriteAt(buf[:n], pos); err != nil {
+		if err := d.write(buf[:n], pos); err != nil {
 			return err
 		}
 		d.tally.add(int64(n))
 	}
+}
+
+// write passes bytes to the caller's writer, which may panic.
+func (d *download) write(p []byte, pos int64) (err error) {
+	defer recovered(&err)
+	n, err := d.w.WriteAt(p, pos)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
 }

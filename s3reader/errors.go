@@ -28,11 +28,13 @@ type Error struct {
 	RequestID string // of S3, for its support, which wants both:
 	HostID    string // x-amz-id-2, the extended request id
 	Region    string // where S3 was asked; empty if it did not answer
+	Endpoint  string // scheme and host of the request, such as "https://pics.s3.eu-west-1.amazonaws.com"; empty if none was made
 	RoleARN   string // whose permissions counted, if cfg.Credentials tells; else empty
 
 	Err error
 
-	note string // what to think of, in addition
+	note string   // what to think of, in addition
+	sent *secrets // not to be printed; nil: none
 }
 
 // Error is one line, without any URL's query and without secrets.
@@ -49,14 +51,14 @@ func (e *Error) Error() string {
 	if e.Kind != "" {
 		b.WriteString(": " + string(e.Kind))
 	}
-	if text := causeText(e.Err); text != "" {
+	if text := e.sent.redacted(causeText(e.Err)); text != "" {
 		b.WriteString(": " + text)
 	}
 	if facts := e.facts(); len(facts) > 0 {
 		b.WriteString(" (" + strings.Join(facts, ", ") + ")")
 	}
 	if e.note != "" {
-		b.WriteString("; " + e.note)
+		b.WriteString("; " + e.sent.redacted(e.note))
 	}
 	return b.String()
 }
@@ -66,7 +68,7 @@ func (e *Error) facts() []string {
 	var facts []string
 	add := func(name, value string) {
 		if value != "" {
-			facts = append(facts, name+" "+oneLine(value))
+			facts = append(facts, name+" "+e.sent.redacted(oneLine(value)))
 		}
 	}
 	add("code", e.Code)
@@ -74,6 +76,7 @@ func (e *Error) facts() []string {
 	if e.Kind != NotFound { // nothing to ask about
 		add("host id", e.HostID)
 		add("region", e.Region)
+		add("from", e.Endpoint)
 	}
 	add("as", e.RoleARN)
 	return facts

@@ -33,17 +33,14 @@ func gaps(pieces []piece, size int64) []extent {
 	return missing
 }
 
-// cut divides extents into such that hold no multiple of step inside.
-func cut(es []extent, step int64) []extent {
-	var parts []extent
-	for _, e := range es {
-		for e.len() > 0 {
-			end := min(e.end, (e.start/step+1)*step)
-			parts = append(parts, extent{e.start, end})
-			e.start = end
-		}
+// cut returns the first part of e, up to the next multiple of step, and the rest.
+// There is no rest if step is 0.
+func (e extent) cut(step int64) (first, rest extent) {
+	end := e.end
+	if step > 0 {
+		end = e.start + min(step-e.start%step, e.len())
 	}
-	return parts
+	return extent{e.start, end}, extent{end, e.end}
 }
 
 func total(es []extent) int64 {

@@ -15,9 +15,15 @@ func (r *Reader) fail(op, key string, err error) error {
 	if ok && known.Op != "" {
 		return known
 	}
-	e := &Error{Op: op, Bucket: r.bucket.name, Key: key, Err: err, Kind: kindOf(err)}
+	e := &Error{Op: op, Bucket: r.bucket.name, Key: key, Err: err, Kind: kindOf(err), sent: &r.sent}
+	if at, ok := errors.AsType[*requestError](err); ok {
+		e.Endpoint = at.endpoint
+	}
 	if ok {
 		e.Kind, e.Err, e.note = known.Kind, known.Err, known.note
+		if known.Endpoint != "" {
+			e.Endpoint = known.Endpoint
+		}
 	}
 	if api, ok := answerOf(e.Err); ok {
 		e.Code = api.ErrorCode()
@@ -43,6 +49,7 @@ func (r *Reader) fail(op, key string, err error) error {
 
 // note is what the answer leaves open, or what to do.
 func (r *Reader) note(e *Error) string {
+	redirect := redirectNote(e)
 	switch e.Kind {
 	case AccessDenied:
 		return r.denied(e)
@@ -52,12 +59,16 @@ func (r *Reader) note(e *Error) string {
 		return "it was overwritten after it was opened: open it again"
 	case WrongRegion:
 		at := r.at.Load().region
+		text := fmt.Sprintf("it was asked for in %s and S3 does not say where it is: set Options.Region to the bucket's", at)
 		if there := bucketRegion(e.Err); there != "" {
-			return fmt.Sprintf("the bucket is in %s and was asked for in %s: set Options.Region to %q", there, at, there)
+			text = fmt.Sprintf("the bucket is in %s and was asked for in %s: set Options.Region to %q", there, at, there)
 		}
-		return fmt.Sprintf("it was asked for in %s and S3 does not say where it is: set Options.Region to the bucket's", at)
+		if redirect != "" {
+			text += "; " + redirect
+		}
+		return text
 	}
-	return ""
+	return redirect
 }
 
 // causeText is err without the SDK's wrapping and on one line.

@@ -33,7 +33,7 @@ func (f *failures) add(err error) (stop bool) {
 		f.more++
 	}
 	switch e.Kind {
-	case NoSuchBucket, WrongRegion:
+	case NoSuchBucket, WrongRegion, Panicked:
 		return true
 	case "", Truncated:
 		f.row++

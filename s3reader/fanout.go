@@ -14,8 +14,7 @@ import (
 func (d *download) fan(parent context.Context, p plan, missing []extent, first *stream, leave func()) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	d.shares.free = cut(missing, p.step)
-	d.shares.fixed = p.fixed
+	d.shares.free, d.shares.step, d.shares.fixed = missing, p.step, p.fixed
 	var workers sync.WaitGroup
 	for i := range p.connections {
 		if d.company.enough(ctx, i, &d.tally) {
@@ -35,9 +34,14 @@ func (d *download) fan(parent context.Context, p plan, missing []extent, first *
 			break
 		}
 		workers.Go(func() {
-			if err := d.work(ctx, s, from, leave); err != nil {
-				cancel(err)
-			}
+			err := errExited
+			defer func() {
+				if err != nil {
+					cancel(err)
+				}
+			}()
+			defer recovered(&err)
+			err = d.work(ctx, s, from, leave)
 		})
 	}
 	workers.Wait()
@@ -55,7 +59,7 @@ func (d *download) fan(parent context.Context, p plan, missing []extent, first *
 func (d *download) work(ctx context.Context, s *share, from *stream, leave func()) error {
 	defer from.close()
 	for {
-		err := d.carry(s, from)
+		err := safely(func() error { return d.carry(s, from) })
 		from.close()
 		rate := d.shares.done(s)
 		d.finish(s)
@@ -132,7 +136,7 @@ func (d *download) keep(s *share, p []byte, pos int64) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if _, err := d.w.WriteAt(p, pos); err != nil {
+	if err := d.write(p, pos); err != nil {
 		return err
 	}
 	if d.kind != nil {

@@ -56,11 +56,11 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 		return r.downloadThrough(ctx, key, &to)
 	}
 	d := r.newDownload(key)
-	d.tally.meter.begin()
-	err = d.toFile(ctx, to.local, "")
-	d.tally.meter.end(err == nil)
+	err = d.tally.meter.during(ctx, func(ctx context.Context) error {
+		return d.toFile(ctx, to.local, "")
+	})
 	if err != nil {
-		return nil, err
+		return nil, r.fail(op, key, err)
 	}
 	return &d.info, nil
 }
@@ -93,7 +93,7 @@ func (d *download) toFile(ctx context.Context, l local, etag string) error {
 	if err != nil {
 		return fail(err)
 	}
-	err = d.toPartial(ctx, p, etag)
+	err = safely(func() error { return d.toPartial(ctx, p, etag) })
 	useful := p.shared && (p.found || d.journal.holdsSome())
 	if err == nil {
 		if err = d.commit(p, l); err == nil {

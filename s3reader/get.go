@@ -16,8 +16,9 @@ const getStep = 32 << 20
 // Get returns all bytes of an object, in memory. Bodies that break off are
 // resumed; the length and, where there is one, the checksum of the whole object
 // have been compared when the error is nil.
-func (r *Reader) Get(ctx context.Context, key string) ([]byte, error) {
+func (r *Reader) Get(ctx context.Context, key string) (_ []byte, err error) {
 	const op = "get"
+	defer r.recovered(op, key, &err)
 	o, err := r.open(ctx, key, op)
 	if err != nil {
 		return nil, err

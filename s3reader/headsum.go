@@ -20,7 +20,7 @@ func (d *download) describe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	info, err := infoFromHead(d.info.Key, out)
+	info, err := d.r.describe(ctx, d.info.Key, out, d.mw...)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package s3reader
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ type Info struct {
 	Verified bool
 }
 
-var errNoLength = errors.New("the answer does not say how long the object is (no Content-Length): something between here and S3 rewrites answers")
+var errNoLength = errors.New("no response says how long the object is (no Content-Length, and no Content-Range for its first byte): something between here and S3 rewrites responses")
 
 func storageClass(s string) string {
 	if s == "" {
@@ -39,7 +40,7 @@ func storageClass(s string) string {
 
 // normalETag is an ETag as S3 spells it: in quotes, and without the mark of a weak
 // one, which proxies add. Other stores leave the quotes out of listings or of
-// every answer. It is empty if there is none.
+// every response. It is empty if there is none.
 func normalETag(s *string) string {
 	tag := strings.TrimSpace(aws.ToString(s))
 	tag = strings.TrimPrefix(strings.TrimPrefix(tag, "W/"), "w/")
@@ -52,26 +53,32 @@ func normalETag(s *string) string {
 	return `"` + tag + `"`
 }
 
-func infoFromHead(key string, out *s3.HeadObjectOutput) (*Info, error) {
-	if out.ContentLength == nil || *out.ContentLength < 0 {
-		return nil, &Error{Kind: Truncated, Err: errNoLength}
+// maxSize is the longest object that is read, in bytes: 1 PiB, where S3 stores up
+// to 50 TB. With it, sums of positions and lengths fit an int64.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+const maxSize = 1 << 50
+
+// checkSize refuses a length that no object has, whatever a server claims.
+func checkSize(size int64) error {
+	if size < 0 || size > maxSize {
+		return &Error{Kind: Truncated, Err: fmt.Errorf("the response says that the object has %d bytes; the limit is 1 PiB (%d bytes)", size, int64(maxSize))}
 	}
-	return &Info{
-		Key: key, ETag: normalETag(out.ETag), VersionID: aws.ToString(out.VersionId),
-		ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding),
-		StorageClass: storageClass(string(out.StorageClass)),
-		Size:         *out.ContentLength, LastModified: aws.ToTime(out.LastModified),
-	}, nil
+	return nil
 }
 
-func infoFromGet(key string, out *s3.GetObjectOutput) (*Info, error) {
-	if out.ContentLength == nil || *out.ContentLength < 0 {
-		return nil, &Error{Kind: Truncated, Err: errNoLength}
-	}
+// infoFromHead and infoFromGet leave Size to the caller.
+func infoFromHead(key string, out *s3.HeadObjectOutput) *Info {
 	return &Info{
 		Key: key, ETag: normalETag(out.ETag), VersionID: aws.ToString(out.VersionId),
 		ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding),
-		StorageClass: storageClass(string(out.StorageClass)),
-		Size:         *out.ContentLength, LastModified: aws.ToTime(out.LastModified),
-	}, nil
+		StorageClass: storageClass(string(out.StorageClass)), LastModified: aws.ToTime(out.LastModified),
+	}
+}
+
+func infoFromGet(key string, out *s3.GetObjectOutput) *Info {
+	return &Info{
+		Key: key, ETag: normalETag(out.ETag), VersionID: aws.ToString(out.VersionId),
+		ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding),
+		StorageClass: storageClass(string(out.StorageClass)), LastModified: aws.ToTime(out.LastModified),
+	}
 }

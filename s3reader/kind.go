@@ -20,11 +20,12 @@ const (
 	NoSuchBucket     Kind = "no such bucket"    // also fs.ErrNotExist
 	Archived         Kind = "archived"          // must be restored before it can be read
 	ObjectChanged    Kind = "object changed"    // overwritten since it was opened
-	Truncated        Kind = "truncated"         // the answers broke off too often, or the length is unknown
+	Truncated        Kind = "truncated"         // the responses broke off too often, or the length is unknown or beyond belief
 	RangeMismatch    Kind = "range mismatch"    // the answer is not the range that was asked for
 	ChecksumMismatch Kind = "checksum mismatch" // the bytes are not the object's
 	WrongRegion      Kind = "wrong region"      // the bucket is in another region than configured
 	BadKey           Kind = "bad key"           // empty or longer than S3 allows
+	Panicked         Kind = "panicked"          // code of the caller's, or this package, panicked: see PanicError
 )
 
 // Error makes a Kind usable with errors.Is.

@@ -228,6 +228,9 @@ func infoFromListing(o *types.Object, encoding types.EncodingType) (*Info, error
 	if o.Size == nil || *o.Size < 0 {
 		return nil, fmt.Errorf("the listing does not say how long %q is", key)
 	}
+	if err := checkSize(*o.Size); err != nil {
+		return nil, err
+	}
 	return &Info{
 		Key: key, ETag: normalETag(o.ETag), StorageClass: storageClass(string(o.StorageClass)),
 		Size: *o.Size, LastModified: aws.ToTime(o.LastModified),

@@ -65,18 +65,23 @@ func troubles() []trouble {
 	add("stalled for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "silent"}, faults(awstest.Fault{StallAfter: new(int64(0))}))
 	add("short for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "truncated"}, faults(awstest.Fault{EndAfter: new(int64(0))}))
 	add("short by chunks for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "truncated|NotFound"}, faults(awstest.Fault{NoLength: true, EndAfter: new(int64(0))}))
-	add("no length", map[class]string{byAll: "truncated", byRange: "truncated", byHead: "truncated", byList: "ok"}, faults(awstest.Fault{NoLength: true}))
+	add("no length", everywhere("ok"), faults(awstest.Fault{NoLength: true}))
+	for _, n := range []int64{0, 1, 500, 2999} {
+		add(fmt.Sprintf("short by chunks, after %d", n), reading("ok"), faults(awstest.Fault{Operation: "GetObject", NoLength: true, EndAfter: &n, Times: 1}))
+		add(fmt.Sprintf("reset in chunks, after %d", n), reading("ok"), faults(awstest.Fault{Operation: "GetObject", NoLength: true, ResetAfter: &n, Times: 1}))
+	}
 
 	longer := func(b []byte) []byte { return append(slices.Clip(b), "more"...) }
-	add("long body", map[class]string{byAll: "checksum mismatch", byRange: "range mismatch"}, faults(awstest.Fault{Operation: "GetObject", Edit: longer}))
+	add("long body", map[class]string{byAll: "checksum mismatch", byRange: "object changed", byFile: "range mismatch"}, faults(awstest.Fault{Operation: "GetObject", Edit: longer}))
+	add("long body in chunks", map[class]string{byAll: "range mismatch"}, faults(awstest.Fault{Operation: "GetObject", NoLength: true, Edit: longer}))
 	add("a long range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Edit: longer}))
 	add("a long range in chunks", reading("ok"), after(awstest.Fault{Operation: "GetObject", NoLength: true, Edit: longer}))
 	add("another range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", WrongRange: true}))
-	add("a range of another length", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes 1000-2999/3001"}}))
+	add("a range of another length", reading("object changed"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes 1000-2999/3001"}}))
 	add("no Content-Range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": ""}}))
 	add("nonsense for Content-Range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes */3000"}}))
 	add("a range for everything", reading("range mismatch"), faults(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes 0-2999/3000"}}))
-	add("everything for a range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", IgnoreRange: true}))
+	add("everything for a range", reading("range mismatch|ok"), after(awstest.Fault{Operation: "GetObject", IgnoreRange: true}))
 	add("another ETag", reading("object changed"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Etag": `"other"`}}))
 	add("no ETag", reading("object changed"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Etag": ""}}))
 
@@ -143,7 +148,9 @@ func troubles() []trouble {
 	zipped := awstest.Fault{Edit: compressed, Header: map[string]string{"Content-Encoding": "gzip"}}
 	add("gzip in transit", map[class]string{byAll: "checksum mismatch", byRange: "range mismatch"}, faults(zipped))
 	zipped.NoLength = true
-	add("gzip in transit, in chunks", reading("truncated"), faults(zipped))
+	add("gzip in transit, in chunks", reading("range mismatch"), faults(zipped))
+	zipped.Header = nil
+	add("gzip in transit, in chunks, unlabelled", map[class]string{byAll: "range mismatch"}, faults(zipped))
 	return all
 }
 

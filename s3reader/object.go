@@ -54,10 +54,11 @@ func (o *Object) Info() Info {
 // Read reads the next bytes. It returns io.EOF after Info().Size bytes and never
 // before. If all bytes were read in order and their checksum is not the
 // object's, the last of them are withheld and the error is [ChecksumMismatch].
-func (o *Object) Read(p []byte) (int, error) {
+func (o *Object) Read(p []byte) (n int, err error) {
+	defer o.r.recovered(o.op, o.info.Key, &err)
 	o.mu.Lock()
 	defer o.unlock()
-	n, err := o.read(p)
+	n, err = o.read(p)
 	return n, o.fail(err)
 }
 
@@ -110,12 +111,12 @@ func (o *Object) summed(pos int64, p []byte) error {
 const writeSize = 256 << 10
 
 // WriteTo writes the bytes from the current position to the end.
-func (o *Object) WriteTo(w io.Writer) (int64, error) {
+func (o *Object) WriteTo(w io.Writer) (written int64, err error) {
+	defer o.r.recovered(o.op, o.info.Key, &err)
 	o.mu.Lock()
 	defer o.unlock()
 	o.toEnd()
 	buf := make([]byte, max(1, min(writeSize, o.info.Size-o.pos)))
-	var written int64
 	for {
 		n, err := o.read(buf)
 		if err == io.EOF {
@@ -145,7 +146,8 @@ func (o *Object) WriteTo(w io.Writer) (int64, error) {
 // of the object's end asks for its last 256 KiB, so that most of them are answered
 // from memory; see Options.Memory. With OpenOptions.Random they ask for less, as
 // said there.
-func (o *Object) ReadAt(p []byte, off int64) (int, error) {
+func (o *Object) ReadAt(p []byte, off int64) (n int, err error) {
+	defer o.r.recovered(o.op, o.info.Key, &err)
 	if err := o.ended(); err != nil {
 		return 0, o.fail(err)
 	}
@@ -159,7 +161,7 @@ func (o *Object) ReadAt(p []byte, off int64) (int, error) {
 	}
 	o.letGo()
 	want := min(int64(len(p)), o.info.Size-off)
-	n, err := o.cache.readAlong(p[:want], off)
+	n, err = o.cache.readAlong(p[:want], off)
 	if err == nil && n < len(p) {
 		return n, io.EOF
 	}

@@ -47,6 +47,7 @@ func (r *Reader) Open(ctx context.Context, key string, optFns ...func(*OpenOptio
 
 // open is Open for a caller whose errors begin with op.
 func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error) {
+	defer r.recovered(op, key, &err)
 	ctx, cancel := context.WithCancelCause(ctx)
 	out, info, body, err := r.whole(ctx, r.getInput(key))
 	if err != nil {
@@ -93,17 +94,37 @@ func (r *Reader) whole(ctx context.Context, in *s3.GetObjectInput, mw ...func(*m
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	resp, err := plainResponse(out)
-	if err == nil && (resp.StatusCode != http.StatusOK || out.ContentRange != nil) {
-		err = &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for the whole object, answered with status %d and a part of it", resp.StatusCode)}
-	}
-	var info *Info
-	if err == nil {
-		info, err = infoFromGet(*in.Key, out)
-	}
+	info, err := r.wholeInfo(ctx, out, *in.Key, mw...)
 	if err != nil {
 		body.Close()
-		return nil, nil, nil, err
+		return nil, nil, nil, body.named(err)
+	}
+	body.end = info.Size
+	if info.Size == 0 && body.exact {
+		if err := body.ended(); err != nil {
+			body.Close()
+			return nil, nil, nil, err
+		}
 	}
 	return out, info, body, nil
+}
+
+// wholeInfo describes the version of which body is to deliver all bytes. A
+// response that comes in chunks does not say how many these are: a HEAD does, of
+// the version with the same ETag.
+func (r *Reader) wholeInfo(ctx context.Context, out *s3.GetObjectOutput, key string, mw ...func(*middleware.Stack) error) (*Info, error) {
+	resp, err := plainResponse(out)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK || out.ContentRange != nil {
+		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for the whole object, answered with status %d and a part of it", resp.StatusCode)}
+	}
+	info := infoFromGet(key, out)
+	if out.ContentLength == nil {
+		info.Size, err = r.sizeByHead(ctx, info, mw...)
+		return info, err
+	}
+	info.Size = *out.ContentLength
+	return info, checkSize(info.Size)
 }

@@ -57,7 +57,14 @@ func (r *Reader) leastShare() int64 {
 	return minShare
 }
 
-func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
+// ceilDiv returns a/b, rounded up. a must not be negative, and b must be positive.
+func ceilDiv(a, b int64) int64 {
+	q := a / b
+	if a%b != 0 {
+		q++
+	}
+	return q
+}
 
 // storedPart is the size of the parts in which an object was probably uploaded;
 // 0 if it was not, or if that is not to be seen. Reading along their borders is
@@ -69,6 +76,9 @@ func storedPart(etag string, size int64) int64 {
 	_, n, ok := strings.Cut(strings.Trim(etag, `"`), "-")
 	parts, err := strconv.ParseInt(n, 10, 64)
 	if !ok || err != nil || parts < 2 || parts > 10_000 { // the most that S3 takes
+		return 0
+	}
+	if size <= 0 { // of no parts, whatever the ETag says
 		return 0
 	}
 	const unit = 1 << 20

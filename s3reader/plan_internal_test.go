@@ -39,7 +39,7 @@ func TestPlanIsEven(t *testing.T) {
 			r := &Reader{opts: c.opts}
 			d := r.newDownload("k")
 			p := r.plan(&Info{ETag: c.etag, Size: c.size}, c.size, d.gate.most)
-			parts := cut([]extent{{0, c.size}}, p.step)
+			parts := cutAll([]extent{{0, c.size}}, p.step)
 			var largest, sum int64
 			for _, e := range parts {
 				if e.start != sum {
@@ -79,10 +79,22 @@ func TestGaps(t *testing.T) {
 	if fmt.Sprint(got) != "[{20 50} {60 100}]" || total(got) != 70 {
 		t.Errorf("got %v", got)
 	}
-	if got := cut(got, 25); fmt.Sprint(got) != "[{20 25} {25 50} {60 75} {75 100}]" {
+	if got := cutAll(got, 25); fmt.Sprint(got) != "[{20 25} {25 50} {60 75} {75 100}]" {
 		t.Errorf("got %v", got)
 	}
 	if got := gaps([]piece{{extent: extent{0, 100}}}, 100); got != nil {
 		t.Errorf("got %v", got)
 	}
+}
+
+// cutAll is what take does to what is free.
+func cutAll(es []extent, step int64) (parts []extent) {
+	for _, rest := range es {
+		for rest.len() > 0 {
+			var first extent
+			first, rest = rest.cut(step)
+			parts = append(parts, first)
+		}
+	}
+	return parts
 }

@@ -1,6 +1,8 @@
 package s3reader
 
 import (
+	"context"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -20,23 +22,47 @@ const (
 // nothing waits for them but that.
 type meter struct {
 	key          string
-	tell         func(Progress) // nil: nobody is told
+	tell         func(Progress) // nil: nothing is reported
 	bytes, total atomic.Int64
 	stop         chan bool // sent once: whether all is well
 	stopped      chan struct{}
+	failed       error // why report has ended early; read after stopped
 }
 
-// begin starts to report.
-func (m *meter) begin() {
+// during reports while f is running. A panic in Options.Progress ends the context
+// of f, and is the error.
+func (m *meter) during(ctx context.Context, f func(context.Context) error) (err error) {
 	if m.tell == nil {
-		return
+		return f(ctx)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m.begin(cancel)
+	err = errExited
+	defer func() {
+		if failed := m.end(err == nil); failed != nil {
+			err = failed
+		}
+	}()
+	return safely(func() error { return f(ctx) })
+}
+
+// begin starts to report, and calls cancel if that panics.
+func (m *meter) begin(cancel func()) {
 	m.stop, m.stopped = make(chan bool, 1), make(chan struct{})
-	go m.report()
+	go func() {
+		defer close(m.stopped)
+		m.failed = errExited
+		defer func() {
+			if m.failed != nil {
+				cancel()
+			}
+		}()
+		m.failed = safely(func() error { m.report(); return nil })
+	}()
 }
 
 func (m *meter) report() {
-	defer close(m.stopped)
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
 	var told Progress
@@ -62,17 +88,17 @@ func (m *meter) now() Progress {
 	return Progress{Key: m.key, Bytes: min(m.bytes.Load(), total), Total: total}
 }
 
-// end has the last call made, if all is well. It waits for it, but not for ever.
-func (m *meter) end(well bool) {
-	if m.stop == nil {
-		return
-	}
+// end has the last call made, if all is well. It waits for it, but not for ever,
+// and returns why reporting has failed.
+func (m *meter) end(well bool) error {
 	m.stop <- well
 	patience := time.NewTimer(progressPatience)
 	defer patience.Stop()
 	select {
 	case <-m.stopped:
+		return m.failed
 	case <-patience.C:
+		return nil
 	}
 }
 
@@ -85,8 +111,22 @@ type tally struct {
 
 func (t *tally) expect(size int64) {
 	if !t.sized {
-		t.meter.total.Add(size)
+		t.meter.expect(size)
 		t.sized = true
+	}
+}
+
+// expect adds to the total, which stays within an int64 whatever a listing claims.
+func (m *meter) expect(size int64) {
+	for {
+		old := m.total.Load()
+		sum := old + size
+		if size > 0 && sum < old {
+			sum = math.MaxInt64
+		}
+		if m.total.CompareAndSwap(old, max(sum, 0)) {
+			return
+		}
 	}
 }
 

@@ -61,7 +61,7 @@ func (r *Reader) openRandom(parent context.Context, key string, missing bool) (*
 }
 
 func (r *Reader) randomObject(ctx context.Context, cancel context.CancelCauseFunc, key string, head *s3.HeadObjectOutput) (*Object, error) {
-	info, err := infoFromHead(key, head)
+	info, err := r.describe(ctx, key, head)
 	if err != nil {
 		return nil, err
 	}

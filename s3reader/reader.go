@@ -23,6 +23,7 @@ type Reader struct {
 	at         atomic.Pointer[place]
 	moving     sync.Mutex // held while another place is made
 	bucketSeen atomic.Bool
+	sent       secrets
 }
 
 // New returns a Reader of bucket, which is one of
@@ -41,10 +42,16 @@ type Reader struct {
 // Options.Region repeats it.
 //
 // Errors name the setting, the rule and what to do.
-func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (*Reader, error) {
+func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, err error) {
 	fail := func(kind Kind, err error) (*Reader, error) {
 		return nil, &Error{Op: "new", Bucket: bucket, Kind: kind, Err: err}
 	}
+	defer func() { // of an option
+		if p, ok := errors.AsType[*PanicError](err); ok {
+			_, err = fail(Panicked, p)
+		}
+	}()
+	defer recovered(&err)
 	var opts Options
 	for i, fn := range optFns {
 		if fn == nil {
@@ -84,8 +91,11 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (*Reader, erro
 	}
 	r := &Reader{
 		bucket: ref, opts: opts, creds: cfg.Credentials,
-		pinned:    opts.Region != "" || ref.region != "",
-		clientFor: func(region string) *s3.Client { return newClient(cfg, region, opts.adjust(cfg.Retryer == nil)) },
+		pinned: opts.Region != "" || ref.region != "",
+	}
+	var connections connections
+	r.clientFor = func(region string) *s3.Client {
+		return newClient(cfg, region, opts.adjust(cfg.Retryer == nil), &connections)
 	}
 	client := r.clientFor(region)
 	settled := client.Options()

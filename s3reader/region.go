@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -34,7 +35,7 @@ func bucketRegion(err error) string {
 		return ""
 	}
 	switch resp.HTTPStatusCode() {
-	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusBadRequest, http.StatusForbidden:
+	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect, http.StatusBadRequest, http.StatusForbidden:
 	default:
 		return ""
 	}
@@ -45,12 +46,24 @@ func bucketRegion(err error) string {
 	return region
 }
 
+// partition returns what the regions of a partition have in common: another
+// partition has other domains, where this one's credentials must not be sent.
+// https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
+func partition(region string) string {
+	for _, prefix := range []string{"cn-", "us-gov-", "us-iso-", "us-isob-", "us-isof-", "eu-isoe-", "eusc-"} {
+		if strings.HasPrefix(strings.ToLower(region), prefix) {
+			return prefix
+		}
+	}
+	return ""
+}
+
 // follow returns the place to repeat a request that failed at from, if the
 // failure says that the bucket is elsewhere and the region was not laid down by
 // the user.
 func (r *Reader) follow(from *place, err error) (*place, bool) {
 	region := bucketRegion(err)
-	if region == "" || region == from.region || r.pinned {
+	if region == "" || region == from.region || r.pinned || partition(region) != partition(from.region) {
 		return nil, false
 	}
 	r.moving.Lock()
@@ -62,7 +75,7 @@ func (r *Reader) follow(from *place, err error) (*place, bool) {
 	if next.client.Options().Region != region {
 		return nil, false // Options.S3 has another opinion
 	}
-	r.opts.Logger.Info("s3reader: the bucket is in another region than configured", "bucket", r.bucket.name, "configured", from.region, "region", region)
 	r.at.Store(next)
+	r.opts.Logger.Info("s3reader: the bucket is in another region than configured", "bucket", r.bucket.name, "configured", from.region, "region", region)
 	return next, true
 }

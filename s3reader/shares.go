@@ -26,10 +26,11 @@ const (
 // has, so that all of them end at about the same time. It is safe for concurrent
 // use.
 type shares struct {
-	fixed bool // the extents are not split
+	step  int64 // shares do not cross multiples of this
+	fixed bool  // the shares are not split
 
 	mu   sync.Mutex // guards what follows, and the shares but for got
-	free []extent   // not begun, in order
+	free []extent   // not begun, in order, and not cut yet: a huge object has many shares
 	busy []*share
 	ends chan struct{} // closed when a share is done; nil: nobody waits
 }
@@ -62,7 +63,9 @@ func (q *shares) take(ctx context.Context, rate float64) (s *share, more bool) {
 	var e extent
 	moves := 0
 	if len(q.free) > 0 {
-		e, q.free = q.free[0], q.free[1:]
+		if e, q.free[0] = q.free[0].cut(q.step); q.free[0].len() == 0 {
+			q.free = q.free[1:]
+		}
 	} else {
 		if e, moves = q.split(rate); e.len() == 0 {
 			return nil, !q.fixed && len(q.busy) > 0

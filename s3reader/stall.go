@@ -40,6 +40,7 @@ func (w attemptWatch) HandleDeserialize(ctx context.Context, in middleware.Deser
 	// the call cancels.
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(w.after, func() { cancel(&stallError{w.after}) })
+	defer timer.Stop()
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	timer.Stop()
 	if err == nil {

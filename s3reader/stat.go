@@ -5,17 +5,21 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Stat describes an object without reading it, with one HEAD request.
+// Stat describes an object without reading it, with one HEAD request. If the
+// response does not say how long the object is, a GET of one byte follows.
 //
 // S3 says nothing but a status when it refuses a HEAD. To learn why, a refusal
 // is followed by a GET that delivers at most one byte, and a missing object is
 // followed by one as long as nothing has shown that the bucket exists.
-func (r *Reader) Stat(ctx context.Context, key string) (*Info, error) {
+func (r *Reader) Stat(ctx context.Context, key string) (_ *Info, err error) {
 	const op = "stat"
+	defer r.recovered(op, key, &err)
 	if err := checkKey(key); err != nil {
 		return nil, r.fail(op, key, err)
 	}
@@ -34,11 +38,82 @@ func (r *Reader) Stat(ctx context.Context, key string) (*Info, error) {
 	if err != nil {
 		return nil, r.fail(op, key, err)
 	}
-	info, err := infoFromHead(key, out)
+	info, err := r.describe(ctx, key, out)
 	if err != nil {
 		return nil, r.fail(op, key, err)
 	}
 	return info, nil
+}
+
+// describe returns what a HEAD says. If it does not say how long the object is, as
+// through a proxy that takes Content-Length away, a GET of the first byte does.
+func (r *Reader) describe(ctx context.Context, key string, out *s3.HeadObjectOutput, mw ...func(*middleware.Stack) error) (*Info, error) {
+	info := infoFromHead(key, out)
+	if out.ContentLength != nil {
+		info.Size = *out.ContentLength
+		return info, checkSize(info.Size)
+	}
+	var err error
+	info.Size, err = r.sizeByRange(ctx, key, info.ETag, mw...)
+	return info, err
+}
+
+// sizeByRange returns the size of the version with that ETag, from the response
+// to a request for the first byte.
+func (r *Reader) sizeByRange(ctx context.Context, key, etag string, mw ...func(*middleware.Stack) error) (int64, error) {
+	unknown := &Error{Kind: Truncated, Err: errNoLength}
+	if etag == "" { // nothing ties a second request to the same version
+		return 0, unknown
+	}
+	in := r.getInput(key)
+	in.Range, in.IfMatch = rangeHeader(0, 1), &etag
+	out, body, err := r.get(ctx, in, mw...)
+	if total, ok := unsatisfied(err); ok && total == 0 {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	body.Close()
+	if got := aws.ToString(out.ETag); got != etag {
+		return 0, changedETag(etag, got)
+	}
+	if out.ContentRange != nil {
+		got, err := parseContentRange(*out.ContentRange)
+		if err != nil || got.start != 0 {
+			return 0, unknown
+		}
+		return got.total, nil
+	}
+	if resp, err := plainResponse(out); err != nil || resp.StatusCode != http.StatusOK || out.ContentLength == nil {
+		return 0, unknown
+	}
+	return *out.ContentLength, checkSize(*out.ContentLength) // the range was ignored
+}
+
+// sizeByHead returns the size of the version with that ETag for a GET whose
+// response does not say it.
+func (r *Reader) sizeByHead(ctx context.Context, got *Info, mw ...func(*middleware.Stack) error) (int64, error) {
+	if got.ETag == "" {
+		return 0, &Error{Kind: Truncated, Err: errNoLength}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out, err := r.head(ctx, got.Key, mw...)
+	if err != nil {
+		return 0, err
+	}
+	info, err := r.describe(ctx, got.Key, out, mw...)
+	if err != nil {
+		return 0, err
+	}
+	if info.ETag != got.ETag {
+		return 0, changedETag(got.ETag, info.ETag)
+	}
+	if info.ContentEncoding != got.ContentEncoding {
+		return 0, encodedInTransit(info.ContentEncoding, got.ContentEncoding)
+	}
+	return info.Size, nil
 }
 
 // statHead is Stat for who asks S3 something else next: a refusal remains
@@ -48,7 +123,7 @@ func (r *Reader) statHead(ctx context.Context, key string) (*Info, error) {
 	defer cancel()
 	out, err := r.head(ctx, key)
 	if err == nil {
-		return infoFromHead(key, out)
+		return r.describe(ctx, key, out)
 	}
 	if isBadRequest(err) {
 		return r.Stat(ctx, key)
@@ -63,8 +138,8 @@ func isBadRequest(err error) bool {
 	return ok && resp.HTTPStatusCode() == http.StatusBadRequest
 }
 
-func (r *Reader) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
-	return call(ctx, r, (*s3.Client).HeadObject, r.headInput(key))
+func (r *Reader) head(ctx context.Context, key string, mw ...func(*middleware.Stack) error) (*s3.HeadObjectOutput, error) {
+	return call(ctx, r, (*s3.Client).HeadObject, r.headInput(key), mw...)
 }
 
 func (r *Reader) headInput(key string) *s3.HeadObjectInput {

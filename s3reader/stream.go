@@ -20,6 +20,11 @@ const (
 
 	resumePause    = 100 * time.Millisecond // before the first of them, at most; doubling
 	maxResumePause = 5 * time.Second
+
+	// maxShort is how many responses of a stream may bring less than was asked for
+	// and less than shortSize bytes.
+	maxShort  = 10_000
+	shortSize = 64 << 10
 )
 
 // stream delivers the bytes [pos, end) of an object's version, over as many
@@ -30,9 +35,10 @@ type stream struct {
 	pos, end  int64
 	body      *body // nil: none
 	fruitless int   // attempts since the last byte
+	short     int   // responses with few of the bytes that were asked for
 }
 
-// Read fills p from the current answer. It returns io.EOF at end and nowhere
+// Read fills p from the current response. It returns io.EOF at end and nowhere
 // else.
 func (s *stream) Read(p []byte) (int, error) {
 	if s.pos >= s.end {
@@ -44,47 +50,85 @@ func (s *stream) Read(p []byte) (int, error) {
 				return 0, err
 			}
 		}
-		n, err := s.body.Read(p[:min(int64(len(p)), s.end-s.pos)])
+		end := min(s.end, s.body.end)
+		n, err := s.body.Read(p[:min(int64(len(p)), end-s.pos)])
+		if n > 0 && s.body.exact && s.pos+int64(n) == s.body.end {
+			// Before the last byte is delivered.
+			if err = s.body.ended(); err != nil {
+				n = 0
+			}
+		}
 		if n > 0 {
 			s.fruitless = 0
 			s.pos += int64(n)
-			if s.pos == s.end {
-				s.close()
+			if s.pos == end {
+				s.close() // the rest, if any, is asked for
 			}
 			return n, nil // an error, if any, comes again with the next byte
 		}
 		if err == nil {
 			// Legal for an io.Reader, but not for ever.
-			if s.fruitless++; s.fruitless < 100 {
+			if s.fruitless++; s.fruitless < maxIdleReads {
 				continue
 			}
 			err = io.ErrNoProgress
 		}
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
+			if s.body.encoded {
+				// What arrived may be the whole of something shorter.
+				err = &Error{Kind: RangeMismatch, Endpoint: s.body.endpoint, Err: fmt.Errorf(
+					"the body ended at byte %d and not at %d, has a Content-Encoding and no Content-Length: something between here and S3 compresses it, or it broke off", s.pos, s.body.end)}
+			}
 		}
+		from := s.body.endpoint
 		s.close()
-		if err := s.pause(err); err != nil {
+		if isFinal(err) {
+			return 0, err
+		}
+		if err := s.pause(&requestError{from, err}); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// connect asks for what is left until there is an answer or no hope of one.
+// isFinal reports whether err says what is wrong with a response, so that asking
+// again is of no use.
+func isFinal(err error) bool {
+	_, ok := errors.AsType[*Error](err)
+	return ok
+}
+
+// connect asks for what is left until there is a response or no hope of one.
 func (s *stream) connect() error {
 	for {
 		body, err := s.of.getRange(s.ctx, s.pos, s.end)
 		if err == nil {
 			s.body = body
-			return nil
+			return s.countShort()
 		}
-		if retryable.IsErrorRetryable(err) != aws.TrueTernary {
+		if isFinal(err) || retryable.IsErrorRetryable(err) != aws.TrueTernary {
 			return err
 		}
 		if err := s.pause(err); err != nil {
 			return err
 		}
 	}
+}
+
+// countShort counts responses that are shorter than what was asked for. They are
+// legal, but one byte at a time leads nowhere.
+func (s *stream) countShort() error {
+	if s.body.end == s.end || s.body.end-s.pos >= shortSize {
+		return nil
+	}
+	if s.short++; s.short <= maxShort {
+		return nil
+	}
+	err := &Error{Kind: RangeMismatch, Endpoint: s.body.endpoint, Err: fmt.Errorf(
+		"%d responses had less than was asked for, and less than %d bytes each; asked for bytes %d-%d, the last one ends before byte %d", s.short, shortSize, s.pos, s.end-1, s.body.end)}
+	s.close()
+	return err
 }
 
 var retryable = retry.IsErrorRetryables(retry.DefaultRetryables)

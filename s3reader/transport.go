@@ -1,8 +1,11 @@
 package s3reader
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 
@@ -44,6 +47,93 @@ func manyConnections(c aws.HTTPClient) aws.HTTPClient {
 			t.DialContext = (&spread{lookup: resolver.LookupNetIP, dial: t.DialContext}).dialContext
 		}
 	})
+}
+
+// connections is the HTTP client of all regions of a Reader, unless Options.S3
+// chooses others. It is used under the lock that guards the making of clients.
+type connections struct {
+	client aws.HTTPClient // nil: none yet
+	closed aws.HTTPClient // the same, following no redirect
+}
+
+func (c *connections) of(configured aws.HTTPClient) aws.HTTPClient {
+	if c.client == nil {
+		c.client = manyConnections(configured)
+	}
+	return c.client
+}
+
+// withoutRedirects returns a client that follows no redirect: a request is signed
+// for one host, and its session token is for no other. net/http would repeat it
+// wherever the response says, without limit where the SDK has set the rule.
+//
+// A client of another type decides by itself; what it followed is not used.
+func (c *connections) withoutRedirects(client, ours aws.HTTPClient) aws.HTTPClient {
+	sdk, isSDK := client.(*awshttp.BuildableClient)
+	before, _ := ours.(*awshttp.BuildableClient)
+	if !isSDK {
+		return notFollowing(client)
+	}
+	if sdk != before {
+		return notFollowing(sdk.Freeze())
+	}
+	if c.closed == nil {
+		c.closed = notFollowing(sdk.Freeze())
+	}
+	return c.closed
+}
+
+func notFollowing(client aws.HTTPClient) aws.HTTPClient {
+	plain, ok := client.(*http.Client)
+	if !ok {
+		return sameHost{client}
+	}
+	if plain == nil {
+		return client
+	}
+	own := *plain // the caller's stays as it is
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
+}
+
+// sameHost is a client of the caller's own type. It refuses the response of
+// another host than that of the request.
+type sameHost struct{ aws.HTTPClient }
+
+func (c sameHost) Do(r *http.Request) (*http.Response, error) {
+	if r.Host == "" {
+		// A client that only connects elsewhere keeps it; one that follows a redirect
+		// does not.
+		r.Host = r.URL.Host
+	}
+	asked, host := *r.URL, r.Host
+	resp, err := c.HTTPClient.Do(r)
+	if err != nil || resp == nil || resp.Request == nil || resp.Request.URL == nil {
+		return resp, err
+	}
+	if answered := resp.Request; cmp.Or(answered.Host, answered.URL.Host) != host {
+		if resp.Body != nil {
+			_ = resp.Body.Close() // nothing of it is of use
+		}
+		return nil, followedError(&asked, answered.URL)
+	}
+	return resp, nil
+}
+
+// redirectError is a redirect that the HTTP client followed, although it must not.
+type redirectError struct{ from, to string }
+
+func (e *redirectError) Error() string {
+	return fmt.Sprintf("the HTTP client followed a redirect from %s to %s: the response is not used. "+
+		"Configure the client not to follow redirects (CheckRedirect returns http.ErrUseLastResponse)", e.from, e.to)
+}
+
+// RetryableError has the SDK not try again: that would send the credentials there
+// once more.
+func (*redirectError) RetryableError() bool { return false }
+
+func followedError(asked, answered *url.URL) error {
+	return &redirectError{origin(asked), origin(answered)}
 }
 
 // dialsItself reports whether dial is one of the SDK's own. Another one may know

@@ -65,7 +65,7 @@ func (t *tree) fetch(parent context.Context) error {
 		}
 	}
 	hire(t.crew.size)
-	err := t.list(ctx, entries)
+	err := safely(func() error { return t.list(ctx, entries) })
 	if err != nil && parent.Err() == nil && ctx.Err() == nil {
 		cancel() // an incomplete listing is no reason to go on
 	}
@@ -88,10 +88,12 @@ func (t *tree) list(ctx context.Context, entries chan<- entry) error {
 	send := func(files []entry) error {
 		for _, e := range files {
 			if reason := fold.clash(e); reason != "" {
-				t.skip(e.info, reason)
+				if err := t.skip(e.info, reason); err != nil {
+					return err
+				}
 				continue
 			}
-			t.meter.total.Add(e.info.Size)
+			t.meter.expect(e.info.Size)
 			select {
 			case entries <- e:
 			case <-ctx.Done():
@@ -105,17 +107,25 @@ func (t *tree) list(ctx context.Context, entries chan<- entry) error {
 		if err != nil {
 			return err
 		}
-		if !t.wanted(info) {
+		wanted, err := t.wanted(info)
+		if err != nil {
+			return err
+		}
+		if !wanted {
 			continue
 		}
 		name := strings.TrimPrefix(info.Key, t.prefix)
 		if reason := notLocal(name, runtime.GOOS == "windows"); reason != "" {
-			t.skip(info, reason)
+			if err := t.skip(info, reason); err != nil {
+				return err
+			}
 			continue
 		}
 		files, directories := sh.add(entry{info, name})
 		for _, e := range directories {
-			t.skip(e.info, fmt.Sprintf("it has the name of the directory that %q is in", info.Key))
+			if err := t.skip(e.info, fmt.Sprintf("it has the name of the directory that %q is in", info.Key)); err != nil {
+				return err
+			}
 		}
 		if err := send(files); err != nil {
 			return err
@@ -124,55 +134,94 @@ func (t *tree) list(ctx context.Context, entries chan<- entry) error {
 	return send(sh.end())
 }
 
-func (t *tree) wanted(info *Info) bool {
+// wanted asks DirOptions.Include, which may panic.
+func (t *tree) wanted(info *Info) (wanted bool, err error) {
 	if t.include == nil {
-		return true
+		return true, nil
 	}
 	t.asking.Lock()
 	defer t.asking.Unlock()
-	return t.include(info)
+	defer t.r.recovered("download", info.Key, &err)
+	return t.include(info), nil
 }
 
-func (t *tree) skip(info *Info, reason string) {
+func (t *tree) skip(info *Info, reason string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.summary.Skipped = append(t.summary.Skipped, Skipped{info.Key, reason})
-	if t.each != nil {
-		t.each(Outcome{Info: info, Skipped: reason})
+	return t.report(Outcome{Info: info, Skipped: reason})
+}
+
+// report calls DirOptions.Each, which may panic. t.mu is held.
+func (t *tree) report(o Outcome) (err error) {
+	if t.each == nil {
+		return nil
 	}
+	defer t.r.recovered("download", o.Info.Key, &err)
+	t.each(o)
+	return nil
 }
 
 func (t *tree) work(ctx context.Context, stop func(), entries <-chan entry, hire func(n int)) {
 	var in seat
 	defer in.leave()
+	exited := true
+	defer func() {
+		if exited { // ended by the caller's code: the others end too, or list would wait for ever
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.failures.add(t.r.fail("download", t.prefix, errExited))
+			stop()
+		}
+	}()
 	for e := range entries {
 		if ctx.Err() != nil {
 			continue
 		}
-		o, wanted := t.one(ctx, e, &in)
+		o, wanted := t.safelyOne(ctx, e, &in)
 		if !wanted || ctx.Err() != nil && errors.Is(o.Err, ctx.Err()) {
 			continue
 		}
-		t.mu.Lock()
-		if o.Err != nil {
-			if t.failures.add(o.Err) {
-				stop()
-			}
-		} else {
-			t.failures.row = 0
-			t.summary.Files++
-			t.summary.Bytes += o.Info.Size
-			if o.Unchanged {
-				t.summary.Unchanged++
-			}
-		}
-		if t.each != nil {
-			t.each(o)
-		}
-		more := t.crew.fetched()
-		t.mu.Unlock()
-		hire(more)
+		hire(t.done(o, stop))
 	}
+	exited = false
+}
+
+// done notes what became of an object. It returns how many more workers to begin
+// with.
+func (t *tree) done(o Outcome, stop func()) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if o.Err != nil {
+		if t.failures.add(o.Err) {
+			stop()
+		}
+	} else {
+		t.failures.row = 0
+		t.summary.Files++
+		t.summary.Bytes += o.Info.Size
+		if o.Unchanged {
+			t.summary.Unchanged++
+		}
+	}
+	if err := t.report(o); err != nil {
+		t.failures.add(err)
+		stop()
+	}
+	return t.crew.fetched()
+}
+
+// safelyOne is one, of which a panic is the outcome.
+func (t *tree) safelyOne(ctx context.Context, e entry, in *seat) (o Outcome, wanted bool) {
+	err := safely(func() error {
+		o, wanted = t.one(ctx, e, in)
+		return nil
+	})
+	if err != nil {
+		o = Outcome{Info: e.info, Path: path.Join(t.root.Name(), e.path), Err: t.r.fail("download", e.info.Key, err)}
+		return o, true
+	}
+	return o, wanted
 }
 
 // one fetches an object. It reports false if that is no longer wanted.
@@ -193,10 +242,15 @@ func (t *tree) one(ctx context.Context, e entry, in *seat) (Outcome, bool) {
 			o.Err = err
 			return o, true
 		}
-		t.meter.total.Add(now.Size - o.Info.Size)
+		t.meter.expect(now.Size - o.Info.Size)
 		o.Info = now
-		if !t.wanted(now) {
-			t.meter.total.Add(-now.Size)
+		wanted, err := t.wanted(now)
+		if err != nil {
+			o.Err = err
+			return o, true
+		}
+		if !wanted {
+			t.meter.expect(-now.Size)
 			return o, false
 		}
 	}
