@@ -68,7 +68,7 @@ func (e *Error) facts() []string {
 	var facts []string
 	add := func(name, value string) {
 		if value != "" {
-			facts = append(facts, name+" "+e.sent.redacted(oneLine(value)))
+			facts = append(facts, name+" "+oneLine(value)) // of the response, without secrets already
 		}
 	}
 	add("code", e.Code)

@@ -46,8 +46,9 @@ const (
 // SDK. Its middleware stands next to the HTTP client, where it sees each request
 // as it is sent, and each response before the SDK reads its body.
 type exchange struct {
-	r        *Reader
-	endpoint string // scheme and host of the latest request
+	r         *Reader
+	endpoint  string // scheme and host of the latest request
+	signature string // its signature; empty: not signed
 }
 
 func (x *exchange) add(stack *middleware.Stack) error {
@@ -67,7 +68,7 @@ func (x *exchange) HandleDeserialize(ctx context.Context, in middleware.Deserial
 		return next.HandleDeserialize(ctx, in)
 	}
 	x.endpoint = sent.URL.Scheme + "://" + sent.URL.Host
-	x.r.sent.note(sent)
+	x.signature = x.r.sent.note(sent)
 	out, metadata, err = next.HandleDeserialize(ctx, in)
 	resp, ok := out.RawResponse.(*smithyhttp.Response)
 	if err != nil || !ok || resp.Response == nil {
@@ -124,8 +125,8 @@ func (x *exchange) refused(resp *smithyhttp.Response) {
 	if err != nil {
 		rest = failing{err}
 	}
-	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(x.r.sent.redacted(string(doc))), rest))
-	x.r.sent.redactHeader(resp.Header)
+	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(x.r.sent.redactedOf(string(doc), x.signature)), rest))
+	x.r.sent.redactHeader(resp.Header, x.signature)
 }
 
 // shortened returns the elements of an error document that are of use, at a usual

@@ -56,12 +56,6 @@ func safely(f func() error) (err error) {
 	return f()
 }
 
-// isPanic reports whether err is of a panic, which no retry cures.
-func isPanic(err error) bool {
-	_, ok := errors.AsType[*PanicError](err)
-	return ok
-}
-
 // panicPlace returns the innermost function outside the runtime that was running
 // when the panic began. It is called while the panic is being recovered.
 func panicPlace() string {

@@ -32,8 +32,8 @@ var secretHeaders = []string{
 	"X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key",
 }
 
-// note remembers the secrets of a request.
-func (s *secrets) note(r *smithyhttp.Request) {
+// note remembers the secrets of a request, and returns its signature.
+func (s *secrets) note(r *smithyhttp.Request) (signature string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range secretHeaders {
@@ -48,9 +48,11 @@ func (s *secrets) note(r *smithyhttp.Request) {
 		key, _, _ := strings.Cut(credential, "/")
 		s.noteKey(key)
 	}
-	if _, signature, ok := strings.Cut(signed, "Signature="); ok {
+	if _, after, ok := strings.Cut(signed, "Signature="); ok {
+		signature = after
 		s.signatures = latest(s.signatures, signature, keptSignatures)
 	}
+	return signature
 }
 
 func (s *secrets) noteKey(key string) {
@@ -70,26 +72,64 @@ func latest(list []string, one string, n int) []string {
 // redacted returns text without any of the secrets. A nil s knows none, and still
 // removes what has the shape or the place of one.
 func (s *secrets) redacted(text string) string {
-	if text == "" {
-		return ""
+	var signatures []string
+	if s != nil && mayQuote(text) {
+		s.mu.Lock()
+		signatures = slices.Clone(s.signatures)
+		s.mu.Unlock()
 	}
-	if s == nil {
-		return redact.New().String(text)
+	return s.redactedOf(text, signatures...)
+}
+
+// redactedOf is redacted for the response to the request with that signature.
+func (s *secrets) redactedOf(text string, signatures ...string) string {
+	if len(text) < shortestSecret {
+		return text
 	}
-	s.mu.Lock()
-	if s.ofKeys == nil {
-		s.ofKeys = redact.New(s.keys...)
+	keys := new(redact.Redactor)
+	if s != nil {
+		s.mu.Lock()
+		if s.ofKeys == nil {
+			s.ofKeys = redact.New(s.keys...)
+		}
+		keys = s.ofKeys
+		s.mu.Unlock()
 	}
-	keys, signatures := s.ofKeys, slices.Clone(s.signatures)
-	s.mu.Unlock()
-	return redact.New(signatures...).String(keys.String(text))
+	text = keys.String(text)
+	if len(signatures) == 0 || !mayQuote(text) {
+		return text
+	}
+	return redact.New(signatures...).String(text)
+}
+
+// shortestSecret is the length of what may be a part of a secret.
+const shortestSecret = 8
+
+// mayQuote reports whether a signature, 64 hex digits, can be in a text, in
+// whatever spelling: as a long word, or escaped. To look for all of them costs
+// more than most texts are worth.
+func mayQuote(text string) bool {
+	run := 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '%', c == '&', c == '\\':
+			return true
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '+', c == '/', c == '-', c == '_':
+			if run++; run >= 24 {
+				return true
+			}
+		default:
+			run = 0
+		}
+	}
+	return false
 }
 
 // redactHeader does the same to a response's header.
-func (s *secrets) redactHeader(h http.Header) {
+func (s *secrets) redactHeader(h http.Header, signature string) {
 	for _, values := range h {
 		for i, v := range values {
-			values[i] = s.redacted(v)
+			values[i] = s.redactedOf(v, signature)
 		}
 	}
 }
