@@ -1,6 +1,11 @@
 package credentials
 
-import "time"
+import (
+	"time"
+	"weak"
+
+	"github.com/crossrole/crossrole/credentials/internal/eventowner"
+)
 
 // EventType names what happened to a session.
 type EventType string
@@ -15,7 +20,7 @@ const (
 	Invalidated   EventType = "invalidated"    // a session was given up before its end
 )
 
-// Event tells what happened to one hop's session. It holds no secret.
+// Event reports what happened to one hop's session. It holds no secret.
 type Event struct {
 	Type    EventType
 	Hop     int    // 1: the source's
@@ -34,4 +39,20 @@ type Event struct {
 	// reply: the latency of STS. Pauses between attempts and the wait for the
 	// hop before are not in it. Zero: nothing was asked.
 	Duration time.Duration
+
+	chain weak.Pointer[Chain] // that sent it
+}
+
+// eventOwner is a chain as package metrics knows it.
+type eventOwner struct{ chain weak.Pointer[Chain] }
+
+func (o eventOwner) Alive() bool { return o.chain.Value() != nil }
+
+func init() {
+	eventowner.Of = func(event any) eventowner.Owner {
+		if e, ok := event.(Event); ok && e.chain != (weak.Pointer[Chain]{}) {
+			return eventOwner{e.chain}
+		}
+		return nil
+	}
 }

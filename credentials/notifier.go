@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+	"weak"
 )
 
 // How a chain reports. OnEvent and the Logger are user code: they may block, panic,
@@ -94,6 +95,9 @@ func (n *notifier[T]) next() (item T, dropped int, ok bool) {
 func (c *Chain) post(events ...Event) {
 	if c.onEvent == nil || len(events) == 0 {
 		return
+	}
+	for i := range events {
+		events[i].chain = weak.Make(c)
 	}
 	if c.events.post(events...) > 0 {
 		c.warnOnce("events", "OnEvent does not return; the oldest events that wait for it are dropped", "kept", maxQueued)

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/credentials/internal/eventowner"
 )
 
 // Collector is a prometheus.Collector of chains. Make one with [New]; one is
@@ -20,10 +21,26 @@ type Collector struct {
 	rotations     *prometheus.CounterVec
 	issuers       *prometheus.CounterVec
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards what follows, and the deletion of series
 	chains []weak.Pointer[credentials.Chain]
 	pools  []*credentials.Pool
+	owned  map[series]*ownership
+	owners int // in owned
+	swept  int // how many of them the last sweep left
 }
+
+// ownership is what keeps the counters of a series: the chains that they count for.
+type ownership struct {
+	owners map[eventowner.Owner]bool
+	kinds  map[string]bool // of failures counted so far
+}
+
+// watched is a chain given to Watch.
+type watched struct {
+	chain weak.Pointer[credentials.Chain]
+}
+
+func (w watched) Alive() bool { return w.chain.Value() != nil }
 
 var _ prometheus.Collector = (*Collector)(nil)
 
@@ -44,6 +61,7 @@ func New() *Collector {
 		invalidations: counter("crossrole_invalidations_total", "Sessions given up before their end."),
 		rotations:     counter("crossrole_token_rotations_total", "Changes of the token file."),
 		issuers:       counter("crossrole_issuer_changes_total", "Changes of the cluster that issues the tokens."),
+		owned:         map[series]*ownership{},
 	}
 }
 
@@ -61,11 +79,15 @@ func (c *Collector) Observe(o *credentials.Options) {
 }
 
 func (c *Collector) count(e credentials.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	hop := strconv.Itoa(e.Hop)
+	owned := c.own(series{e.Hop, e.RoleARN}, eventowner.Of(e))
 	switch e.Type {
 	case credentials.Refreshed:
 		c.refreshed(hop, e, "success", "")
 	case credentials.RefreshFailed:
+		owned.kinds[kindOf(e.Err)] = true
 		c.refreshed(hop, e, "failure", kindOf(e.Err))
 	case credentials.Invalidated:
 		c.invalidations.WithLabelValues(hop, e.RoleARN).Inc()
@@ -76,6 +98,52 @@ func (c *Collector) count(e credentials.Event) {
 	}
 }
 
+// own has the counters of a series kept until owner is gone; a nil owner never is.
+// c.mu is held.
+func (c *Collector) own(of series, owner eventowner.Owner) *ownership {
+	if c.owners > 2*c.swept+100 {
+		c.sweep()
+	}
+	owned := c.owned[of]
+	if owned == nil {
+		owned = &ownership{owners: map[eventowner.Owner]bool{}, kinds: map[string]bool{}}
+		c.owned[of] = owned
+	}
+	if !owned.owners[owner] {
+		owned.owners[owner] = true
+		c.owners++
+	}
+	return owned
+}
+
+// sweep deletes the counters of the series whose chains are gone. c.mu is held.
+func (c *Collector) sweep() {
+	c.owners = 0
+	for of, owned := range c.owned {
+		for owner := range owned.owners {
+			if owner != nil && !owner.Alive() {
+				delete(owned.owners, owner)
+			}
+		}
+		if c.owners += len(owned.owners); len(owned.owners) > 0 {
+			continue
+		}
+		delete(c.owned, of)
+		hop := strconv.Itoa(of.hop)
+		c.refreshes.DeleteLabelValues(hop, of.role, "success", "")
+		for kind := range owned.kinds {
+			c.refreshes.DeleteLabelValues(hop, of.role, "failure", kind)
+		}
+		for _, result := range []string{"success", "failure"} {
+			c.exchanges.DeleteLabelValues(hop, of.role, result)
+		}
+		c.invalidations.DeleteLabelValues(hop, of.role)
+		c.rotations.DeleteLabelValues(hop, of.role)
+		c.issuers.DeleteLabelValues(hop, of.role)
+	}
+	c.swept = c.owners
+}
+
 func (c *Collector) refreshed(hop string, e credentials.Event, result, kind string) {
 	c.refreshes.WithLabelValues(hop, e.RoleARN, result, kind).Inc()
 	if e.Duration > 0 { // else nothing was asked
@@ -83,12 +151,17 @@ func (c *Collector) refreshed(hop string, e credentials.Event, result, kind stri
 	}
 }
 
-// Watch has each scrape tell the state of the chain's sessions. A chain that
-// nobody else holds any more, such as one that a pool has dropped, is forgotten.
+// Watch has each scrape report the state of the chain's sessions. A chain that is no
+// longer held elsewhere, such as one that a pool has evicted, is forgotten, and its
+// series end.
 func (c *Collector) Watch(chain *credentials.Chain) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held := weak.Make(chain)
 	for i, hop := range chain.Status().Hops {
 		// Prometheus sees no increase in a series that begins with 1.
 		number := strconv.Itoa(i + 1)
+		c.own(series{i + 1, hop.RoleARN}, watched{held})
 		c.refreshes.WithLabelValues(number, hop.RoleARN, "success", "")
 		c.exchanges.WithLabelValues(number, hop.RoleARN, "success")
 		c.invalidations.WithLabelValues(number, hop.RoleARN)
@@ -97,14 +170,13 @@ func (c *Collector) Watch(chain *credentials.Chain) {
 			c.issuers.WithLabelValues(number, hop.RoleARN)
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.chains = append(c.chains, weak.Make(chain))
+	c.chains = append(c.chains, held)
 }
 
-// WatchPool has each scrape tell the state of the pool's chains, as many as
-// there are then: series for each role. Of a pool with thousands of them, watch
-// those chains that matter instead.
+// WatchPool has each scrape report the state of the chains that the pool has then:
+// series for each role. Of a pool with thousands of them, watch those chains that
+// matter instead. The series of a chain end when the pool has evicted it and it is no
+// longer held elsewhere.
 func (c *Collector) WatchPool(pool *credentials.Pool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,13 +1,20 @@
 package metrics_test
 
 import (
+	"context"
+	"fmt"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/credentials"
@@ -240,4 +247,110 @@ func TestCollectorOfAPool(t *testing.T) {
 			"crossrole_refreshes_total{hop=2,result=success,role=S3_Pics}":      3,
 		})
 	})
+}
+
+// A pool that lets chains go leaves none of their series behind, also those that were
+// never scraped; what is still held keeps its counts.
+func TestSeriesEndWithTheChain(t *testing.T) {
+	s := newScene(t)
+	collector := metrics.New()
+	pool, err := credentials.NewPool(s.cloud.Config(), func(o *credentials.PoolOptions) {
+		o.Source = credentials.WebIdentity{RoleARN: s.pod.RoleARN(), TokenFile: s.pod.TokenFile()}
+		o.MaxChains = 2
+		collector.Observe(&o.Options)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	collector.WatchPool(pool)
+	retrieve := func(role string) *credentials.Chain {
+		chain, err := pool.Chain(credentials.Role{ARN: role})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = chain.Retrieve(t.Context()) // most of them are refused
+		return chain
+	}
+	kept := retrieve(s.target)
+	for i := range 300 {
+		retrieve(fmt.Sprintf("arn:aws:iam::444455556666:role/tenant-%d", i))
+		if i == 100 {
+			scrape(t, collector)
+		}
+	}
+	const good = "crossrole_refreshes_total{hop=2,result=success,role=S3_Pics}"
+	var got map[string]float64
+	for range 100 {
+		runtime.GC()
+		if got = scrape(t, collector); len(got) < 100 {
+			break
+		}
+		time.Sleep(time.Millisecond) // cleanups and the last events
+	}
+	tenants := 0
+	for name := range got {
+		if strings.Contains(name, "tenant-") {
+			tenants++
+		}
+	}
+	if most := 2 * 30; tenants > most {
+		t.Errorf("%d series of tenants for at most 2 chains", tenants)
+	}
+	if got[good] != 1 {
+		t.Errorf("the count of a chain that is held: %v, want 1", got[good])
+	}
+	runtime.KeepAlive(kept)
+}
+
+// Without a scrape nothing grows, either.
+func TestUnscrapedSeriesAreBounded(t *testing.T) {
+	s := newScene(t)
+	collector := metrics.New()
+	for i := range 2000 {
+		chain := s.chain(t, collector.Observe, func(o *credentials.Options) {
+			o.Roles = []credentials.Role{{ARN: fmt.Sprintf("arn:aws:iam::444455556666:role/tenant-%d", i)}}
+		})
+		collector.Watch(chain)
+		if i%100 == 0 {
+			runtime.GC()
+		}
+	}
+	series := make(chan prometheus.Metric, 100_000)
+	for range 3 {
+		runtime.GC()
+	}
+	for i := range 300 { // enough to have the rest swept
+		collector.Watch(s.chain(t, func(o *credentials.Options) {
+			o.Roles = []credentials.Role{{ARN: fmt.Sprintf("arn:aws:iam::444455556666:role/other-%d", i)}}
+		}))
+	}
+	collector.Collect(series)
+	if n := len(series); n > 5000 {
+		t.Errorf("%d series", n)
+	}
+}
+
+// Keys without an expiry are no missing session.
+func TestKeysWithoutAnExpiry(t *testing.T) {
+	s := newScene(t)
+	collector := metrics.New()
+	chain, err := credentials.New(s.cloud.Config(), collector.Observe, func(o *credentials.Options) {
+		o.Source = credentials.Provider{Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIAVAULT", SecretAccessKey: "secret"}, nil
+		})}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	collector.Watch(chain)
+	const left = "crossrole_session_remaining_seconds{hop=1,last=true}"
+	if got := scrape(t, collector)[left]; got != 0 {
+		t.Errorf("before the first call %v", got)
+	}
+	if _, err := chain.Retrieve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := scrape(t, collector)[left]; !math.IsInf(got, 1) {
+		t.Errorf("%v seconds left of keys without an expiry", got)
+	}
 }

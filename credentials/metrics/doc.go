@@ -15,7 +15,7 @@
 // Every metric has the labels hop ("1" is the source's) and role (the ARN that
 // the hop asks for; empty where the source names none):
 //
-//	crossrole_session_remaining_seconds   until the session ends; 0: there is none; by last ("true", "false")
+//	crossrole_session_remaining_seconds   until the session expires; 0: there is none; +Inf: keys without an expiry; by last ("true", "false")
 //	crossrole_failing_seconds             since the first refresh failed after the last success; 0: none did
 //	crossrole_next_attempt_seconds        until a refresh is tried again after failures; 0: no pause
 //	crossrole_waiting_callers             callers that wait for a session now
@@ -28,7 +28,9 @@
 // The first four are the state at the time of the scrape. The session of a
 // chain's last hop is the one whose end programs notice. Hops of the same number
 // and role are one series: of several, the worst is told (the
-// shortest session, the longest failure, the most callers).
+// shortest session, the longest failure, the most callers). The series of a chain end
+// some time after the chain is no longer held, when the garbage collector has found
+// that out: the number of series is bounded by that of the chains in use.
 //
 // The package is the only one of the library that needs the Prometheus client:
 // a program that does without it takes nothing on. The names of the metrics are

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 // The metrics that are read at the scrape.
 var (
-	remaining   = desc("crossrole_session_remaining_seconds", "Until the session ends; 0: there is none.", "last")
+	remaining   = desc("crossrole_session_remaining_seconds", "Until the session expires; 0: there is none; +Inf: keys without an expiry.", "last")
 	failing     = desc("crossrole_failing_seconds", "Since the first refresh failed after the last success; 0: none did.")
 	nextAttempt = desc("crossrole_next_attempt_seconds", "Until a refresh is tried again after failures; 0: no pause.")
 	waiting     = desc("crossrole_waiting_callers", "Callers that wait for a session now.")
@@ -36,12 +37,15 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect is for the registry. It makes no call and opens no file.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	c.mu.Lock()
+	c.sweep()
+	c.mu.Unlock()
 	for of, s := range c.states(time.Now()) {
 		gauge := func(d *prometheus.Desc, v float64, more ...string) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{strconv.Itoa(of.hop), of.role}, more...)...)
 		}
 		for last, left := range s.remaining {
-			gauge(remaining, left.Seconds(), strconv.FormatBool(last))
+			gauge(remaining, left, strconv.FormatBool(last))
 		}
 		gauge(failing, s.failing.Seconds())
 		gauge(nextAttempt, s.nextAttempt.Seconds())
@@ -64,7 +68,7 @@ type series struct {
 
 // state is that of one series, the worst of its chains'.
 type state struct {
-	remaining            map[bool]time.Duration // by whether it is a chain's last hop
+	remaining            map[bool]float64 // seconds, by whether it is a chain's last hop
 	failing, nextAttempt time.Duration
 	waiting              int
 }
@@ -77,9 +81,12 @@ func (c *Collector) states(now time.Time) map[series]state {
 			of, last := series{i + 1, hop.RoleARN}, i == len(hops)-1
 			s, ok := states[of]
 			if !ok {
-				s.remaining = map[bool]time.Duration{}
+				s.remaining = map[bool]float64{}
 			}
-			left := max(0, hop.Expires.Sub(now))
+			left := max(0, hop.Expires.Sub(now).Seconds())
+			if hop.HasSession && hop.Expires.IsZero() {
+				left = math.Inf(1)
+			}
 			if other, ok := s.remaining[last]; ok {
 				left = min(left, other)
 			}
