@@ -60,6 +60,7 @@ var (
 const (
 	defaultTimeout    = 30 * time.Second
 	defaultFailureCap = 60 * time.Second
+	maxTimeout        = time.Hour // so that no refresh asks for ever
 )
 
 // New returns a chain for base's region and HTTP client. base.Credentials is
@@ -93,6 +94,7 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	if c.timeout == 0 {
 		c.timeout = defaultTimeout
 	}
+	c.timeout = min(c.timeout, maxTimeout)
 	if c.failureCap == 0 {
 		c.failureCap = defaultFailureCap
 	}

@@ -270,3 +270,25 @@ func ExampleNodeRole() {
 	fmt.Println(chain, err)
 	// Output: EC2 node role → arn:aws:iam::444455556666:role/S3_Pics <nil>
 }
+
+// On a node with IPv6 only, the metadata service has another address.
+func ExampleNodeRole_ipv6() {
+	chain, err := credentials.New(exampleCloud.Config(), func(o *credentials.Options) {
+		o.Source = credentials.NodeRole{Endpoint: "http://[fd00:ec2::254]"}
+	}, credentials.Assume(targetARN))
+	fmt.Println(chain, err)
+	// Output: EC2 node role → arn:aws:iam::444455556666:role/S3_Pics <nil>
+}
+
+// A readiness probe.
+func ExampleStatus_Healthy() {
+	chain := exampleChain()
+	fmt.Println(chain.Status().Healthy())
+	if _, err := chain.Retrieve(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(chain.Status().Healthy())
+	// Output:
+	// false
+	// true
+}

@@ -361,7 +361,15 @@ func TestAbsurdDurations(t *testing.T) {
 			time.Sleep(pause)
 		}
 		remove()
+		remove = s.cloud.Fault(awstest.Fault{Status: 400, Code: "Throttling"})
 		time.Sleep(last)
+		s.pod.Rotate(forAYear)
+		busy := s.directChain(t, func(o *credentials.Options) { o.Refresh.Timeout = math.MaxInt64 })
+		start := time.Now()
+		if _, err := busy.Retrieve(t.Context()); !errors.Is(err, credentials.Throttled) || time.Since(start) > time.Hour {
+			t.Errorf("throttled without a timeout: %v after %v", err, time.Since(start))
+		}
+		remove()
 		s.pod.Rotate(forAYear)
 		if _, err := chain.Retrieve(t.Context()); err != nil {
 			t.Fatal(err)

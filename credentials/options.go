@@ -65,7 +65,8 @@ type Refresh struct {
 	// longer ones. It is never more than a quarter of the session's life.
 	Window time.Duration
 
-	// Timeout bounds a refresh with all its attempts. Zero: 30 seconds.
+	// Timeout bounds a refresh with all its attempts. Zero: 30 seconds. More than an
+	// hour counts as an hour.
 	Timeout time.Duration
 
 	// FailureCap bounds the pause after repeated failures. Zero: 60 seconds.

@@ -97,10 +97,11 @@ func (s *session) granted() bool {
 
 // panicked makes an error of a panic. A provider, an HTTP client or an option of
 // the user's own may panic: that must not end the process from a goroutine it
-// never started.
+// never started. What it panics with may quote a request.
 func (s *session) panicked(v any) *Error {
-	s.chain.warn("panic in a refresh", "panic", v, "stack", string(debug.Stack()))
-	return s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, fmt.Errorf("panic: %v", v), 1)
+	text := withoutKeys(fmt.Sprint(v))
+	s.chain.warn("panic in a refresh", "panic", text, "stack", string(debug.Stack()))
+	return s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, errors.New("panic: "+text), 1)
 }
 
 // attempt makes one exchange, under a deadline of its own.
