@@ -96,8 +96,8 @@ var brokenRoutes = []broken{
 }
 
 // Each fix is applied as it is printed, and then the route works: over the hub and
-// directly, with and without an external id, in three partitions. Nobody else is
-// admitted by it.
+// directly, with and without an external id, in three partitions. It admits no other
+// caller.
 func TestPrintedFixesWorkAndAdmitNoOneElse(t *testing.T) {
 	for partition := range regionIn {
 		for _, route := range []string{"hub", "direct"} {
@@ -112,12 +112,18 @@ func TestPrintedFixesWorkAndAdmitNoOneElse(t *testing.T) {
 					t.Run(fmt.Sprint(partition, " ", route, " ", external, " ", b.name), func(t *testing.T) {
 						f := newFixer(t, partition, route, external)
 						b.spoil(f)
-						before := f.admitted()
+						var before map[string]bool
+						if partition == "aws" { // the statements of the others differ in the ARNs' partition only
+							before = f.admitted()
+						}
 						chain := f.chain()
 						if failed := failedHop(chain.Check(t.Context())); failed == nil || failed.Kind != b.kind {
 							t.Fatalf("got %v, want %v", failed, b.kind)
 						}
 						f.applyUntilHealthy(chain)
+						if before == nil {
+							return
+						}
 						after := f.admitted()
 						for name, was := range before {
 							if now := after[name]; now != was {
