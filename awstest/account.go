@@ -119,7 +119,7 @@ func (a *Account) CreateRole(name, trustJSON, policyJSON string) *Role {
 		account: a, name: base, arn: "arn:aws:iam::" + a.id + ":role" + path + base, id: newID("AROA", 21),
 		trust: trustPolicy, policy: policy, maxSession: defaultDuration,
 	}
-	r.pins = a.cloud.pin(what, trustPolicy)
+	r.pins = pin(a.cloud, what, trustPolicy)
 	a.roles[key] = r
 	return r
 }

@@ -10,23 +10,23 @@ import (
 )
 
 // assumeRole gives a session of a role to a caller with credentials.
-func (c *Cloud) assumeRole(req *request) *response {
-	sess, percent, refused := c.assumedSession(req)
+func assumeRole(c *Cloud, req *request) (*response, *refusal) {
+	sess, percent, refused := assumedSession(c, req)
 	if refused != nil {
-		return refused.response(req)
+		return nil, refused
 	}
 	var b strings.Builder
 	sess.write(&b, req, percent)
-	return stsResponse(req, b.String())
+	return stsResponse(req, b.String()), nil
 }
 
-func (c *Cloud) assumedSession(req *request) (*session, int, *refusal) {
+func assumedSession(c *Cloud, req *request) (*session, int, *refusal) {
 	var faults []string
 	for _, p := range []parameter{roleARNParameter, sessionParameter, externalID, sourceIdentity, policyParameter} {
 		faults = p.check(req, faults)
 	}
-	faults = req.checkPolicyARNs(faults)
-	faults = req.checkTags(faults)
+	faults = checkPolicyARNs(req, faults)
+	faults = checkTags(req, faults)
 	life, tokenSize, faults := req.lifeAndSize(faults)
 	if refused := validationError(faults); refused != nil {
 		return nil, 0, refused
@@ -35,11 +35,11 @@ func (c *Cloud) assumedSession(req *request) (*session, int, *refusal) {
 	if refused := checkRoleARN(arn); refused != nil {
 		return nil, 0, refused
 	}
-	policy, size, refused := req.sessionPolicies()
+	policy, size, refused := sessionPolicies(req)
 	if refused != nil {
 		return nil, 0, refused
 	}
-	tags, refused := req.sessionTags()
+	tags, refused := requestedTags(req)
 	if refused != nil {
 		return nil, 0, refused
 	}
@@ -159,26 +159,26 @@ func (s *session) write(b *strings.Builder, req *request, percent int) {
 }
 
 // assumeRoleWithWebIdentity exchanges a service account's token for a session.
-func (c *Cloud) assumeRoleWithWebIdentity(req *request) *response {
-	sess, percent, claims, refused := c.webIdentitySession(req)
+func assumeRoleWithWebIdentity(c *Cloud, req *request) (*response, *refusal) {
+	sess, percent, claims, refused := webIdentitySession(c, req)
 	if refused != nil {
-		return refused.response(req)
+		return nil, refused
 	}
 	var b strings.Builder
 	element(&b, "SubjectFromWebIdentityToken", claims.Subject)
 	element(&b, "Audience", claims.Audience[0])
 	element(&b, "Provider", sess.provider)
 	sess.write(&b, req, percent)
-	return stsResponse(req, b.String())
+	return stsResponse(req, b.String()), nil
 }
 
-func (c *Cloud) webIdentitySession(req *request) (*session, int, *trust.Token, *refusal) {
+func webIdentitySession(c *Cloud, req *request) (*session, int, *trust.Token, *refusal) {
 	fail := func(r *refusal) (*session, int, *trust.Token, *refusal) { return nil, 0, nil, r }
 	var faults []string
 	for _, p := range []parameter{roleARNParameter, sessionParameter, tokenParameter, policyParameter} {
 		faults = p.check(req, faults)
 	}
-	faults = req.checkPolicyARNs(faults)
+	faults = checkPolicyARNs(req, faults)
 	life, tokenSize, faults := req.lifeAndSize(faults)
 	if refused := validationError(faults); refused != nil {
 		return fail(refused)
@@ -187,7 +187,7 @@ func (c *Cloud) webIdentitySession(req *request) (*session, int, *trust.Token, *
 	if refused := checkRoleARN(arn); refused != nil {
 		return fail(refused)
 	}
-	policy, size, refused := req.sessionPolicies()
+	policy, size, refused := sessionPolicies(req)
 	if refused != nil {
 		return fail(refused)
 	}
@@ -205,7 +205,7 @@ func (c *Cloud) webIdentitySession(req *request) (*session, int, *trust.Token, *
 	}
 	req.call.Subject = claims.Subject
 	account, _, _ := cutIAM(arn, "role")
-	cluster, clientIDs := c.provider(account, claims.Issuer)
+	cluster, clientIDs := registered(c, account, claims.Issuer)
 	if cluster == nil {
 		return fail(invalidToken("No OpenIDConnect provider found in your account for " + claims.Issuer))
 	}
@@ -240,7 +240,7 @@ func (c *Cloud) webIdentitySession(req *request) (*session, int, *trust.Token, *
 
 // provider finds the cluster whose issuer is exactly this and is registered with
 // the account, and the audiences registered.
-func (c *Cloud) provider(account, issuer string) (*Cluster, []string) {
+func registered(c *Cloud, account, issuer string) (*Cluster, []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a, cluster := c.accounts[account], c.clusters[issuer]
@@ -258,7 +258,7 @@ func (c *Cloud) provider(account, issuer string) (*Cluster, []string) {
 func (r *Role) admitToken(req *request, claims *trust.Token, life time.Duration) *refusal {
 	provider := claims.ProviderARN("aws", r.account.id)
 	_, issuer, _ := strings.Cut(claims.Issuer, "://")
-	keys := req.globalKeys()
+	keys := globalKeys(req)
 	keys[issuer+":sub"] = []string{claims.Subject}
 	keys[issuer+":aud"] = claims.Audience
 	keys["sts:RoleSessionName"] = []string{req.param("RoleSessionName")}

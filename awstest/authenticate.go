@@ -15,8 +15,8 @@ const clockTolerance = 15 * time.Minute
 // authenticate finds out who signed the request, by its signature, and fills in
 // caller, region and the call's Caller. An unsigned request has no caller and
 // is not refused here.
-func (c *Cloud) authenticate(req *request) *refusal {
-	chunks, refused := req.decodeBody()
+func authenticate(c *Cloud, req *request) *refusal {
+	chunks, refused := decodeBody(req)
 	if refused != nil {
 		return refused
 	}
@@ -27,32 +27,32 @@ func (c *Cloud) authenticate(req *request) *refusal {
 	if refused := s.checkScope(req); refused != nil {
 		return refused
 	}
-	secret, p, expired, refused := c.credentialsOf(req, s)
+	secret, p, expired, refused := credentialsOf(c, req, s)
 	if refused != nil {
 		return refused
 	}
 	if refused := s.checkTime(req); refused != nil {
 		return refused
 	}
-	hash, refused := req.payloadHash(s)
+	hash, refused := payloadHash(req, s)
 	if refused != nil {
 		return refused
 	}
 	if refused := s.checkUnsigned(req); refused != nil {
 		return refused
 	}
-	if !c.verify(req, s, secret, hash) {
-		return req.signatureMismatch()
+	if !verify(c, req, s, secret, hash) {
+		return signatureMismatch(req)
 	}
 	if !chunks.signedBy(s, secret) {
-		return req.signatureMismatch()
+		return signatureMismatch(req)
 	}
 	req.call.Caller = p.arn
 	if expired {
-		return req.expired()
+		return expiredSession(req)
 	}
 	req.caller, req.region = p, s.region
-	maps.Copy(p.keys, req.globalKeys())
+	maps.Copy(p.keys, globalKeys(req))
 	return nil
 }
 
@@ -83,21 +83,21 @@ func (s *signature) checkScope(req *request) *refusal {
 
 // credentialsOf finds the secret and the holder of the key that a request is
 // signed with.
-func (c *Cloud) credentialsOf(req *request, s *signature) (secret string, p *principal, expired bool, refused *refusal) {
+func credentialsOf(c *Cloud, req *request, s *signature) (secret string, p *principal, expired bool, refused *refusal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if u := c.users[s.keyID]; u != nil {
 		if s.token != "" {
-			return "", nil, false, req.wrongToken()
+			return "", nil, false, wrongToken(req)
 		}
 		return u.secret, u.principal(), false, nil
 	}
 	sess := c.sessions[s.keyID]
 	switch {
 	case sess == nil || s.token == "":
-		return "", nil, false, req.unknownKey()
+		return "", nil, false, unknownKey(req)
 	case s.token != sess.token:
-		return "", nil, false, req.wrongToken()
+		return "", nil, false, wrongToken(req)
 	}
 	return sess.secret, sess.principal(), sess.revoked || !req.trueNow.Before(sess.expires), nil
 }
@@ -140,7 +140,7 @@ func (s *signature) checkUnsigned(req *request) *refusal {
 		lower := strings.ToLower(name)
 		if strings.HasPrefix(lower, "x-amz-") && !slices.Contains(s.signedHeaders, lower) {
 			if req.service == serviceSTS {
-				return req.signatureMismatch()
+				return signatureMismatch(req)
 			}
 			return &refusal{
 				status: http.StatusForbidden, code: "AccessDenied", message: "There were headers present in the request which were not signed",
@@ -151,28 +151,28 @@ func (s *signature) checkUnsigned(req *request) *refusal {
 	return nil
 }
 
-func (r *request) unknownKey() *refusal {
+func unknownKey(r *request) *refusal {
 	if r.service == serviceSTS {
 		return &refusal{status: http.StatusForbidden, code: "InvalidClientTokenId", message: "The security token included in the request is invalid."}
 	}
 	return &refusal{status: http.StatusForbidden, code: "InvalidAccessKeyId", message: "The AWS Access Key Id you provided does not exist in our records.", details: [][2]string{{"AWSAccessKeyId", r.call.AccessKeyID}}}
 }
 
-func (r *request) wrongToken() *refusal {
+func wrongToken(r *request) *refusal {
 	if r.service == serviceSTS {
-		return r.unknownKey()
+		return unknownKey(r)
 	}
 	return &refusal{status: http.StatusBadRequest, code: "InvalidToken", message: "The provided token is malformed or otherwise invalid."}
 }
 
-func (r *request) expired() *refusal {
+func expiredSession(r *request) *refusal {
 	if r.service == serviceSTS {
 		return &refusal{status: http.StatusForbidden, code: "ExpiredToken", message: "The security token included in the request is expired"}
 	}
 	return &refusal{status: http.StatusBadRequest, code: "ExpiredToken", message: "The provided token has expired."}
 }
 
-func (r *request) signatureMismatch() *refusal {
+func signatureMismatch(r *request) *refusal {
 	message := "The request signature we calculated does not match the signature you provided. Check your key and signing method."
 	if r.service == serviceSTS {
 		message = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."

@@ -106,7 +106,7 @@ func (b *Bucket) SetPolicy(policyJSON string) {
 		if err != nil {
 			panic(fmt.Sprintf("awstest: %s: %v", what, err))
 		}
-		ids = b.owner.cloud.pinned(what, policy)
+		ids = pinned(b.owner.cloud, what, policy)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

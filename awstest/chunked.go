@@ -28,7 +28,7 @@ type chunk struct {
 // decodeBody replaces an aws-chunked body by the object's bytes, and puts
 // what its trailer says into the request's Trailer. It returns nil for a body
 // that comes as it is.
-func (r *request) decodeBody() (*chunks, *refusal) {
+func decodeBody(r *request) (*chunks, *refusal) {
 	kind := r.Header.Get("X-Amz-Content-Sha256")
 	if r.service != serviceS3 || !strings.HasPrefix(kind, streaming) {
 		return nil, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"strings"
@@ -145,6 +146,31 @@ func (c *Cloud) Calls() []Call {
 		calls[i] = call.clone()
 	}
 	return calls
+}
+
+// role finds a role by its ARN; nil if there is none. c.mu must be held.
+func (c *Cloud) role(arn string) *Role {
+	account, path, ok := cutIAM(arn, "role")
+	if !ok || c.accounts[account] == nil {
+		return nil
+	}
+	_, name := splitPath(path)
+	if r := c.accounts[account].roles[strings.ToLower(name)]; r != nil && r.arn == arn {
+		return r
+	}
+	return nil
+}
+
+// user finds a user by its ARN; nil if there is none. c.mu must be held.
+func (c *Cloud) user(arn string) *user {
+	for _, a := range c.accounts {
+		for u := range maps.Values(a.users) {
+			if u.arn == arn {
+				return u
+			}
+		}
+	}
+	return nil
 }
 
 // newID is an id as IAM makes them: a prefix that tells the kind (AROA a role,

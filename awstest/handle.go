@@ -7,11 +7,39 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/crossrole/crossrole/trust"
 )
+
+// How it works
+//
+// A request comes in by one of two doors: the client of Config calls the cloud
+// in memory, without a socket and thus inside a synctest bubble (memory.go);
+// Serve and Handler take it from a listener (serve.go). Behind both, handle takes
+// it through the same steps, in the goroutine of the caller:
+//
+//  1. route finds the service by host, and the bucket (route.go).
+//  2. The call is recorded, so that a request that waits can be seen (call.go).
+//  3. A Fault that matches may delay, drop or answer it (fault.go).
+//  4. authenticate verifies the signature, which it makes anew with the keys that
+//     the cloud has issued, and the session (authenticate.go, sigv4.go,
+//     chunked.go).
+//  5. STS goes by Action (sts.go, assumerole.go), S3 by operation (s3.go,
+//     s3get.go, s3put.go, s3list.go). Both ask access.decide, which evaluates the
+//     policies of both sides with package trust (iam.go).
+//  6. The call's record gets the status, and the reason of a refusal.
+//
+// A step that refuses returns a *refusal, the only error value; respond renders
+// it as the document of the service.
+//
+// Cloud.mu guards what the cloud holds: accounts with their roles, users and
+// providers, clusters' keys, sessions, faults and calls. It is held while one
+// request is judged and never while one waits. Each Bucket has a lock of its own
+// for its settings and objects, never held together with Cloud.mu; a stored
+// version never changes.
 
 var (
 	errNoSuchHost = errors.New("awstest: no such host")
@@ -114,27 +142,39 @@ func (f *Fault) before(ctx context.Context) error {
 	return nil
 }
 
-// respond is the answer itself: a fault's, or the service's.
+// respond returns what a fault says instead of the response, or has the request
+// authenticated and served. A refusal of any step is rendered here and nowhere
+// else, and its code is noted for the record of calls.
 func (c *Cloud) respond(req *request, malformed *refusal) *response {
 	if f := req.fault; f != nil && f.Status != 0 {
-		resp := errorResponse(req, f.Status, f.Code, f.Message)
+		resp := (&refusal{status: f.Status, code: f.Code, message: f.Message}).render(req)
 		if f.Body != "" {
 			resp.body = []byte(f.Body)
 		}
 		return resp
 	}
+	resp, refused := c.serve(req, malformed)
+	if refused != nil {
+		return refused.render(req)
+	}
+	return resp
+}
+
+func (c *Cloud) serve(req *request, malformed *refusal) (*response, *refusal) {
+	if malformed != nil {
+		return nil, malformed
+	}
 	// A token is exchanged without credentials; a signature is not looked at.
 	unsigned := req.service == serviceSTS && req.param("Action") == "AssumeRoleWithWebIdentity"
-	if malformed == nil && !unsigned {
-		malformed = c.authenticate(req)
-	}
-	if malformed != nil {
-		return malformed.response(req)
+	if !unsigned {
+		if refused := authenticate(c, req); refused != nil {
+			return nil, refused
+		}
 	}
 	if req.service == serviceSTS {
-		return c.serveSTS(req)
+		return serveSTS(c, req)
 	}
-	return c.serveS3(req)
+	return serveS3(c, req)
 }
 
 // The services a request can be for.
@@ -187,33 +227,35 @@ type principal struct {
 	keys   conditionKeys // that every request has, and those of the caller
 }
 
-// refusal is an error answer before it has a document.
+// refusal is an error response of AWS: the only error value of the steps of a
+// request.
 type refusal struct {
 	status        int
 	code, message string
-	details       [][2]string // further elements of S3's document
+	details       [][2]string // further elements of S3's document: {"Region", "eu-west-1"}
 	header        http.Header // further headers
 }
 
-func (r *refusal) response(req *request) *response {
-	resp := errorResponse(req, r.status, r.code, r.message, r.details...)
-	maps.Copy(resp.header, r.header)
-	return resp
+// refuse returns a refusal of S3; details are pairs of name and text.
+func refuse(status int, code, message string, details ...string) *refusal {
+	r := &refusal{status: status, code: code, message: message, header: http.Header{}}
+	for pair := range slices.Chunk(details, 2) {
+		r.details = append(r.details, [2]string{pair[0], pair[1]})
+	}
+	return r
 }
 
-// errorResponse is AWS's error document of the request's service, and notes the
-// code for the record of calls. Details are further elements of S3's document,
-// as pairs of name and value: {"Region", "eu-west-1"}.
-func errorResponse(req *request, status int, code, message string, details ...[2]string) *response {
-	req.call.Code = code
-	resp := &response{status: status, header: http.Header{}}
+// render writes the error document of the request's service.
+func (r *refusal) render(req *request) *response {
+	req.call.Code = r.code
+	resp := &response{status: r.status, header: http.Header{}}
 	var b strings.Builder
 	if req.service == serviceS3 {
 		resp.header.Set("Content-Type", "application/xml")
 		b.WriteString(xml.Header + "<Error>")
-		element(&b, "Code", code)
-		element(&b, "Message", message)
-		for _, d := range details {
+		element(&b, "Code", r.code)
+		element(&b, "Message", r.message)
+		for _, d := range r.details {
 			element(&b, d[0], d[1])
 		}
 		element(&b, "RequestId", req.id)
@@ -221,20 +263,21 @@ func errorResponse(req *request, status int, code, message string, details ...[2
 		b.WriteString("</Error>")
 	} else {
 		fault := "Sender"
-		if status >= 500 {
+		if r.status >= 500 {
 			fault = "Receiver"
 		}
 		resp.header.Set("Content-Type", "text/xml")
 		b.WriteString(`<ErrorResponse xmlns="` + stsNamespace + "\">\n  <Error>")
 		element(&b, "Type", fault)
-		element(&b, "Code", code)
-		element(&b, "Message", message)
+		element(&b, "Code", r.code)
+		element(&b, "Message", r.message)
 		b.WriteString("</Error>\n  ")
 		element(&b, "RequestId", req.id)
 		b.WriteString("\n</ErrorResponse>\n")
 	}
+	maps.Copy(resp.header, r.header)
 	if req.Method == http.MethodHead && req.service == serviceS3 {
-		return resp // S3 tells the status and nothing else
+		return resp // the response to a HEAD request has no body
 	}
 	resp.body = []byte(b.String())
 	return resp

@@ -141,7 +141,7 @@ func reasons(policy string, d trust.Decision) string {
 type conditionKeys map[string][]string
 
 // globalKeys are those that every request has.
-func (r *request) globalKeys() conditionKeys {
+func globalKeys(r *request) conditionKeys {
 	keys := conditionKeys{
 		"aws:CurrentTime":     {r.now.UTC().Format(time.RFC3339)},
 		"aws:EpochTime":       {strconv.FormatInt(r.now.Unix(), 10)},

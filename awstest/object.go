@@ -180,7 +180,7 @@ func (v *version) parts() int64 {
 	if v.PartSize == 0 || v.Size == 0 {
 		return 1
 	}
-	return (v.Size + v.PartSize - 1) / v.PartSize
+	return (v.Size-1)/v.PartSize + 1
 }
 
 // part is where part n, counted from 1, begins and ends.

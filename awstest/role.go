@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ func (r *Role) SetTrust(trustJSON string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.account.checkTrustSize(what, trustJSON)
-	r.trust, r.pins = p, c.pin(what, p)
+	r.trust, r.pins = p, pin(c, what, p)
 }
 
 // SetPolicy replaces the identity policy, at once also for the sessions given
@@ -74,19 +73,6 @@ func (r *Role) RevokeSessions() {
 			s.revoked = true
 		}
 	}
-}
-
-// role finds a role by its ARN; nil if there is none. c.mu must be held.
-func (c *Cloud) role(arn string) *Role {
-	account, path, ok := cutIAM(arn, "role")
-	if !ok || c.accounts[account] == nil {
-		return nil
-	}
-	_, name := splitPath(path)
-	if r := c.accounts[account].roles[strings.ToLower(name)]; r != nil && r.arn == arn {
-		return r
-	}
-	return nil
 }
 
 // cutIAM takes an ARN of an IAM resource of this kind apart.
@@ -173,7 +159,7 @@ type pins map[string]string
 
 // pin looks up the roles and users that a policy names and panics if one does
 // not exist, as IAM refuses the policy then. c.mu must be held.
-func (c *Cloud) pin(what string, p *trust.Policy) pins {
+func pin(c *Cloud, what string, p *trust.Policy) pins {
 	ids := pins{}
 	for _, s := range p.Statements {
 		for _, name := range slices.Concat(s.Principal["AWS"], s.NotPrincipal["AWS"]) {
@@ -199,26 +185,14 @@ func (c *Cloud) pin(what string, p *trust.Policy) pins {
 }
 
 // pinned is pin for a caller that does not hold c.mu.
-func (c *Cloud) pinned(what string, policy *trust.Policy) pins {
+func pinned(c *Cloud, what string, policy *trust.Policy) pins {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.pin(what, policy)
+	return pin(c, what, policy)
 }
 
 // names says whether a policy with these pins means the holder of id by arn.
 func (p pins) names(arn, id string) bool {
 	pinned, ok := p[arn]
 	return !ok || pinned == id
-}
-
-// user finds a user by its ARN; nil if there is none. c.mu must be held.
-func (c *Cloud) user(arn string) *user {
-	for _, a := range c.accounts {
-		for u := range maps.Values(a.users) {
-			if u.arn == arn {
-				return u
-			}
-		}
-	}
-	return nil
 }

@@ -19,7 +19,7 @@ type s3Request struct {
 	query    url.Values
 }
 
-var s3Operations = map[string]func(*s3Request) *response{
+var s3Operations = map[string]func(*s3Request) (*response, *refusal){
 	"GetBucketLocation": (*s3Request).getBucketLocation,
 	"GetObject":         (*s3Request).getObject,
 	"HeadBucket":        (*s3Request).headBucket,
@@ -29,51 +29,48 @@ var s3Operations = map[string]func(*s3Request) *response{
 }
 
 // serveS3 answers a request to S3.
-func (c *Cloud) serveS3(req *request) *response {
-	resp := c.answerS3(req)
-	if req.Method == http.MethodHead {
-		return resp
-	}
-	if f := req.fault; f != nil && f.Edit != nil && req.Method == http.MethodGet && resp.status < 300 {
+func serveS3(c *Cloud, req *request) (*response, *refusal) {
+	resp, refused := answerS3(c, req)
+	if f := req.fault; refused == nil && f != nil && f.Edit != nil && req.Method == http.MethodGet && resp.status < 300 {
 		resp.body = f.Edit(bytes.Clone(resp.body))
 	}
-	return resp
+	return resp, refused
 }
 
-func (c *Cloud) answerS3(req *request) *response {
+func answerS3(c *Cloud, req *request) (*response, *refusal) {
 	operation := s3Operations[req.call.Operation]
 	query, err := url.ParseQuery(req.URL.RawQuery)
 	if err != nil || !utf8.ValidString(req.key) {
-		return errorResponse(req, 400, "InvalidURI", "Couldn't parse the specified URI.", [2]string{"URI", req.URL.EscapedPath()})
+		return nil, refuse(400, "InvalidURI", "Couldn't parse the specified URI.", "URI", req.URL.EscapedPath())
 	}
 	if name := unknownFeature(req, query); name != "" {
-		return errorResponse(req, 501, "NotImplemented", "A header you provided implies functionality that is not implemented", [2]string{"Header", name})
+		return nil, refuse(501, "NotImplemented", "A header you provided implies functionality that is not implemented", "Header", name)
 	}
 	if resource := noSuchMethod(req); resource != "" {
-		return errorResponse(req, 405, "MethodNotAllowed", "The specified method is not allowed against this resource.", [2]string{"Method", req.Method}, [2]string{"ResourceType", resource})
+		return nil, refuse(405, "MethodNotAllowed", "The specified method is not allowed against this resource.", "Method", req.Method, "ResourceType", resource)
 	}
 	if operation == nil {
-		return errorResponse(req, 501, "NotImplemented", "awstest does not implement "+req.call.Operation)
+		return nil, refuse(501, "NotImplemented", "awstest does not implement "+req.call.Operation)
 	}
 	if !bucketName.MatchString(req.bucket) {
-		return errorResponse(req, 400, "InvalidBucketName", "The specified bucket is not valid.", [2]string{"BucketName", req.bucket})
+		return nil, refuse(400, "InvalidBucketName", "The specified bucket is not valid.", "BucketName", req.bucket)
 	}
 	b := c.buckets.get(req.bucket)
 	if b == nil {
-		return errorResponse(req, 404, "NoSuchBucket", "The specified bucket does not exist", [2]string{"BucketName", req.bucket})
+		return nil, refuse(404, "NoSuchBucket", "The specified bucket does not exist", "BucketName", req.bucket)
 	}
 	s := &s3Request{request: req, cloud: c, of: b, settings: b.settings(), query: query}
 	if req.region != "" && req.region != s.settings.region {
-		return s.elsewhere()
+		return nil, s.elsewhere()
 	}
 	if len(req.key) > maxKeyLength {
-		return s.refuse(400, "KeyTooLongError", "Your key is too long", "Size", itoa(len(req.key)), "MaxSizeAllowed", itoa(maxKeyLength))
+		return nil, refuse(400, "KeyTooLongError", "Your key is too long", "Size", itoa(len(req.key)), "MaxSizeAllowed", itoa(maxKeyLength))
 	}
 	if owner := s.option("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != b.owner.id {
 		if !accountID.MatchString(owner) {
-			return s.refuse(400, "InvalidBucketOwnerAWSAccountID", "The value of the expected bucket owner parameter must be an AWS account ID", "BucketOwner", owner)
+			return nil, refuse(400, "InvalidBucketOwnerAWSAccountID", "The value of the expected bucket owner parameter must be an AWS account ID", "BucketOwner", owner)
 		}
-		return s.refuse(403, "AccessDenied", "Access Denied")
+		return nil, refuse(403, "AccessDenied", "Access Denied")
 	}
 	return operation(s)
 }
@@ -131,43 +128,35 @@ func (s *s3Request) option(header string) string {
 	return ""
 }
 
-// refuse answers with an error document; details are pairs of name and text.
-func (s *s3Request) refuse(status int, code, message string, details ...string) *response {
-	var pairs [][2]string
-	for pair := range slices.Chunk(details, 2) {
-		pairs = append(pairs, [2]string{pair[0], pair[1]})
-	}
-	return errorResponse(s.request, status, code, message, pairs...)
-}
-
 // elsewhere sends the client to the bucket's own region.
-func (s *s3Request) elsewhere() *response {
+func (s *s3Request) elsewhere() *refusal {
 	region := s.settings.region
-	resp := s.refuse(301, "PermanentRedirect",
+	refused := refuse(301, "PermanentRedirect",
 		"The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.",
 		"Endpoint", s.of.name+".s3."+region+".amazonaws.com", "Bucket", s.of.name)
-	resp.header.Set("X-Amz-Bucket-Region", region)
-	return resp
+	refused.header.Set("X-Amz-Bucket-Region", region)
+	return refused
 }
 
-func (s *s3Request) headBucket() *response {
-	resp := s.authorize("s3:ListBucket")
-	if resp == nil {
-		resp = &response{status: 200, header: http.Header{}}
-		resp.header.Set("Content-Type", "application/xml")
-		resp.header.Set("X-Amz-Access-Point-Alias", "false")
+func (s *s3Request) headBucket() (*response, *refusal) {
+	if refused := s.authorize("s3:ListBucket"); refused != nil {
+		refused.header.Set("X-Amz-Bucket-Region", s.settings.region)
+		return nil, refused
 	}
+	resp := &response{status: 200, header: http.Header{}}
+	resp.header.Set("Content-Type", "application/xml")
+	resp.header.Set("X-Amz-Access-Point-Alias", "false")
 	resp.header.Set("X-Amz-Bucket-Region", s.settings.region)
-	return resp
+	return resp, nil
 }
 
 // getBucketLocation is for the bucket's owner only, whatever policies say.
-func (s *s3Request) getBucketLocation() *response {
+func (s *s3Request) getBucketLocation() (*response, *refusal) {
 	if s.caller == nil || s.caller.account != s.of.owner {
-		return s.refuse(403, "AccessDenied", "Access Denied")
+		return nil, refuse(403, "AccessDenied", "Access Denied")
 	}
-	if resp := s.authorize("s3:GetBucketLocation"); resp != nil {
-		return resp
+	if refused := s.authorize("s3:GetBucketLocation"); refused != nil {
+		return nil, refused
 	}
 	region := s.settings.region
 	if region == "us-east-1" {
@@ -177,12 +166,12 @@ func (s *s3Request) getBucketLocation() *response {
 	x.open("LocationConstraint")
 	x.text(region)
 	x.close("LocationConstraint")
-	return x.response()
+	return x.response(), nil
 }
 
 // authorize answers nil when the caller may do action, and AccessDenied else.
 // The resource is the object for actions on objects, else the bucket.
-func (s *s3Request) authorize(action string) *response {
+func (s *s3Request) authorize(action string) *refusal {
 	resource := "arn:aws:s3:::" + s.of.name
 	if strings.HasPrefix(action, "s3:GetObject") || action == "s3:PutObject" {
 		resource += "/" + s.key
@@ -194,11 +183,11 @@ func (s *s3Request) authorize(action string) *response {
 	allowed, why := question.decide()
 	if !allowed {
 		s.call.Explain = why
-		return s.refuse(403, "AccessDenied", s.deniedMessage(action, resource, why))
+		return refuse(403, "AccessDenied", s.deniedMessage(action, resource, why))
 	}
 	if s.settings.requesterPays && !s.payerKnown() {
 		s.call.Explain = "requester pays: another account must send x-amz-request-payer: requester"
-		return s.refuse(403, "AccessDenied", "Access Denied")
+		return refuse(403, "AccessDenied", "Access Denied")
 	}
 	return nil
 }
@@ -241,7 +230,7 @@ func (s *s3Request) charged() bool {
 // not sent has no key, as a policy's Null condition can tell.
 func (s *s3Request) conditionKeys() map[string][]string {
 	// A signed caller brings these along; an anonymous one has them too.
-	keys := s.globalKeys()
+	keys := globalKeys(s.request)
 	keys["s3:ResourceAccount"], keys["aws:ResourceAccount"] = []string{s.of.owner.id}, []string{s.of.owner.id}
 	for name, parameter := range map[string]string{
 		"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys", "s3:VersionId": "versionId",

@@ -18,74 +18,74 @@ import (
 )
 
 // getObject answers GetObject and HeadObject.
-func (s *s3Request) getObject() *response {
+func (s *s3Request) getObject() (*response, *refusal) {
 	action := "s3:GetObject"
 	if s.query.Has("versionId") {
 		action = "s3:GetObjectVersion"
 		if id := s.query.Get("versionId"); !validVersionID(id) {
-			return s.badArgument("Invalid version id specified", "versionId", id)
+			return nil, badArgument("Invalid version id specified", "versionId", id)
 		}
 	}
 	if refused := s.authorize(action); refused != nil {
-		return refused
+		return nil, refused
 	}
 	if s.caller == nil && slices.ContainsFunc(responseOverrides, s.query.Has) {
-		return s.refuse(400, "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
+		return nil, refuse(400, "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
 	}
 	v, refused := s.find()
 	if refused != nil {
-		return refused
+		return nil, refused
 	}
 	if refused := s.checkCustomerKey(v); refused != nil {
 		return refused
 	}
 	if status, header := v.preconditions(s.Header); status == http.StatusPreconditionFailed {
-		return s.preconditionFailed(header)
+		return nil, preconditionFailed(header)
 	} else if status == http.StatusNotModified {
-		return s.notModified(v)
+		return s.notModified(v), nil
 	}
 	if archive := v.archive(); s.Method == http.MethodGet && archive != nil {
-		return s.refuse(403, "InvalidObjectState", "The operation is not valid for the object's storage class", archive...)
+		return nil, refuse(403, "InvalidObjectState", "The operation is not valid for the object's storage class", archive...)
 	}
 	resp, refused := s.slice(v)
 	if refused != nil {
-		return refused
+		return nil, refused
 	}
 	s.describe(resp, v)
-	return resp
+	return resp, nil
 }
 
 // find is the version that the request means.
-func (s *s3Request) find() (*version, *response) {
+func (s *s3Request) find() (*version, *refusal) {
 	asked := s.query.Has("versionId")
 	v := s.of.version(s.key, s.query.Get("versionId"), asked)
 	if v != nil && !v.marker {
 		return v, nil
 	}
 	if v != nil && asked {
-		resp := s.refuse(405, "MethodNotAllowed", "The specified method is not allowed against this resource.", "Method", s.Method, "ResourceType", "DeleteMarker")
-		resp.header.Set("Allow", "DELETE")
-		resp.header.Set("Last-Modified", v.LastModified.Format(http.TimeFormat))
-		markDeleted(resp, v)
-		return nil, resp
+		refused := refuse(405, "MethodNotAllowed", "The specified method is not allowed against this resource.", "Method", s.Method, "ResourceType", "DeleteMarker")
+		refused.header.Set("Allow", "DELETE")
+		refused.header.Set("Last-Modified", v.LastModified.Format(http.TimeFormat))
+		markDeleted(refused, v)
+		return nil, refused
 	}
 	// Who may not list the bucket is not told what is missing in it.
 	if refused := s.authorize("s3:ListBucket"); refused != nil {
 		return nil, refused
 	}
 	if asked {
-		return nil, s.refuse(404, "NoSuchVersion", "The specified version does not exist.", "Key", s.key, "VersionId", s.query.Get("versionId"))
+		return nil, refuse(404, "NoSuchVersion", "The specified version does not exist.", "Key", s.key, "VersionId", s.query.Get("versionId"))
 	}
-	resp := s.noSuchKey()
+	refused := s.noSuchKey()
 	if v != nil {
-		markDeleted(resp, v)
+		markDeleted(refused, v)
 	}
-	return nil, resp
+	return nil, refused
 }
 
-func markDeleted(resp *response, v *version) {
-	resp.header.Set("X-Amz-Delete-Marker", "true")
-	resp.header.Set("X-Amz-Version-Id", v.shownID())
+func markDeleted(refused *refusal, v *version) {
+	refused.header.Set("X-Amz-Delete-Marker", "true")
+	refused.header.Set("X-Amz-Version-Id", v.shownID())
 }
 
 // version finds a version by its id, or the newest if none was asked for.
@@ -120,22 +120,22 @@ func newVersionID() string {
 
 // slice is the answer with as much of the object as was asked for. Its body is
 // the stored bytes themselves.
-func (s *s3Request) slice(v *version) (resp, refused *response) {
+func (s *s3Request) slice(v *version) (*response, *refusal) {
 	first, end, partial := int64(0), v.Size, false
 	header := s.Header.Get("Range")
-	resp = &response{status: 200, header: http.Header{}}
+	resp := &response{status: 200, header: http.Header{}}
 	part := int64(0)
 	switch asked, isRange := parseRange(header); {
 	case s.query.Has("partNumber"):
 		if header != "" {
-			return nil, s.refuse(400, "InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+			return nil, refuse(400, "InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
 		}
 		n, err := strconv.ParseInt(s.query.Get("partNumber"), 10, 64)
 		if err != nil || n < 1 || n > 10000 {
-			return nil, s.badArgument("Part number must be an integer between 1 and 10000, inclusive", "partNumber", s.query.Get("partNumber"))
+			return nil, badArgument("Part number must be an integer between 1 and 10000, inclusive", "partNumber", s.query.Get("partNumber"))
 		}
 		if n > v.parts() {
-			return nil, s.refuse(416, "InvalidPartNumber", "The requested partnumber is not satisfiable", "PartNumberRequested", itoa(n), "ActualPartCount", itoa(v.parts()))
+			return nil, refuse(416, "InvalidPartNumber", "The requested partnumber is not satisfiable", "PartNumberRequested", itoa(n), "ActualPartCount", itoa(v.parts()))
 		}
 		part = n
 		first, end = v.part(n)
@@ -145,9 +145,9 @@ func (s *s3Request) slice(v *version) (resp, refused *response) {
 		}
 	case isRange && (s.fault == nil || !s.fault.IgnoreRange):
 		if first, end, partial = asked.within(v.Size); !partial {
-			resp := s.refuse(416, "InvalidRange", "The requested range is not satisfiable", "RangeRequested", header, "ActualObjectSize", itoa(v.Size))
-			resp.header.Set("Content-Range", "bytes */"+itoa(v.Size))
-			return nil, resp
+			refused := refuse(416, "InvalidRange", "The requested range is not satisfiable", "RangeRequested", header, "ActualObjectSize", itoa(v.Size))
+			refused.header.Set("Content-Range", "bytes */"+itoa(v.Size))
+			return nil, refused
 		}
 		if s.fault != nil && s.fault.WrongRange {
 			first, end = otherRange(first, end, v.Size)
@@ -249,16 +249,16 @@ func (s *s3Request) notModified(v *version) *response {
 	return resp
 }
 
-func (s *s3Request) noSuchKey() *response {
-	return s.refuse(404, "NoSuchKey", "The specified key does not exist.", "Key", s.key)
+func (s *s3Request) noSuchKey() *refusal {
+	return refuse(404, "NoSuchKey", "The specified key does not exist.", "Key", s.key)
 }
 
-func (s *s3Request) preconditionFailed(header string) *response {
-	return s.refuse(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold", "Condition", header)
+func preconditionFailed(header string) *refusal {
+	return refuse(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold", "Condition", header)
 }
 
-func (s *s3Request) badArgument(message, name, value string) *response {
-	return s.refuse(400, "InvalidArgument", message, "ArgumentName", name, "ArgumentValue", value)
+func badArgument(message, name, value string) *refusal {
+	return refuse(400, "InvalidArgument", message, "ArgumentName", name, "ArgumentValue", value)
 }
 
 // byteRange is what a Range header asks for: first to last, which may lie beyond

@@ -32,25 +32,25 @@ type listed struct {
 }
 
 // listObjects answers ListObjectsV2.
-func (s *s3Request) listObjects() *response {
+func (s *s3Request) listObjects() (*response, *refusal) {
 	if refused := s.authorize("s3:ListBucket"); refused != nil {
-		return refused
+		return nil, refused
 	}
 	page := listing{prefix: s.query.Get("prefix"), delimiter: s.query.Get("delimiter"), max: 1000}
 	encode := func(text string) string { return text }
 	if s.query.Has("encoding-type") {
 		if s.query.Get("encoding-type") != "url" {
-			return s.badArgument("Invalid Encoding Method specified in Request", "encoding-type", s.query.Get("encoding-type"))
+			return nil, badArgument("Invalid Encoding Method specified in Request", "encoding-type", s.query.Get("encoding-type"))
 		}
 		encode = urlEncoded
 	}
 	if text := s.query.Get("max-keys"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n > math.MaxInt32 {
-			return s.badArgument("Provided max-keys not an integer or within integer range", "max-keys", text)
+			return nil, badArgument("Provided max-keys not an integer or within integer range", "max-keys", text)
 		}
 		if n < 0 {
-			return s.badArgument("Argument maxKeys must be an integer between 0 and 2147483647", "maxKeys", text)
+			return nil, badArgument("Argument maxKeys must be an integer between 0 and 2147483647", "maxKeys", text)
 		}
 		page.max = min(n, page.max)
 	}
@@ -58,7 +58,7 @@ func (s *s3Request) listObjects() *response {
 	if s.query.Has("continuation-token") {
 		var ok bool
 		if page.after, ok = s.of.readToken(s.query.Get("continuation-token")); !ok {
-			return s.badArgument("The continuation token provided is incorrect", "continuation-token", s.query.Get("continuation-token"))
+			return nil, badArgument("The continuation token provided is incorrect", "continuation-token", s.query.Get("continuation-token"))
 		}
 	}
 	s.of.list(&page)
@@ -66,7 +66,7 @@ func (s *s3Request) listObjects() *response {
 	if s.charged() {
 		resp.header.Set("X-Amz-Request-Charged", "requester")
 	}
-	return resp
+	return resp, nil
 }
 
 // list fills the page.

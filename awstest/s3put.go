@@ -14,14 +14,14 @@ import (
 var storedHeaders = []string{"Cache-Control", "Content-Disposition", "Content-Language", "Expires"}
 
 // putObject answers PutObject.
-func (s *s3Request) putObject() *response {
+func (s *s3Request) putObject() (*response, *refusal) {
 	if refused := s.authorize("s3:PutObject"); refused != nil {
-		return refused
+		return nil, refused
 	}
 	if s.Header.Get("If-Match") != "" {
 		// S3 tells what is stored only to who may read it.
 		if refused := s.authorize("s3:GetObject"); refused != nil {
-			return refused
+			return nil, refused
 		}
 	}
 	o := Object{
@@ -36,15 +36,15 @@ func (s *s3Request) putObject() *response {
 			o.Headers[name] = value
 		}
 	}
-	for _, check := range []func(*Object) *response{s.checkHeaders, s.checkMD5, s.checkChecksum} {
+	for _, check := range []func(*Object) *refusal{s.checkHeaders, s.checkMD5, s.checkChecksum} {
 		if refused := check(&o); refused != nil {
-			return refused
+			return nil, refused
 		}
 	}
 
 	v := newVersion(o, s.body)
 	if refused := s.storeIf(v); refused != nil {
-		return refused
+		return nil, refused
 	}
 	resp := &response{status: 200, header: http.Header{}}
 	resp.header.Set("Etag", v.ETag)
@@ -57,14 +57,14 @@ func (s *s3Request) putObject() *response {
 	if s.charged() {
 		resp.header.Set("X-Amz-Request-Charged", "requester")
 	}
-	return resp
+	return resp, nil
 }
 
 // storeIf stores the object if the request's conditions hold, in one step.
-func (s *s3Request) storeIf(v *version) *response {
+func (s *s3Request) storeIf(v *version) *refusal {
 	match, none := s.Header.Get("If-Match"), s.Header.Get("If-None-Match")
 	if none != "" && none != "*" {
-		return s.refuse(501, "NotImplemented", "A header you provided implies functionality that is not implemented", "Header", "If-None-Match")
+		return refuse(501, "NotImplemented", "A header you provided implies functionality that is not implemented", "Header", "If-None-Match")
 	}
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
@@ -76,9 +76,9 @@ func (s *s3Request) storeIf(v *version) *response {
 	case match != "" && newest == nil:
 		return s.noSuchKey()
 	case match != "" && !etagIn(match, newest.ETag):
-		return s.preconditionFailed("If-Match")
+		return preconditionFailed("If-Match")
 	case none != "" && newest != nil:
-		return s.preconditionFailed("If-None-Match")
+		return preconditionFailed("If-None-Match")
 	}
 	s.of.store(v)
 	return nil
@@ -106,7 +106,7 @@ func (s *s3Request) metadata() map[string]string {
 	return metadata
 }
 
-func (s *s3Request) checkHeaders(o *Object) *response {
+func (s *s3Request) checkHeaders(o *Object) *refusal {
 	size := 0
 	for name, value := range o.Metadata {
 		size += len(name) + len(value)
@@ -114,32 +114,32 @@ func (s *s3Request) checkHeaders(o *Object) *response {
 	acl := s.Header.Get("X-Amz-Acl")
 	switch {
 	case s.ContentLength < 0 && s.Header.Get("X-Amz-Decoded-Content-Length") == "":
-		return s.refuse(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+		return refuse(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
 	case size > maxMetadata:
-		return s.refuse(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", "Size", itoa(size), "MaxSizeAllowed", itoa(maxMetadata))
+		return refuse(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", "Size", itoa(size), "MaxSizeAllowed", itoa(maxMetadata))
 	case o.StorageClass != "" && !slices.Contains(storageClasses, o.StorageClass):
-		return s.refuse(400, "InvalidStorageClass", "The storage class you specified is not valid", "StorageClassRequested", o.StorageClass)
+		return refuse(400, "InvalidStorageClass", "The storage class you specified is not valid", "StorageClassRequested", o.StorageClass)
 	case acl != "" && acl != "private" && acl != "bucket-owner-full-control":
 		// New buckets have ACLs switched off ("bucket owner enforced").
-		return s.refuse(400, "AccessControlListNotSupported", "The bucket does not allow ACLs")
+		return refuse(400, "AccessControlListNotSupported", "The bucket does not allow ACLs")
 	}
 	return nil
 }
 
 const maxMetadata = 2048 // Amazon S3 User Guide, "Working with object metadata"
 
-func (s *s3Request) checkMD5(*Object) *response {
+func (s *s3Request) checkMD5(*Object) *refusal {
 	given := s.Header.Get("Content-Md5")
 	if given == "" {
 		return nil
 	}
 	want, err := base64.StdEncoding.DecodeString(given)
 	if err != nil || len(want) != md5.Size {
-		return s.refuse(400, "InvalidDigest", "The Content-MD5 you specified was invalid.", "Content-MD5", given)
+		return refuse(400, "InvalidDigest", "The Content-MD5 you specified was invalid.", "Content-MD5", given)
 	}
 	got := md5.Sum(s.body)
 	if string(want) != string(got[:]) {
-		return s.refuse(400, "BadDigest", "The Content-MD5 you specified did not match what we received.",
+		return refuse(400, "BadDigest", "The Content-MD5 you specified did not match what we received.",
 			"ExpectedDigest", given, "CalculatedDigest", base64.StdEncoding.EncodeToString(got[:]))
 	}
 	return nil
@@ -147,7 +147,7 @@ func (s *s3Request) checkMD5(*Object) *response {
 
 // checkChecksum compares the x-amz-checksum-* of the request, be it a header or
 // a trailer, and notes its algorithm in o.
-func (s *s3Request) checkChecksum(o *Object) *response {
+func (s *s3Request) checkChecksum(o *Object) *refusal {
 	given := map[string]string{}
 	for _, from := range []http.Header{s.Header, s.Trailer} {
 		for name, values := range from {
@@ -159,22 +159,22 @@ func (s *s3Request) checkChecksum(o *Object) *response {
 	}
 	switch {
 	case len(given) > 1:
-		return s.refuse(400, "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+		return refuse(400, "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 	case len(given) == 0 && s.Header.Get("X-Amz-Sdk-Checksum-Algorithm") != "":
-		return s.refuse(400, "InvalidRequest", "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
+		return refuse(400, "InvalidRequest", "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
 	case len(given) == 0:
 		return nil
 	}
 	algorithm := slices.Collect(maps.Keys(given))[0]
 	if checksumNew[algorithm] == nil {
-		return s.refuse(501, "NotImplemented", "A header you provided implies functionality that is not implemented", "Header", "x-amz-checksum-"+strings.ToLower(algorithm))
+		return refuse(501, "NotImplemented", "A header you provided implies functionality that is not implemented", "Header", "x-amz-checksum-"+strings.ToLower(algorithm))
 	}
 	want, err := base64.StdEncoding.DecodeString(given[algorithm])
 	if err != nil || len(want) != checksumNew[algorithm]().Size() {
-		return s.refuse(400, "InvalidRequest", "Value for x-amz-checksum-"+strings.ToLower(algorithm)+" header is invalid.")
+		return refuse(400, "InvalidRequest", "Value for x-amz-checksum-"+strings.ToLower(algorithm)+" header is invalid.")
 	}
 	if string(checksum(algorithm, s.body)) != string(want) {
-		return s.refuse(400, "BadDigest", "The "+algorithm+" you specified did not match the calculated checksum.")
+		return refuse(400, "BadDigest", "The "+algorithm+" you specified did not match the calculated checksum.")
 	}
 	o.ChecksumAlgorithm = algorithm
 	return nil

@@ -136,7 +136,7 @@ const packedBytes = 2048
 // sessionPolicies reads Policy and PolicyArns and counts the bytes that they
 // take. What any of them allows, the session policies together allow; nil if
 // there are none.
-func (r *request) sessionPolicies() (union *trust.Policy, size int, refused *refusal) {
+func sessionPolicies(r *request) (union *trust.Policy, size int, refused *refusal) {
 	if document := r.param("Policy"); document != "" {
 		p, err := trust.ParsePolicy([]byte(document))
 		if err == nil {
@@ -197,7 +197,7 @@ const (
 )
 
 // checkTags appends what is out of bounds in Tags and TransitiveTagKeys.
-func (r *request) checkTags(faults []string) []string {
+func checkTags(r *request, faults []string) []string {
 	members := r.list("Tags")
 	if len(members) > maxTags {
 		faults = append(faults, fmt.Sprintf("Value at 'tags' failed to satisfy constraint: Member must have length less than or equal to %d", maxTags))
@@ -219,7 +219,7 @@ func (r *request) checkTags(faults []string) []string {
 }
 
 // checkPolicyARNs appends what is out of bounds in PolicyArns.
-func (r *request) checkPolicyARNs(faults []string) []string {
+func checkPolicyARNs(r *request, faults []string) []string {
 	members := r.list("PolicyArns")
 	if len(members) > maxPolicyARNs {
 		faults = append(faults, fmt.Sprintf("Value at 'policyArns' failed to satisfy constraint: Member must have length less than or equal to %d", maxPolicyARNs))
@@ -233,7 +233,7 @@ func (r *request) checkPolicyARNs(faults []string) []string {
 
 // sessionTags are the tags of the session asked for: those given, and the
 // transitive ones of the caller's session, which nobody can override.
-func (r *request) sessionTags() (sessionTags, *refusal) {
+func requestedTags(r *request) (sessionTags, *refusal) {
 	var tags sessionTags
 	if r.caller.state != nil {
 		for _, t := range r.caller.state.tags {

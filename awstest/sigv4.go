@@ -67,7 +67,7 @@ func parseSignature(req *request) (*signature, *refusal) {
 	presigned := query.Has("X-Amz-Algorithm") || query.Has("X-Amz-Signature") || query.Has("X-Amz-Credential")
 	switch {
 	case presigned && header != "":
-		return nil, req.invalidArgument("Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified")
+		return nil, invalidArgument(req, "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified")
 	case presigned:
 		return parsePresigned(req, query)
 	case header == "":
@@ -75,17 +75,17 @@ func parseSignature(req *request) (*signature, *refusal) {
 	}
 	fields := parseAuthorization(header)
 	if fields == nil {
-		return nil, req.invalidArgument("Unsupported Authorization Type")
+		return nil, invalidArgument(req, "Unsupported Authorization Type")
 	}
 	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
 		if fields[name] == "" {
-			return nil, req.malformedSignature("Authorization header requires '" + name + "' parameter.")
+			return nil, malformedSignature(req, "Authorization header requires '"+name+"' parameter.")
 		}
 	}
 	s := &signature{hex: fields["Signature"], token: req.Header.Get("X-Amz-Security-Token")}
 	date := req.Header.Get("X-Amz-Date")
 	if date == "" {
-		return nil, req.missingDate()
+		return nil, missingDate(req)
 	}
 	return s, s.parse(req, fields["Credential"], fields["SignedHeaders"], date)
 }
@@ -93,11 +93,11 @@ func parseSignature(req *request) (*signature, *refusal) {
 func parsePresigned(req *request, query url.Values) (*signature, *refusal) {
 	for _, name := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-Date", "X-Amz-SignedHeaders"} {
 		if query.Get(name) == "" {
-			return nil, req.malformedSignature("Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
+			return nil, malformedSignature(req, "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
 		}
 	}
 	if query.Get("X-Amz-Algorithm") != signingAlgorithm {
-		return nil, req.malformedSignature("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\"")
+		return nil, malformedSignature(req, "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\"")
 	}
 	s := &signature{
 		hex: query.Get("X-Amz-Signature"), token: query.Get("X-Amz-Security-Token"),
@@ -107,11 +107,11 @@ func parsePresigned(req *request, query url.Values) (*signature, *refusal) {
 		seconds, err := strconv.ParseInt(query.Get("X-Amz-Expires"), 10, 64)
 		switch {
 		case err != nil:
-			return nil, req.malformedSignature("X-Amz-Expires should be a number")
+			return nil, malformedSignature(req, "X-Amz-Expires should be a number")
 		case seconds < 0:
-			return nil, req.malformedSignature("X-Amz-Expires must be non-negative")
+			return nil, malformedSignature(req, "X-Amz-Expires must be non-negative")
 		case seconds > int64(maxExpires/time.Second): // before it is multiplied
-			return nil, req.malformedSignature("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
+			return nil, malformedSignature(req, "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
 		}
 		s.expires = time.Duration(seconds) * time.Second
 	}
@@ -122,30 +122,30 @@ func parsePresigned(req *request, query url.Values) (*signature, *refusal) {
 func (s *signature) parse(req *request, credential, signedHeaders, date string) *refusal {
 	scope := strings.Split(credential, "/")
 	if len(scope) != 5 || slices.Contains(scope, "") {
-		return req.malformedSignature("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
+		return malformedSignature(req, "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
 	}
 	s.keyID, s.day, s.region, s.service = scope[0], scope[1], scope[2], scope[3]
 	if scope[4] != "aws4_request" {
-		return req.malformedSignature("the Credential's terminator \"" + scope[4] + "\" is wrong; expecting \"aws4_request\"")
+		return malformedSignature(req, "the Credential's terminator \""+scope[4]+"\" is wrong; expecting \"aws4_request\"")
 	}
 	s.signedHeaders = strings.Split(signedHeaders, ";")
 	if !slices.Contains(s.signedHeaders, "host") {
-		return req.malformedSignature("'Host' must be a 'SignedHeader' in the AWS Authorization.")
+		return malformedSignature(req, "'Host' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	at, err := time.Parse(timeFormat, date)
 	if err != nil {
-		return req.missingDate()
+		return missingDate(req)
 	}
 	s.time = at
 	if s.day != at.Format("20060102") {
-		return req.malformedSignature("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '" + s.day + "' != '" + at.Format("20060102") + "'")
+		return malformedSignature(req, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '"+s.day+"' != '"+at.Format("20060102")+"'")
 	}
 	return nil
 }
 
 // malformedSignature is each service's answer to a signature that cannot be
 // read.
-func (r *request) malformedSignature(message string) *refusal {
+func malformedSignature(r *request, message string) *refusal {
 	switch {
 	case r.service == serviceSTS:
 		return &refusal{status: http.StatusForbidden, code: "IncompleteSignature", message: message}
@@ -155,14 +155,14 @@ func (r *request) malformedSignature(message string) *refusal {
 	return &refusal{status: http.StatusBadRequest, code: "AuthorizationHeaderMalformed", message: "The authorization header is malformed; " + message}
 }
 
-func (r *request) invalidArgument(message string) *refusal {
+func invalidArgument(r *request, message string) *refusal {
 	if r.service == serviceSTS {
 		return &refusal{status: http.StatusForbidden, code: "IncompleteSignature", message: message}
 	}
 	return &refusal{status: http.StatusBadRequest, code: "InvalidArgument", message: message}
 }
 
-func (r *request) missingDate() *refusal {
+func missingDate(r *request) *refusal {
 	if r.service == serviceSTS {
 		return &refusal{status: http.StatusForbidden, code: "IncompleteSignature", message: "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."}
 	}
@@ -184,7 +184,7 @@ var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // payloadHash is the hash that the signature covers. Where the request states
 // one, the body must have it.
-func (r *request) payloadHash(s *signature) (string, *refusal) {
+func payloadHash(r *request, s *signature) (string, *refusal) {
 	stated := r.Header.Get("X-Amz-Content-Sha256")
 	if stated == "" {
 		stated = r.URL.Query().Get("X-Amz-Content-Sha256")
@@ -215,7 +215,7 @@ func (r *request) payloadHash(s *signature) (string, *refusal) {
 // verify signs the request anew with the SDK's signer and compares. The signer
 // is given the signed headers only, with lower-case names: it would leave out
 // some that a client may sign (User-Agent) under their canonical ones.
-func (c *Cloud) verify(req *request, s *signature, secret, payloadHash string) bool {
+func verify(c *Cloud, req *request, s *signature, secret, payloadHash string) bool {
 	again := &http.Request{
 		Method: req.Method,
 		URL:    &url.URL{Scheme: "https", Host: req.Host, Path: req.URL.Path, RawPath: req.URL.RawPath, RawQuery: req.URL.RawQuery},

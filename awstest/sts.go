@@ -88,35 +88,35 @@ func (r *request) list(name string) []string {
 }
 
 // serveSTS answers an STS request whose signature, if any, was found good.
-func (c *Cloud) serveSTS(req *request) *response {
+func serveSTS(c *Cloud, req *request) (*response, *refusal) {
 	action := req.param("Action")
 	if req.Method != http.MethodPost && req.Method != http.MethodGet {
-		return errorResponse(req, http.StatusMethodNotAllowed, "UnsupportedHttpVerb", "The HTTP verb "+req.Method+" is not supported")
+		return nil, &refusal{status: http.StatusMethodNotAllowed, code: "UnsupportedHttpVerb", message: "The HTTP verb " + req.Method + " is not supported"}
 	}
 	if action == "" {
-		return errorResponse(req, http.StatusBadRequest, "MissingAction", "The request is missing an action or a required parameter.")
+		return nil, &refusal{status: http.StatusBadRequest, code: "MissingAction", message: "The request is missing an action or a required parameter."}
 	}
-	var serve func(*request) *response
+	var serve func(*Cloud, *request) (*response, *refusal)
 	switch action {
 	case "AssumeRoleWithWebIdentity":
-		serve = c.assumeRoleWithWebIdentity
+		serve = assumeRoleWithWebIdentity
 	case "AssumeRole":
-		serve = c.assumeRole
+		serve = assumeRole
 	case "GetCallerIdentity":
-		serve = c.getCallerIdentity
+		serve = getCallerIdentity
 	}
 	if serve == nil || req.param("Version") != stsVersion {
-		return errorResponse(req, http.StatusBadRequest, "InvalidAction", "Could not find operation "+action+" for version "+orNull(req.param("Version")))
+		return nil, &refusal{status: http.StatusBadRequest, code: "InvalidAction", message: "Could not find operation " + action + " for version " + orNull(req.param("Version"))}
 	}
 	if req.caller == nil && action != "AssumeRoleWithWebIdentity" {
-		return errorResponse(req, http.StatusForbidden, "MissingAuthenticationToken", "Request is missing Authentication Token")
+		return nil, &refusal{status: http.StatusForbidden, code: "MissingAuthenticationToken", message: "Request is missing Authentication Token"}
 	}
 	for _, name := range []string{"SerialNumber", "TokenCode", "ProviderId", "ProvidedContexts.member.1.ProviderArn", "ProvidedContexts.member.1.ContextAssertion"} {
 		if req.form.Has(name) {
-			return errorResponse(req, http.StatusNotImplemented, "NotImplemented", "awstest does not model the parameter "+name)
+			return nil, &refusal{status: http.StatusNotImplemented, code: "NotImplemented", message: "awstest does not model the parameter " + name}
 		}
 	}
-	return serve(req)
+	return serve(c, req)
 }
 
 func orNull(s string) string {
@@ -138,10 +138,10 @@ func stsResponse(req *request, result string) *response {
 }
 
 // getCallerIdentity tells who signed; no policy can deny it.
-func (c *Cloud) getCallerIdentity(req *request) *response {
+func getCallerIdentity(_ *Cloud, req *request) (*response, *refusal) {
 	var b strings.Builder
 	element(&b, "Arn", req.caller.arn)
 	element(&b, "UserId", req.caller.userID)
 	element(&b, "Account", req.caller.account.id)
-	return stsResponse(req, b.String())
+	return stsResponse(req, b.String()), nil
 }
