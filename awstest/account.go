@@ -29,10 +29,10 @@ const (
 	maxClientIDs = 100
 )
 
-// ID is the account's 12-digit id.
+// ID returns the account's 12-digit id.
 func (a *Account) ID() string { return a.id }
 
-// rootARN names the account in policies.
+// rootARN returns the name of the account in policies.
 func (a *Account) rootARN() string { return "arn:aws:iam::" + a.id + ":root" }
 
 // AddOIDCProvider registers the cluster's issuer with the account, as
@@ -85,8 +85,7 @@ func (a *Account) checkTrustSize(what, document string) {
 	}
 }
 
-// RemoveOIDCProvider undoes AddOIDCProvider. Sessions already given out stay
-// valid.
+// RemoveOIDCProvider undoes AddOIDCProvider. Sessions already issued stay valid.
 func (a *Account) RemoveOIDCProvider(cluster *Cluster) {
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()

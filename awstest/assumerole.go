@@ -124,7 +124,7 @@ func notAuthorized(req *request, action, roleARN string) *refusal {
 	return &refusal{status: http.StatusForbidden, code: "AccessDenied", message: fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", req.caller.arn, action, roleARN)}
 }
 
-// write adds the elements that both ways of assuming a role answer with.
+// write adds the elements that the responses of both AssumeRole actions have.
 func (s *session) write(b *strings.Builder, req *request, percent int) {
 	arn, expires, hide := s.arn(), s.expires, false
 	if f := req.fault; f != nil {

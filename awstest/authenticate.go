@@ -12,9 +12,8 @@ import (
 // clockTolerance is how far a signing time may be from the server's clock.
 const clockTolerance = 15 * time.Minute
 
-// authenticate finds out who signed the request, by its signature, and fills in
-// caller, region and the call's Caller. An unsigned request has no caller and
-// is not refused here.
+// authenticate verifies the request's signature and fills in caller, region and
+// the call's Caller. An unsigned request has no caller and is not refused here.
 func authenticate(c *Cloud, req *request) *refusal {
 	chunks, refused := decodeBody(req)
 	if refused != nil {
@@ -103,7 +102,7 @@ func credentialsOf(c *Cloud, req *request, s *signature) (secret string, p *prin
 }
 
 // checkTime refuses a signing time too far from the server's clock, and a
-// presigned URL after its end.
+// presigned URL after its expiry.
 func (s *signature) checkTime(req *request) *refusal {
 	early, late := s.time.After(req.now.Add(clockTolerance)), s.time.Add(clockTolerance).Before(req.now)
 	if s.presigned {

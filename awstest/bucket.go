@@ -88,7 +88,7 @@ func bucketNameRule(name string) string {
 	return ""
 }
 
-// Name is the bucket's name.
+// Name returns the bucket's name.
 func (b *Bucket) Name() string { return b.name }
 
 // SetPolicy sets the bucket policy; an empty string removes it. It panics on a
@@ -166,7 +166,8 @@ func (b *Bucket) SetRequesterPays() {
 	b.requesterPays = true
 }
 
-// settings are what a request needs to know of its bucket, read at once.
+// bucketSettings is what a request needs to know of its bucket, read under one
+// lock.
 type bucketSettings struct {
 	region        string
 	policy        *trust.Policy

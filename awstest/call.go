@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// Call is one request that the cloud received. It holds no secret: tokens,
+// Call records one request that the cloud received. It holds no secret: tokens,
 // signatures and secret keys are left out. The external id is in Params, so
-// that a test can see that it was sent.
+// that a test can check that it was sent.
 //
-// A request to a host where nobody answers (an instance's metadata service,
-// say) is a call without Operation.
+// A request to a host that the cloud does not serve (such as an instance's
+// metadata service) is a call without Operation.
 type Call struct {
 	Time        time.Time
 	Operation   string            // "AssumeRole", "GetObject", …; empty: no such host
@@ -21,13 +21,13 @@ type Call struct {
 	AccessKeyID string            // empty if unsigned
 	Host        string            // as asked for
 	Params      map[string]string // parameters by their API names: RoleArn, DurationSeconds, Key, Range, …; lists joined by commas, tags as key=value
-	Status      int               // 0 if no answer was sent
+	Status      int               // 0 if no response was sent
 	Code        string            // AWS error code; empty on success
 	Subject     string            // AssumeRoleWithWebIdentity: sub of the token
-	Explain     string            // why a policy refused, which AWS tells nobody; empty otherwise
+	Explain     string            // why a policy refused, which AWS does not disclose; empty otherwise
 }
 
-// String is the call in one line, for a failing test's message.
+// String returns the call in one line, for a failing test's message.
 func (c Call) String() string {
 	var b strings.Builder
 	if c.Operation == "" {

@@ -26,9 +26,8 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Cloud is an AWS of its own: nothing is shared between two clouds. All its
-// methods, and those of what it holds, are safe for concurrent use. Make one
-// with [New].
+// Cloud is an in-memory AWS; two clouds share nothing. Its methods, and those of
+// everything in it, are safe for concurrent use. Create one with [New].
 type Cloud struct {
 	signer  *v4.Signer
 	buckets bucketStore
@@ -43,8 +42,8 @@ type Cloud struct {
 	keys     int // signing keys that the clusters took so far
 }
 
-// New returns an empty cloud. It opens no socket and starts no goroutine, so it
-// may be made inside a testing/synctest bubble, whose clock it then follows.
+// New returns an empty cloud. It opens no socket and starts no goroutine, so you
+// can create it inside a testing/synctest bubble, whose clock it then follows.
 func New() *Cloud {
 	return &Cloud{
 		signer:   v4.NewSigner(),
@@ -57,7 +56,7 @@ func New() *Cloud {
 
 var accountID = regexp.MustCompile(`^\d{12}$`)
 
-// Account returns the account with this 12-digit id, making it if need be. It
+// Account returns the account with this 12-digit id, creating it if necessary. It
 // panics if id is not 12 digits.
 func (c *Cloud) Account(id string) *Account {
 	if !accountID.MatchString(id) {
@@ -74,7 +73,7 @@ func (c *Cloud) Account(id string) *Account {
 }
 
 // Cluster returns a Kubernetes cluster whose API server signs tokens as issuer,
-// making it and its key if need be. It panics on an issuer that IAM would not
+// creating it and its key if necessary. It panics on an issuer that IAM would not
 // register: an issuer is an https URL of at most 255 characters without port,
 // query, fragment or trailing slash, as EKS has them.
 func (c *Cloud) Cluster(issuer string) *Cluster {
@@ -117,7 +116,7 @@ func issuerRule(issuer string) string {
 // maxIssuer is the length of an OIDC provider's URL that IAM takes.
 const maxIssuer = 255
 
-// Config returns an aws.Config whose every request is answered by the cloud in
+// Config returns an aws.Config whose requests are all handled by the cloud in
 // memory: region us-east-1, anonymous credentials, checksums as
 // config.LoadDefaultConfig sets them. Real host names
 // (sts.us-east-1.amazonaws.com, pics.s3.us-east-1.amazonaws.com) are used; a
@@ -136,8 +135,8 @@ func (c *Cloud) Config() aws.Config {
 	}
 }
 
-// Calls returns what was asked of the cloud, oldest first, each call from its
-// arrival on: one that still waits has the status 0.
+// Calls returns the requests that the cloud received, oldest first. A call is
+// listed from its arrival on; one that still waits has status 0.
 func (c *Cloud) Calls() []Call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -173,7 +172,7 @@ func (c *Cloud) user(arn string) *user {
 	return nil
 }
 
-// newID is an id as IAM makes them: a prefix that tells the kind (AROA a role,
+// newID returns an id in IAM's form: a prefix for the kind (AROA a role,
 // AIDA a user, ASIA and AKIA access keys) and random letters and digits.
 func newID(prefix string, length int) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"

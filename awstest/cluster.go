@@ -33,10 +33,10 @@ type clusterKey struct {
 	key func() *rsa.PrivateKey
 }
 
-// Issuer is the cluster's issuer URL.
+// Issuer returns the cluster's issuer URL.
 func (c *Cluster) Issuer() string { return c.issuer }
 
-// Subject is the "sub" of a service account's token:
+// Subject returns the "sub" of a service account's token:
 // system:serviceaccount:<namespace>:<serviceAccount>.
 func Subject(namespace, serviceAccount string) string {
 	return "system:serviceaccount:" + namespace + ":" + serviceAccount
@@ -63,14 +63,14 @@ func (c *Cluster) addKey() {
 	c.cloud.keys++
 }
 
-// signing is the key that signs now.
+// signing returns the current key.
 func (c *Cluster) signing() clusterKey {
 	c.cloud.mu.Lock()
 	defer c.cloud.mu.Unlock()
 	return c.keys[len(c.keys)-1]
 }
 
-// JWKS is the JSON key set that the issuer publishes.
+// JWKS returns the JSON key set that the issuer publishes.
 func (c *Cluster) JWKS() []byte {
 	c.cloud.mu.Lock()
 	keys := c.keys

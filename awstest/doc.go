@@ -1,12 +1,12 @@
-// Package awstest is an AWS in memory for tests, as net/http/httptest is a
-// server: accounts, Kubernetes clusters that sign service-account tokens, OIDC
-// providers, roles with their policies, STS, and the reading half of S3 with
-// PutObject. It refuses what AWS refuses, with AWS's codes and HTTP statuses.
+// Package awstest provides an in-memory AWS for tests: accounts, Kubernetes
+// clusters that sign service-account tokens, OIDC providers, roles with their
+// policies, STS, and the reading half of S3 with PutObject. It refuses what AWS
+// refuses, with AWS's codes and HTTP statuses.
 //
 // Start with [New]; the package example is a whole test. A cloud needs no
-// network, no environment and no clean-up; hundreds may live side by side in
-// parallel tests. Inside a testing/synctest bubble it follows the bubble's
-// clock, so that a test of two hours of refreshes takes no time.
+// network, no environment and no clean-up; parallel tests can have hundreds.
+// Inside a testing/synctest bubble it follows the bubble's clock, so a test of two
+// hours of refreshes takes no time.
 //
 //	cloud := awstest.New()
 //	blue := cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
@@ -17,22 +17,22 @@
 //	pod := blue.Pod(t.TempDir(), "default", "app", role.ARN())
 //	cfg := cloud.Config() // or cloud.Serve(t), a URL for another process
 //
-// Setting up is not permission-checked: the methods of [Account], [Role],
-// [Cluster] and [Bucket] act as an administrator. They panic on what AWS would
-// refuse, saying what and why, because a test that is set up wrong proves
-// nothing. What the program under test sends is checked as AWS checks it:
-// signatures (recomputed with the SDK's own signer), session tokens and their
-// end, tokens' signatures, audiences and times, trust policies, identity,
-// session and bucket policies, both sides of a call across accounts.
+// Set-up needs no permissions: the methods of [Account], [Role], [Cluster] and
+// [Bucket] act as an administrator. They panic on what AWS would refuse and name
+// the rule, because a test with a wrong set-up proves nothing. Requests of the
+// program under test are checked as AWS checks them: signatures (recomputed with
+// the SDK's own signer), session tokens and their expiry, the signatures,
+// audiences and times of tokens, trust policies, identity, session and bucket
+// policies, both sides of a cross-account call.
 //
-// When a test fails, print [Cloud.Calls]: a refused call tells in Explain which
-// statement of which policy refused, which AWS never does. [Cloud.Fault] makes
-// things go wrong.
+// When a test fails, print [Cloud.Calls]: Explain of a refused call names the
+// statement and the policy that refused, which AWS never does. [Cloud.Fault]
+// injects faults.
 //
 // # What is not modelled
 //
-// Where a request uses one of these, it is refused rather than waved through.
-//   - One partition: accounts are in aws. STS hosts of aws-cn answer, but no
+// A request that uses one of these is refused, not let through.
+//   - One partition: accounts are in aws. STS hosts of aws-cn are served, but no
 //     role of another partition exists.
 //   - Of IAM: groups, managed policies (a session policy may name
 //     AdministratorAccess, AmazonS3ReadOnlyAccess and AmazonS3FullAccess),
@@ -49,8 +49,8 @@
 //     policies without white space, of policies' ARNs and of tags counts as one
 //     of 2,048.
 //   - OIDC: keys are taken from the [Cluster]; nothing is fetched over HTTP,
-//     there are no thumbprints, and key changes are seen at once.
-//   - Changes apply at once; AWS needs seconds.
+//     there are no thumbprints, and key changes take effect immediately.
+//   - Changes take effect immediately; AWS needs seconds.
 //   - Condition keys: the aws: keys of principal, request tags, tag keys, time,
 //     transport, region, account and user agent, the sts: keys of session name,
 //     external id, source identity, duration and transitive tags, the issuer's
@@ -58,7 +58,7 @@
 //     aws:SourceIp or aws:SourceVpc, are absent from every request.
 //   - Regions of hosts that name none, such as a listener's: there the region
 //     that a request is signed for is taken for the endpoint's, so that a bucket
-//     elsewhere is answered with 301, where AWS says AuthorizationHeaderMalformed.
+//     elsewhere gets a 301, where AWS says AuthorizationHeaderMalformed.
 //   - Signatures of version 2 and 4A, and a Date header in place of X-Amz-Date.
 //   - Of S3: every operation but GetObject, HeadObject, HeadBucket,
 //     ListObjectsV2, GetBucketLocation and PutObject; ACLs, PutObject

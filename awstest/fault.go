@@ -14,46 +14,46 @@ type Fault struct {
 	Bucket, Key string // S3
 	AccessKeyID string // the key that signed
 
-	Skip  int // let this many matching requests through first
-	Times int // strike this often; 0: until removed
+	Skip  int // number of matching requests to let through first
+	Times int // number of requests to strike; 0: until removed
 
-	// Before the answer.
-	Delay time.Duration // wait, or until the client gives up
-	Hang  bool          // never answer: end with the client's context
-	Drop  bool          // close the connection without an answer
+	// Before the response.
+	Delay time.Duration // wait, or until the client's context is done
+	Hang  bool          // never respond; the request fails when the client's context is done
+	Drop  bool          // close the connection without a response
 
-	// Instead of the answer. Header without Status is added to the true answer;
-	// an empty value takes the header away.
-	Status        int    // HTTP status of an error answer; with Code
+	// Instead of the response. Header without Status is added to the real response;
+	// an empty value removes the header.
+	Status        int    // HTTP status of an error response; with Code
 	Code, Message string // AWS error code
 	Body          string // with Status: these bytes instead of AWS's error document
 	Header        map[string]string
 
-	// Done to the true answer of S3. On a socket fewer than n bytes may arrive
+	// Applied to the real response of S3. On a socket fewer than n bytes may arrive
 	// before a reset, as on any network.
 	ResetAfter  *int64                // reset the connection after n bytes of the body
 	StallAfter  *int64                // send nothing more after n bytes
-	EndAfter    *int64                // end the body after n bytes; Content-Length still promises all
-	NoLength    bool                  // no Content-Length: the body comes in chunks, and ends where they do
+	EndAfter    *int64                // end the body after n bytes; Content-Length still states the full length
+	NoLength    bool                  // no Content-Length: the body is chunked
 	IgnoreRange bool                  // 200 with the whole object for a range
-	WrongRange  bool                  // another range than asked for, truthfully labelled
+	WrongRange  bool                  // a different range than requested, with the right Content-Range
 	Edit        func(b []byte) []byte // change the body; Content-Length follows
 
-	// Done to the true answer of STS. The session itself ends when it would
-	// have ended without the fault.
-	Expiration   *time.Time // this end of session (a past one, say)
+	// Applied to the real response of STS. The session itself expires when it
+	// would without the fault.
+	Expiration   *time.Time // this expiry of the session, which may be in the past
 	NoExpiration bool
 	WrongRole    string // AssumedRoleUser names this role ARN instead
 
 	// ServerClock is how far the server's clock is ahead of the client's (behind
-	// if negative), for both services: in Date, in the ends of the sessions that
-	// it gives, in its judgement of signing times. A fault that selects nothing
+	// if negative), for both services: in Date, in the expiry of the
+	// sessions that it issues, and when it checks signing times. A fault that selects nothing
 	// sets the clock of the whole cloud. Tokens are judged as without it, as if
 	// the cluster's clock were as far ahead.
 	ServerClock time.Duration
 }
 
-// faultState is a fault and what is left of it.
+// faultState is a fault and the number of strikes left.
 type faultState struct {
 	Fault
 	skip, left int
@@ -92,7 +92,7 @@ func (f Fault) validate() {
 	case f.Skip < 0 || f.Times < 0 || f.Delay < 0:
 		panic(fmt.Sprintf("awstest: Fault: Skip %d, Times %d and Delay %v must not be negative", f.Skip, f.Times, f.Delay))
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
-		panic(fmt.Sprintf("awstest: Fault: Status %d is no HTTP status of an answer; use one from 200 to 599", f.Status))
+		panic(fmt.Sprintf("awstest: Fault: Status %d is not the HTTP status of a response; use one from 200 to 599", f.Status))
 	case f.Status == 0 && (f.Code != "" || f.Message != "" || f.Body != ""):
 		panic(fmt.Sprintf("awstest: Fault: Code %q, Message or Body without Status would never be sent; set Status too", f.Code))
 	}

@@ -23,7 +23,7 @@ import (
 //
 //  1. route finds the service by host, and the bucket (route.go).
 //  2. The call is recorded, so that a request that waits can be seen (call.go).
-//  3. A Fault that matches may delay, drop or answer it (fault.go).
+//  3. A Fault that matches may delay, drop or replace the response (fault.go).
 //  4. authenticate verifies the signature, which it makes anew with the keys that
 //     the cloud has issued, and the session (authenticate.go, sigv4.go,
 //     chunked.go).
@@ -111,14 +111,14 @@ func (c *Cloud) begin(call *Call) int {
 	return len(c.calls) - 1
 }
 
-// finish records what became of a call.
+// finish records the outcome of a call.
 func (c *Cloud) finish(place int, call *Call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls[place] = *call
 }
 
-// before does what a fault does before the answer.
+// before applies what a fault does before the response.
 func (f *Fault) before(ctx context.Context) error {
 	if err := ctx.Err(); err != nil || f == nil {
 		return err
@@ -203,7 +203,7 @@ type request struct {
 	trueNow     time.Time  // the cloud's clock, without a fault's ServerClock
 }
 
-// response is an answer before a transport writes it. Body bytes are not
+// response is a response before a transport writes it. Body bytes are not
 // changed after this point, so that an object's data need not be copied. For a
 // HEAD request the transport leaves the body out and sets Content-Length to the
 // body's length, unless header has a Content-Length.
@@ -213,7 +213,7 @@ type response struct {
 	body   []byte
 }
 
-// principal is who signed a request.
+// principal is the caller that signed a request.
 type principal struct {
 	account     *Account
 	arn         string        // user ARN or assumed-role session ARN

@@ -19,16 +19,16 @@ type access struct {
 	p                *principal // nil: anonymous
 	owner            *Account   // of the resource
 	action, resource string
-	keys             map[string][]string // besides those that p brings along
+	keys             map[string][]string // in addition to those of p
 
 	policy         *trust.Policy // resource policy; nil: none
 	policyResource string        // the resource as policy knows it: a trust policy has none
 	pins           pins
-	isTrust        bool // a role's trust policy, without which nobody assumes it
+	isTrust        bool // a role's trust policy, without which no caller may assume it
 }
 
-// decide answers the question. The words say why it was refused. It takes no
-// lock.
+// decide reports whether the request is allowed, and in words why not. It takes
+// no lock.
 func (a *access) decide() (bool, string) {
 	keys := maps.Clone(a.keys)
 	if keys == nil {

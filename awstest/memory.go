@@ -19,7 +19,7 @@ import (
 // the calling goroutine.
 type memoryClient struct{ cloud *Cloud }
 
-// Do answers r. Errors are shaped as those of http.Client.
+// Do returns the cloud's response to r. Errors have the form of http.Client's.
 func (m memoryClient) Do(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, clientError(r, err) // nothing would have been sent
@@ -44,10 +44,10 @@ func (m memoryClient) Do(r *http.Request) (*http.Response, error) {
 	return nil, clientError(r, err)
 }
 
-// noSuchHost says what may have led there: a variable of the shell in which the
-// tests run.
+// noSuchHost returns an error that names the environment variable that led there,
+// if one did.
 func noSuchHost(host string) error {
-	err := fmt.Errorf("%w %q: the cloud answers for STS and S3 only", errNoSuchHost, host)
+	err := fmt.Errorf("%w %q: the cloud serves STS and S3 only", errNoSuchHost, host)
 	for _, name := range []string{"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"} {
 		if u, invalid := url.Parse(os.Getenv(name)); invalid == nil && u.Host == host {
 			return fmt.Errorf("%w; the environment's %s leads there: unset it for tests", err, name)
@@ -143,14 +143,14 @@ func connectionReset() error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 }
 
-// cut says where a fault ends a body.
+// cut describes where a fault cuts a body off.
 type cut struct {
 	after int64
-	stall bool  // say nothing more
-	end   error // what a reader gets, if it is not that the connection was reset
+	stall bool  // send nothing more
+	end   error // what a reader gets; nil: the connection is reset
 }
 
-// cut is where the fault ends the body of the answer; nil: nowhere.
+// cut returns where the fault cuts the body of the response off; nil: nowhere.
 func (f *Fault) cut(req *request) *cut {
 	switch {
 	case f == nil || f.Status != 0 || req.service != serviceS3:
@@ -167,8 +167,8 @@ func (f *Fault) cut(req *request) *cut {
 	return nil
 }
 
-// memoryBody is a response's body. As on a connection, a read ends with the
-// request's context, and Close from another goroutine ends a read that waits.
+// memoryBody is a response's body. As on a connection, a read fails when the
+// request's context is done, and Close from another goroutine unblocks a read.
 type memoryBody struct {
 	ctx  context.Context
 	data []byte
@@ -211,7 +211,7 @@ func (b *memoryBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// broken is how a body ends that a fault has cut.
+// broken returns the error at the end of a body that a fault cuts off.
 func (b *memoryBody) broken() error {
 	switch {
 	case b.cut.end != nil:

@@ -183,7 +183,7 @@ func (v *version) parts() int64 {
 	return (v.Size-1)/v.PartSize + 1
 }
 
-// part is where part n, counted from 1, begins and ends.
+// part returns where part n, counted from 1, begins and ends.
 func (v *version) part(n int64) (first, end int64) {
 	if v.PartSize == 0 {
 		return 0, v.Size
@@ -191,8 +191,8 @@ func (v *version) part(n int64) (first, end int64) {
 	return (n - 1) * v.PartSize, min(n*v.PartSize, v.Size)
 }
 
-// archive says which archive the object lies in, as S3's error document does;
-// nil for an object that can be read. An archived object must be restored first,
+// archive returns the elements of S3's error document that name the archive the
+// object is in; nil for an object that can be read. An archived object must be restored first,
 // and until that is done it cannot be read.
 func (v *version) archive() []string {
 	var restore, tier string
@@ -223,7 +223,7 @@ func restored(header string) bool {
 	_, rest, _ := strings.Cut(header, `expiry-date="`)
 	date, _, _ := strings.Cut(rest, `"`)
 	end, err := http.ParseTime(date)
-	return err != nil || time.Now().Before(end) // none, if it does not say when
+	return err != nil || time.Now().Before(end) // zero if the header has no date
 }
 
 // storedTime is a time of upload as S3 keeps it; zero stands for now.

@@ -46,7 +46,7 @@ func (c *Cluster) Pod(dir, namespace, serviceAccount, roleARN string) *Pod {
 	return p
 }
 
-// Env is what the webhook injects: AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE,
+// Env returns what the webhook injects: AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE,
 // AWS_REGION, AWS_DEFAULT_REGION and AWS_STS_REGIONAL_ENDPOINTS, as KEY=value.
 func (p *Pod) Env() []string {
 	return []string{
@@ -58,10 +58,10 @@ func (p *Pod) Env() []string {
 	}
 }
 
-// RoleARN is the role of the service account's annotation.
+// RoleARN returns the role of the service account's annotation.
 func (p *Pod) RoleARN() string { return p.roleARN }
 
-// TokenFile is the path of the mounted token.
+// TokenFile returns the path of the mounted token.
 func (p *Pod) TokenFile() string { return filepath.Join(p.dir, "token") }
 
 // Rotate writes a fresh token by swapping the ..data symlink, as kubelet does.
@@ -81,7 +81,7 @@ func (p *Pod) Mount(token []byte) {
 	p.mount(token)
 }
 
-// Move lets the pod go on with the tokens of another cluster, as a restart on
+// Move gives the pod the tokens of another cluster from now on, as a restart on
 // the green cluster would.
 func (p *Pod) Move(to *Cluster) {
 	p.mu.Lock()

@@ -27,10 +27,10 @@ type Role struct {
 	maxSession time.Duration
 }
 
-// ARN is arn:aws:iam::<account>:role/<path and name>.
+// ARN returns arn:aws:iam::<account>:role/<path and name>.
 func (r *Role) ARN() string { return r.arn }
 
-// SetTrust replaces the trust policy; sessions already given out stay valid. It
+// SetTrust replaces the trust policy; sessions already issued stay valid. It
 // panics on a policy that IAM refuses, which includes one that names a role or
 // user which does not exist.
 func (r *Role) SetTrust(trustJSON string) {
@@ -43,8 +43,8 @@ func (r *Role) SetTrust(trustJSON string) {
 	r.trust, r.pins = p, pin(c, what, p)
 }
 
-// SetPolicy replaces the identity policy, at once also for the sessions given
-// out. It panics on a policy that IAM refuses.
+// SetPolicy replaces the identity policy, with immediate effect also on issued
+// sessions. It panics on a policy that IAM refuses.
 func (r *Role) SetPolicy(policyJSON string) {
 	p := parseIdentityPolicy(fmt.Sprintf("SetPolicy of %s", r.arn), "role "+r.name, policyJSON, trust.MaxRolePoliciesSize)
 	r.account.cloud.mu.Lock()
@@ -63,7 +63,8 @@ func (r *Role) SetMaxSessionDuration(d time.Duration) {
 	r.maxSession = d
 }
 
-// RevokeSessions makes every session given out so far expired for all services.
+// RevokeSessions makes every session issued so far invalid: all services then
+// answer as for an expired one.
 func (r *Role) RevokeSessions() {
 	c := r.account.cloud
 	c.mu.Lock()
@@ -123,8 +124,8 @@ func parseTrustPolicy(what, document string) *trust.Policy {
 }
 
 // parseIdentityPolicy panics on what IAM refuses as the inline policies of holder
-// ("role hub"), which may have so many characters in all. An empty document is
-// the policy that allows nothing.
+// ("role hub"), which may have at most limit characters in all. An empty document
+// is the policy that allows nothing.
 func parseIdentityPolicy(what, holder, document string, limit int) *trust.Policy {
 	if strings.TrimSpace(document) == "" {
 		return &trust.Policy{}
@@ -191,7 +192,7 @@ func pinned(c *Cloud, what string, policy *trust.Policy) pins {
 	return pin(c, what, policy)
 }
 
-// names says whether a policy with these pins means the holder of id by arn.
+// names reports whether a policy with these pins means the holder of id by arn.
 func (p pins) names(arn, id string) bool {
 	pinned, ok := p[arn]
 	return !ok || pinned == id

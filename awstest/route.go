@@ -16,8 +16,8 @@ var (
 // route finds the service, region, bucket, key and operation of a request from
 // its host, method, path and query. Any host is served when anyHost is set, as
 // a loopback listener has none of AWS's names: a form posted to "/" is for STS,
-// all else for S3 with the bucket in the path. It reports false when nobody
-// answers at that host.
+// all else for S3 with the bucket in the path. It reports false if the
+// cloud serves no such host.
 func (r *request) route(anyHost bool) bool {
 	host := hostName(r.Host)
 	if m := stsHost.FindStringSubmatch(host); m != nil {
@@ -53,7 +53,7 @@ func hostName(address string) string {
 	return host
 }
 
-// knownHost says whether address is one of AWS's that the cloud answers at.
+// knownHost reports whether address is one of AWS's that the cloud serves.
 func knownHost(address string) bool {
 	host := hostName(address)
 	return stsHost.MatchString(host) || s3Host.MatchString(host)

@@ -28,7 +28,7 @@ var s3Operations = map[string]func(*s3Request) (*response, *refusal){
 	"PutObject":         (*s3Request).putObject,
 }
 
-// serveS3 answers a request to S3.
+// serveS3 handles a request to S3.
 func serveS3(c *Cloud, req *request) (*response, *refusal) {
 	resp, refused := answerS3(c, req)
 	if f := req.fault; refused == nil && f != nil && f.Edit != nil && req.Method == http.MethodGet && resp.status < 300 {
@@ -150,7 +150,8 @@ func (s *s3Request) headBucket() (*response, *refusal) {
 	return resp, nil
 }
 
-// getBucketLocation is for the bucket's owner only, whatever policies say.
+// getBucketLocation handles GetBucketLocation, which only the bucket's owner may
+// call, whatever policies say.
 func (s *s3Request) getBucketLocation() (*response, *refusal) {
 	if s.caller == nil || s.caller.account != s.of.owner {
 		return nil, refuse(403, "AccessDenied", "Access Denied")
@@ -169,7 +170,7 @@ func (s *s3Request) getBucketLocation() (*response, *refusal) {
 	return x.response(), nil
 }
 
-// authorize answers nil when the caller may do action, and AccessDenied else.
+// authorize returns nil if the caller may do action, or else AccessDenied.
 // The resource is the object for actions on objects, else the bucket.
 func (s *s3Request) authorize(action string) *refusal {
 	resource := "arn:aws:s3:::" + s.of.name
@@ -192,7 +193,7 @@ func (s *s3Request) authorize(action string) *refusal {
 	return nil
 }
 
-// deniedMessage says what S3 says: to callers of the bucket's own account it
+// deniedMessage returns S3's message: to callers of the bucket's own account it
 // names the kind of policy, to all others nothing (Amazon S3 User Guide,
 // "Troubleshoot access denied errors").
 func (s *s3Request) deniedMessage(action, resource, why string) string {
@@ -216,12 +217,12 @@ func (s *s3Request) deniedMessage(action, resource, why string) string {
 	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: \"%s\" %s", s.caller.arn, action, resource, reason)
 }
 
-// payerKnown says whether someone has agreed to pay for the request.
+// payerKnown reports whether the owner or the requester pays for the request.
 func (s *s3Request) payerKnown() bool {
 	return s.caller != nil && (s.caller.account == s.of.owner || s.charged())
 }
 
-// charged says whether the requester offered to pay and has to.
+// charged reports whether the requester has offered to pay and has to.
 func (s *s3Request) charged() bool {
 	return s.option("X-Amz-Request-Payer") == "requester" && s.settings.requesterPays && s.caller != nil && s.caller.account != s.of.owner
 }
@@ -251,7 +252,7 @@ func (s *s3Request) conditionKeys() map[string][]string {
 	return keys
 }
 
-// s3Headers and s3Query are what Calls tells of a request.
+// s3Headers and s3Query are what Calls shows of a request.
 var s3Headers = map[string]string{
 	"Range": "Range", "If-Match": "IfMatch", "If-None-Match": "IfNoneMatch",
 	"If-Modified-Since": "IfModifiedSince", "If-Unmodified-Since": "IfUnmodifiedSince",

@@ -17,7 +17,7 @@ import (
 	"sync"
 )
 
-// getObject answers GetObject and HeadObject.
+// getObject handles GetObject and HeadObject.
 func (s *s3Request) getObject() (*response, *refusal) {
 	action := "s3:GetObject"
 	if s.query.Has("versionId") {
@@ -69,7 +69,7 @@ func (s *s3Request) find() (*version, *refusal) {
 		markDeleted(refused, v)
 		return nil, refused
 	}
-	// Who may not list the bucket is not told what is missing in it.
+	// A caller that may not list the bucket does not learn what is missing in it.
 	if refused := s.authorize("s3:ListBucket"); refused != nil {
 		return nil, refused
 	}
@@ -118,7 +118,7 @@ func newVersionID() string {
 	return strings.NewReplacer("+", ".", "/", "_").Replace(newSecret(24))
 }
 
-// slice is the answer with as much of the object as was asked for. Its body is
+// slice returns a response with the requested part of the object. Its body is
 // the stored bytes themselves.
 func (s *s3Request) slice(v *version) (*response, *refusal) {
 	first, end, partial := int64(0), v.Size, false
@@ -196,7 +196,7 @@ func (s *s3Request) addChecksum(resp *response, v *version, part int64, partial 
 	}
 }
 
-// describe adds the headers that tell of an object.
+// describe adds the headers that describe an object.
 func (s *s3Request) describe(resp *response, v *version) {
 	h := resp.header
 	h.Set("Accept-Ranges", "bytes")
@@ -231,13 +231,13 @@ func (s *s3Request) describe(resp *response, v *version) {
 }
 
 // responseOverrides are the query parameters that replace a header of the
-// answer.
+// response.
 var responseOverrides = []string{
 	"response-cache-control", "response-content-disposition", "response-content-encoding",
 	"response-content-language", "response-content-type", "response-expires",
 }
 
-// notModified answers 304, which has no body and hence no error document.
+// notModified returns a 304, which has no body and hence no error document.
 func (s *s3Request) notModified(v *version) *response {
 	s.call.Code = "NotModified"
 	resp := &response{status: http.StatusNotModified, header: http.Header{}}
@@ -334,7 +334,7 @@ func (v *version) preconditions(h http.Header) (status int, header string) {
 	return 0, ""
 }
 
-// etagIn says whether a list of entity tags has this one. S3 takes tags without
+// etagIn reports whether a list of entity tags has this one. S3 takes tags without
 // quotes too.
 func etagIn(list, etag string) bool {
 	for tag := range strings.SplitSeq(list, ",") {

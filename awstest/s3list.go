@@ -31,7 +31,7 @@ type listed struct {
 	object *version // nil: name is a common prefix
 }
 
-// listObjects answers ListObjectsV2.
+// listObjects handles ListObjectsV2.
 func (s *s3Request) listObjects() (*response, *refusal) {
 	if refused := s.authorize("s3:ListBucket"); refused != nil {
 		return nil, refused
@@ -192,7 +192,7 @@ func (b *Bucket) seal(after string) []byte {
 	return sum[:sealSize:sealSize]
 }
 
-// s3XML writes S3's answers in XML. encoding/xml would replace the control
+// s3XML writes S3's responses in XML. encoding/xml would replace the control
 // characters of a key; S3 writes them as character references, which XML 1.0
 // does not allow and parsers refuse.
 type s3XML struct {

@@ -13,13 +13,13 @@ import (
 // Object has no field for.
 var storedHeaders = []string{"Cache-Control", "Content-Disposition", "Content-Language", "Expires"}
 
-// putObject answers PutObject.
+// putObject handles PutObject.
 func (s *s3Request) putObject() (*response, *refusal) {
 	if refused := s.authorize("s3:PutObject"); refused != nil {
 		return nil, refused
 	}
 	if s.Header.Get("If-Match") != "" {
-		// S3 tells what is stored only to who may read it.
+		// Only a caller that may read the object learns what is stored.
 		if refused := s.authorize("s3:GetObject"); refused != nil {
 			return nil, refused
 		}

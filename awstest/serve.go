@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// Handler is the cloud as an http.Handler, for a server of the caller's own.
+// Handler returns the cloud as an http.Handler, for your own server.
 // Path-style S3 and STS (a POST of a form to "/") share it. Mount it without a
 // ServeMux, which would clean the paths of object keys. A fault that cuts a
 // connection needs a server whose connections can be hijacked (HTTP/1); on any
 // other the handler aborts the request.
 func (c *Cloud) Handler() http.Handler { return http.HandlerFunc(c.serveHTTP) }
 
-// Serve answers the same on a loopback listener until the test ends, and
-// returns its URL, which serves as endpoint of STS and, path style, of S3.
-// Requests that wait then (Fault.Hang, Fault.StallAfter) are cut off.
+// Serve runs the same handler on a loopback listener until the test ends, and
+// returns its URL, the endpoint of STS and, path style, of S3. Requests that still
+// wait at the end of the test (Fault.Hang, Fault.StallAfter) are cut off.
 //
 // In a testing/synctest bubble Serve fails the test: a goroutine that waits for
 // a connection keeps the bubble's clock from advancing, so that the test would
@@ -75,15 +75,15 @@ func inBubble() bool {
 	return bytes.Contains(line, []byte("synctest bubble"))
 }
 
-// handlers counts the requests under way, so that a server can wait for their
-// end: http.Server.Close does not.
+// handlers counts the requests in flight, so that a server can wait for them:
+// http.Server.Close does not.
 type handlers struct {
 	mu     sync.Mutex
 	closed bool
 	group  sync.WaitGroup
 }
 
-// begin reports whether a request may still be handled; then end must follow.
+// begin reports whether a request may still be handled; if so, call end after it.
 func (h *handlers) begin() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -105,7 +105,7 @@ func (h *handlers) wait() {
 func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client went away, or broke the protocol: nobody to answer
+		return // the client disconnected or broke the protocol: there is no one to respond to
 	}
 	req, resp, err := c.handle(r, body, r.TLS != nil, true)
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	cut := req.fault.cut(req)
 	if cut == nil || cut.after >= int64(len(payload)) {
-		// A write fails when the client has gone: nobody to tell.
+		// A write fails if the client has disconnected, which is not an error here.
 		_, _ = w.Write(payload)
 		return
 	}

@@ -19,7 +19,7 @@ const (
 	chainedDuration = time.Hour // longest of a role's session that assumes a role
 )
 
-// session is what STS has given out. Its fields don't change but for revoked,
+// session is a session that STS has issued. Only revoked changes,
 // which the cloud's mutex guards.
 type session struct {
 	accessKeyID, secret, token string
@@ -39,7 +39,7 @@ const maxSessionToken = 4096
 
 // newSession gives out a session of role, as req asks for it.
 func newSession(role *Role, req *request, life time.Duration, tokenSize int) *session {
-	// STS gives the end in whole seconds.
+	// STS returns the expiry in whole seconds.
 	issued := req.trueNow.Truncate(time.Second)
 	token := "IQoJb3JpZ2luX2Vj" + newSecret(570)
 	if missing := tokenSize - len(token); missing > 0 {
@@ -232,7 +232,7 @@ func checkPolicyARNs(r *request, faults []string) []string {
 }
 
 // sessionTags are the tags of the session asked for: those given, and the
-// transitive ones of the caller's session, which nobody can override.
+// transitive ones of the caller's session, which cannot be overridden.
 func requestedTags(r *request) (sessionTags, *refusal) {
 	var tags sessionTags
 	if r.caller.state != nil {

@@ -14,8 +14,8 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// signature is what a request says of its own SigV4 signature, in its
-// Authorization header or, presigned, in its query.
+// signature holds the SigV4 parameters of a request, from its Authorization
+// header or, presigned, from its query.
 type signature struct {
 	keyID                string
 	day, region, service string // the credential's scope
@@ -25,7 +25,7 @@ type signature struct {
 	token                string // session token; empty: none
 
 	presigned bool
-	expires   time.Duration // presigned: valid for so long
+	expires   time.Duration // presigned: how long it is valid
 }
 
 const (
@@ -34,7 +34,7 @@ const (
 	maxExpires       = 7 * 24 * time.Hour
 )
 
-// claimedKey is the access key id that a request says it is signed with.
+// claimedKey returns the access key id that a request claims to be signed with.
 func claimedKey(r *http.Request) string {
 	credential := r.URL.Query().Get("X-Amz-Credential")
 	if h := r.Header.Get("Authorization"); h != "" {
@@ -143,7 +143,7 @@ func (s *signature) parse(req *request, credential, signedHeaders, date string) 
 	return nil
 }
 
-// malformedSignature is each service's answer to a signature that cannot be
+// malformedSignature is each service's response to a signature that cannot be
 // read.
 func malformedSignature(r *request, message string) *refusal {
 	switch {

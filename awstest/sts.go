@@ -87,7 +87,7 @@ func (r *request) list(name string) []string {
 	return members
 }
 
-// serveSTS answers an STS request whose signature, if any, was found good.
+// serveSTS handles an STS request whose signature, if any, is valid.
 func serveSTS(c *Cloud, req *request) (*response, *refusal) {
 	action := req.param("Action")
 	if req.Method != http.MethodPost && req.Method != http.MethodGet {
@@ -126,8 +126,8 @@ func orNull(s string) string {
 	return s
 }
 
-// stsResponse is the answer of an action; result is the inside of its result
-// element.
+// stsResponse returns the response of an action; result is the content of its
+// result element.
 func stsResponse(req *request, result string) *response {
 	action := req.param("Action")
 	var b strings.Builder
@@ -137,7 +137,7 @@ func stsResponse(req *request, result string) *response {
 	return &response{status: http.StatusOK, header: http.Header{"Content-Type": {"text/xml"}}, body: []byte(b.String())}
 }
 
-// getCallerIdentity tells who signed; no policy can deny it.
+// getCallerIdentity returns the signer's identity; no policy can deny it.
 func getCallerIdentity(_ *Cloud, req *request) (*response, *refusal) {
 	var b strings.Builder
 	element(&b, "Arn", req.caller.arn)

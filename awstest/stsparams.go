@@ -75,8 +75,8 @@ func (p parameter) bounds(value string, faults []string) []string {
 	return faults
 }
 
-// validationError is the answer to parameters out of bounds; nil if there are
-// none.
+// validationError returns the refusal of parameters that are out of bounds; nil
+// if there are none.
 func validationError(faults []string) *refusal {
 	if len(faults) == 0 {
 		return nil

@@ -1,6 +1,8 @@
 package trust_test
 
 import (
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/crossrole/crossrole/trust"
@@ -217,4 +219,22 @@ func TestConditionSets(t *testing.T) {
 		// Names that differ by case only are one key.
 		{`{"ForAllValues:StringEquals":{"aws:x":"a"}}`, context{"aws:x": {"a"}, "AWS:X": {"b"}}, false},
 	})
+}
+
+// A request with a long value must not make a pattern of the policy's many
+// variables times that length.
+func TestLongVariableCostsLittle(t *testing.T) {
+	variables := strings.Repeat("${aws:UserAgent}", 1000)
+	policy, err := trust.ParsePolicy([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/` + variables + `"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := trust.Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::pics/a", Context: context{"aws:UserAgent": {strings.Repeat("a", 100_000)}}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	allowed := policy.Explain(request).Allowed
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; allowed || used > 16<<20 {
+		t.Errorf("allowed: %t, with %d bytes of memory", allowed, used)
+	}
 }
