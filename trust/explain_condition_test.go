@@ -1,6 +1,8 @@
 package trust_test
 
 import (
+	"math/rand/v2"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -236,5 +238,61 @@ func TestLongVariableCostsLittle(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if used := after.TotalAlloc - before.TotalAlloc; allowed || used > 16<<20 {
 		t.Errorf("allowed: %t, with %d bytes of memory", allowed, used)
+	}
+}
+
+// StringLike agrees with a regular expression that says the same, over patterns
+// of many wildcards and of more than a word's length.
+func TestStringLikeAgainstRegexp(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	text := func(alphabet string, most int) string {
+		b := make([]byte, random.IntN(most))
+		for i := range b {
+			b[i] = alphabet[random.IntN(len(alphabet))]
+		}
+		return string(b)
+	}
+	matched := 0
+	for i := range 4000 {
+		most := 8
+		if i%4 == 0 {
+			most = 200
+		}
+		pattern, value := text("aab:*?*", most), text("aab:", most)
+		if i%3 == 0 { // one that fits, more or less
+			value = strings.NewReplacer("*", text("ab:", 9), "?", "b").Replace(pattern)
+		}
+		expression := regexp.MustCompile("(?s)^" + strings.NewReplacer("*", ".*", "?", ".").Replace(pattern) + "$")
+		want := expression.MatchString(value)
+		if want {
+			matched++
+		}
+		p := &trust.Policy{Version: "2012-10-17", Statements: []trust.Statement{{
+			Effect: "Allow", Action: []string{"a:b"}, Resource: []string{"*"},
+			Condition: trust.Conditions{"StringLike": {"a:k": {pattern}}},
+		}}}
+		// An empty value is a value.
+		got := p.Explain(trust.Request{Action: "a:b", Resource: "arn:aws:a:::x", Context: context{"a:k": {value}}}).Allowed
+		if got != want {
+			t.Fatalf("%q like %q: got %t, want %t", value, pattern, got, want)
+		}
+	}
+	if matched < 500 {
+		t.Errorf("only %d values matched", matched)
+	}
+}
+
+// The largest policy against a request's long value: each place in the pattern is
+// reached at each character.
+func BenchmarkLongPattern(b *testing.B) {
+	p := &trust.Policy{Version: "2012-10-17", Statements: []trust.Statement{{
+		Effect: "Allow", Action: []string{"a:b"}, Resource: []string{"*"},
+		Condition: trust.Conditions{"StringLike": {"a:k": {strings.Repeat("a*", 10_000) + "b"}}},
+	}}}
+	request := trust.Request{Action: "a:b", Resource: "arn:aws:a:::x", Context: context{"a:k": {strings.Repeat("a", 20_000)}}}
+	for b.Loop() {
+		if p.Explain(request).Allowed {
+			b.Fatal("allowed")
+		}
 	}
 }

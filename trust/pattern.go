@@ -72,48 +72,124 @@ func (p pattern) hasWildcard() bool {
 	return false
 }
 
-// match reports whether the whole of s fits. It walks s once with the set of
-// places in the pattern reached so far: a pattern of many stars costs
-// len(p)·len(s), never more.
+// match reports whether the whole of s fits. It reads s once with the set of
+// places in the pattern that are reached so far, 64 of them to a word. However
+// many wildcards there are, it takes at most len(s)·len(p)/64 steps.
 func (p pattern) match(s string) bool {
 	if !p.hasWildcard() {
 		return p.String() == s
 	}
-	here, next := make([]bool, len(p)+1), make([]bool, len(p)+1)
-	here[0] = true
-	p.skipRuns(here)
+	n := newMatcher(p)
+	here, next := n.newSet(), n.newSet()
+	here.add(0)
+	n.skipRuns(here)
 	for _, char := range s {
 		clear(next)
-		alive := false
-		for i, e := range p {
-			if !here[i] {
-				continue
-			}
-			switch {
-			case e.kind == anyRun, e.kind == anyRunInField && char != ':':
-				next[i] = true
-			case e.kind == anyChar, e.kind == literal && e.char == char:
-				next[i+1] = true
-			default:
-				continue
-			}
-			alive = true
-		}
-		if !alive {
+		if !n.step(here, next, char) {
 			return false
 		}
-		p.skipRuns(next)
+		n.skipRuns(next)
 		here, next = next, here
 	}
-	return here[len(p)]
+	return here.has(n.length)
 }
 
-// skipRuns lets every run match nothing at all.
-func (p pattern) skipRuns(at []bool) {
-	for i, e := range p {
-		if at[i] && (e.kind == anyRun || e.kind == anyRunInField) {
-			at[i+1] = true
+// places is a set of places in a pattern.
+type places []uint64
+
+func (s places) add(i int)      { s[i/64] |= 1 << (i % 64) }
+func (s places) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
+
+// matcher is a pattern made ready for match.
+type matcher struct {
+	length            int    // of the pattern, runs in a row taken for one
+	runs, runsInField places // where * is, of each kind
+	anyChars          places // where ? is
+
+	// Where a literal is: as a list, or as a set if it stands in many places.
+	literals map[rune][]int
+	frequent map[rune]places
+}
+
+func newMatcher(p pattern) *matcher {
+	n := &matcher{literals: map[rune][]int{}, frequent: map[rune]places{}}
+	merged := make(pattern, 0, len(p))
+	for _, e := range p {
+		if last := len(merged) - 1; last >= 0 && e.isRun() && merged[last].isRun() {
+			if e.kind == anyRun {
+				merged[last] = e // which may be anything that the other may be
+			}
+			continue
 		}
+		merged = append(merged, e)
+	}
+	n.length = len(merged)
+	n.runs, n.runsInField, n.anyChars = n.newSet(), n.newSet(), n.newSet()
+	for i, e := range merged {
+		switch e.kind {
+		case anyRun:
+			n.runs.add(i)
+		case anyRunInField:
+			n.runsInField.add(i)
+		case anyChar:
+			n.anyChars.add(i)
+		case literal:
+			n.literals[e.char] = append(n.literals[e.char], i)
+		}
+	}
+	for char, at := range n.literals {
+		if len(at) <= len(n.runs) {
+			continue
+		}
+		set := n.newSet()
+		for _, i := range at {
+			set.add(i)
+		}
+		n.frequent[char] = set
+	}
+	return n
+}
+
+func (e element) isRun() bool { return e.kind == anyRun || e.kind == anyRunInField }
+
+func (n *matcher) newSet() places { return make(places, n.length/64+1) }
+
+// step adds to next the places that char leads to from here, and reports whether
+// there is one.
+func (n *matcher) step(here, next places, char rune) bool {
+	frequent := n.frequent[char]
+	var carry, alive uint64
+	for w, at := range here {
+		stay := at & n.runs[w]
+		if char != ':' {
+			stay |= at & n.runsInField[w]
+		}
+		move := at & n.anyChars[w]
+		if frequent != nil {
+			move |= at & frequent[w]
+		}
+		next[w] |= stay | move<<1 | carry
+		carry = move >> 63
+		alive |= next[w]
+	}
+	if frequent == nil {
+		for _, i := range n.literals[char] {
+			if here.has(i) {
+				next.add(i + 1)
+				alive = 1
+			}
+		}
+	}
+	return alive != 0
+}
+
+// skipRuns lets every run match nothing at all. No run follows another.
+func (n *matcher) skipRuns(at places) {
+	var carry uint64
+	for w := range at {
+		runs := at[w] & (n.runs[w] | n.runsInField[w])
+		at[w] |= runs<<1 | carry
+		carry = runs >> 63
 	}
 }
 
