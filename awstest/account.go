@@ -33,7 +33,11 @@ const (
 func (a *Account) ID() string { return a.id }
 
 // rootARN returns the name of the account in policies.
-func (a *Account) rootARN() string { return "arn:aws:iam::" + a.id + ":root" }
+func (a *Account) rootARN() string { return a.iamARN("root") }
+
+func (a *Account) iamARN(resource string) string {
+	return "arn:" + a.cloud.partition.name + ":iam::" + a.id + ":" + resource
+}
 
 // AddOIDCProvider registers the cluster's issuer with the account, as
 // aws iam create-open-id-connect-provider does. Without clientIDs the audience
@@ -115,7 +119,7 @@ func (a *Account) CreateRole(name, trustJSON, policyJSON string) *Role {
 		panic(fmt.Sprintf("awstest: %s: account %s has the role %s already (names differ by more than case and path); use SetTrust and SetPolicy to change it, or another name", what, a.id, old.arn))
 	}
 	r := &Role{
-		account: a, name: base, arn: "arn:aws:iam::" + a.id + ":role" + path + base, id: newID("AROA", 21),
+		account: a, name: base, arn: a.iamARN("role" + path + base), id: newID("AROA", 21),
 		trust: trustPolicy, policy: policy, maxSession: defaultDuration,
 	}
 	r.pins = pin(a.cloud, what, trustPolicy)
@@ -168,7 +172,7 @@ func (a *Account) UserCredentials(name, policyJSON string) aws.Credentials {
 		panic(fmt.Sprintf("awstest: %s: account %s has that user already; keep the credentials of the first call, or use another name", what, a.id))
 	}
 	u := &user{
-		account: a, name: base, arn: "arn:aws:iam::" + a.id + ":user" + path + base, id: newID("AIDA", 21), policy: policy,
+		account: a, name: base, arn: a.iamARN("user" + path + base), id: newID("AIDA", 21), policy: policy,
 		accessKeyID: newID("AKIA", 20), secret: newSecret(30),
 	}
 	a.users[key] = u

@@ -35,7 +35,7 @@ func assumedSession(c *Cloud, req *request) (*session, int, *refusal) {
 	if refused := checkRoleARN(arn); refused != nil {
 		return nil, 0, refused
 	}
-	policy, size, refused := sessionPolicies(req)
+	policy, size, refused := sessionPolicies(c, req)
 	if refused != nil {
 		return nil, 0, refused
 	}
@@ -187,7 +187,7 @@ func webIdentitySession(c *Cloud, req *request) (*session, int, *trust.Token, *r
 	if refused := checkRoleARN(arn); refused != nil {
 		return fail(refused)
 	}
-	policy, size, refused := sessionPolicies(req)
+	policy, size, refused := sessionPolicies(c, req)
 	if refused != nil {
 		return fail(refused)
 	}
@@ -233,7 +233,7 @@ func webIdentitySession(c *Cloud, req *request) (*session, int, *trust.Token, *r
 		return fail(tooLongForRole())
 	}
 	sess := newSession(role, req, life, tokenSize)
-	sess.policy, sess.provider = policy, claims.ProviderARN("aws", account)
+	sess.policy, sess.provider = policy, claims.ProviderARN(c.partition.name, account)
 	c.sessions[sess.accessKeyID] = sess
 	return sess, percent, &claims, nil
 }
@@ -256,7 +256,7 @@ func registered(c *Cloud, account, issuer string) (*Cluster, []string) {
 
 // admitToken asks the role's trust policy. The cloud's mutex must be held.
 func (r *Role) admitToken(req *request, claims *trust.Token, life time.Duration) *refusal {
-	provider := claims.ProviderARN("aws", r.account.id)
+	provider := claims.ProviderARN(r.account.cloud.partition.name, r.account.id)
 	_, issuer, _ := strings.Cut(claims.Issuer, "://")
 	keys := globalKeys(req)
 	keys[issuer+":sub"] = []string{claims.Subject}

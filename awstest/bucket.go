@@ -41,9 +41,10 @@ type Bucket struct {
 
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
-var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d+$`)
+var regionName = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-\d+$`)
 
-// CreateBucket creates a bucket in us-east-1 and returns it. It panics on a
+// CreateBucket creates a bucket in us-east-1, or the first region of the cloud's
+// partition, and returns it. It panics on a
 // name that S3 refuses (Amazon S3 User Guide, "General purpose bucket naming
 // rules") and when any account owns that name already.
 func (a *Account) CreateBucket(name string) *Bucket {
@@ -59,7 +60,7 @@ func (a *Account) CreateBucket(name string) *Bucket {
 	if s.byName == nil {
 		s.byName = map[string]*Bucket{}
 	}
-	b := &Bucket{name: name, owner: a, region: "us-east-1", objects: map[string][]*version{}}
+	b := &Bucket{name: name, owner: a, region: a.cloud.partition.region, objects: map[string][]*version{}}
 	s.byName[name] = b
 	return b
 }
@@ -86,6 +87,11 @@ func bucketNameRule(name string) string {
 		}
 	}
 	return ""
+}
+
+// arnPrefix returns what the ARN of a bucket has before the name.
+func (b *Bucket) arnPrefix() string {
+	return "arn:" + b.owner.cloud.partition.name + ":s3:::"
 }
 
 // Name returns the bucket's name.
@@ -118,7 +124,7 @@ func (b *Bucket) SetPolicy(policyJSON string) {
 func (b *Bucket) checkPolicy(policy *trust.Policy) error {
 	for i, s := range policy.Statements {
 		for _, r := range slices.Concat(s.Resource, s.NotResource) {
-			rest, ok := strings.CutPrefix(r, "arn:aws:s3:::")
+			rest, ok := strings.CutPrefix(r, b.arnPrefix())
 			bucket, _, _ := strings.Cut(rest, "/")
 			if wild := strings.IndexAny(bucket, "*?"); wild >= 0 {
 				ok = ok && strings.HasPrefix(b.name, bucket[:wild])
@@ -126,7 +132,7 @@ func (b *Bucket) checkPolicy(policy *trust.Policy) error {
 				ok = ok && bucket == b.name
 			}
 			if !ok {
-				return fmt.Errorf("statement %d has an invalid resource %q: a bucket policy speaks of its own bucket; write arn:aws:s3:::%s or arn:aws:s3:::%[3]s/*", i, r, b.name)
+				return fmt.Errorf("statement %d has an invalid resource %q: a bucket policy speaks of its own bucket; write %s%s or %[3]s%[4]s/*", i, r, b.arnPrefix(), b.name)
 			}
 		}
 		for _, action := range slices.Concat(s.Action, s.NotAction) {

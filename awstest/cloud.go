@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -32,6 +33,8 @@ type Cloud struct {
 	signer  *v4.Signer
 	buckets bucketStore
 
+	partition partition // fixed once there are accounts
+
 	mu       sync.Mutex // never held while a request waits
 	accounts map[string]*Account
 	clusters map[string]*Cluster
@@ -46,12 +49,44 @@ type Cloud struct {
 // can create it inside a testing/synctest bubble, whose clock it then follows.
 func New() *Cloud {
 	return &Cloud{
-		signer:   v4.NewSigner(),
-		accounts: map[string]*Account{},
-		clusters: map[string]*Cluster{},
-		sessions: map[string]*session{},
-		users:    map[string]*user{},
+		signer:    v4.NewSigner(),
+		partition: partitions["aws"],
+		accounts:  map[string]*Account{},
+		clusters:  map[string]*Cluster{},
+		sessions:  map[string]*session{},
+		users:     map[string]*user{},
 	}
+}
+
+// partition is a partition of AWS as far as the cloud plays it.
+type partition struct {
+	name   string
+	region string // that everything is in at first
+	suffix string // of host names
+}
+
+var partitions = map[string]partition{
+	"aws":        {"aws", "us-east-1", "amazonaws.com"},
+	"aws-cn":     {"aws-cn", "cn-north-1", "amazonaws.com.cn"},
+	"aws-us-gov": {"aws-us-gov", "us-gov-west-1", "amazonaws.com"},
+	"aws-eusc":   {"aws-eusc", "eusc-de-east-1", "amazonaws.eu"},
+}
+
+// SetPartition makes the cloud one of partition "aws-cn", "aws-us-gov" or
+// "aws-eusc": ARNs have that partition, and Config, pods and buckets begin in its
+// region cn-north-1, us-gov-west-1 or eusc-de-east-1. Call it first: it panics
+// when the cloud has accounts, and on any other name.
+func (c *Cloud) SetPartition(name string) {
+	p, known := partitions[name]
+	if !known {
+		panic(fmt.Sprintf("awstest: SetPartition(%q): unknown partition; use one of %v", name, slices.Sorted(maps.Keys(partitions))))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.accounts) > 0 {
+		panic(fmt.Sprintf("awstest: SetPartition(%q): the cloud has accounts, whose ARNs name their partition; call it right after New", name))
+	}
+	c.partition = p
 }
 
 var accountID = regexp.MustCompile(`^\d{12}$`)
@@ -117,7 +152,7 @@ func issuerRule(issuer string) string {
 const maxIssuer = 255
 
 // Config returns an aws.Config whose requests are all handled by the cloud in
-// memory: region us-east-1, anonymous credentials, checksums as
+// memory: region us-east-1 (see SetPartition), anonymous credentials, checksums as
 // config.LoadDefaultConfig sets them. Real host names
 // (sts.us-east-1.amazonaws.com, pics.s3.us-east-1.amazonaws.com) are used; a
 // request to any other host fails as a name that does not resolve.
@@ -127,7 +162,7 @@ const maxIssuer = 255
 // its own while the variable AWS_CA_BUNDLE is set).
 func (c *Cloud) Config() aws.Config {
 	return aws.Config{
-		Region:                     "us-east-1",
+		Region:                     c.partition.region,
 		Credentials:                aws.AnonymousCredentials{},
 		HTTPClient:                 memoryClient{c},
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported,

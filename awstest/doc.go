@@ -32,8 +32,8 @@
 // # What is not modelled
 //
 // A request that uses one of these is refused, not let through.
-//   - One partition: accounts are in aws. STS hosts of aws-cn are served, but no
-//     role of another partition exists.
+//   - More than one partition in a cloud ([Cloud.SetPartition]): hosts of the
+//     others are served, but no role or bucket of theirs exists.
 //   - Of IAM: groups, managed policies (a session policy may name
 //     AdministratorAccess, AmazonS3ReadOnlyAccess and AmazonS3FullAccess),
 //     permissions boundaries, service and resource control policies, tags on

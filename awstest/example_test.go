@@ -232,3 +232,13 @@ func ExampleAccount_SetTrustPolicyLimit() {
 	// 2684 characters
 	// arn:aws:iam::444455556666:role/reader
 }
+
+func ExampleCloud_SetPartition() {
+	cloud := awstest.New()
+	cloud.SetPartition("aws-us-gov")
+	fmt.Println(cloud.Account("444455556666").CreateRole("reader", trust.RolePolicy("111122223333").String(), "").ARN())
+	fmt.Println(cloud.Config().Region)
+	// Output:
+	// arn:aws-us-gov:iam::444455556666:role/reader
+	// us-gov-west-1
+}

@@ -49,10 +49,13 @@ func (c *Cluster) Pod(dir, namespace, serviceAccount, roleARN string) *Pod {
 // Env returns what the webhook injects: AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE,
 // AWS_REGION, AWS_DEFAULT_REGION and AWS_STS_REGIONAL_ENDPOINTS, as KEY=value.
 func (p *Pod) Env() []string {
+	p.mu.Lock()
+	region := p.cluster.cloud.partition.region
+	p.mu.Unlock()
 	return []string{
 		"AWS_STS_REGIONAL_ENDPOINTS=regional",
-		"AWS_DEFAULT_REGION=us-east-1",
-		"AWS_REGION=us-east-1",
+		"AWS_DEFAULT_REGION=" + region,
+		"AWS_REGION=" + region,
 		"AWS_ROLE_ARN=" + p.roleARN,
 		"AWS_WEB_IDENTITY_TOKEN_FILE=" + p.TokenFile(),
 	}

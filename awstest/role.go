@@ -27,7 +27,7 @@ type Role struct {
 	maxSession time.Duration
 }
 
-// ARN returns arn:aws:iam::<account>:role/<path and name>.
+// ARN returns arn:<partition>:iam::<account>:role/<path and name>.
 func (r *Role) ARN() string { return r.arn }
 
 // SetTrust replaces the trust policy; sessions already issued stay valid. It
@@ -76,15 +76,14 @@ func (r *Role) RevokeSessions() {
 	}
 }
 
-// cutIAM takes an ARN of an IAM resource of this kind apart.
+// cutIAM takes an ARN of an IAM resource of this kind apart, of any partition.
 func cutIAM(arn, kind string) (account, path string, ok bool) {
-	rest, ok := strings.CutPrefix(arn, "arn:aws:iam::")
-	if !ok {
+	fields := strings.SplitN(arn, ":", 6)
+	if len(fields) < 6 || fields[0] != "arn" || fields[2] != "iam" || fields[3] != "" {
 		return "", "", false
 	}
-	account, resource, _ := strings.Cut(rest, ":")
-	path, ok = strings.CutPrefix(resource, kind+"/")
-	return account, path, ok
+	path, ok = strings.CutPrefix(fields[5], kind+"/")
+	return fields[4], path, ok
 }
 
 // splitPath takes "team/x" apart into the path "/team/" and the name "x".

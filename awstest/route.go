@@ -9,8 +9,8 @@ import (
 )
 
 var (
-	stsHost = regexp.MustCompile(`^sts(?:-fips)?(?:\.([a-z]{2}(?:-[a-z]+)+-\d+))?\.(?:amazonaws\.com|amazonaws\.com\.cn|api\.aws)$`)
-	s3Host  = regexp.MustCompile(`^(?:(.+)\.)?s3(?:-fips|-accesspoint|-accesspoint-fips)?(?:\.dualstack)?(?:[.-]([a-z]{2}(?:-[a-z]+)+-\d+))?\.amazonaws\.com(?:\.cn)?$`)
+	stsHost = regexp.MustCompile(`^sts(?:-fips)?(?:\.([a-z]{2,4}(?:-[a-z]+)+-\d+))?\.(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws)$`)
+	s3Host  = regexp.MustCompile(`^(?:(.+)\.)?s3(?:-fips|-accesspoint|-accesspoint-fips)?(?:\.dualstack)?(?:[.-]([a-z]{2,4}(?:-[a-z]+)+-\d+))?\.amazonaws\.(?:com|com\.cn|eu)$`)
 )
 
 // route finds the service, region, bucket, key and operation of a request from

@@ -133,7 +133,7 @@ func (s *s3Request) elsewhere() *refusal {
 	region := s.settings.region
 	refused := refuse(301, "PermanentRedirect",
 		"The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.",
-		"Endpoint", s.of.name+".s3."+region+".amazonaws.com", "Bucket", s.of.name)
+		"Endpoint", s.of.name+".s3."+region+"."+s.cloud.partition.suffix, "Bucket", s.of.name)
 	refused.header.Set("X-Amz-Bucket-Region", region)
 	return refused
 }
@@ -173,7 +173,7 @@ func (s *s3Request) getBucketLocation() (*response, *refusal) {
 // authorize returns nil if the caller may do action, or else AccessDenied.
 // The resource is the object for actions on objects, else the bucket.
 func (s *s3Request) authorize(action string) *refusal {
-	resource := "arn:aws:s3:::" + s.of.name
+	resource := s.of.arnPrefix() + s.of.name
 	if strings.HasPrefix(action, "s3:GetObject") || action == "s3:PutObject" {
 		resource += "/" + s.key
 	}

@@ -61,7 +61,7 @@ func sessionARN(roleARN, name string) string {
 		return roleARN
 	}
 	_, role := splitPath(path)
-	return "arn:aws:sts::" + account + ":assumed-role/" + role + "/" + name
+	return "arn:" + trust.PartitionOf(roleARN) + ":sts::" + account + ":assumed-role/" + role + "/" + name
 }
 
 func (s *session) userID() string { return s.role.id + ":" + s.name }
@@ -123,11 +123,12 @@ func (tags sessionTags) get(key string) *sessionTag {
 	return nil
 }
 
-// managedPolicies are the AWS managed policies that PolicyArns may name.
+// managedPolicies are the AWS managed policies that PolicyArns may name, in every
+// partition.
 var managedPolicies = map[string]string{
-	"arn:aws:iam::aws:policy/AdministratorAccess":    `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
-	"arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*","s3:Describe*","s3-object-lambda:Get*","s3-object-lambda:List*"],"Resource":"*"}]}`,
-	"arn:aws:iam::aws:policy/AmazonS3FullAccess":     `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","s3-object-lambda:*"],"Resource":"*"}]}`,
+	"AdministratorAccess":    `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
+	"AmazonS3ReadOnlyAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*","s3:Describe*","s3-object-lambda:Get*","s3-object-lambda:List*"],"Resource":"*"}]}`,
+	"AmazonS3FullAccess":     `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","s3-object-lambda:*"],"Resource":"*"}]}`,
 }
 
 // packedBytes is the space that session policies and tags share.
@@ -136,7 +137,7 @@ const packedBytes = 2048
 // sessionPolicies reads Policy and PolicyArns and counts the bytes that they
 // take. What any of them allows, the session policies together allow; nil if
 // there are none.
-func sessionPolicies(r *request) (union *trust.Policy, size int, refused *refusal) {
+func sessionPolicies(c *Cloud, r *request) (union *trust.Policy, size int, refused *refusal) {
 	if document := r.param("Policy"); document != "" {
 		p, err := trust.ParsePolicy([]byte(document))
 		if err == nil {
@@ -152,8 +153,9 @@ func sessionPolicies(r *request) (union *trust.Policy, size int, refused *refusa
 		union, size = p, compact.Len()
 	}
 	for _, arn := range r.params(r.list("PolicyArns"), ".arn") {
-		document, ok := managedPolicies[arn]
-		if !ok {
+		name, managed := strings.CutPrefix(arn, "arn:"+c.partition.name+":iam::aws:policy/")
+		document, ok := managedPolicies[name]
+		if !managed || !ok {
 			return nil, 0, invalid("Policy %s does not exist or is not attachable.", arn)
 		}
 		p, err := trust.ParsePolicy([]byte(document))
