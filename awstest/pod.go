@@ -70,10 +70,26 @@ func (p *Pod) TokenFile() string { return filepath.Join(p.dir, "token") }
 // Rotate writes a fresh token by swapping the ..data symlink, as kubelet does.
 // The edits change its claims before they are signed.
 func (p *Pod) Rotate(edits ...func(*trust.Token)) {
+	bound := func(t *trust.Token) { t.Pod = p.name }
+	edits = append([]func(*trust.Token){bound}, edits...)
+	for !p.rotate(edits) {
+	}
+}
+
+// rotate reports false if the pod moved to another cluster meanwhile. The edits
+// run without a lock, so that they may use the pod.
+func (p *Pod) rotate(edits []func(*trust.Token)) bool {
+	p.mu.Lock()
+	cluster := p.cluster
+	p.mu.Unlock()
+	token := cluster.Token(p.namespace, p.serviceAccount, edits...)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	bound := func(t *trust.Token) { t.Pod = p.name }
-	p.mount([]byte(p.cluster.Token(p.namespace, p.serviceAccount, append([]func(*trust.Token){bound}, edits...)...)))
+	if p.cluster != cluster {
+		return false
+	}
+	p.mount([]byte(token))
+	return true
 }
 
 // Mount writes these bytes as the token, by the same swap: for tests with an

@@ -127,3 +127,26 @@ func TestJWKS(t *testing.T) {
 		t.Error("keys do not rotate")
 	}
 }
+
+// An edit may use the pod whose token it changes.
+func TestRotateRunsEditsWithoutALock(t *testing.T) {
+	w := newWorld()
+	green := w.Cluster(greenIssuer)
+	pod := w.blue.Pod(t.TempDir(), "default", "app", hubARN)
+	moved := false
+	pod.Rotate(func(*trust.Token) {
+		if !moved {
+			moved = true
+			pod.Mount([]byte("half a tok"))
+			pod.Move(green)
+		}
+	})
+	raw, err := os.ReadFile(pod.TokenFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := trust.ParseToken(raw)
+	if err != nil || token.Issuer != greenIssuer {
+		t.Errorf("after the move: issuer %q, %v", token.Issuer, err)
+	}
+}

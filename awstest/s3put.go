@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -115,6 +116,8 @@ func (s *s3Request) checkHeaders(o *Object) *refusal {
 	switch {
 	case s.ContentLength < 0 && s.Header.Get("X-Amz-Decoded-Content-Length") == "":
 		return refuse(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+	case int64(len(s.body)) > maxUpload:
+		return refuse(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", "ProposedSize", itoa(len(s.body)), "MaxSizeAllowed", strconv.FormatInt(maxUpload, 10))
 	case size > maxMetadata:
 		return refuse(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", "Size", itoa(size), "MaxSizeAllowed", itoa(maxMetadata))
 	case o.StorageClass != "" && !slices.Contains(storageClasses, o.StorageClass):
@@ -126,7 +129,10 @@ func (s *s3Request) checkHeaders(o *Object) *refusal {
 	return nil
 }
 
-const maxMetadata = 2048 // Amazon S3 User Guide, "Working with object metadata"
+const (
+	maxMetadata = 2048    // Amazon S3 User Guide, "Working with object metadata"
+	maxUpload   = 5 << 30 // Amazon S3 User Guide, "Uploading objects": by one PUT
+)
 
 func (s *s3Request) checkMD5(*Object) *refusal {
 	given := s.Header.Get("Content-Md5")

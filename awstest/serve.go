@@ -103,7 +103,11 @@ func (h *handlers) wait() {
 }
 
 func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
+	most := int64(maxUpload)
+	if isForm(r) {
+		most = maxForm
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, most+1)) // one more is refused
 	if err != nil {
 		return // the client disconnected or broke the protocol: there is no one to respond to
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -149,4 +150,34 @@ func TestServeInABubble(t *testing.T) {
 	if endpoint := awstest.New().Serve(outside); endpoint == "" || outside.fatal != "" {
 		t.Errorf("outside a bubble: %q, %q", endpoint, outside.fatal)
 	}
+}
+
+// TestLongForm shows that a form without an end is refused, not kept.
+func TestLongForm(t *testing.T) {
+	w := newWorld()
+	body := &countingReader{}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://sts.us-east-1.amazonaws.com/", io.NopCloser(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	recorder := httptest.NewRecorder()
+	w.Handler().ServeHTTP(recorder, r)
+	if recorder.Code != http.StatusRequestEntityTooLarge || body.read > 4<<20 {
+		t.Errorf("got %d after %d bytes", recorder.Code, body.read)
+	}
+}
+
+// countingReader never ends, but for 64 MiB.
+type countingReader struct{ read int }
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	if c.read > 64<<20 {
+		return 0, io.EOF
+	}
+	for i := range p {
+		p[i] = 'a'
+	}
+	c.read += len(p)
+	return len(p), nil
 }
