@@ -100,8 +100,8 @@ func (w *writer) done() *Policy {
 // are. Policy variables are escaped.
 //
 // The issuers are taken as the tokens spell them, but for the scheme. Apart from
-// what [PolicyOptions] says, the arguments are not checked:
-// [Policy.ValidateTrust] says what AWS would refuse. Without subjects no caller
+// the rules of [PolicyOptions], the arguments are not checked:
+// [Policy.ValidateTrust] reports what AWS would refuse. Without subjects no caller
 // is admitted, and AWS refuses the policy.
 func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...func(*PolicyOptions)) *Policy {
 	w := newWriter("WebIdentityPolicy", optFns)
@@ -158,7 +158,7 @@ func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...fun
 // sts:SetSourceIdentity carry none, and get a statement of their own.
 //
 // hubRoleARN names one principal: "*" and other wildcards are refused. Apart
-// from that it is not checked: [Policy.ValidateTrust] says what AWS would
+// from that it is not checked: [Policy.ValidateTrust] reports what AWS would
 // refuse.
 func RolePolicy(hubRoleARN string, optFns ...func(*PolicyOptions)) *Policy {
 	w := newWriter("RolePolicy", optFns)
@@ -196,7 +196,7 @@ func isExternalID(s string) bool {
 }
 
 // sessionActions are the actions that a hop with tags or a source identity
-// needs besides sts:AssumeRole.
+// needs in addition to sts:AssumeRole.
 func (o PolicyOptions) sessionActions() []string {
 	var actions []string
 	if o.TagSession {
@@ -224,7 +224,7 @@ func escapeVariables(text string) string { return strings.ReplaceAll(text, "$", 
 // A target with * or ? is a pattern, such as arn:aws:iam::*:role/audit for a role
 // that every account has. It must still be the ARN of something of one partition
 // and service: "*" alone is refused. Policy variables are escaped. Apart from
-// that the ARNs are not checked: [Policy.ValidateIdentity] says what AWS would
+// that the ARNs are not checked: [Policy.ValidateIdentity] reports what AWS would
 // refuse.
 func AssumePolicy(targetRoleARNs []string, optFns ...func(*PolicyOptions)) *Policy {
 	w := newWriter("AssumePolicy", optFns)

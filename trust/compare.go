@@ -112,8 +112,8 @@ func matchIP(have string, want pattern) bool {
 	return err == nil && prefix.Contains(address.Unmap())
 }
 
-// difference says how two values differ where that is easily overlooked, else
-// nothing. It states what is so, never what was meant.
+// difference describes how two values differ where that is easily overlooked, and
+// is empty otherwise. It states facts, never what was meant.
 func difference(have, want string) string {
 	a, isARN := splitARN(have)
 	b, alsoARN := splitARN(want)
@@ -172,8 +172,8 @@ func arnDifference(a, b arn) string {
 
 func lastPart(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
-// nearestOf is the first difference worth telling between values of a request
-// and of a policy.
+// nearestOf returns the first difference worth mentioning between values of a
+// request and of a policy.
 func nearestOf(have, want []string) string {
 	for _, w := range want {
 		for _, h := range have {
@@ -232,7 +232,7 @@ func quoteList(values []string, separator string) string {
 	return strings.Join(quoted, separator)
 }
 
-// plain is s as it stands, but quoted if it holds what would garble a line.
+// plain returns s, quoted if it holds characters that would garble a line.
 func plain(s string) string {
 	if quoted := strconv.Quote(s); quoted != `"`+s+`"` {
 		return quoted

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// outcome is what one line of a Condition, an operator and a key, says.
+// outcome is the result of one line of a Condition, an operator and a key.
 type outcome struct {
 	ok         bool
 	absent     bool   // the request has no value of the key
@@ -288,7 +288,7 @@ func (ctx requestContext) expand(s string, wildcards, variables bool) (p pattern
 	return p, ""
 }
 
-// variable is the value of ${name}, or of ${name, 'default'}.
+// variable returns the value of ${name}, or of ${name, 'default'}.
 func (ctx requestContext) variable(name string) (value string, found bool) {
 	if name == "*" || name == "?" || name == "$" {
 		return name, true

@@ -1,11 +1,10 @@
-// Package trust says what an IAM trust policy says about a Kubernetes
-// service-account token: it reads a token's claims, writes the policies that
-// let the token (or a hub role) in, and decides whether a policy admits a
-// request.
+// Package trust evaluates IAM trust policies for Kubernetes service-account
+// tokens: it reads a token's claims, writes the policies that admit the token (or
+// a hub role), and decides whether a policy admits a request.
 //
 // Start with [ParseToken] when you hold a token, with [WebIdentityPolicy] when
 // you must write a trust policy, and with [Policy.Explain] when a policy
-// refuses and you need to know what it says.
+// refuses a request and you need to know why.
 //
 // Policies are read, checked and evaluated as the IAM User Guide says ("IAM
 // JSON policy reference"); identity and bucket policies as well as trust
@@ -14,5 +13,5 @@
 //
 // The package uses nothing but the standard library, makes no call and opens
 // no file. All functions are safe for concurrent use; a *Policy may be read
-// from many goroutines while nobody changes it.
+// from many goroutines while no goroutine changes it.
 package trust

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Request is what a policy decides about.
+// Request describes the request that a policy decides about.
 type Request struct {
 	// Action, such as "sts:AssumeRoleWithWebIdentity" or "s3:GetObject".
 	Action string
 	// Resource is an ARN; empty for trust policies, whose resource is the role.
 	Resource string
-	// Principal is who asks, by type: {"Federated": {provider ARN}} or {"AWS":
+	// Principal is the caller, by type: {"Federated": {provider ARN}} or {"AWS":
 	// {session ARN, role ARN, account root ARN, …}}: all names of the caller,
 	// none of which is worked out from another. Nil for identity policies, which
 	// have no principal, and for an anonymous caller.
@@ -23,7 +23,7 @@ type Request struct {
 	Context map[string][]string
 }
 
-// Decision is what a policy says about a [Request].
+// Decision is the result of evaluating a policy for a [Request].
 type Decision struct {
 	Allowed bool
 	// Denied is true when a Deny statement matched, so that no other policy
@@ -32,7 +32,7 @@ type Decision struct {
 	Reasons []Reason // one a statement, in order
 }
 
-// Reason says why one statement did or did not match.
+// Reason explains why one statement did or did not match.
 type Reason struct {
 	Statement int    // index in Policy.Statements
 	SID       string // its Sid, if it has one
@@ -42,21 +42,21 @@ type Reason struct {
 	// NotPrincipal and the like. "Effect" if that is neither Allow nor Deny.
 	// Empty if the statement matched.
 	Element string
-	// Text names everything that refused, in words, with the values compared.
+	// Text describes everything that refused, with the values compared.
 	// The values of sts:ExternalId are never shown.
 	Text string
 }
 
-// Explain decides a request as IAM does: a Deny that matches wins, else an
-// Allow that matches, else the request is refused. The same policy and request
+// Explain decides a request as IAM does: a matching Deny wins, then a matching
+// Allow; otherwise the request is refused. The same policy and request
 // always give the same decision and the same texts.
 //
-// It reads one policy only. Whether the request succeeds depends on the others
-// that AWS asks: those of the caller, the resource, the session and the
-// organization.
+// It evaluates this policy alone. Whether the request succeeds also depends on
+// the other policies that AWS evaluates: those of the caller, the resource, the
+// session and the organization.
 //
-// Explain does not check the policy. A statement that AWS would refuse, with an
-// unknown operator say, matches nothing.
+// Explain does not validate the policy. A statement that AWS would refuse, for
+// example with an unknown operator, matches nothing.
 //
 // Where AWS's documents leave a choice:
 //   - "Principal": "*" is every caller, {"AWS": "*"} every caller but federated
@@ -123,8 +123,8 @@ func (s *Statement) refusals(req Request, ctx requestContext, variables bool) []
 	return found
 }
 
-// The refuse methods say in words why an element keeps its statement from
-// matching, or return nothing if it doesn't.
+// The refuse methods return why an element keeps its statement from matching, or
+// "" if it does not.
 
 func (s *Statement) refusePrincipal(caller Principals) string {
 	if s.Principal != nil && !s.Principal.name(caller) {
@@ -147,7 +147,7 @@ func callerName(caller Principals) string {
 	return caller.String()
 }
 
-// nearest says how a listed principal differs from one of the caller's names,
+// nearest describes how a listed principal differs from one of the caller's names,
 // where the difference is easily overlooked.
 func (p Principals) nearest(caller Principals) string {
 	var found string
@@ -195,7 +195,7 @@ func (s *Statement) refuseResource(resource string, ctx requestContext, variable
 	return ""
 }
 
-// describe says why a line of a Condition was not fulfilled.
+// describe returns why a line of a Condition was not fulfilled.
 func (ctx requestContext) describe(name string, op operator, key string, want []string, variables bool, out outcome) string {
 	have, shownKey := ctx.lookup(key), plain(key)
 	if strings.EqualFold(key, "sts:ExternalId") {

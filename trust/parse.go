@@ -98,7 +98,7 @@ func (s *Statement) UnmarshalJSON(document []byte) error {
 	return nil
 }
 
-// parse reads a statement; sid is what it says to be called, also on failure.
+// parse reads a statement; sid is its Sid, also on failure.
 func (s *Statement) parse(document json.RawMessage) (sid string, err error) {
 	elements, err := members(document)
 	if err != nil {
@@ -307,7 +307,7 @@ func parseConditions(value json.RawMessage) (Conditions, error) {
 	return conditions, nil
 }
 
-// object is a JSON object whose names are told apart by case and occur once.
+// object is a JSON object whose names are case-sensitive and occur once.
 // encoding/json by itself folds case and takes the last of several.
 type object struct {
 	names  []string // in the document's order
@@ -355,8 +355,7 @@ func members(document []byte) (object, error) {
 	return found, nil
 }
 
-// syntaxError says where a document stops being JSON, but not by what
-// character: the document may be a token.
+// syntaxError reports where a document stops being JSON, but not the character: the document may be a token.
 func syntaxError(document []byte) error {
 	if len(bytes.TrimSpace(document)) == 0 {
 		return errors.New("is empty")

@@ -2,7 +2,7 @@ package trust
 
 import "strings"
 
-// pattern is a string of a policy with its wildcards told apart from the same
+// pattern is a string of a policy, its wildcards distinct from the same
 // characters meant literally (${*}, a value that a variable brought in).
 type pattern []element
 
@@ -47,7 +47,7 @@ func wildcard(char rune) element {
 	}
 }
 
-// String is the pattern as a policy would show it.
+// String returns the pattern as a policy would show it.
 func (p pattern) String() string {
 	var b strings.Builder
 	for _, e := range p {

@@ -94,9 +94,9 @@ func (p *Policy) Size() int {
 	return utf8.RuneCount(document)
 }
 
-// String is the policy as indented JSON, ready for
+// String returns the policy as indented JSON, ready for
 // aws iam update-assume-role-policy --policy-document. For a policy that could
-// not be written ([PolicyOptions]) it is the reason, which is not JSON.
+// not be written ([PolicyOptions]) it returns the reason, which is not JSON.
 func (p *Policy) String() string {
 	if p == nil {
 		return "<nil>"
@@ -134,8 +134,8 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 	}{p.Version, p.ID, append([]Statement{}, p.Statements...)})
 }
 
-// String is the statement as indented JSON, to be added to the Statement list of
-// a policy that exists.
+// String returns the statement as indented JSON, for the Statement list of an
+// existing policy.
 func (s Statement) String() string {
 	var b bytes.Buffer
 	// Marshalling strings, slices and maps of strings cannot fail.

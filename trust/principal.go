@@ -75,7 +75,7 @@ func samePrincipal(kind, a, b string) bool {
 	return kind == "AWS" && (isAccount(a) && a == rootAccount(b) || isAccount(b) && b == rootAccount(a))
 }
 
-// rootAccount is the account whose root an ARN names, or empty.
+// rootAccount returns the account whose root an ARN names, or "".
 func rootAccount(s string) string {
 	if a, ok := splitARN(s); ok && a.service == "iam" && a.resource == "root" {
 		return a.account

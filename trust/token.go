@@ -102,7 +102,7 @@ func decodePart(part string) ([]byte, error) {
 	return decoded, nil
 }
 
-// ProviderARN is the ARN that the token's issuer has as an OIDC provider in
+// ProviderARN returns the ARN that the token's issuer has as an OIDC provider in
 // the given account: arn:<partition>:iam::<account>:oidc-provider/<issuer
 // without its scheme>. An empty partition means "aws".
 func (t Token) ProviderARN(partition, account string) string {
@@ -113,7 +113,7 @@ func providerARN(partition, account, issuer string) string {
 	return iamARN(partition, account, "oidc-provider/"+issuerPath(issuer))
 }
 
-// issuerPath is the issuer as IAM spells it in provider ARNs and condition
+// issuerPath returns the issuer as IAM spells it in provider ARNs and condition
 // keys: without its scheme. Nothing else is normalized, because IAM compares
 // byte by byte, a trailing slash included.
 func issuerPath(issuer string) string {

@@ -10,19 +10,19 @@ import (
 )
 
 // ValidateTrust reports what AWS would refuse in p as the trust policy of a
-// role: besides what [ParsePolicy] refuses, each statement has a Principal (and
+// role: in addition to [ParsePolicy]'s rules, each statement has a Principal (and
 // no NotPrincipal, IAM User Guide, "NotPrincipal") and no resource, and its
 // actions are sts actions. All faults are in one error.
 func (p *Policy) ValidateTrust() error { return p.check(trustUse) }
 
 // ValidateIdentity reports what AWS would refuse in p as an identity policy (of
-// a role or user) or a session policy: besides what [ParsePolicy] refuses, each
+// a role or user) or a session policy: in addition to [ParsePolicy]'s rules, each
 // statement names a resource and no principal, and the policy has no Id. All
 // faults are in one error.
 func (p *Policy) ValidateIdentity() error { return p.check(identityUse) }
 
 // ValidateResource reports what AWS would refuse in p as the policy of a
-// resource such as a bucket: besides what [ParsePolicy] refuses, each statement
+// resource such as a bucket: in addition to [ParsePolicy]'s rules, each statement
 // names a principal and a resource. All faults are in one error.
 func (p *Policy) ValidateResource() error { return p.check(resourceUse) }
 
