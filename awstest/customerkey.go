@@ -13,29 +13,29 @@ const customerKeyHeader = "X-Amz-Server-Side-Encryption-Customer-"
 // checkCustomerKey compares the key that a GET or HEAD brings with the one that
 // the object was stored with (Amazon S3 User Guide, "Using server-side encryption
 // with customer-provided keys"). It refuses as S3 does.
-func (s *s3Request) checkCustomerKey(v *version) *response {
+func (s *s3Request) checkCustomerKey(v *version) *refusal {
 	algorithm, key, sum := s.Header.Get(customerKeyHeader+"Algorithm"), s.Header.Get(customerKeyHeader+"Key"), s.Header.Get(customerKeyHeader+"Key-Md5")
 	if algorithm == "" && key == "" && sum == "" {
 		if v.CustomerKey == nil {
 			return nil
 		}
-		return s.refuse(400, "InvalidRequest", "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
+		return refuse(400, "InvalidRequest", "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
 	}
 	raw, err := base64.StdEncoding.DecodeString(key)
 	hash := md5.Sum(raw)
 	switch {
 	case algorithm != "AES256":
-		return s.refuse(400, "InvalidEncryptionAlgorithmError", "The encryption request that you specified is not valid. Supported value: AES256.")
+		return refuse(400, "InvalidEncryptionAlgorithmError", "The encryption request that you specified is not valid. Supported value: AES256.")
 	case key == "":
-		return s.badArgument("Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key.", "x-amz-server-side-encryption", "null")
+		return badArgument("Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key.", "x-amz-server-side-encryption", "null")
 	case err != nil || len(raw) != customerKeySize:
-		return s.badArgument("The secret key was invalid for the specified algorithm.", "x-amz-server-side-encryption", "null")
+		return badArgument("The secret key was invalid for the specified algorithm.", "x-amz-server-side-encryption", "null")
 	case sum != base64.StdEncoding.EncodeToString(hash[:]):
-		return s.badArgument("The calculated MD5 hash of the key did not match the hash that was provided.", "x-amz-server-side-encryption", "null")
+		return badArgument("The calculated MD5 hash of the key did not match the hash that was provided.", "x-amz-server-side-encryption", "null")
 	case v.CustomerKey == nil:
-		return s.refuse(400, "InvalidRequest", "The encryption parameters are not applicable to this object.")
+		return refuse(400, "InvalidRequest", "The encryption parameters are not applicable to this object.")
 	case string(raw) != string(v.CustomerKey):
-		return s.refuse(403, "AccessDenied", "Access Denied")
+		return refuse(403, "AccessDenied", "Access Denied")
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (s *s3Request) getObject() (*response, *refusal) {
 		return nil, refused
 	}
 	if refused := s.checkCustomerKey(v); refused != nil {
-		return refused
+		return nil, refused
 	}
 	if status, header := v.preconditions(s.Header); status == http.StatusPreconditionFailed {
 		return nil, preconditionFailed(header)
