@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -30,7 +32,11 @@ func newCp() *cobra.Command {
 directory, over many connections at a time, and compares what arrives with the
 checksums that S3 keeps.
 
-A file has its name when it is complete, and keeps its old content until then.
+A file has its name when it is complete, and keeps its old content until then. A
+directory that does not exist is made. Only regular files are replaced: to a
+device, a named pipe or /dev/stdout the object is written in order, a link is
+followed, and - is standard output.
+
 When cp is interrupted or killed, the parts that have arrived stay (in files
 named .NAME.crossrole-part); the same command goes on from there. With -r it
 fetches no file again that is the object's already: files get the object's time,
@@ -73,14 +79,21 @@ func (o *copying) run(c *cobra.Command, from, to string) error {
 		return err
 	}
 	out := newCpReport(c.OutOrStdout(), c.ErrOrStderr(), u.bucket, o.json)
+	out.lines = out.lines || !o.recursive
+	if o.onStdout(to) {
+		out.out, out.moving = c.ErrOrStderr(), false
+	}
 	defer out.done()
 	r, err := o.open(c.Context(), u.bucket, func(opts *s3reader.Options) { opts.Progress = out.progress })
 	if err != nil {
 		return err
 	}
-	if o.recursive {
+	switch {
+	case o.recursive:
 		err = o.tree(c.Context(), r, u, to, part, out)
-	} else {
+	case to == "-":
+		err = o.stream(c.Context(), r, u, c.OutOrStdout())
+	default:
 		err = o.file(c.Context(), r, u, to, out)
 	}
 	out.done()
@@ -94,6 +107,10 @@ func (o *copying) check(u s3URL, to string) (shard, error) {
 		return shard{}, usagef("%q: cp copies from a bucket to files only", to)
 	case to == "":
 		return shard{}, usagef("the destination is empty; want a path")
+	case o.json && o.onStdout(to):
+		return shard{}, usagef("--json with the destination %s: the object itself goes to standard output", shown(to))
+	case o.recursive && to == "-":
+		return shard{}, usagef("-r to standard output: objects become files; give a directory (./- if that is its name)")
 	case o.recursive:
 		return parseShard(o.shardFlag, os.Getenv)
 	case o.shardFlag != "":
@@ -102,6 +119,79 @@ func (o *copying) check(u s3URL, to string) (shard, error) {
 		return shard{}, usagef("%s is a prefix; give an object's key, or -r to copy all below it", u)
 	}
 	return shard{}, nil
+}
+
+// stream writes one object to standard output, and nothing else.
+func (o *copying) stream(ctx context.Context, r *s3reader.Reader, u s3URL, w io.Writer) error {
+	object, err := r.Open(ctx, u.key)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, object)
+	return errors.Join(err, object.Close())
+}
+
+// onStdout reports whether a destination is standard output, by whatever name.
+func (o *copying) onStdout(to string) bool {
+	if to == "-" {
+		return !o.recursive
+	}
+	for range 40 { // links that lead in a circle are reported later
+		switch filepath.Clean(to) {
+		case "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", fmt.Sprintf("/proc/%d/fd/1", os.Getpid()):
+			return true
+		}
+		link, err := os.Readlink(to)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(link) {
+			link = filepath.Join(filepath.Dir(to), link)
+		}
+		to = link
+	}
+	target, err := os.Stat(to)
+	stdout, err2 := os.Stdout.Stat()
+	return err == nil && err2 == nil && !target.Mode().IsRegular() && !target.IsDir() && os.SameFile(target, stdout)
+}
+
+// makeParents makes the directories that a file needs. undo removes those that
+// it made and that are empty.
+func makeParents(file string) (undo func(), err error) {
+	var made []string
+	undo = func() {
+		for _, dir := range made {
+			if os.Remove(dir) != nil {
+				return // it is not empty
+			}
+		}
+	}
+	if err := checkDir(filepath.Dir(file)); err != nil {
+		return undo, err
+	}
+	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			break
+		}
+		made = append(made, dir)
+	}
+	if len(made) == 0 {
+		return undo, nil
+	}
+	if err := os.MkdirAll(made[0], 0o777); err != nil { //nolint:gosec // as umask has it
+		undo()
+		return undo, err
+	}
+	return undo, nil
+}
+
+// checkDir refuses what is there and is no directory: to open a named pipe as one
+// would wait for its writer.
+func checkDir(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a directory", shown(path))
+	}
+	return nil
 }
 
 // file copies one object.
@@ -113,8 +203,13 @@ func (o *copying) file(ctx context.Context, r *s3reader.Reader, u s3URL, to stri
 		}
 		to = filepath.Join(to, name)
 	}
+	undo, err := makeParents(to)
+	if err != nil {
+		return err
+	}
 	info, err := r.DownloadFile(ctx, u.key, to)
 	if err != nil {
+		undo()
 		return err
 	}
 	out.told(s3reader.Outcome{Info: info, Path: to})
@@ -123,6 +218,9 @@ func (o *copying) file(ctx context.Context, r *s3reader.Reader, u s3URL, to stri
 
 // tree copies all below a prefix.
 func (o *copying) tree(ctx context.Context, r *s3reader.Reader, u s3URL, to string, part shard, out *cpReport) error {
+	if err := checkDir(to); err != nil {
+		return err
+	}
 	sum, err := r.DownloadDir(ctx, u.key, to, func(opts *s3reader.DirOptions) {
 		opts.Each = out.told
 		if part.count > 1 {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/s3reader"
@@ -99,7 +101,7 @@ func TestBar(t *testing.T) {
 		t.Errorf("printed %q", &out)
 	}
 	got := errs.String()
-	for _, want := range []string{"25% |", "1 files", "(2.0/8.0 MiB", "skipped \"s3://pics/b\\x1b[2J\": it cannot be\n"} {
+	for _, want := range []string{" 25% |", "1 files", "(2.0/8.0 MiB", "skipped \"s3://pics/b\\x1b[2J\": it cannot be\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %q", want, got)
 		}
@@ -107,4 +109,34 @@ func TestBar(t *testing.T) {
 	if strings.Contains(got, "100%") {
 		t.Errorf("drawn after its end: %q", got)
 	}
+}
+
+// The bar keeps to one line of the terminal, whatever its width, and shows no
+// rate before there is one.
+func TestBarFitsTheTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, width := range []int{0, 1, 5, 20, 40, 80, 300} {
+			var out strings.Builder
+			bar := newProgressBar(&out)
+			bar.width = func() int { return width }
+			// What a resumed copy had comes with the first call.
+			for i := range int64(100) {
+				bar.draw("12345 files", 50<<30+i<<20, 100<<30)
+				time.Sleep(100 * time.Millisecond)
+			}
+			bar.draw("", 1<<62, 1<<62)
+			for i, line := range strings.Split(out.String(), "\r")[1:] {
+				text := strings.TrimSuffix(line, "\x1b[K")
+				if len([]rune(text)) > max(0, width-1) || strings.Contains(text, "\n") {
+					t.Errorf("at %d columns: %q", width, text)
+				}
+				if rate := strings.Contains(text, "/s"); width == 80 && rate != (i >= 10) {
+					t.Errorf("line %d: %q", i, text)
+				}
+				if i == 60 && width == 80 && !strings.Contains(text, "50% |") || i == 60 && width == 80 && !strings.Contains(text, ", 10.0 MiB/s)") {
+					t.Errorf("%q", text)
+				}
+			}
+		}
+	})
 }

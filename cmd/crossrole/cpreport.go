@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
-
-	"github.com/schollz/progressbar/v3"
+	"time"
 
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// cpReport tells what cp does, on a terminal by a bar that moves, else by a line
+// cpReport shows what cp does: on a terminal by a bar that moves, else by a line
 // for each file. It is safe for concurrent use.
 type cpReport struct {
 	out, errors io.Writer
@@ -21,25 +21,20 @@ type cpReport struct {
 	json, lines bool
 
 	mu     sync.Mutex
-	moving bool                     // there is a terminal
-	bar    *progressbar.ProgressBar // nil: none yet
+	began  time.Time
+	moving bool         // there is a terminal
+	bar    *progressBar // nil: none yet
 	closed bool
 	files  int
 	failed int
 	lost   int             // keys skipped that are more than markers
-	seen   map[string]bool // errors that have been told
+	seen   map[string]bool // errors that have been printed
 }
 
 func newCpReport(out, errs io.Writer, bucket string, asJSON bool) *cpReport {
-	r := &cpReport{out: out, errors: errs, bucket: bucket, json: asJSON, lines: !isTerminal(out), seen: map[string]bool{}}
-	r.moving = isTerminal(errs)
+	r := &cpReport{out: out, errors: errs, bucket: bucket, json: asJSON, lines: !isTerminal(out), began: time.Now(), seen: map[string]bool{}}
+	r.moving = isTerminal(errs) && os.Getenv("TERM") != "dumb"
 	return r
-}
-
-func newBar(w io.Writer, total int64) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(w), progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true),
-		progressbar.OptionShowCount(), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
 }
 
 // progress is called by downloads, ten times a second at most.
@@ -50,16 +45,13 @@ func (r *cpReport) progress(p s3reader.Progress) {
 		return
 	}
 	if r.bar == nil {
-		r.bar = newBar(r.errors, p.Total)
+		r.bar = newProgressBar(r.errors)
 	}
+	note := ""
 	if r.files > 0 {
-		r.bar.Describe(fmt.Sprintf("%d files", r.files))
+		note = fmt.Sprintf("%d files", r.files)
 	}
-	if r.bar.GetMax64() != p.Total { // the listing goes on
-		r.bar.ChangeMax64(p.Total)
-	}
-	// What fails to be drawn is missed by nobody.
-	_ = r.bar.Set64(p.Bytes)
+	r.bar.draw(note, p.Bytes, p.Total)
 }
 
 // done takes the bar away.
@@ -67,7 +59,7 @@ func (r *cpReport) done() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.bar != nil && !r.closed {
-		_ = r.bar.Clear()
+		r.bar.clear()
 	}
 	r.closed = true
 }
@@ -75,7 +67,7 @@ func (r *cpReport) done() {
 // line prints a line above the bar.
 func (r *cpReport) line(w io.Writer, format string, args ...any) {
 	if r.bar != nil && !r.closed {
-		_ = r.bar.Clear()
+		r.bar.clear()
 	}
 	fmt.Fprintln(w, printable(fmt.Sprintf(format, args...)))
 }
@@ -168,7 +160,11 @@ func (r *cpReport) summary(sum *s3reader.Summary, part shard) {
 		}{sum.Files, sum.Unchanged, sum.Bytes, len(sum.Skipped), r.failed, part.String()})
 		return
 	}
-	text := fmt.Sprintf("%d files, %d bytes; %d of the files were there already, %d keys skipped, %d failed", sum.Files, sum.Bytes, sum.Unchanged, len(sum.Skipped), r.failed)
+	took := time.Since(r.began).Round(10 * time.Millisecond)
+	if took > time.Minute {
+		took = took.Round(time.Second)
+	}
+	text := fmt.Sprintf("%d files, %s in %s; %d of the files were there already, %d keys skipped, %d failed", sum.Files, byteSize(sum.Bytes), took, sum.Unchanged, len(sum.Skipped), r.failed)
 	if part.count > 1 {
 		text += "; shard " + part.String()
 	}

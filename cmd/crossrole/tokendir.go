@@ -33,6 +33,9 @@ func newToken() string {
 }
 
 func openTokenDir(path string) (*tokenDir, error) {
+	if err := checkDir(path); err != nil {
+		return nil, fmt.Errorf("token directory: %w", err)
+	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, fmt.Errorf("token directory: %w; make it, or mount a volume there", err)
