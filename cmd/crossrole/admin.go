@@ -17,7 +17,7 @@ import (
 
 // newAdmin answers for those who operate the pod: kubelet's probes, Prometheus
 // and people. It knows no credentials.
-func newAdmin(roles []*served, counted ...prometheus.Collector) http.Handler {
+func newAdmin(roles []*served, renew http.Handler, counted ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(counted...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -30,8 +30,13 @@ func newAdmin(roles []*served, counted ...prometheus.Collector) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page := pages[r.URL.Path]
 		switch {
+		case r.URL.Path == "/renew" && r.Method == http.MethodPost:
+			renew.ServeHTTP(w, r)
+		case r.URL.Path == "/renew":
+			w.Header().Set("Allow", http.MethodPost)
+			http.Error(w, "POST only", http.StatusMethodNotAllowed)
 		case page == nil:
-			http.Error(w, "here are /healthz, /readyz, /metrics and /status, and nothing else", http.StatusNotFound)
+			http.Error(w, "here are /healthz, /readyz, /metrics, /status and /renew, and nothing else", http.StatusNotFound)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			http.Error(w, "GET only", http.StatusMethodNotAllowed)
 		default:
@@ -40,7 +45,7 @@ func newAdmin(roles []*served, counted ...prometheus.Collector) http.Handler {
 	})
 }
 
-// status is what /status tells. Nothing secret is in it.
+// status is what /status shows. Nothing secret is in it.
 type status struct {
 	Ready bool         `json:"ready"`
 	Roles []roleStatus `json:"roles"`
@@ -68,8 +73,9 @@ type hopStatus struct {
 func statusOf(roles []*served, now time.Time) status {
 	st := status{Ready: true}
 	for _, s := range roles {
-		r := roleStatus{Name: s.name, Chain: s.chain.String(), Required: s.required}
-		for _, h := range s.chain.Status().Hops {
+		chain := s.chain()
+		r := roleStatus{Name: s.name, Chain: chain.String(), Required: s.required}
+		for _, h := range chain.Status().Hops {
 			hop := hopStatus{
 				Role: h.RoleARN, Caller: h.CallerARN, Expires: h.Expires.UTC(), Waiting: h.Waiting,
 				FailingSince: h.FailingSince.UTC(), NextAttempt: h.NextAttempt.UTC(),
@@ -91,7 +97,7 @@ func writeStatus(w http.ResponseWriter, st status) {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(st) // whoever has gone meanwhile cannot be told
+	_ = encoder.Encode(st) // the client may have left
 }
 
 // writeReady is short: kubelet shows it among the pod's events.

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/crossrole/crossrole/credentials"
 )
 
 // The clients' SDKs renew some time before the end, most of them at 15 minutes:
@@ -14,23 +16,31 @@ const (
 	aheadLife = 29 * time.Minute // of a shorter session more than two thirds would be thrown away
 )
 
-// keep renews the role's sessions until ctx ends, whether somebody asks or not.
+// keep renews the role's sessions until ctx ends, whether anything asks or not.
 func (s *served) keep(ctx context.Context) {
-	var both sync.WaitGroup
-	both.Go(func() { _ = s.chain.KeepFresh(ctx) }) // nil when ctx ends, and nothing else
-	s.keepAhead(ctx)
-	both.Wait()
+	for ctx.Err() == nil {
+		one, leave := context.WithCancel(ctx)
+		s.mu.Lock()
+		chain := s.current
+		s.leave = leave
+		s.mu.Unlock()
+		var both sync.WaitGroup
+		both.Go(func() { _ = chain.KeepFresh(one) }) // nil when one ends, and nothing else
+		keepAhead(one, chain)
+		both.Wait()
+		leave()
+	}
 }
 
 // keepAhead renews earlier than the chain itself would. The chain's Status, its
-// log and its events tell of failures; they cost nothing while the session is
+// log and its events report failures; they cost nothing while the session is
 // valid.
-func (s *served) keepAhead(ctx context.Context) {
+func keepAhead(ctx context.Context, chain *credentials.Chain) {
 	var end time.Time
 	var margin time.Duration
 	for ctx.Err() == nil {
 		now := time.Now()
-		hops := s.chain.Status().Hops
+		hops := chain.Status().Hops
 		last := hops[len(hops)-1]
 		if !last.Expires.Equal(end) {
 			end = last.Expires
@@ -44,7 +54,7 @@ func (s *served) keepAhead(ctx context.Context) {
 		case last.NextAttempt.After(now):
 			rest = min(last.NextAttempt.Sub(now), time.Minute)
 		default:
-			creds, err := s.chain.RetrieveFor(ctx, margin)
+			creds, err := chain.RetrieveFor(ctx, margin)
 			if err == nil && !creds.CanExpire {
 				rest = time.Minute
 			}

@@ -6,7 +6,10 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"net/netip"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,26 +17,47 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// served is one role that the endpoint hands out.
+// served is one role that the endpoint returns sessions of.
 type served struct {
 	name     string
-	chain    *credentials.Chain
 	digest   [sha256.Size]byte // of its authorization token
 	required bool              // for readiness
+
+	mu      sync.Mutex // guards what follows
+	current *credentials.Chain
+	leave   context.CancelFunc // ends the keeping of current; nil: nothing keeps it
 }
 
 func newServed(name, token string, c *credentials.Chain, required bool) *served {
-	return &served{name, c, sha256.Sum256([]byte(token)), required}
+	return &served{name: name, current: c, digest: sha256.Sum256([]byte(token)), required: required}
+}
+
+// chain returns the chain that requests are answered from now.
+func (s *served) chain() *credentials.Chain {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+// replace puts another chain in the place of the current one.
+func (s *served) replace(c *credentials.Chain) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = c
+	if s.leave != nil {
+		s.leave()
+	}
 }
 
 func (s *served) path() string { return "/v1/" + s.name }
 
-// endpoint hands out credentials as the SDKs ask containers' endpoints for them
+// endpoint returns credentials as the SDKs ask containers' endpoints for them
 // (https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html):
 // a GET of the role's path with the content of its token file as Authorization.
 type endpoint struct {
 	roles     map[string]*served // by path
 	beyondPod bool               // peers and hosts other than loopback are answered too
+	name      string             // host that the listener was configured with; empty: none
 	observe   func(role string, status int)
 	refused   func(reason, role string)
 }
@@ -94,29 +118,40 @@ func (e *endpoint) answer(r *http.Request, s *served) (reply, string) {
 	if err != nil {
 		return failure(err), ""
 	}
-	return handout(creds, s.chain.RoleARN()), ""
+	return handout(creds, s.chain().RoleARN()), ""
 }
 
-// isOurHost refuses names that somebody else lets point here, with which a web
-// page could ask (DNS rebinding).
+// isOurHost reports whether the Host header is an address or a name of this
+// listener. Any other is a name of an attacker's, with which a web page could ask
+// (DNS rebinding).
 func (e *endpoint) isOurHost(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
 		return false
 	}
-	address, port, err := net.SplitHostPort(local.String())
+	at, err := netip.ParseAddrPort(local.String())
 	if err != nil {
 		return false
 	}
-	host, hostPort, err := net.SplitHostPort(r.Host)
-	if err != nil || hostPort != port {
+	host, port, err := net.SplitHostPort(r.Host)
+	if err != nil && at.Port() == 80 { // clients leave out the port of http
+		host, port, err = net.SplitHostPort(r.Host + ":80")
+	}
+	if err != nil || port != strconv.Itoa(int(at.Port())) {
 		return false
 	}
-	switch strings.ToLower(host) {
+	switch host = strings.ToLower(host); host {
 	case "127.0.0.1", "localhost", "::1":
 		return true
+	case "":
+		return false
+	case strings.ToLower(e.name):
+		return true
 	}
-	return e.beyondPod && host == address
+	// Clients leave out the zone of an address.
+	address, err := netip.ParseAddr(host)
+	own := at.Addr().Unmap().WithZone("")
+	return err == nil && address.Unmap().WithZone("") == own && (e.beyondPod || own.IsLoopback())
 }
 
 func isLoopback(hostPort string) bool {
@@ -135,9 +170,10 @@ const (
 // retrieve returns a valid session at once, whatever STS does, and waits for one
 // otherwise.
 func (s *served) retrieve(ctx context.Context) (aws.Credentials, error) {
+	chain := s.chain()
 	for _, wait := range []time.Duration{hurry, patience} {
 		brief, cancel := context.WithTimeout(ctx, wait)
-		creds, err := s.chain.Retrieve(brief)
+		creds, err := chain.Retrieve(brief)
 		late := brief.Err() != nil && ctx.Err() == nil
 		cancel()
 		if err == nil || !late {

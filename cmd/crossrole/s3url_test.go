@@ -17,8 +17,8 @@ func TestS3URLs(t *testing.T) {
 		"s3://arn:aws:s3:::p":  {"p", ""},
 		"s3://arn:aws:s3:::p/": {"p", ""},
 
-		"s3://arn:aws-us-gov:s3:::p/a//b": {"p", "a//b"},
-		"s3://arn:other:s3:::p/a":         {"arn:other:s3:::p", "a"}, // the reader refuses it
+		"s3://arn:aws-us-gov:s3:::p/a//b":                              {"p", "a//b"},
+		"s3://arn:other:s3:::p/a":                                      {"arn:other:s3:::p", "a"}, // the reader refuses it
 		"s3://arn:aws:s3:eu-west-1:444455556666:accesspoint/pics":      {"arn:aws:s3:eu-west-1:444455556666:accesspoint/pics", ""},
 		"s3://arn:aws:s3:eu-west-1:444455556666:accesspoint/pics/a//b": {"arn:aws:s3:eu-west-1:444455556666:accesspoint/pics", "a//b"},
 	} {

@@ -7,9 +7,16 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
+	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
@@ -27,8 +34,9 @@ type serving struct {
 	admin     string
 	beyondPod bool
 
-	logger *slog.Logger
-	out    io.Writer
+	logger  *slog.Logger
+	out     io.Writer
+	hangups <-chan os.Signal // each renews all sessions
 }
 
 func newServe() *cobra.Command {
@@ -53,11 +61,16 @@ path of its own role. DIR must be a volume that ends with the pod (emptyDir).
 
 Sessions are renewed while at least 20 minutes are left (half of their life, if
 they last less than 30): clients that renew 15 minutes ahead never get a short
-one. A valid session is handed out whatever STS does.
+one. A valid session is served whatever STS does.
 
 With --admin ADDRESS, which may be the pod's, it answers there /healthz, /readyz
-(every role that is not optional has a session), /metrics and /status, and hands
-nothing out.
+(every role that is not optional has a session), /metrics and /status, and serves
+no credentials.
+
+After sessions were revoked (the console's "Revoke active sessions"), SIGHUP or a
+POST to /renew of the admin address has them renewed at every hop; POST
+/renew?role=NAME does it for one role. A session is replaced only by another, and
+a role is renewed once a minute at most.
 
 It prints a line for each role, with its name, URL and token file, then one for
 the admin address; its log goes to standard error. It ends on SIGTERM.`,
@@ -85,7 +98,7 @@ func (s *serving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkReach(); err != nil {
+	if err := s.checkReach(ctx); err != nil {
 		return err
 	}
 	collector := metrics.New()
@@ -93,7 +106,8 @@ func (s *serving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	open, err := s.opener(base, source, collector)
+	opener := func() (func(namedRole) (*credentials.Chain, error), error) { return s.opener(base, source, collector) }
+	open, err := opener()
 	if err != nil {
 		return err
 	}
@@ -101,9 +115,16 @@ func (s *serving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	s.hangups = hangups
 	listener, err := listen(ctx, "--listen", s.listen)
 	if err != nil {
 		return err
+	}
+	if !s.beyondPod && !isLoopback(listener.Addr().String()) { // the name resolves to something else now
+		return errors.Join(s.checkLoopback(ctx, ""), listener.Close())
 	}
 	var admin net.Listener
 	if s.admin != "" {
@@ -111,30 +132,43 @@ func (s *serving) run(ctx context.Context) error {
 			return errors.Join(err, listener.Close())
 		}
 	}
-	return s.serve(ctx, roles, collector, listener, admin)
+	renew := &renewals{roles: roles, named: named, opener: opener, watch: collector.Watch, logger: s.logger, last: map[string]time.Time{}}
+	return s.serve(ctx, renew, collector, listener, admin)
 }
 
 // serve answers on the listeners, of which admin may be nil, until ctx ends.
-func (s *serving) serve(ctx context.Context, roles []*served, collector *metrics.Collector, listener, admin net.Listener) error {
+func (s *serving) serve(ctx context.Context, renew *renewals, collector *metrics.Collector, listener, admin net.Listener) error {
+	roles := renew.roles
 	counted := newRequests(roles)
 	e := newEndpoint(roles, s.beyondPod)
+	e.name, _, _ = net.SplitHostPort(s.listen)
 	e.observe, e.refused = counted.observe, newRefusals(s.logger).tell
 	sites := []site{{listener, e}}
 	if admin != nil {
-		sites = append(sites, site{admin, newAdmin(roles, collector, counted)})
+		sites = append(sites, site{admin, newAdmin(roles, renew, collector, counted)})
 	}
 	for _, r := range roles {
-		collector.Watch(r.chain)
-		fmt.Fprintf(s.out, "%s http://%s%s %s\n", r.name, listener.Addr(), r.path(), filepath.Join(s.tokenDir, r.name))
+		collector.Watch(r.chain())
+		fmt.Fprintf(s.out, "%s %s%s %s\n", r.name, urlOf(listener.Addr()), r.path(), shown(filepath.Join(s.tokenDir, r.name)))
 	}
 	if admin != nil {
-		fmt.Fprintf(s.out, "admin http://%s\n", admin.Addr())
+		fmt.Fprintf(s.out, "admin %s\n", urlOf(admin.Addr()))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var keeping sync.WaitGroup
 	for _, r := range roles {
 		keeping.Go(func() { r.keep(ctx) })
 	}
+	keeping.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.hangups: // never, if nil
+				renew.renew(ctx, "")
+			}
+		}
+	})
 	err := serveSites(ctx, s.logger, sites...)
 	cancel()
 	keeping.Wait()
@@ -142,25 +176,91 @@ func (s *serving) serve(ctx context.Context, roles []*served, collector *metrics
 	return err
 }
 
-// checkReach refuses, unless asked for, what lets others than the pod's own
-// containers ask.
-func (s *serving) checkReach() error {
-	host, _, err := net.SplitHostPort(s.listen)
+// urlOf is a URL by which this host reaches a listener.
+func urlOf(address net.Addr) string {
+	at, err := netip.ParseAddrPort(address.String())
 	if err != nil {
-		return usagef("--listen %q; want an address like 127.0.0.1:9911: %w", s.listen, err)
+		return "http://" + address.String()
+	}
+	ip := at.Addr().Unmap()
+	switch {
+	case ip == netip.IPv4Unspecified():
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case ip == netip.IPv6Unspecified(): // on most systems IPv4 comes there too
+		ip = netip.IPv6Loopback()
+	}
+	u := url.URL{Scheme: "http", Host: netip.AddrPortFrom(ip, at.Port()).String()}
+	return u.String()
+}
+
+// checkReach refuses, unless asked for, what would let others than the pod's own
+// containers ask, and two listeners at one place. Without --beyond-pod, a host
+// name is resolved here, once, and must be loopback.
+func (s *serving) checkReach(ctx context.Context) error {
+	host, port, err := splitListen("--listen", s.listen, "127.0.0.1:9911")
+	if err != nil {
+		return err
+	}
+	if s.admin != "" {
+		adminHost, adminPort, err := splitListen("--admin", s.admin, ":9912")
+		if err != nil {
+			return err
+		}
+		wide := func(h string) bool { ip := net.ParseIP(h); return h == "" || ip != nil && ip.IsUnspecified() }
+		if port == adminPort && port != 0 && (strings.EqualFold(host, adminHost) || wide(host) || wide(adminHost)) {
+			return usagef("--admin %q is the port of --listen %q; give it another", s.admin, s.listen)
+		}
 	}
 	if s.beyondPod {
 		return nil
 	}
-	if ip := net.ParseIP(host); !ip.IsLoopback() {
-		return usagef("--listen %q is not a loopback address: everybody who reaches it could ask for credentials, and read along; use 127.0.0.1, or say --beyond-pod if that is meant", s.listen)
+	if err := s.checkLoopback(ctx, host); err != nil {
+		return err
 	}
 	// The manifest fills these from status.podIP and status.hostIP.
-	pod, host := os.Getenv("CROSSROLE_POD_IP"), os.Getenv("CROSSROLE_HOST_IP")
-	if pod != "" && pod == host {
+	pod, node := os.Getenv("CROSSROLE_POD_IP"), os.Getenv("CROSSROLE_HOST_IP")
+	if pod != "" && pod == node {
 		return usagef("the pod has the node's network (its address %s is the node's): every program on the node could ask; unset hostNetwork, or say --beyond-pod if that is meant", pod)
 	}
 	return nil
+}
+
+func (s *serving) checkLoopback(ctx context.Context, host string) error {
+	refused := usagef("--listen %q is not a loopback address: everybody who reaches it could ask for credentials, and read along; use 127.0.0.1, or say --beyond-pod if that is meant", s.listen)
+	if host == "" {
+		return refused
+	}
+	if net.ParseIP(host) != nil {
+		if !net.ParseIP(host).IsLoopback() {
+			return refused
+		}
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return usagef("--listen %q: %w", s.listen, err)
+	}
+	for _, a := range addresses {
+		if !a.Unmap().IsLoopback() {
+			return refused
+		}
+	}
+	return nil
+}
+
+// splitListen reads an address to listen on.
+func splitListen(flag, address, example string) (host string, port int, err error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, usagef("%s %q; want an address like %s: %w", flag, address, example, err)
+	}
+	port, err = strconv.Atoi(service)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, usagef("%s %q; want an address like %s: the port is a number up to 65535", flag, address, example)
+	}
+	return host, port, nil
 }
 
 // opener makes the chains of roles. All that are assumed start from one session

@@ -70,23 +70,10 @@ func newSidecar(t *testing.T, edit func(*sidecar), roles ...string) *sidecar {
 // in memory; called in a synctest bubble.
 func (s *sidecar) start() {
 	s.t.Helper()
-	named, err := parseNamedRoles(s.serving.roles)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	collector := metrics.New()
-	source := credentials.WebIdentity{RoleARN: s.pod.RoleARN(), TokenFile: s.pod.TokenFile()}
-	open, err := s.serving.opener(s.cloud.Config(), source, collector)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	roles, err := s.serving.open(named, open)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	renew, collector := prepare(s.t, &s.serving, s.fakePod)
 	ctx, cancel := context.WithCancel(s.t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.serving.serve(ctx, roles, collector, s.endpoint, s.admin) }()
+	go func() { ended <- s.serving.serve(ctx, renew, collector, s.endpoint, s.admin) }()
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -95,6 +82,29 @@ func (s *sidecar) start() {
 		time.Sleep(time.Minute) // a refresh under way ends by itself
 	})
 	s.t.Cleanup(func() { s.stop() })
+}
+
+// prepare makes what serving.run makes from the environment.
+func prepare(t *testing.T, s *serving, pod *fakePod) (*renewals, *metrics.Collector) {
+	t.Helper()
+	named, err := parseNamedRoles(s.roles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	collector := metrics.New()
+	source := credentials.WebIdentity{RoleARN: pod.pod.RoleARN(), TokenFile: pod.pod.TokenFile()}
+	opener := func() (func(namedRole) (*credentials.Chain, error), error) {
+		return s.opener(pod.cloud.Config(), source, collector)
+	}
+	open, err := opener()
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles, err := s.open(named, open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &renewals{roles: roles, named: named, opener: opener, watch: collector.Watch, logger: s.logger, last: map[string]time.Time{}}, collector
 }
 
 // tokenOf is the content of a role's token file.
