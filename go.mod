@@ -15,7 +15,6 @@ require (
 	github.com/prometheus/client_golang v1.25.0 // credentials/metrics and cmd/crossrole: what Prometheus scrapes
 	github.com/prometheus/common v0.72.0 // a test only: a scrape is parsed as Prometheus does
 	github.com/rogpeppe/go-internal v1.16.0 // a test only: testscript runs the command's scripts
-	github.com/schollz/progressbar/v3 v3.19.1 // cmd/crossrole: cp shows how far it is
 	github.com/spf13/cobra v1.10.2 // cmd/crossrole: subcommands, help, completion
 	golang.org/x/sys v0.48.0 // cmd/crossrole: exec asks the terminal who is in the foreground
 	golang.org/x/term v0.46.0 // cmd/crossrole: is it a terminal
@@ -37,11 +36,9 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/klauspost/cpuid/v2 v2.2.9 // indirect
-	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
-	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
 	golang.org/x/tools v0.26.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
