@@ -23,8 +23,8 @@ func newAdmin(roles []*served, renew http.Handler, counted ...prometheus.Collect
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	pages := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }),
-		"/readyz":  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeReady(w, statusOf(roles, time.Now())) }),
-		"/status":  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeStatus(w, statusOf(roles, time.Now())) }),
+		"/readyz":  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeReady(w, statusOf(roles)) }),
+		"/status":  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeStatus(w, statusOf(roles)) }),
 		"/metrics": promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 5 * time.Second}),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -70,12 +70,14 @@ type hopStatus struct {
 	Error        string           `json:"error,omitempty"`
 }
 
-func statusOf(roles []*served, now time.Time) status {
+func statusOf(roles []*served) status {
 	st := status{Ready: true}
 	for _, s := range roles {
 		chain := s.chain()
 		r := roleStatus{Name: s.name, Chain: chain.String(), Required: s.required}
-		for _, h := range chain.Status().Hops {
+		now := chain.Status()
+		r.Ready = now.Healthy()
+		for _, h := range now.Hops {
 			hop := hopStatus{
 				Role: h.RoleARN, Caller: h.CallerARN, Expires: h.Expires.UTC(), Waiting: h.Waiting,
 				FailingSince: h.FailingSince.UTC(), NextAttempt: h.NextAttempt.UTC(),
@@ -84,7 +86,6 @@ func statusOf(roles []*served, now time.Time) status {
 				hop.Kind, hop.Error = kindOf(h.Err), h.Err.Error()
 			}
 			r.Hops = append(r.Hops, hop)
-			r.Ready = h.Expires.After(now) // of the last hop, in the end
 		}
 		st.Roles = append(st.Roles, r)
 		st.Ready = st.Ready && (r.Ready || !s.required)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -8,10 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
 	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/credentials"
 )
 
 func TestReadiness(t *testing.T) {
@@ -99,6 +102,34 @@ func TestMetricsPage(t *testing.T) {
 		} {
 			if !strings.Contains(body, line+"\n") {
 				t.Errorf("no line %s", line)
+			}
+		}
+	})
+}
+
+// Keys without an expiry are a session, for /readyz as for those who ask.
+func TestReadinessOfKeysWithoutExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pod := newQuietPod(t.TempDir())
+		chain, err := credentials.New(pod.cloud.Config(), func(o *credentials.Options) {
+			o.Source = credentials.Provider{Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				return aws.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"}, nil
+			})}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newServed("keys", newToken(), chain, true)
+		if st := statusOf([]*served{s}); st.Ready {
+			t.Errorf("ready before there is a session: %+v", st)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go s.keep(ctx)
+		for _, wait := range []time.Duration{time.Second, 48 * time.Hour} {
+			time.Sleep(wait)
+			if st := statusOf([]*served{s}); !st.Ready || st.Roles[0].String() != "keys: ready" {
+				t.Errorf("after %v: %+v", wait, st)
 			}
 		}
 	})

@@ -44,7 +44,7 @@ func keepAhead(ctx context.Context, chain *credentials.Chain) {
 		last := hops[len(hops)-1]
 		if !last.Expires.Equal(end) {
 			end = last.Expires
-			margin = marginOf(end.Sub(now), rand.Float64())
+			margin = max(0, marginOf(end.Sub(now), rand.Float64()))
 		}
 		rest := time.Second
 		switch left := end.Sub(now); {
