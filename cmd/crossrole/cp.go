@@ -84,7 +84,7 @@ func (o *copying) run(c *cobra.Command, from, to string) error {
 		out.out, out.moving = c.ErrOrStderr(), false
 	}
 	defer out.done()
-	r, err := o.open(c.Context(), u.bucket, func(opts *s3reader.Options) { opts.Progress = out.progress })
+	r, err := o.open(c, u.bucket, func(opts *s3reader.Options) { opts.Progress = out.progress })
 	if err != nil {
 		return err
 	}

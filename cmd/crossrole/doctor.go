@@ -35,6 +35,7 @@ func (f *findings) healthy() bool {
 
 func newDoctor() *cobra.Command {
 	var pod podFlags
+	var style pathStyle
 	var bucket, key, policy string
 	var asJSON bool
 	c := &cobra.Command{
@@ -57,6 +58,10 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 			if key != "" && bucket == "" {
 				return usagef("--key %q without --bucket", key)
 			}
+			reading, err := style.option(c)
+			if err != nil {
+				return err
+			}
 			bucket, _ := bucketOfARN(bucket)
 			var f findings
 			chain, err := pod.chain(c.Context())
@@ -73,7 +78,7 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 					}
 				}
 				if bucket != "" && f.Chain.Healthy() {
-					f.Bucket = checkBucket(c.Context(), chain, bucket, key)
+					f.Bucket = checkBucket(c.Context(), chain, bucket, key, reading)
 				}
 			}
 			if err := f.write(c.OutOrStdout(), asJSON); err != nil {
@@ -86,6 +91,7 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 		},
 	}
 	pod.add(c)
+	style.add(c)
 	c.Flags().StringVar(&bucket, "bucket", "", "`BUCKET` to read when the chain works")
 	c.Flags().StringVar(&key, "key", "", "`KEY` of an object in it")
 	c.Flags().StringVar(&policy, "trust-policy", "", "`FILE` with the trust policy of the pod's own role; - for standard input")

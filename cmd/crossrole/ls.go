@@ -29,7 +29,7 @@ usage.`,
 			if err != nil {
 				return err
 			}
-			r, err := o.open(c.Context(), u.bucket)
+			r, err := o.open(c, u.bucket)
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"runtime/debug"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -25,6 +27,7 @@ names one more role to assume.
 Exit status: 0 all is well, 1 a problem was found, 2 wrong usage.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       version(),
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -32,6 +35,21 @@ Exit status: 0 all is well, 1 a problem was found, 2 wrong usage.`,
 	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess(), newServe(), newExec(), newCp(), newLs(), newRoleTopic())
 	asUsage(root)
 	return root
+}
+
+// version is the module's, with the commit of a build from a checkout.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(unknown)"
+	}
+	text := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 && !strings.Contains(text, s.Value[:12]) {
+			text += " " + s.Value[:12]
+		}
+	}
+	return text + " " + info.GoVersion
 }
 
 // asUsage makes wrong arguments and missing flags errors of usage, in c and
