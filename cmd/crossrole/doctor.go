@@ -73,7 +73,7 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 			default:
 				f.Chain = chain.Check(c.Context())
 				if policy != "" {
-					if f.Trust, err = explainTrust(policy, f.Chain); err != nil {
+					if f.Trust, err = explainTrust(c.Context(), policy, f.Chain); err != nil {
 						return err
 					}
 				}

@@ -16,8 +16,8 @@ import (
 )
 
 // explainTrust says what the policy in the file says about the pod's token.
-func explainTrust(file string, report *credentials.Report) (*finding, error) {
-	document, err := readDocument(file)
+func explainTrust(ctx context.Context, file string, report *credentials.Report) (*finding, error) {
+	document, err := readDocument(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -60,12 +60,38 @@ func explainTrust(file string, report *credentials.Report) (*finding, error) {
 	return f, nil
 }
 
-// readDocument reads a file, or standard input for "-".
-func readDocument(file string) ([]byte, error) {
-	if file == "-" {
-		return io.ReadAll(os.Stdin)
+// maxDocument is far beyond the 6,144 characters that IAM allows a policy.
+const maxDocument = 1 << 20
+
+// readDocument reads a file, or standard input for "-", until ctx ends.
+func readDocument(ctx context.Context, file string) ([]byte, error) {
+	type result struct {
+		document []byte
+		err      error
 	}
-	return os.ReadFile(file)
+	done := make(chan result, 1)
+	go func() { // to open or read a pipe may take forever
+		in := os.Stdin
+		if file != "-" {
+			var err error
+			if in, err = os.Open(file); err != nil {
+				done <- result{nil, err}
+				return
+			}
+			defer in.Close()
+		}
+		document, err := io.ReadAll(io.LimitReader(in, maxDocument+1))
+		if err == nil && len(document) > maxDocument {
+			err = fmt.Errorf("%s is longer than any policy: give the document that aws iam get-role --query Role.AssumeRolePolicyDocument prints", shown(file))
+		}
+		done <- result{document, err}
+	}()
+	select {
+	case r := <-done:
+		return r.document, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // checkBucket reads one object or, without a key, the beginning of a listing.

@@ -25,6 +25,9 @@ The caller keeps them until Expiration and then runs the command again.`,
 		Example: "  crossrole process --role arn:aws:iam::444455556666:role/S3_Pics",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if atLeast < 0 {
+				return usagef("--at-least %v is negative; want a duration like 30m", atLeast)
+			}
 			chain, err := pod.chain(c.Context())
 			if err != nil {
 				return err

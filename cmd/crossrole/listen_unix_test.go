@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -10,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -107,5 +110,18 @@ func TestListenAddresses(t *testing.T) {
 		if err := tt.checkReach(t.Context()); err != nil {
 			t.Errorf("--listen %q --admin %q: %v", tt.listen, tt.admin, err)
 		}
+	}
+}
+
+// A hangup has sessions renewed and does not end serve.
+func TestHangup(t *testing.T) {
+	_, vars := newFakePod(t, t.TempDir())
+	serve := startCommand(t, vars, "serve", "--role", "pics="+target, "--token-dir", t.TempDir(), "--listen", "localhost:0")
+	serve.line()
+	if err := serve.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if status := serve.end(syscall.SIGTERM); status != 0 {
+		t.Errorf("exit status %d\n%s", status, serve.stderr)
 	}
 }
