@@ -19,7 +19,10 @@ import (
 	"github.com/crossrole/crossrole/internal/settings"
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	isCommand = true
+	os.Exit(run())
+}
 
 // run is main with an exit status: 0 all is well, 1 a problem was found, 2 the
 // command line is wrong, any other an exitError.

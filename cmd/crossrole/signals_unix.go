@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwarded are the signals that one process sends another to be heard.
+// forwarded are the signals to pass on where signals cannot be held.
 var forwarded = []os.Signal{
-	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
+	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH,
 }
 
-// reachesChild reports whether the program got the signal by itself: a terminal
-// sends what its user types to all processes in the foreground. Many programs
-// take a second interrupt for impatience.
-func reachesChild(s os.Signal) bool {
-	if s != syscall.SIGINT && s != syscall.SIGQUIT {
+// fromTerminal reports whether the kernel may have sent s to the whole process
+// group: this group is in the foreground of a terminal, and s is what a
+// terminal sends. Many programs take a second interrupt for impatience.
+func fromTerminal(s os.Signal) bool {
+	if s != syscall.SIGINT && s != syscall.SIGQUIT && s != syscall.SIGWINCH {
 		return false
 	}
 	terminal, err := os.Open("/dev/tty")
@@ -28,6 +28,12 @@ func reachesChild(s os.Signal) bool {
 	defer terminal.Close()
 	foreground, err := unix.IoctlGetInt(int(terminal.Fd()), unix.TIOCGPGRP)
 	return err == nil && foreground == unix.Getpgrp()
+}
+
+// inOurGroup reports whether a process is in the process group of this one.
+func inOurGroup(pid int) bool {
+	group, err := unix.Getpgid(pid)
+	return err == nil && group == unix.Getpgrp()
 }
 
 // statusOfChild is the exit status as shells report it.

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// identityVariables select credentials, or the file, cache or endpoint that
+// they come from, in the SDKs and tools that docs/serve.md lists. The program
+// gets none of them but those that childEnv sets itself.
+var identityVariables = []string{
+	// Keys.
+	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+	"AWS_CREDENTIAL_EXPIRATION", "AWS_CREDENTIAL_SCOPE",
+	"AWS_ACCESS_KEY", "AWS_SECRET_KEY",
+	"AMAZON_ACCESS_KEY_ID", "AMAZON_SECRET_ACCESS_KEY", "AMAZON_SESSION_TOKEN",
+	"AWSACCESSKEYID", "AWSSECRETACCESSKEY", "AWSSESSIONTOKEN",
+	"EC2_ACCESS_KEY", "EC2_SECRET_KEY", "EC2_SECURITY_TOKEN",
+	"MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD",
+	"RCLONE_S3_ACCESS_KEY_ID", "RCLONE_S3_SECRET_ACCESS_KEY", "RCLONE_S3_SESSION_TOKEN",
+	// Files, profiles and caches.
+	"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE",
+	"AWS_CREDENTIAL_FILE", "AWS_CREDENTIAL_PROFILES_FILE", "CPL_AWS_CREDENTIALS_FILE",
+	"AWS_LOGIN_CACHE_DIRECTORY", "AWS_SDK_LOAD_CONFIG", "AWS_SDK_LOAD_NONDEFAULT_CONFIG",
+	"BOTO_CONFIG", "BOTO_PATH",
+	"MINIO_SHARED_CREDENTIALS_FILE", "MINIO_ALIAS",
+	"RCLONE_S3_PROFILE", "RCLONE_S3_SHARED_CREDENTIALS_FILE",
+	// Roles.
+	"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME",
+	"RCLONE_S3_ROLE_ARN", "RCLONE_S3_ROLE_SESSION_NAME", "RCLONE_S3_ROLE_EXTERNAL_ID",
+	// Endpoints that return credentials.
+	"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_SERVICE_ENDPOINT",
+	"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+	"AWS_EC2_METADATA_DISABLED", "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+	"AWS_IMDS_USE_IPV6", "AWS_METADATA_URL",
+}
+
+// bearerToken is how the names of variables begin whose token is sent to a
+// service in place of a signature, such as AWS_BEARER_TOKEN_BEDROCK.
+const bearerToken = "AWS_BEARER_TOKEN_"
+
+// javaProperties are the system properties that do in Java what
+// identityVariables do elsewhere.
+var javaProperties = []string{
+	"aws.accessKeyId", "aws.secretAccessKey", "aws.secretKey", "aws.sessionToken",
+	"aws.profile", "aws.configFile", "aws.sharedCredentialsFile",
+	"aws.roleArn", "aws.roleSessionName", "aws.webIdentityTokenFile",
+	"aws.containerCredentialsPath", "aws.containerCredentialsFullUri", "aws.containerServiceEndpoint",
+	"aws.containerAuthorizationToken", "aws.containerAuthorizationTokenFile",
+	"aws.disableEc2Metadata", "aws.ec2MetadataServiceEndpoint", "aws.ec2MetadataServiceEndpointMode",
+}
+
+// childEnv returns the environment of the program: env without what selects
+// another identity, with the endpoint at url and its token. foldCase says that
+// names that differ in case are the same variable, as on Windows.
+func childEnv(env []string, region, url, token string, foldCase bool) []string {
+	regions := map[string]string{}
+	var kept []string
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		key := name
+		if foldCase {
+			key = strings.ToUpper(name)
+		}
+		switch {
+		case slices.Contains(identityVariables, key), strings.HasPrefix(key, bearerToken):
+		case key == "AWS_REGION", key == "AWS_DEFAULT_REGION":
+			if regions[key] == "" {
+				regions[key] = value
+			}
+		case strings.HasSuffix(key, "OPTS"), strings.HasSuffix(key, "OPTIONS"):
+			kept = append(kept, name+"="+withoutProperties(value))
+		default:
+			kept = append(kept, variable)
+		}
+	}
+	set := []string{
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + url,
+		// SDKs from before 2024 know this variable only, and every later one
+		// knows it. It needs no file, which a program that changes its user or
+		// its root could not read.
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN=" + token,
+		// What these name is empty. Without them the SDKs read files of the home
+		// directory before they ask the endpoint.
+		"AWS_CONFIG_FILE=" + os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
+		"AWS_CREDENTIAL_PROFILES_FILE=" + os.DevNull,
+		"CPL_AWS_CREDENTIALS_FILE=" + os.DevNull,
+		"BOTO_CONFIG=" + os.DevNull,
+		"MINIO_SHARED_CREDENTIALS_FILE=" + os.DevNull,
+		// The JavaScript SDK v2 obeys AWS_SHARED_CREDENTIALS_FILE only with this.
+		"AWS_SDK_LOAD_CONFIG=1",
+		// Some SDKs go on to the node's role when the endpoint returns an error.
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+	// The Go, Java and JavaScript SDKs read AWS_REGION, botocore reads
+	// AWS_DEFAULT_REGION only.
+	for name, other := range map[string]string{"AWS_REGION": "AWS_DEFAULT_REGION", "AWS_DEFAULT_REGION": "AWS_REGION"} {
+		value := regions[name]
+		if value == "" {
+			value = regions[other]
+		}
+		if value == "" {
+			value = region
+		}
+		if value != "" {
+			set = append(set, name+"="+value)
+		}
+	}
+	return append(kept, set...)
+}
+
+// withoutProperties removes from the options of a Java virtual machine those
+// that set one of javaProperties. Options are separated by white space that is
+// not in quotes; the rest is left as it is.
+func withoutProperties(options string) string {
+	if !strings.Contains(options, "aws.") {
+		return options
+	}
+	var kept strings.Builder
+	for rest := options; rest != ""; {
+		space := len(rest) - len(strings.TrimLeftFunc(rest, unicode.IsSpace))
+		end := space + optionLength(rest[space:])
+		if !setsIdentity(rest[space:end]) {
+			kept.WriteString(rest[:end])
+		}
+		rest = rest[end:]
+	}
+	return kept.String()
+}
+
+// optionLength is the length of the option that s begins with.
+func optionLength(s string) int {
+	var quote rune
+	for i, r := range s {
+		switch {
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			}
+		case r == '"', r == '\'':
+			quote = r
+		case unicode.IsSpace(r):
+			return i
+		}
+	}
+	return len(s)
+}
+
+func setsIdentity(option string) bool {
+	option = strings.NewReplacer(`"`, "", `'`, "").Replace(option)
+	property, ok := strings.CutPrefix(option, "-D")
+	name, _, _ := strings.Cut(property, "=")
+	return ok && slices.Contains(javaProperties, name)
+}
