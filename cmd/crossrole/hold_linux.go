@@ -101,18 +101,15 @@ func sigset(signals []syscall.Signal) unix.Sigset_t {
 	return set
 }
 
-const (
-	lastSignal = syscall.Signal(64)
-	// The first of the real-time signals; 32 and 33 are the C library's own.
-	firstRealTime = syscall.Signal(34)
-)
+const lastSignal = syscall.Signal(64)
 
 // unblockable are the signals that the Go runtime unblocks in each thread. Sent
-// by a process they arrive through os/signal. SIGPROF does not, and is not
-// passed on.
+// by a process they arrive through os/signal. Not passed on are SIGPROF, which
+// the runtime keeps, and 32 to 34, for which it installs no handler: the C
+// libraries use them.
 var unblockable = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGTERM, syscall.SIGSYS,
-	syscall.SIGILL, syscall.SIGTRAP, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSTKFLT, firstRealTime,
+	syscall.SIGILL, syscall.SIGTRAP, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSTKFLT,
 }
 
 // signalsToHold are all others but SIGKILL and SIGSTOP, which no process can
@@ -126,7 +123,7 @@ func signalsToHold() []syscall.Signal {
 			continue
 		}
 		switch s {
-		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGCHLD, syscall.SIGPROF, firstRealTime - 2, firstRealTime - 1:
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGCHLD, syscall.SIGPROF, 32, 33, 34:
 			continue
 		case syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGCONT:
 			if shell {
@@ -197,7 +194,6 @@ func (h *heldSignals) start(child *exec.Cmd, out chan<- received) error {
 			signal.Notify(meanwhile, s)
 		}
 	}
-	handleLike(firstRealTime, firstRealTime+1)
 	err := h.startUnblocked(child)
 	signal.Stop(meanwhile)
 	close(meanwhile)
@@ -216,17 +212,6 @@ func (h *heldSignals) startUnblocked(child *exec.Cmd) error {
 	}
 	defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &held, nil) }()
 	return child.Start()
-}
-
-// handleLike gives the signal s the handler that os/signal has installed for
-// like. The runtime delivers s to os/signal, but installs no handler for it.
-func handleLike(s, like syscall.Signal) {
-	const maskSize = 8
-	var action [64]byte // the kernel's struct sigaction, which is shorter
-	at := uintptr(unsafe.Pointer(&action))
-	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(like), 0, at, maskSize, 0, 0); errno == 0 {
-		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), at, 0, maskSize, 0, 0)
-	}
 }
 
 // inForeground has the program start in a process group of its own, in the

@@ -22,6 +22,7 @@ import (
 type process struct {
 	t      *testing.T
 	cmd    *exec.Cmd
+	stdin  io.Writer // on which nothing comes by itself
 	stdout *bufio.Reader
 	stderr *record
 }
@@ -30,21 +31,28 @@ type process struct {
 // the test, if it still runs then.
 func startCommand(t *testing.T, vars []string, args ...string) *process {
 	t.Helper()
+	p, err := tryCommand(t, nil, vars, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// tryCommand is startCommand with attributes that the system may refuse.
+func tryCommand(t *testing.T, attr *syscall.SysProcAttr, vars []string, args ...string) (*process, error) {
+	t.Helper()
 	p := &process{t: t, cmd: exec.CommandContext(t.Context(), "crossrole", args...), stderr: &record{}}
 	p.cmd.Env = append(vars, "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
-	p.cmd.Stderr = p.stderr
+	p.cmd.Stderr, p.cmd.SysProcAttr = p.stderr, attr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.stdout = bufio.NewReader(stdout)
-	if _, err := p.cmd.StdinPipe(); err != nil { // on which nothing comes
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return p, p.cmd.Start()
 }
 
 // line waits for the next line that it prints.
