@@ -10,10 +10,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // startInit runs crossrole exec as process 1 of a PID namespace of its own.
-func startInit(t *testing.T, script string) *process {
+func startInit(t *testing.T, script string, stdin ...*os.File) *process {
 	t.Helper()
 	_, vars := newFakePod(t, t.TempDir())
 	for _, attr := range []*syscall.SysProcAttr{
@@ -24,7 +26,8 @@ func startInit(t *testing.T, script string) *process {
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 		},
 	} {
-		p, err := tryCommand(t, attr, append(vars, "HOME="+t.TempDir()), "exec", "--role", target, "--", "sh", "-c", script)
+		attr.Setctty = len(stdin) > 0
+		p, err := tryCommand(t, attr, stdin, append(vars, "HOME="+t.TempDir()), "exec", "--role", target, "--", "sh", "-c", script)
 		if err == nil {
 			return p
 		}
@@ -139,4 +142,55 @@ func TestExecAsInitStatusOfSignal(t *testing.T) {
 			t.Errorf("%v: exit status %d, want %d\n%s", s, status, 128+int(s), p.stderr)
 		}
 	}
+}
+
+// openTerminal returns the two ends of a terminal: what its user types and what
+// programs have as standard input.
+func openTerminal(t *testing.T) (user, program *os.File) {
+	t.Helper()
+	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	t.Cleanup(func() { user.Close() })
+	if err := unix.IoctlSetPointerInt(int(user.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(user.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return user, program
+}
+
+// With a terminal an interrupt arrives once, whether it is typed or sent to
+// process 1 alone.
+func TestExecAsInitInterruptOfTerminal(t *testing.T) {
+	user, program := openTerminal(t)
+	p := startInit(t, "trap 'echo int' INT; trap 'echo usr2' USR2; sleep 1000 & echo ready; while :; do wait; done", program)
+	want := func(line string) {
+		t.Helper()
+		if got := p.line(); got != line {
+			t.Errorf("the program printed %q, want %q\n%s", got, line, p.stderr)
+		}
+	}
+	want("ready")
+	for range 3 {
+		if _, err := user.Write([]byte{3}); err != nil { // Ctrl-C
+			t.Fatal(err)
+		}
+		want("int")
+		for _, s := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGINT, syscall.SIGUSR2} {
+			if err := p.cmd.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+			want(map[syscall.Signal]string{syscall.SIGINT: "int", syscall.SIGUSR2: "usr2"}[s])
+		}
+	}
+	p.end(syscall.SIGKILL)
 }

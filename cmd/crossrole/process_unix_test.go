@@ -31,15 +31,16 @@ type process struct {
 // the test, if it still runs then.
 func startCommand(t *testing.T, vars []string, args ...string) *process {
 	t.Helper()
-	p, err := tryCommand(t, nil, vars, args...)
+	p, err := tryCommand(t, nil, nil, vars, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-// tryCommand is startCommand with attributes that the system may refuse.
-func tryCommand(t *testing.T, attr *syscall.SysProcAttr, vars []string, args ...string) (*process, error) {
+// tryCommand is startCommand with attributes that the system may refuse, and a
+// terminal as standard input, if any.
+func tryCommand(t *testing.T, attr *syscall.SysProcAttr, terminal []*os.File, vars []string, args ...string) (*process, error) {
 	t.Helper()
 	p := &process{t: t, cmd: exec.CommandContext(t.Context(), "crossrole", args...), stderr: &record{}}
 	p.cmd.Env = append(vars, "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir())
@@ -49,7 +50,9 @@ func tryCommand(t *testing.T, attr *syscall.SysProcAttr, vars []string, args ...
 		t.Fatal(err)
 	}
 	p.stdout = bufio.NewReader(stdout)
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+	if len(terminal) > 0 {
+		p.cmd.Stdin = terminal[0]
+	} else if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
 	return p, p.cmd.Start()
