@@ -135,10 +135,10 @@ e2e-ceph:
 e2e-versitygw:
 	@$(call suite,^TestVersity,./versity ./conformance)
 
-## e2e-clients: the AWS CLI and the JavaScript SDK against awstest
+## e2e-clients: the AWS CLI, botocore and the JavaScript SDKs against awstest
 .PHONY: e2e-clients
 e2e-clients:
-	@$(call suite,^TestClients,./clients ./conformance,aws node npm,install the Debian packages awscli nodejs npm)
+	@$(call suite,^TestClients,./clients ./conformance,aws node npm python3,install the Debian packages awscli nodejs npm python3-boto3)
 
 ## e2e-observe: the alert rules, evaluated by Prometheus' own engine
 .PHONY: e2e-observe

@@ -37,6 +37,16 @@ var command = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
+// Command returns the path of a crossrole that is built for the tests.
+func Command(t *testing.T) string {
+	t.Helper()
+	program, err := command()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
 // moduleAbove is the directory of the library, from any package of this module.
 func moduleAbove() (string, error) {
 	mod, err := exec.Command("go", "env", "GOMOD").Output()
