@@ -110,6 +110,7 @@ func TestPrintedFixesWorkAndAdmitNoOneElse(t *testing.T) {
 						continue // see TestMissingExternalID
 					}
 					t.Run(fmt.Sprint(partition, " ", route, " ", external, " ", b.name), func(t *testing.T) {
+						t.Parallel()
 						f := newFixer(t, partition, route, external)
 						b.spoil(f)
 						var before map[string]bool

@@ -79,6 +79,9 @@ func (s *session) land(f *flight, snap *snapshot, rec *record, err *Error) {
 	s.mu.Unlock()
 	if err == nil {
 		s.learn(rec)
+		if s.parent != nil {
+			s.parent.accepted(rec.from)
+		}
 	}
 	// The events are posted before the waiters are served, so that those of a hop
 	// come before those of the next hop, which waits for it; and delivered after.

@@ -179,6 +179,14 @@ func (s *session) discard(key string) bool {
 	return !paused
 }
 
+// accepted ends the pause after a refusal: the renewed session signed a request that
+// succeeded. Should that one be refused later, it is renewed immediately.
+func (s *session) accepted(snap *snapshot) {
+	if s.current.Load() == snap {
+		s.refused.Store(nil)
+	}
+}
+
 // gave reports whether key is one of those that the session gave out last.
 func (s *session) gave(key string) bool {
 	s.mu.Lock()

@@ -387,6 +387,24 @@ func TestHubsSessionIsRefusedAgainAndAgain(t *testing.T) {
 	}
 }
 
+// A hub whose sessions are revoked again and again is renewed each time, as long as
+// each new session works in between.
+func TestHubIsRevokedInQuickSuccession(t *testing.T) {
+	s := newScene(t)
+	chain := s.hubChain(t)
+	for i := range 5 {
+		creds, err := chain.Retrieve(t.Context())
+		if err != nil {
+			t.Fatalf("after %d revocations: %v", i, err)
+		}
+		s.hub.RevokeSessions()
+		chain.Invalidate(creds.AccessKeyID)
+	}
+	if n := s.count("AssumeRoleWithWebIdentity"); n != 5 {
+		t.Errorf("%d sessions of the hub, want 5", n)
+	}
+}
+
 // Keys of a user that are mistyped are the service's error, at the first request and
 // at the next.
 func TestMistypedKeysAreTheServicesError(t *testing.T) {

@@ -3,7 +3,9 @@ package s3reader
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -49,12 +51,20 @@ func (p patient) RetryDelay(attempt int, err error) (time.Duration, error) {
 	return p.Standard.RetryDelay(attempt, err)
 }
 
-// brokenConnection reports whether a request went out and no response began. A
-// server that cannot be reached is none of those.
+// brokenConnection reports whether a request went out and its connection broke
+// before a response began. A server that cannot be reached is not one of those, nor
+// is a response that net/http refuses.
 func brokenConnection(err error) bool {
 	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); !ok || answered(err) {
 		return false
 	}
-	op, ok := errors.AsType[*net.OpError](err)
-	return !ok || op.Op != "dial"
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Op != "dial"
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return true
+	}
+	// Errors of net/http that have no type.
+	text := err.Error()
+	return strings.Contains(text, "server closed idle connection") || strings.Contains(text, "connection broken") || strings.Contains(text, "http2: ")
 }
