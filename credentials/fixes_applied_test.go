@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -111,26 +112,28 @@ func TestPrintedFixesWorkAndAdmitNoOneElse(t *testing.T) {
 					}
 					t.Run(fmt.Sprint(partition, " ", route, " ", external, " ", b.name), func(t *testing.T) {
 						t.Parallel()
-						f := newFixer(t, partition, route, external)
-						b.spoil(f)
-						var before map[string]bool
-						if partition == "aws" { // the statements of the others differ in the ARNs' partition only
-							before = f.admitted()
-						}
-						chain := f.chain()
-						if failed := failedHop(chain.Check(t.Context())); failed == nil || failed.Kind != b.kind {
-							t.Fatalf("got %v, want %v", failed, b.kind)
-						}
-						f.applyUntilHealthy(chain)
-						if before == nil {
-							return
-						}
-						after := f.admitted()
-						for name, was := range before {
-							if now := after[name]; now != was {
-								t.Errorf("%s: admitted %v before the fix, %v after it\n%s", name, was, now, strings.Join(f.applied, "\n"))
+						synctest.Test(t, func(t *testing.T) {
+							f := newFixer(t, partition, route, external)
+							b.spoil(f)
+							var before map[string]bool
+							if partition == "aws" { // the statements of the others differ in the ARNs' partition only
+								before = f.admitted()
 							}
-						}
+							chain := f.chain()
+							if failed := failedHop(chain.Check(t.Context())); failed == nil || failed.Kind != b.kind {
+								t.Fatalf("got %v, want %v", failed, b.kind)
+							}
+							f.applyUntilHealthy(chain)
+							if before == nil {
+								return
+							}
+							after := f.admitted()
+							for name, was := range before {
+								if now := after[name]; now != was {
+									t.Errorf("%s: admitted %v before the fix, %v after it\n%s", name, was, now, strings.Join(f.applied, "\n"))
+								}
+							}
+						})
 					})
 				}
 			}

@@ -368,7 +368,7 @@ func TestHubsSessionIsRefusedAgainAndAgain(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScene(t)
-				p, roles := s.pool(t), s.targets(200)
+				p, roles := s.pool(t), s.targets(60)
 				s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Status: 403, Code: code})
 				for range 10 {
 					for _, role := range roles {

@@ -181,7 +181,7 @@ func TestEchoedSecretsAreNotPrinted(t *testing.T) {
 		"an unclosed page": {400, "<html><b>%s", credentials.STSUnreachable},
 	} {
 		for _, hop := range []string{"AssumeRoleWithWebIdentity", "AssumeRole"} {
-			for padding := 0; padding < 70; padding += 3 {
+			for padding := 0; padding < 70; padding += 7 {
 				t.Run(fmt.Sprint(name, " ", hop, " ", padding), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						s := newScene(t)

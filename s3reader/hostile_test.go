@@ -152,7 +152,7 @@ var hostileHeaders = []string{
 // Whatever a header says, an operation ends with the object's bytes or with an
 // error, after few requests and without much memory.
 func TestHostileHeaders(t *testing.T) {
-	for _, status := range []int{0, 206, 301, 307, 404, 412, 416, 503} {
+	for _, status := range []int{0, 206, 307, 416} {
 		for _, header := range hostileHeaders {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)

@@ -39,7 +39,7 @@ func TestNoSecretInAnyText(t *testing.T) {
 		if name == "capitalized" {
 			continue // of base64 it would be another token
 		}
-		for _, status := range []int{200, 206, 307, 400, 403, 404, 412, 416, 503} {
+		for _, status := range []int{200, 206, 307, 403, 412} {
 			synctest.Test(t, func(t *testing.T) {
 				var signatures []string
 				cfg := signedConfig(server(func(r *http.Request) *http.Response {

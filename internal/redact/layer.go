@@ -49,13 +49,24 @@ func (l *layer) alphanumeric() *layer {
 	return bare
 }
 
+// alphanumeric returns the letters and digits of s.
 func alphanumeric(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < utf8.RuneSelf && isAlphanumeric(byte(c)) {
-			return c
+	n := 0
+	for i := range len(s) {
+		if isAlphanumeric(s[i]) {
+			n++
 		}
-		return -1
-	}, s)
+	}
+	if n == len(s) {
+		return s
+	}
+	b := make([]byte, 0, n)
+	for i := range len(s) {
+		if isAlphanumeric(s[i]) {
+			b = append(b, s[i])
+		}
+	}
+	return string(b)
 }
 
 func isAlphanumeric(c byte) bool {

@@ -79,6 +79,9 @@ func (r *Redactor) add(spelling string) {
 	}
 }
 
+// urlAlphabet turns base64 into that of URLs (RFC 4648, section 5).
+var urlAlphabet = strings.NewReplacer("+", "-", "/", "_")
+
 // addEncoded adds the spellings in hex and base64. How base64 spells a secret
 // depends on its position in the encoded text, modulo 3, and at both ends on its
 // neighbours: those characters are left out.
@@ -97,7 +100,9 @@ func (r *Redactor) addEncoded(secret string) {
 	for _, s := range spellings {
 		if len(s) >= bounded {
 			r.add(s)
-			r.add(strings.NewReplacer("+", "-", "/", "_").Replace(s))
+			if strings.ContainsAny(s, "+/") {
+				r.add(urlAlphabet.Replace(s))
+			}
 		}
 	}
 }
@@ -199,13 +204,20 @@ func occurrences(text []byte, word string, fn func(start, end int)) {
 // characters in a row.
 func (l *layer) hideRuns(secrets []string, hidden cover) {
 	found := map[uint64]bool{} // the runs of the text, and whether a secret has them
-	rolling(l.text, func(_ int, hash uint64) { found[hash] = false })
+	var maybe [1 << 10]uint64  // a bit for each of them: secrets are long, and few of their runs are in the text
+	rolling(l.text, func(_ int, hash uint64) {
+		found[hash] = false
+		maybe[hash>>54] |= 1 << (hash >> 48 & 63)
+	})
 	if len(found) == 0 {
 		return
 	}
 	for _, secret := range secrets {
-		rolling([]byte(secret), func(_ int, hash uint64) {
-			if seen, ok := found[hash]; ok && !seen {
+		rolling(secret, func(_ int, hash uint64) {
+			if maybe[hash>>54]&(1<<(hash>>48&63)) == 0 {
+				return
+			}
+			if _, ok := found[hash]; ok {
 				found[hash] = true
 			}
 		})
@@ -219,15 +231,15 @@ func (l *layer) hideRuns(secrets []string, hidden cover) {
 
 // rolling calls fn for each run of the text with a hash of it. Two runs with the
 // same hash would be redacted alike, which does no harm.
-func rolling(text []byte, fn func(start int, hash uint64)) {
+func rolling[T string | []byte](text T, fn func(start int, hash uint64)) {
 	const base = 1099511628211 // the prime of 64-bit FNV
 	var leading uint64 = 1     // base to the power of run
 	for range run {
 		leading *= base
 	}
 	var hash uint64
-	for i, c := range text {
-		hash = hash*base + uint64(c)
+	for i := range len(text) {
+		hash = hash*base + uint64(text[i])
 		if i >= run {
 			hash -= leading * uint64(text[i-run])
 		}
