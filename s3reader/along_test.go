@@ -15,6 +15,7 @@ import (
 // Parquet's way of reading: the footer's length, the footer, then the chunks of
 // the columns that are asked for.
 func TestColumnsTakeFewRequests(t *testing.T) {
+	t.Parallel()
 	s := newShelf()
 	data := large(64 << 20)
 	s.Put("k", data)

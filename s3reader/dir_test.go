@@ -247,6 +247,7 @@ func TestOneFailureDoesNotKeepTheOthers(t *testing.T) {
 // What fails for each object alike fails for the rest of them too. In a synctest
 // bubble, as it is tried again.
 func TestHopelessCallsEnd(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		for i := range 1000 {
@@ -316,6 +317,7 @@ func TestDirectoryThatIsNone(t *testing.T) {
 }
 
 func TestManySmallObjects(t *testing.T) {
+	t.Parallel()
 	s := newShelf()
 	want := map[string]string{}
 	for i := range 3000 {

@@ -77,6 +77,7 @@ func TestSessionExpiresDuringDownload(t *testing.T) {
 // A large object with a slow connection among its connections: the others take
 // over what that one has left.
 func TestOthersHelpTheSlowOne(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		data := bytes.Repeat(noise(1<<20), 64)
@@ -135,6 +136,7 @@ func (b *trickle) Read(p []byte) (int, error) {
 // One that stalls holds up nobody who could do its work, be it the first, whose
 // request was for the whole object, or another.
 func TestOthersTakeOverFromTheStalled(t *testing.T) {
+	t.Parallel()
 	for _, stalls := range []int{0, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShelf()

@@ -31,6 +31,7 @@ func shown(keys []string) []string {
 
 // Any bucket is a file system, and its files are those that the model says.
 func TestFSOfAnyBucket(t *testing.T) {
+	t.Parallel()
 	pieces := []string{"a", "b", "-", ".", "..", "/", "/", "//", "\\", " ", "+", "%2F", "é", "\x01", "?", "a/b"}
 	for seed := range uint64(150) {
 		rng := rand.New(rand.NewPCG(seed, 7))

@@ -104,6 +104,7 @@ func (a *assassin) run(t *testing.T, requests int, env ...string) {
 // At every moment the file is the old one or a complete new one; what a killed
 // process leaves is of use to the next, and nothing of it stays.
 func TestKilledFile(t *testing.T) {
+	t.Parallel()
 	s := newAssassin(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
@@ -139,6 +140,7 @@ func TestKilledFile(t *testing.T) {
 }
 
 func TestKilledDirectory(t *testing.T) {
+	t.Parallel()
 	s := newAssassin(t)
 	want := map[string]string{}
 	for i := range 200 {

@@ -169,6 +169,7 @@ func keys(names ...string) (c []content) {
 
 // Whatever a server says, a listing ends.
 func TestListNeverGoesInACircle(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		page func(n int) page // the n-th answer

@@ -204,6 +204,7 @@ func afterHead(end string) string {
 // TestFaultMatrix holds every operation to one of two ends, whatever happens:
 // exactly the bytes of one version, or an error that says what is wrong.
 func TestFaultMatrix(t *testing.T) {
+	t.Parallel()
 	data := noise(matrixSize)
 	combinations := 0
 	for _, trouble := range append(troubles(), linkTroubles()...) {

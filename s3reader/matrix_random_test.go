@@ -20,6 +20,7 @@ var (
 // TestRandomFaults plays sequences of faults, drawn by a seed, for every
 // operation. The two ends that there may be are those of TestFaultMatrix.
 func TestRandomFaults(t *testing.T) {
+	t.Parallel()
 	first, count := uint64(1), *matrixSeeds
 	if *matrixSeed != 0 {
 		first, count = *matrixSeed, 1

@@ -65,6 +65,7 @@ func TestGetReturnsNoNil(t *testing.T) {
 
 // Larger than what Get trusts a claimed length with at once.
 func TestGetOfALargeObject(t *testing.T) {
+	t.Parallel()
 	s := newShelf()
 	data := bytes.Repeat(noise(1<<16), 40<<20>>16)
 	s.Put("k", data)

@@ -30,6 +30,7 @@ func (n *narrow) Do(r *http.Request) (*http.Response, error) {
 // work is taken from one altogether. Those that have nothing left to do take over a
 // part of what is left.
 func TestNarrowLine(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		data := bytes.Repeat(noise(1<<20), 64)

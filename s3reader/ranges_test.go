@@ -30,6 +30,7 @@ func rangeOf(r *http.Request, n int) (first, last int, ok bool) {
 
 // A range may be shorter than was asked for: the rest is asked for.
 func TestShortRanges(t *testing.T) {
+	t.Parallel()
 	data := noise(5 * partSize)
 	for _, most := range []int{1, 700, 64 << 10, partSize - 1} {
 		for _, size := range []int{10, 3000, len(data)} {
@@ -156,6 +157,7 @@ func httpServer(t *testing.T, reply func(*http.Request) string) string {
 // A response that does not say how long it is, on a real connection: in chunks or
 // up to the connection's end, whole, short or longer than HEAD says.
 func TestResponseWithoutLength(t *testing.T) {
+	t.Parallel()
 	const content = "0123456789"
 	chunked := func(body, end string) string {
 		return "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", len(body), body) + end

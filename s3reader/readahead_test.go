@@ -24,6 +24,7 @@ func large(size int) []byte { return bytes.Repeat(noise(1<<20), size>>20) }
 
 // What one connection delivers is not all that S3 has.
 func TestReadingInOrderUsesManyConnections(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const size = 128 << 20
 		s := newShelf()
@@ -102,6 +103,7 @@ func TestTheWindowStopsWhereItDoesNotPay(t *testing.T) {
 
 // After a jump, 1 MiB is asked for, and more only for a reader that goes on.
 func TestSeekAsksForLittle(t *testing.T) {
+	t.Parallel()
 	s := newShelf()
 	data := large(64 << 20)
 	s.Put("k", data)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -61,58 +62,61 @@ func signedConfig(client aws.HTTPClient) aws.Config {
 // No redirect is followed: neither in a circle, nor to another host, which would
 // get the session token.
 func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, location := range []string{"/k?again", "https://evil.example/k", "http://pics.s3.us-east-1.amazonaws.com/k", "//evil.example", "", "%zz:"} {
 			for _, kind := range []string{"http.Client", "own type", "Options.S3"} {
-				var mu sync.Mutex
-				var asked []string
-				client := &http.Client{Transport: transport(func(r *http.Request) *http.Response {
-					mu.Lock()
-					asked = append(asked, r.URL.Scheme+"://"+r.URL.Host)
-					mu.Unlock()
-					if len(asked) > 100 {
-						t.Fatal("in a circle")
+				synctest.Test(t, func(t *testing.T) {
+					var mu sync.Mutex
+					var asked []string
+					client := &http.Client{Transport: transport(func(r *http.Request) *http.Response {
+						mu.Lock()
+						asked = append(asked, r.URL.Scheme+"://"+r.URL.Host)
+						mu.Unlock()
+						if len(asked) > 100 {
+							t.Fatal("in a circle")
+						}
+						if r.URL.Host == "evil.example" || r.URL.Scheme == "http" {
+							return answer(200, "forged", "Content-Length: 6", `ETag: "e"`)
+						}
+						return answer(status, "", "Location: "+location)
+					})}
+					cfg := signedConfig(client)
+					opt := func(*s3reader.Options) {}
+					switch kind {
+					case "own type": // which is asked not to follow, so that it does not here
+						plain := *client
+						plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+						cfg.HTTPClient = wrapped{&plain}
+					case "Options.S3":
+						cfg.HTTPClient = nil
+						opt = func(o *s3reader.Options) { o.S3 = func(o *s3.Options) { o.HTTPClient = client } }
 					}
-					if r.URL.Host == "evil.example" || r.URL.Scheme == "http" {
-						return answer(200, "forged", "Content-Length: 6", `ETag: "e"`)
+					for op, err := range all(t, newReader(t, cfg, "pics", opt), "k") {
+						if op == "fs open" && err == nil {
+							continue // asks nothing
+						}
+						if err == nil {
+							t.Errorf("%d to %q, %s, %s: no error", status, location, kind, op)
+							continue
+						}
+						want := "https://pics.s3.us-east-1.amazonaws.com"
+						if !strings.Contains(err.Error(), want) {
+							t.Errorf("%d to %q, %s, %s: does not name the host: %v", status, location, kind, op, err)
+						}
+						if strings.Contains(location, "evil.example") && !strings.Contains(err.Error(), "https://evil.example") {
+							t.Errorf("%d to %q, %s, %s: does not name the other host: %v", status, location, kind, op, err)
+						}
 					}
-					return answer(status, "", "Location: "+location)
-				})}
-				cfg := signedConfig(client)
-				opt := func(*s3reader.Options) {}
-				switch kind {
-				case "own type": // which is asked not to follow, so that it does not here
-					plain := *client
-					plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-					cfg.HTTPClient = wrapped{&plain}
-				case "Options.S3":
-					cfg.HTTPClient = nil
-					opt = func(o *s3reader.Options) { o.S3 = func(o *s3.Options) { o.HTTPClient = client } }
-				}
-				for op, err := range all(t, newReader(t, cfg, "pics", opt), "k") {
-					if op == "fs open" && err == nil {
-						continue // asks nothing
+					for _, origin := range asked {
+						if origin != "https://pics.s3.us-east-1.amazonaws.com" {
+							t.Errorf("%d to %q, %s: asked %s", status, location, kind, origin)
+						}
 					}
-					if err == nil {
-						t.Errorf("%d to %q, %s, %s: no error", status, location, kind, op)
-						continue
+					if client.CheckRedirect != nil {
+						t.Fatal("the caller's client was changed")
 					}
-					want := "https://pics.s3.us-east-1.amazonaws.com"
-					if !strings.Contains(err.Error(), want) {
-						t.Errorf("%d to %q, %s, %s: does not name the host: %v", status, location, kind, op, err)
-					}
-					if strings.Contains(location, "evil.example") && !strings.Contains(err.Error(), "https://evil.example") {
-						t.Errorf("%d to %q, %s, %s: does not name the other host: %v", status, location, kind, op, err)
-					}
-				}
-				for _, origin := range asked {
-					if origin != "https://pics.s3.us-east-1.amazonaws.com" {
-						t.Errorf("%d to %q, %s: asked %s", status, location, kind, origin)
-					}
-				}
-				if client.CheckRedirect != nil {
-					t.Fatal("the caller's client was changed")
-				}
+				})
 			}
 		}
 	}

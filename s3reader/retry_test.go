@@ -50,6 +50,7 @@ func burst(t *testing.T, r *s3reader.Reader, n, workers int) (failed int64, one 
 // Connections that break before a response begins cost no failure, however many
 // they are at a time.
 func TestDroppedConnectionsInABurst(t *testing.T) {
+	t.Parallel()
 	for name, drop := range map[string]func(s *shelf){
 		"300 at once": func(s *shelf) { s.cloud.Fault(awstest.Fault{Drop: true, Times: 300}) },
 		"here and there": func(s *shelf) {

@@ -35,6 +35,7 @@ var spellings = map[string]func(string) string{
 // A server that quotes the request, in whatever spelling and place, gets nothing
 // printed of what it was signed with.
 func TestNoSecretInAnyText(t *testing.T) {
+	t.Parallel()
 	for name, spell := range spellings {
 		if name == "capitalized" {
 			continue // of base64 it would be another token
