@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/crossrole/crossrole/credentials/internal/limiter"
 )
@@ -220,4 +222,103 @@ func (c *Chain) inherited() ([]aws.CredentialSource, bool) {
 		return append([]aws.CredentialSource(nil), s.ProviderSources()...), true
 	}
 	return nil, false
+}
+
+// Wrap is New(base, optFns...).Config(): an existing program's configuration,
+// signed by the chain.
+func Wrap(base aws.Config, optFns ...func(*Options)) (aws.Config, error) {
+	c, err := New(base, optFns...)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	return c.Config(), nil
+}
+
+// Config returns base with the chain as its credentials. When a service refuses the
+// session as expired or unknown (ExpiredToken, InvalidAccessKeyId,
+// InvalidClientTokenId, …), clients made from it renew it, once for all callers, and
+// retry the request. If the new session is refused too, that is
+// [CredentialsExpired], and sessions are renewed at the pace of failed refreshes.
+// AccessDenied renews nothing.
+//
+// base itself is not changed, and later changes to it have no effect here.
+func (c *Chain) Config() aws.Config {
+	cfg := c.base.Copy()
+	cfg.Credentials = c
+	cfg.APIOptions = append(slices.Clip(slices.Clone(c.base.APIOptions)), c.addRecovery)
+	return cfg
+}
+
+// detached is a copy of base that shares no slice with it.
+func detached(base aws.Config) aws.Config {
+	base.ConfigSources = slices.Clone(base.ConfigSources)
+	base.APIOptions = slices.Clone(base.APIOptions)
+	base.ServiceOptions = slices.Clone(base.ServiceOptions)
+	base.AuthSchemePreference = slices.Clone(base.AuthSchemePreference)
+	if base.BaseEndpoint != nil {
+		base.BaseEndpoint = new(*base.BaseEndpoint)
+	}
+	return base
+}
+
+// ChainOf returns the chain that signs a wrapped configuration, for its Status or to
+// keep it fresh; false if something else signs cfg.
+func ChainOf(cfg aws.Config) (*Chain, bool) {
+	c, ok := cfg.Credentials.(*Chain)
+	return c, ok && c != nil
+}
+
+// addRecovery puts the recovery inside the SDK's retry loop, so that it sees
+// each attempt. A stack that only presigns has no such loop, and no answer to
+// recover from.
+func (c *Chain) addRecovery(stack *middleware.Stack) error {
+	if _, ok := stack.Finalize.Get("Retry"); !ok {
+		return nil
+	}
+	if _, ok := stack.Finalize.Get(recovery{}.ID()); ok {
+		// base was wrapped before: this chain signs now.
+		_, err := stack.Finalize.Swap(recovery{}.ID(), recovery{c})
+		return err
+	}
+	if err := stack.Finalize.Insert(recovery{c}, "Retry", middleware.After); err != nil {
+		return err
+	}
+	return stack.Finalize.Add(signedBy{}, middleware.After)
+}
+
+// Status is the state of a chain's sessions at one moment. It holds no secret, and
+// is fit for JSON.
+type Status struct {
+	Source string      `json:"source"`
+	Hops   []HopStatus `json:"hops"`
+}
+
+// Healthy reports whether the chain had a session of its last hop: one that has not
+// expired, or keys without an expiry. A refresh that fails meanwhile changes nothing
+// in that; see HopStatus.Err. Before the first Retrieve it is false. It is what a
+// readiness probe wants to know.
+func (s Status) Healthy() bool { return len(s.Hops) > 0 && s.Hops[len(s.Hops)-1].HasSession }
+
+// HopStatus is the state of one hop's session.
+type HopStatus struct {
+	RoleARN     string    `json:"role,omitempty"`
+	CallerARN   string    `json:"caller,omitempty"`      // who STS says we are; empty before the first session, and where the source does not say
+	Endpoint    string    `json:"endpoint,omitempty"`    // host that the last refresh asked; empty: none was asked, or a provider was
+	HasSession  bool      `json:"has_session"`           // there is a session that has not expired, or keys without an expiry
+	Expires     time.Time `json:"expires,omitzero"`      // on the local clock; zero: no session yet, or keys without an expiry: see HasSession
+	NextAttempt time.Time `json:"next_attempt,omitzero"` // zero: no failure is remembered
+	Err         *Error    `json:"error,omitempty"`       // the last since the last success; its Hop says if a previous hop failed
+
+	// FailingSince is when the first refresh after the last success failed;
+	// zero: none did.
+	FailingSince time.Time `json:"failing_since,omitzero"`
+
+	// Waiting is how many goroutines wait for a session now. A refresh of the next
+	// hop is one of this one.
+	Waiting int `json:"waiting"`
+
+	// Skew is the local clock less the server's, as the last response showed it:
+	// positive if the local clock is ahead, in nanoseconds in JSON. Zero also where
+	// it is unknown. S3 refuses requests at 15 minutes.
+	Skew time.Duration `json:"skew_nanoseconds,omitzero"`
 }

@@ -3,19 +3,27 @@ package credentials
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+
+	"github.com/crossrole/crossrole/trust"
 )
 
 // exchange makes one attempt to get a hop's session. What it learns beside the
@@ -181,4 +189,250 @@ func (c *Chain) nodeRole(n NodeRole) exchange {
 		rec.date = time.Time{}
 		return creds, err
 	}
+}
+
+// accept checks that the reply is a usable session of the role asked for.
+func (s *session) accept(creds aws.Credentials, rec *record) (*snapshot, error) {
+	switch {
+	case creds.AccessKeyID == "" || creds.SecretAccessKey == "":
+		return nil, errors.New("the reply holds no keys")
+	case creds.CanExpire && creds.Expires.IsZero():
+		return nil, errors.New("the reply names no Expiration")
+	}
+	if err := s.checkAssumed(rec); err != nil {
+		return nil, err
+	}
+	if err := s.checkAccount(creds, rec); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	first := s.grants == 0
+	s.mu.Unlock()
+	snap := newSnapshot(creds, rec, s.chain.window, first, s.chain.draw)
+	if creds.CanExpire && snap.life <= 0 {
+		return nil, errors.New(past(creds.Expires, rec))
+	}
+	return snap, nil
+}
+
+// past says by whose clock an Expiration is.
+func past(expires time.Time, rec *record) string {
+	end := "the reply's Expiration " + expires.UTC().Format(time.RFC3339) + " is past: "
+	if rec.date.IsZero() {
+		return end + "it was asked for at " + rec.sentAt.UTC().Format(time.RFC3339) + " by the local clock, and has no Date"
+	}
+	return end + "it was sent at " + rec.date.UTC().Format(time.RFC3339) + " by the same clock"
+}
+
+// checkAssumed compares who STS says we are with the role asked for. Role names
+// are unique in an account without regard to case.
+func (s *session) checkAssumed(rec *record) error {
+	if s.role == "" {
+		return nil
+	}
+	if rec.assumed == "" {
+		s.chain.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.hop, "role", s.role, "endpoint", rec.endpoint)
+		return nil
+	}
+	want, err := parseRoleARN(s.role)
+	if err != nil {
+		return err
+	}
+	got, err := arn.Parse(rec.assumed)
+	parts := strings.Split(got.Resource, "/")
+	if err != nil || len(parts) != 3 || parts[0] != "assumed-role" || got.AccountID != want.account || !strings.EqualFold(parts[1], want.name) {
+		return fmt.Errorf("asked for a session of %s, STS gave one of %s", s.role, rec.assumed)
+	}
+	return nil
+}
+
+// checkAccount holds the last hop to Options.ExpectedAccount.
+func (s *session) checkAccount(creds aws.Credentials, rec *record) error {
+	want := s.chain.expectedAccount
+	if want == "" || s.hop != s.chain.length() {
+		return nil
+	}
+	account := creds.AccountID
+	if a, err := arn.Parse(rec.assumed); err == nil {
+		account = a.AccountID
+	}
+	if account == "" {
+		return fmt.Errorf("expected a session of account %s, but %s does not tell its account; assume a role of that account", want, s.chain.source)
+	}
+	if account != want {
+		return fmt.Errorf("expected a session of account %s, got one of %s", want, account)
+	}
+	return nil
+}
+
+// The lengths of a role session name:
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+const (
+	minSessionName = 2
+	maxSessionName = 64
+)
+
+// isSessionName also holds for a source identity.
+func isSessionName(s string) bool {
+	return len(s) >= minSessionName && len(s) <= maxSessionName && madeOf(s, sessionNameRunes)
+}
+
+// podSessionName names the pod as namespace.serviceaccount@pod. A namespace has
+// no dot and no Kubernetes name has an @, so that the parts can be told apart.
+// A token that is not bound to a pod leaves the host's name, which is the pod's.
+func podSessionName(t trust.Token) string {
+	pod := t.Pod
+	if pod == "" {
+		pod = hostname()
+	}
+	if t.Namespace == "" && t.ServiceAccount == "" {
+		return cleanSessionName(t.Subject + "@" + pod)
+	}
+	return cleanSessionName(t.Namespace + "." + t.ServiceAccount + "@" + pod)
+}
+
+// hostSessionName is the default where no token tells the pod.
+func hostSessionName() string { return cleanSessionName("crossrole@" + hostname()) }
+
+func hostname() string {
+	h, err := os.Hostname()
+	if err != nil || h == "" {
+		return "unknown-host"
+	}
+	return h
+}
+
+// cleanSessionName replaces what STS does not take and cuts to 64 characters,
+// keeping a hash of the whole, so that two long names stay different.
+func cleanSessionName(s string) string {
+	clean := strings.Map(func(c rune) rune {
+		if strings.ContainsRune(sessionNameRunes, c) {
+			return c
+		}
+		return '-'
+	}, s)
+	if len(clean) <= maxSessionName {
+		return clean
+	}
+	sum := sha256.Sum256([]byte(s))
+	hash := "-" + hex.EncodeToString(sum[:5])
+	return clean[:maxSessionName-len(hash)] + hash
+}
+
+// nameSession is explicit if set; else one name for all of this process's
+// sessions, decided by the first hop, so that CloudTrail tells in every account
+// which pod called, and a new cluster changes nothing in what later hops send.
+func (c *Chain) nameSession(explicit string, derive func() string) string {
+	if c.prefix != nil {
+		if explicit != "" {
+			return explicit
+		}
+		return c.prefix.nameSession("", derive)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if explicit == "" && c.name == "" {
+		c.name = derive()
+	}
+	if explicit != "" {
+		if c.name == "" {
+			c.name = explicit
+		}
+		return explicit
+	}
+	return c.name
+}
+
+// giver is a provider of the user's own that a chain starts from.
+type giver struct {
+	name     string
+	provider aws.CredentialsProvider
+	refuse   func(key string) // nil: the provider keeps no session that could be discarded
+	own      bool             // it is a chain, whose methods do not block
+
+	mu      sync.Mutex    // guards what follows
+	telling chan struct{} // closed when the provider has discarded the refused key; nil: none was
+}
+
+// newGiver finds out how the provider is told that a service refused its key:
+// chains, the SDK's cache and whatever embeds one of them have a method for it.
+func newGiver(name string, p aws.CredentialsProvider) *giver {
+	g := &giver{name: name, provider: p}
+	switch p := p.(type) {
+	case *Chain:
+		g.refuse, g.own = p.Invalidate, true
+	case interface{ Invalidate(accessKeyID string) }:
+		g.refuse = p.Invalidate
+	case interface{ Invalidate() }:
+		g.refuse = func(string) { p.Invalidate() }
+	}
+	return g
+}
+
+// withdraw calls giveUp and, if that discarded key, has the provider discard it too.
+// A method of the user's runs in a goroutine of its own, and the next
+// exchange waits for it.
+func (g *giver) withdraw(key string, giveUp func() bool) bool {
+	if g == nil || g.refuse == nil {
+		return giveUp()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case !giveUp():
+		return false
+	case g.own:
+		g.refuse(key)
+		return true
+	}
+	before, told := g.telling, make(chan struct{})
+	g.telling = told
+	go func() {
+		defer close(told)
+		defer func() { _ = recover() }() // the provider's next error says more
+		if before != nil {
+			<-before
+		}
+		g.refuse(key)
+	}()
+	return true
+}
+
+// told waits until the provider has discarded the keys that were refused, so that it
+// does not return one of them again.
+func (g *giver) told(ctx context.Context) error {
+	g.mu.Lock()
+	telling := g.telling
+	g.mu.Unlock()
+	if telling == nil {
+		return nil
+	}
+	select {
+	case <-telling:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// exchange asks the provider, which knows best when to retry.
+func (g *giver) exchange(ctx context.Context, rec *record) (aws.Credentials, error) {
+	rec.operation = "Retrieve from " + g.name
+	if err := g.told(ctx); err != nil {
+		return aws.Credentials{}, err
+	}
+	asked := time.Now()
+	creds, err := g.provider.Retrieve(ctx)
+	rec.took = time.Since(asked)
+	if err == nil {
+		return creds, nil
+	}
+	failure := &Error{Operation: rec.operation, Kind: Unknown, Err: err}
+	if inner, ok := errors.AsType[*Error](err); ok {
+		failure.Kind = inner.Kind
+	} else {
+		// The SDK's own process provider quotes what the process printed.
+		failure.Err = &cause{text: withoutKeys(err.Error()), err: err}
+	}
+	return creds, failure
 }

@@ -3,6 +3,8 @@ package credentials
 import (
 	"context"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // KeepFresh renews the chain's session ahead of its end also while nobody asks
@@ -53,4 +55,68 @@ func (s *session) untilNext(now time.Time, snap *snapshot) time.Duration {
 		return time.Minute
 	}
 	return least
+}
+
+// RetrieveFor returns credentials that are valid for at least the given time
+// more, refreshing once if the present ones are not: for a presigned link or a
+// job that takes its keys along. More than the last hop can ever give is
+// [ConfigInvalid], without a call; that is a second less than its Duration,
+// since STS tells its time in whole seconds. Where WebIdentity.Duration is zero, an
+// hour is assumed.
+//
+// Where a new session turns out too short (the role gives less, or a provider's
+// session has been used for a while), that is [ConfigInvalid] too, and no other
+// session is asked for within Refresh.FailureCap.
+func (c *Chain) RetrieveFor(ctx context.Context, atLeast time.Duration) (aws.Credentials, error) {
+	s := c.last()
+	if most := c.longest(); most > 0 && atLeast > most {
+		return aws.Credentials{}, configError("asked for credentials valid for %v, but the sessions of %s last %v at most: ask for less, or raise the hop's Duration", atLeast, s.describe(), most)
+	}
+	enough := func(snap *snapshot) bool {
+		unending := snap.creds.HasKeys() && !snap.creds.CanExpire && (snap.life == 0 || snap.left(time.Now()) > 0)
+		return unending || snap.left(time.Now()) >= max(atLeast, 1)
+	}
+	snap := s.current.Load()
+	switch {
+	case snap == nil || !snap.creds.CanExpire:
+	case enough(snap):
+		return snap.creds, nil
+	case snap.life-snap.took < atLeast && time.Since(snap.issued) < min(c.failureCap, snap.life):
+		return aws.Credentials{}, s.tooShort(snap, atLeast)
+	}
+	snap, err := s.awaitUntil(ctx, enough)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	if !enough(snap) {
+		return aws.Credentials{}, s.tooShort(snap, atLeast)
+	}
+	return snap.creds, nil
+}
+
+// tooShort is the error for a session that was given for less time than wished.
+func (s *session) tooShort(snap *snapshot, wish time.Duration) *Error {
+	return configError("asked for credentials valid for %v, but a new session of %s lasts %v only: ask for less, or raise the hop's Duration and the role's MaxSessionDuration", wish, s.describe(), snap.life.Round(time.Second))
+}
+
+func (s *session) describe() string {
+	if s.role != "" {
+		return s.role
+	}
+	return s.chain.source.String()
+}
+
+// longest is the longest session that the last hop gives for certain to last;
+// zero if unknown. STS gives an hour where nothing was asked.
+func (c *Chain) longest() time.Duration {
+	if len(c.roles) > 0 {
+		return c.roles[len(c.roles)-1].duration() - dateIsFloor
+	}
+	if w, ok := c.source.(WebIdentity); ok {
+		if w.Duration == 0 {
+			return time.Hour - dateIsFloor
+		}
+		return w.Duration - dateIsFloor
+	}
+	return 0
 }

@@ -5,10 +5,199 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/crossrole/crossrole/credentials/internal/limiter"
 )
+
+// flight is one refresh under way. done is closed when it has landed; snap and
+// err are set before that and never changed.
+type flight struct {
+	done    chan struct{}
+	snap    *snapshot
+	err     error
+	carried bool // err is the hop before's
+	same    bool // snap holds the keys without an end that were there before
+
+	unwanted bool // all who waited have left, and nothing was asked
+	budget   *budget
+
+	host atomic.Pointer[string] // that was asked last; nil: none
+}
+
+// asked returns the host that the flight asked last; empty: none.
+func (f *flight) asked() string {
+	if host := f.host.Load(); host != nil {
+		return *host
+	}
+	return ""
+}
+
+// takeOff starts a flight; s.mu is held. Its context keeps the values of the
+// first caller's and none of its deadlines: no caller's impatience may fail the
+// others.
+func (s *session) takeOff(ctx context.Context) *flight {
+	f := &flight{done: make(chan struct{})}
+	f.budget = newBudget(ctx, s.chain.timeout, func() { s.land(f, nil, nil, s.timedOut()) })
+	s.flying.Store(f)
+	s.chain.flights.Add(1)
+	go func() {
+		// User code may end this goroutine, as testing.T.FailNow does.
+		err := s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, errExited, 1)
+		var snap *snapshot
+		var rec *record
+		defer func() {
+			s.land(f, snap, rec, err)
+			s.chain.release()
+		}()
+		snap, rec, err = s.refresh(f.budget, f)
+	}()
+	return f
+}
+
+var errExited = errors.New("the provider or the HTTP client ended the goroutine of the refresh (runtime.Goexit)")
+
+// land ends a flight, once: whatever an abandoned one still brings is dropped.
+func (s *session) land(f *flight, snap *snapshot, rec *record, err *Error) {
+	s.mu.Lock()
+	if s.flying.Load() != f {
+		s.mu.Unlock()
+		return
+	}
+	before := s.failed.Load()
+	if err == nil {
+		f.snap, f.same = snap, snap.sameKeys(s.current.Load())
+		if key := snap.creds.AccessKeyID; !slices.Contains(s.keys[:], key) {
+			s.keys[s.grants%len(s.keys)] = key
+		}
+		s.grants++
+		s.current.Store(snap)
+		s.failed.Store(nil)
+	} else if f.err, f.unwanted = err, err == errUnwanted; !f.unwanted {
+		f.err, f.carried = s.remember(before, err), err.Hop != s.hop
+	}
+	s.flying.Store(nil)
+	s.mu.Unlock()
+	if err == nil {
+		s.learn(rec)
+		if s.parent != nil {
+			s.parent.accepted(rec.from)
+		}
+	}
+	// The events are posted before the waiters are served, so that those of a hop
+	// come before those of the next hop, which waits for it; and delivered after.
+	s.chain.post(f.events(s, before)...)
+	f.log(s, before)
+
+	f.budget.stop()
+	// The next hops of a pool's chains that wait for this one release what it
+	// reports, as those of one chain do.
+	awaited := s.chain.more > 0 && s.waiting.Load() > 0
+	close(f.done)
+	if s.chain.flights.Add(-1); !awaited {
+		s.chain.release()
+	}
+}
+
+// remember notes a failure; s.mu is held. What failed at the hop before is
+// remembered there and not a second time.
+func (s *session) remember(before *failure, err *Error) *Error {
+	now := time.Now()
+	f := &failure{streak: 1, since: now}
+	if before != nil {
+		f.since, f.told = before.since, before.told
+	}
+	if before != nil && !before.carried {
+		f.streak = before.streak + 1
+	}
+	if err.Hop != s.hop {
+		f.carried, f.err = true, err
+		s.failed.Store(f)
+		return err
+	}
+	f.mark, f.told = s.mark, true
+	left := time.Duration(0)
+	if snap := s.current.Load(); snap != nil {
+		left = snap.left(now)
+	}
+	f.next = now.Add(s.chain.pauseFor(err.Kind, f.streak, left))
+	dated := *err
+	dated.NextAttempt = f.next
+	f.err = &dated
+	s.failed.Store(f)
+	return f.err
+}
+
+// timedOut is the error of a flight that did not come back. Where it waits for
+// the hop before, that is the hop to name; if that one was abandoned in the same
+// moment, its error says more.
+func (s *session) timedOut() *Error {
+	late, now := s, time.Now()
+	for late.parent != nil {
+		if late.parent.flying.Load() != nil {
+			late = late.parent
+			continue
+		}
+		if f := late.parent.holds(now, false); f != nil && late.parent.phaseNow(now) == expired {
+			return f.err
+		}
+		break
+	}
+	e := &Error{
+		Hop: late.hop, hops: s.chain.length(), Kind: RefreshTimeout, RoleARN: late.role,
+		Operation: "refresh", Err: context.DeadlineExceeded,
+		Fixes: []string{timeoutFix},
+	}
+	if f := late.flying.Load(); f != nil && f.asked() != "" {
+		e.Endpoint = f.asked()
+		e.Err = fmt.Errorf("no response within %v: %w", s.chain.timeout, context.DeadlineExceeded)
+	}
+	return e
+}
+
+// events are what a flight has to tell; nothing if the hop before failed, which
+// has told it.
+func (f *flight) events(s *session, before *failure) []Event {
+	e := Event{Hop: s.hop, RoleARN: s.role, Err: f.err, Endpoint: f.asked()}
+	switch {
+	case f.err != nil && f.carried, f.unwanted:
+		return nil
+	case f.err != nil:
+		e.Type = RefreshFailed
+		if failed, ok := errors.AsType[*Error](f.err); ok {
+			e.Duration = failed.took
+		}
+		if snap := s.current.Load(); snap != nil {
+			e.Expires = snap.creds.Expires
+		}
+		return []Event{e}
+	}
+	recovered := before != nil && before.told
+	if f.same && !recovered {
+		return nil
+	}
+	e.Type, e.Expires, e.Duration = Refreshed, f.snap.creds.Expires, f.snap.took
+	if !recovered {
+		return []Event{e}
+	}
+	again := e
+	again.Type, again.Duration = Recovered, 0
+	return []Event{e, again}
+}
+
+// log tells a success, and the first failure of a spell.
+func (f *flight) log(s *session, before *failure) {
+	told := before != nil && before.told
+	switch {
+	case f.err == nil && (told || !f.same):
+		s.chain.info("session renewed", "hop", s.hop, "role", s.role, "caller", f.snap.caller, "expires", f.snap.creds.Expires)
+	case f.err != nil && !f.carried && !f.unwanted && !told:
+		s.chain.warn("refresh failed", "error", f.err)
+	}
+}
 
 // refresh makes the attempts of one flight. A first flight retries what the
 // table says is worth it; one that follows failures makes one attempt, since
@@ -204,4 +393,152 @@ func (s *session) pause(ctx context.Context, base, limit time.Duration, n int) b
 	case <-t.C:
 		return true
 	}
+}
+
+// budget is the context of a flight: it has so much time, which stands still
+// while the flight queues at the limiter of a pool.
+type budget struct {
+	context.Context // done when the time is over
+	cancel          context.CancelCauseFunc
+
+	margin time.Duration
+	ended  *time.Timer // tells the attempts to end
+	late   *time.Timer // abandons them if they don't, a margin later
+
+	mu  sync.Mutex // guards what follows
+	end time.Time  // of the attempts
+}
+
+// newBudget keeps the values of ctx, and none of its deadlines. The attempts get
+// a little less than the whole, so that their own error, which knows more, comes
+// before abandon is called.
+func newBudget(ctx context.Context, whole time.Duration, abandon func()) *budget {
+	b := &budget{margin: whole / 50}
+	b.end = time.Now().Add(whole - b.margin)
+	b.Context, b.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	b.ended = time.AfterFunc(whole-b.margin, func() { b.cancel(context.DeadlineExceeded) })
+	b.late = time.AfterFunc(whole, abandon)
+	return b
+}
+
+// Deadline moves when the budget stands still.
+func (b *budget) Deadline() (time.Time, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.end, true
+}
+
+// Err is context.DeadlineExceeded when the time is over.
+func (b *budget) Err() error {
+	if b.Context.Err() == nil {
+		return nil
+	}
+	return context.Cause(b.Context)
+}
+
+// pause has the time stand still until the returned function is called.
+func (b *budget) pause() (resume func()) {
+	left := time.Until(b.end)
+	if !b.ended.Stop() || !b.late.Stop() {
+		return func() {} // it is over
+	}
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.end = time.Now().Add(left)
+		b.ended.Reset(left)
+		b.late.Reset(left + b.margin)
+	}
+}
+
+// stop lets go of what the budget holds.
+func (b *budget) stop() {
+	b.ended.Stop()
+	b.late.Stop()
+	b.cancel(context.Canceled)
+}
+
+// failure is what a session remembers of the refreshes that failed since the
+// last success. It never changes; a further failure replaces it.
+type failure struct {
+	err     *Error
+	streak  int       // failed refreshes in a row
+	since   time.Time // the first of them
+	next    time.Time // no attempt before; zero: the hop before decides
+	mark    fileMark  // the token file before the refresh read it
+	carried bool      // the failure is the hop before's: it keeps the pause, we don't
+	told    bool      // one of the failures since then was our own: RefreshFailed has told it
+}
+
+// A pool asks for a role that refuses it less and less often: of many targets
+// some always do, and their requests are at the others' expense.
+const (
+	deniedBase = 30 * time.Second
+	deniedCap  = 15 * time.Minute
+)
+
+// refusals are the kinds that last until a person changes something.
+var refusals = map[Kind]bool{AssumeDenied: true, DurationTooLong: true, TagsTooLarge: true, ConfigInvalid: true}
+
+// pauseFor is the pause after a failure of this kind.
+func (c *Chain) pauseFor(kind Kind, streak int, left time.Duration) time.Duration {
+	if c.deniedCap > 0 && refusals[kind] {
+		return pauseAfter(deniedBase, streak, c.deniedCap, left, c.draw)
+	}
+	return pauseAfter(time.Second, streak, c.failureCap, left, c.draw)
+}
+
+// pauseAfter returns the pause after the streak-th failure in a row: base,
+// doubled for each further failure, at most limit, less a random fifth that keeps
+// pods apart. A session that is still valid is tried again when it expires at the
+// latest.
+func pauseAfter(base time.Duration, streak int, limit, left time.Duration, draw func() float64) time.Duration {
+	pause := doubled(base, streak-1, limit)
+	pause -= time.Duration(float64(pause/5) * (1 - draw()))
+	if left > 0 {
+		pause = min(pause, left)
+	}
+	return pause
+}
+
+// doubled returns d doubled n times, at most limit. It compares before it
+// doubles, so that no n overflows.
+func doubled(d time.Duration, n int, limit time.Duration) time.Duration {
+	for ; n > 0 && d < limit; n-- {
+		if d > limit/2 {
+			return limit
+		}
+		d *= 2
+	}
+	return min(d, limit)
+}
+
+// markToken notes the state of the token file before it is read: one that
+// changes between the reading and the failure has not been tried.
+func (s *session) markToken() {
+	if s.tokenFile == "" {
+		return
+	}
+	mark := markFile(s.tokenFile)
+	s.mu.Lock()
+	s.mark = mark
+	s.mu.Unlock()
+}
+
+// holds returns the failure that forbids an attempt now, if there is one. look
+// also asks the token file: one that changed since is worth an attempt at once.
+func (s *session) holds(now time.Time, look bool) *failure {
+	f := s.failed.Load()
+	switch {
+	case f == nil:
+		return nil
+	case f.carried:
+		if s.parent.phaseNow(now) != expired {
+			return nil
+		}
+		return s.parent.holds(now, look)
+	case !now.Before(f.next), look && s.tokenFile != "" && !markFile(s.tokenFile).equal(f.mark):
+		return nil
+	}
+	return f
 }

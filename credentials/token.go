@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/crossrole/crossrole/trust"
@@ -190,4 +192,145 @@ func (m fileMark) equal(n fileMark) bool {
 	}
 	return os.SameFile(m.info, n.info) && m.info.ModTime().Equal(n.info.ModTime()) &&
 		m.info.Size() == n.info.Size() && m.info.Mode() == n.info.Mode() && m.owner == n.owner
+}
+
+// rotationFix is the fix for an expired token.
+const rotationFix = "check that kubelet still rotates the projected token (at about 80 % of its life) and that the file is the mounted one, not a copy of it"
+
+// issuerDiffers says in which way two issuers differ, because the eye takes the
+// usual ways for equality.
+func issuerDiffers(want, got string) error {
+	why := "another id: the token comes from another cluster"
+	path := func(s string) string {
+		_, p, _ := strings.Cut(strings.TrimPrefix(s, "https://"), "/")
+		return p
+	}
+	switch {
+	case strings.TrimSuffix(want, "/") == strings.TrimSuffix(got, "/"):
+		why = "only a trailing slash"
+	case strings.EqualFold(want, got):
+		why = "only upper and lower case"
+	case path(want) != "" && path(want) == path(got):
+		why = "only the host"
+	}
+	return fmt.Errorf("the token's issuer is %q, WebIdentity.Issuer is %q; what differs is %s, and AWS compares them byte for byte", got, want, why)
+}
+
+// audienceDiffers is nil if want is among the token's audiences, or empty.
+func audienceDiffers(want string, got []string) error {
+	if want == "" || slices.Contains(got, want) {
+		return nil
+	}
+	return fmt.Errorf("the token's audience is %q, WebIdentity.Audience is %q", got, want)
+}
+
+// expiredToken names the times in the token, which its issuer wrote. The file's own
+// time is by the node's clock and is not mixed in. Neither time changes until
+// kubelet writes a newer token, so the text stays the same.
+func expiredToken(file string, t trust.Token) error {
+	s := "the token in " + file
+	if !t.IssuedAt.IsZero() {
+		s += " was issued at " + t.IssuedAt.UTC().Format(time.RFC3339) + " and"
+	}
+	return fmt.Errorf("%s expired at %s, by the clock of AWS", s, t.Expires.UTC().Format(time.RFC3339))
+}
+
+// expSlack forgives what the two ways of telling the time may differ by.
+const expSlack = time.Minute
+
+// checkClaims looks at the token before it is sent. That it has expired is
+// certain only by the server's own clock; by the local one it is worth a
+// warning.
+func (c *Chain) checkClaims(w WebIdentity, t trust.Token) *Error {
+	fail := func(kind Kind, err error, fixes ...string) *Error {
+		return &Error{Operation: "check token", RoleARN: w.RoleARN, Kind: kind, Token: &t, Err: err, Fixes: fixes}
+	}
+	if w.Issuer != "" && w.Issuer != t.Issuer {
+		return fail(TokenRejected, issuerDiffers(w.Issuer, t.Issuer),
+			"set WebIdentity.Issuer to the cluster's own issuer, or leave it empty so that a new cluster needs no change here")
+	}
+	if err := audienceDiffers(w.Audience, t.Audience); err != nil {
+		return fail(AudienceMismatch, err,
+			"project the token with that audience (on EKS the service account's eks.amazonaws.com/audience annotation), or set WebIdentity.Audience to the token's")
+	}
+	if now, known := c.serverNow(); known && now.Sub(t.Expires) > expSlack {
+		c.clock.Store(nil) // that clock may have been wrong: the next attempt asks
+		return fail(TokenExpired, expiredToken(w.TokenFile, t), rotationFix)
+	} else if !known && time.Since(t.Expires) > expSlack {
+		c.warnOnce("exp", "the token has expired by the local clock; it is sent all the same, since the clock may be wrong", "file", w.TokenFile, "expired", t.Expires)
+	}
+	return nil
+}
+
+// skewWarning is the clock difference worth a line in the log: AWS refuses
+// signatures that are further off (S3: 15 minutes).
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+const skewWarning = 5 * time.Minute
+
+// tokenSeen is the token of the last success.
+type tokenSeen struct {
+	raw    string
+	issuer string
+}
+
+// clock is the server's time at a moment of ours.
+type clock struct{ date, at time.Time }
+
+// learn keeps what a success says apart from the keys: the server's clock, and
+// whether the pod's token is another one than before.
+func (s *session) learn(rec *record) {
+	c := s.chain
+	if !rec.date.IsZero() {
+		c.clock.Store(&clock{date: rec.date, at: rec.sentAt})
+		if skew := rec.sentAt.Round(0).Sub(rec.date); skew.Abs() > skewWarning {
+			c.warnOnce("skew", "the local clock differs from AWS's: it is "+describeSkew(skew), "ahead", skew.Round(time.Second), "endpoint", rec.endpoint)
+		}
+	}
+	if rec.token == nil {
+		return
+	}
+	s.mu.Lock()
+	before := s.seen
+	s.seen = tokenSeen{raw: string(rec.raw), issuer: rec.token.Issuer}
+	s.mu.Unlock()
+	if before.raw == "" || before.raw == string(rec.raw) {
+		return
+	}
+	c.post(Event{Type: TokenRotated, Hop: s.hop, RoleARN: s.role})
+	if before.issuer != rec.token.Issuer {
+		c.info("the token comes from another cluster than before", "before", before.issuer, "now", rec.token.Issuer)
+		c.post(Event{Type: IssuerChanged, Hop: s.hop, RoleARN: s.role})
+	}
+}
+
+// skewOf returns the local clock less the server's: positive if the local one is
+// ahead. A Date has whole seconds, and the response took its time: less than two
+// seconds are none.
+func skewOf(local, date time.Time) time.Duration {
+	skew := local.Round(0).Sub(date)
+	if skew.Abs() < 2*time.Second {
+		return 0
+	}
+	return skew
+}
+
+// describeSkew says which way the local clock is off.
+func describeSkew(skew time.Duration) string {
+	switch skew = skew.Round(time.Second); {
+	case skew > 0:
+		return skew.String() + " ahead of the server's"
+	case skew < 0:
+		return (-skew).String() + " behind the server's"
+	}
+	return "equal to the server's"
+}
+
+// serverNow is the server's clock, if a reply has told it. It runs on the
+// monotonic clock, so that setting the local clock does not move it.
+func (c *Chain) serverNow() (time.Time, bool) {
+	k := c.clock.Load()
+	if k == nil {
+		return time.Time{}, false
+	}
+	return k.date.Add(time.Since(k.at)), true
 }

@@ -3,6 +3,7 @@ package credentials
 import (
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -166,4 +167,106 @@ func (r *resolver) checkShadowing(source Source) {
 		return
 	}
 	r.notices = append(r.notices, list+" set but not used: the source is "+source.String())
+}
+
+// The variables that may fill a chain's settings. Nothing else in the
+// environment influences a chain.
+const (
+	envRoleARN         = "AWS_ROLE_ARN"
+	envTokenFile       = "AWS_WEB_IDENTITY_TOKEN_FILE"
+	envSessionName     = "AWS_ROLE_SESSION_NAME"
+	envRegion          = "AWS_REGION"
+	envDefaultRegion   = "AWS_DEFAULT_REGION"
+	envSTSEndpoint     = "AWS_ENDPOINT_URL_STS"
+	envIgnoreEndpoints = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+	envPodIdentityURL  = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+	envPodIdentityFile = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
+)
+
+// shadowing are the variables that would choose the credentials in the SDK's
+// own default chain. They change nothing here; people who set them should know.
+var shadowing = []string{
+	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+	"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE",
+}
+
+// set returns those of the variables that are set; one set to the empty string
+// is unset, as in the SDK.
+func set(names ...string) []string {
+	var found []string
+	for _, name := range names {
+		if os.Getenv(name) != "" {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+// setting is a value and where it came from, for messages.
+type setting struct{ value, from string }
+
+// fill returns the field's own value, or else that of the first variable that
+// is set. With neither, from names what could have been set.
+func fill(value, field string, variables ...string) setting {
+	if value != "" {
+		return setting{value, field}
+	}
+	for _, name := range variables {
+		if v := os.Getenv(name); v != "" {
+			return setting{v, name}
+		}
+	}
+	return setting{"", field}
+}
+
+// faults collects everything that is wrong with a chain's settings, so that one
+// error names it all.
+type faults []error
+
+// add notes one fault: where the value came from, the value, the rule and fix.
+func (f *faults) add(where, format string, args ...any) {
+	*f = append(*f, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
+}
+
+// addNilOption notes a nil among the functions that set options.
+func (f *faults) addNilOption(i int) {
+	f.add(fmt.Sprintf("optFns[%d]", i), "nil; leave out what sets no option")
+}
+
+// err is a ConfigInvalid that lists the faults, or nil.
+func (f faults) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return &Error{Kind: ConfigInvalid, Err: f}
+}
+
+// maxLines is how many faults have a line each. More of them are one paragraph.
+const maxLines = 4
+
+func (f faults) Error() string {
+	if len(f) == 1 {
+		return f[0].Error()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d settings are wrong", len(f))
+	for i, e := range f {
+		switch {
+		case len(f) <= maxLines:
+			b.WriteString("\n  - ")
+		case i == 0:
+			b.WriteString(": (1) ")
+		default:
+			fmt.Fprintf(&b, "; (%d) ", i+1)
+		}
+		b.WriteString(e.Error())
+	}
+	return b.String()
+}
+
+func (f faults) Unwrap() []error { return f }
+
+// configError is a ConfigInvalid with a single fault.
+func configError(format string, args ...any) *Error {
+	return &Error{Kind: ConfigInvalid, Err: fmt.Errorf(format, args...)}
 }

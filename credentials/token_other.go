@@ -2,7 +2,9 @@
 
 package credentials
 
-import "io/fs"
+import (
+	"io/fs"
+)
 
 func owner(fs.FileInfo) string { return "" }
 

@@ -1,0 +1,341 @@
+package credentials
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"github.com/crossrole/crossrole/trust"
+)
+
+// Limits of AssumeRole and AssumeRoleWithWebIdentity:
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+const (
+	minDuration     = 15 * time.Minute
+	maxDuration     = 12 * time.Hour
+	chainedDuration = time.Hour
+	maxPolicy       = 2048
+	maxPolicyARNs   = 10
+	minExternalID   = 2
+	maxExternalID   = 1224
+	maxTags         = 50
+	maxTagKey       = 128
+	maxTagValue     = 256
+)
+
+var policyARN = pattern(`^arn:aws[\w-]*:iam::(aws|[0-9]{12}):policy/[!-~]+$`)
+
+// isTagText holds for keys and values.
+func isTagText(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool {
+		return !unicode.In(c, unicode.L, unicode.Z, unicode.N) && !strings.ContainsRune("_.:/=+-@", c)
+	})
+}
+
+// nextRole is a copy of role, held to every rule. place is what the caller calls
+// it, first whether it is the first after the source, before the role that the
+// chain has ended in so far.
+func (r *resolver) nextRole(place string, role Role, first bool, source Source, before string) Role {
+	role = role.clone()
+	role.ARN = strings.TrimSpace(role.ARN)
+	r.checkRole(place, &role, first && !source.chained())
+	if role.ARN != "" && role.ARN == before {
+		r.add(place+".ARN", "%q is also the role before it; a role does not assume itself: name the hub first and the target after it, or leave the second one out", role.ARN)
+	}
+	return role
+}
+
+// checkRole holds role to the rules; long says that it may ask for more than an
+// hour.
+func (r *resolver) checkRole(place string, role *Role, long bool) {
+	field := func(name string) string { return place + "." + name }
+	if role.ARN == "" {
+		r.add(field("ARN"), "empty; want %s", roleShape)
+	} else {
+		r.checkRoleARN(field("ARN"), role.ARN)
+	}
+	r.checkSessionName(field("SessionName"), role.SessionName)
+	if n := len(role.ExternalID); n > 0 && (n < minExternalID || n > maxExternalID || !madeOf(role.ExternalID, sessionNameRunes+":/")) {
+		// A shared secret: say what is wrong, not what it is.
+		r.add(field("ExternalID"), "%d characters; want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(role.ExternalID))
+	}
+	r.checkSourceIdentity(field("SourceIdentity"), role.SourceIdentity)
+	r.checkPolicies(place, role.Policy, role.PolicyARNs)
+	if role.Duration != 0 {
+		if long {
+			r.checkDuration(field("Duration"), role.Duration, maxDuration, "a role's MaxSessionDuration is at most 12 hours")
+		} else {
+			r.checkDuration(field("Duration"), role.Duration, chainedDuration, "where a role assumes a role, STS gives at most 1 hour; use a direct chain (WebIdentity.Duration) for longer sessions")
+		}
+	}
+	r.checkTags(place, role)
+}
+
+func (r *resolver) checkRoleARN(from, arn string) {
+	a, err := parseRoleARN(arn)
+	if err != nil {
+		r.add(from, "%v", err)
+		return
+	}
+	r.partition(a.partition, from+" "+arn)
+}
+
+func (r *resolver) checkSessionName(from, name string) {
+	if name == "" || isSessionName(name) {
+		return
+	}
+	var odd []string
+	for _, c := range name {
+		if q := fmt.Sprintf("%q", c); !strings.ContainsRune(sessionNameRunes, c) && !slices.Contains(odd, q) {
+			odd = append(odd, q)
+		}
+	}
+	msg := fmt.Sprintf("%q has %d characters; want 2–64 of letters, digits and +=,.@_-", name, utf8.RuneCountInString(name))
+	if len(odd) > 0 {
+		msg += ", without " + strings.Join(odd, " ")
+	}
+	r.add(from, "%s", msg)
+}
+
+func (r *resolver) checkSourceIdentity(from, id string) {
+	if id == "" {
+		return
+	}
+	if !isSessionName(id) {
+		r.add(from, "%q; want 2–64 of letters, digits and +=,.@_-", id)
+	} else if strings.HasPrefix(strings.ToLower(id), "aws:") {
+		r.add(from, "%q; the prefix aws: is AWS's own", id)
+	}
+}
+
+func (r *resolver) checkDuration(from string, d, most time.Duration, why string) {
+	switch {
+	case d < minDuration:
+		r.add(from, "%v (%d s); STS gives at least 15 minutes (900 s)", d, int64(d/time.Second))
+	case d > most:
+		r.add(from, "%v (%d s) is more than %v (%d s): %s", d, int64(d/time.Second), most, int64(most/time.Second), why)
+	case d%time.Second != 0:
+		r.add(from, "%v; STS counts whole seconds", d)
+	}
+}
+
+func (r *resolver) checkPolicies(owner, policy string, arns []string) {
+	if policy != "" {
+		if n := utf8.RuneCountInString(policy); n > maxPolicy {
+			r.add(owner+".Policy", "%d characters; a session policy has at most %d: shorten it or use PolicyARNs", n, maxPolicy)
+		} else if _, err := trust.ParsePolicy([]byte(policy)); err != nil {
+			r.add(owner+".Policy", "%v", err)
+		}
+	}
+	if len(arns) > maxPolicyARNs {
+		r.add(owner+".PolicyARNs", "%d ARNs; at most %d", len(arns), maxPolicyARNs)
+	}
+	for i, a := range arns {
+		if !policyARN().MatchString(a) {
+			r.add(fmt.Sprintf("%s.PolicyARNs[%d]", owner, i), "%q is not a managed policy's ARN; want arn:<partition>:iam::<account or aws>:policy/<name>", a)
+		}
+	}
+}
+
+func (r *resolver) checkTags(place string, role *Role) {
+	where := place + ".Tags"
+	if len(role.Tags) > maxTags {
+		r.add(where, "%d tags; at most %d", len(role.Tags), maxTags)
+	}
+	folded := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(role.Tags)) {
+		value := role.Tags[key]
+		switch n := utf8.RuneCountInString(key); {
+		case n < 1 || n > maxTagKey:
+			r.add(where, "key %q has %d characters; want 1–%d", key, n, maxTagKey)
+		case !isTagText(key):
+			r.add(where, "key %q; want letters, digits, spaces and _.:/=+-@", key)
+		case strings.HasPrefix(strings.ToLower(key), "aws:"):
+			r.add(where, "key %q; the prefix aws: is AWS's own", key)
+		}
+		if n := utf8.RuneCountInString(value); n > maxTagValue {
+			r.add(where, "value of %q has %d characters; at most %d", key, n, maxTagValue)
+		} else if !isTagText(value) {
+			r.add(where, "value of %q; want letters, digits, spaces and _.:/=+-@", key)
+		}
+		if other, ok := folded[strings.ToLower(key)]; ok {
+			r.add(where, "keys %q and %q differ by case only, which STS takes for the same key", other, key)
+		}
+		folded[strings.ToLower(key)] = key
+	}
+	for _, key := range role.TransitiveTagKeys {
+		if _, ok := role.Tags[key]; !ok {
+			r.add(place+".TransitiveTagKeys", "%q is not a key of Tags", key)
+		}
+	}
+}
+
+// roleARN is an IAM role's ARN, taken apart.
+type roleARN struct {
+	partition, account string
+	name               string // without the path, as STS's replies spell it
+}
+
+// IAM's rules for role names and paths:
+// https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+
+const maxRoleName = 64
+
+func isAccount(s string) bool { return len(s) == 12 && madeOf(s, digits) }
+
+func isRoleName(s string) bool { return len(s) <= maxRoleName && madeOf(s, sessionNameRunes) }
+
+func isRolePath(s string) bool {
+	return strings.HasPrefix(s, "/") && strings.HasSuffix(s, "/") && !strings.Contains(s, "//") && printable(s)
+}
+
+const roleShape = "arn:<partition>:iam::<12-digit account>:role/<name>"
+
+// parseRoleARN checks s against the shape of a role's ARN and says which part is
+// off: STS would answer a typo with a misleading AccessDenied.
+func parseRoleARN(s string) (roleARN, error) {
+	a, err := arn.Parse(s)
+	if err != nil {
+		return roleARN{}, fmt.Errorf("%q is not an ARN; want %s", s, roleShape)
+	}
+	if a.Service == "sts" && strings.HasPrefix(a.Resource, "assumed-role/") {
+		name := strings.Split(a.Resource, "/")[1]
+		return roleARN{}, fmt.Errorf("%q is a session of a role; want the role itself, arn:%s:iam::%s:role/%s (with the role's path, if it has one)", s, a.Partition, a.AccountID, name)
+	}
+	kind, rest, _ := strings.Cut(a.Resource, "/")
+	switch {
+	case !strings.HasPrefix(a.Partition, "aws"):
+		return roleARN{}, fmt.Errorf("%q has partition %q; want aws, aws-cn, aws-us-gov or another of AWS's", s, a.Partition)
+	case a.Service != "iam":
+		return roleARN{}, fmt.Errorf("%q has service %q; want %s", s, a.Service, roleShape)
+	case a.Region != "":
+		return roleARN{}, fmt.Errorf("%q has region %q; IAM's ARNs have none: want %s", s, a.Region, roleShape)
+	case !isAccount(a.AccountID):
+		return roleARN{}, fmt.Errorf("%q has account %q; want 12 digits", s, a.AccountID)
+	case strings.Contains(rest, "arn:"):
+		return roleARN{}, fmt.Errorf("%q has an ARN inside the ARN; want %s", s, roleShape)
+	case kind != "role":
+		return roleARN{}, fmt.Errorf("%q names a %s; want a role, %s", s, kind, roleShape)
+	}
+	slash := strings.LastIndexByte("/"+rest, '/')
+	path, name := ("/" + rest)[:slash+1], rest[slash:]
+	if !isRoleName(name) {
+		return roleARN{}, fmt.Errorf("%q has role name %q; want 1–64 of letters, digits and +=,.@_-", s, name)
+	}
+	if !isRolePath(path) {
+		return roleARN{}, fmt.Errorf("%q has path %q; want segments between slashes without spaces", s, path)
+	}
+	return roleARN{partition: a.Partition, account: a.AccountID, name: name}, nil
+}
+
+// regionPartitions maps the beginning of a region's name to its partition, after
+// AWS's partitions file as the SDK's endpoint rules carry it.
+var regionPartitions = map[string]string{
+	"cn": "aws-cn", "us-gov": "aws-us-gov",
+	"us-iso": "aws-iso", "us-isob": "aws-iso-b", "eu-isoe": "aws-iso-e", "us-isof": "aws-iso-f", "eusc-de": "aws-eusc",
+	"us": "aws", "eu": "aws", "ap": "aws", "sa": "aws", "ca": "aws", "me": "aws", "af": "aws", "il": "aws", "mx": "aws",
+}
+
+// regions are those that exist, by the same file. A new one works all the same:
+// the list only serves to recognize a typo.
+var regions = []string{
+	"us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "ca-west-1", "mx-central-1", "sa-east-1", "sa-west-1",
+	"eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3",
+	"af-south-1", "il-central-1", "me-central-1", "me-south-1", "me-west-1",
+	"ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2",
+	"ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7",
+	"cn-north-1", "cn-northwest-1", "us-gov-east-1", "us-gov-west-1", "eusc-de-east-1",
+	"us-iso-east-1", "us-iso-west-1", "us-isob-east-1", "us-isob-west-1", "eu-isoe-west-1", "us-isof-east-1", "us-isof-south-1",
+}
+
+// closestRegion is the region whose name differs from name by the fewest
+// characters.
+func closestRegion(name string) string {
+	if len(name) > 64 { // no typo
+		return regions[0]
+	}
+	return slices.MinFunc(regions, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
+}
+
+// distance is how many characters must be inserted, deleted or replaced to make b
+// of a (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		previous := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := previous
+			if a[i] != b[j] {
+				replaced++
+			}
+			previous = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// partitionOf is the partition of a region; empty if unknown.
+func partitionOf(region string) string {
+	parts := strings.Split(region, "-")
+	n := len(parts) - 2 // of which a direction and a number are the last
+	if n < 1 || !madeOf(parts[n], wordRunes) || !madeOf(parts[n+1], digits) {
+		return ""
+	}
+	return regionPartitions[strings.Join(parts[:n], "-")]
+}
+
+// isRegion reports whether s may be the name of a region, known or not.
+func isRegion(s string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	parts := strings.Split(s, "-")
+	last := len(parts) - 1
+	if last < 2 || len(parts[0]) < 2 || !madeOf(parts[last], digits) {
+		return false
+	}
+	for _, part := range parts[:last] {
+		if !madeOf(part, letters) {
+			return false
+		}
+	}
+	return true
+}
+
+// Sets of characters from which AWS builds its names.
+const (
+	digits    = "0123456789"
+	wordRunes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" + digits + "_"
+
+	// sessionNameRunes are those of role names, session names and source identities:
+	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+	sessionNameRunes = wordRunes + "+=,.@-"
+)
+
+// madeOf reports whether s has at least one character, and none but those.
+func madeOf(s, runes string) bool {
+	return s != "" && strings.Trim(s, runes) == ""
+}
+
+// printable reports whether s has characters of ASCII only, and no spaces.
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < '!' || c > '~' })
+}
+
+// pattern is a regular expression that is compiled when it is needed for the first
+// time. Few programs ever need one, and all of them would wait for it.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
