@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
+	"sync"
 )
 
 // bucketRef is a bucket as the SDK wants it named.
@@ -149,4 +151,51 @@ func cutAny(s, separators string) (before, after string, found bool) {
 		return s[:i], s[i+1:], true
 	}
 	return s, "", false
+}
+
+// maxKey is the length of the longest key, in bytes (S3 User Guide, "Naming
+// Amazon S3 objects").
+const maxKey = 1024
+
+func checkKey(key string) error {
+	switch {
+	case key == "":
+		return &Error{Kind: BadKey, Err: fmt.Errorf("the key is empty: give the key of an object")}
+	case len(key) > maxKey:
+		return &Error{Kind: BadKey, Err: fmt.Errorf("the key has %d bytes, S3 allows %d", len(key), maxKey)}
+	}
+	return nil
+}
+
+func checkPrefix(prefix string) error {
+	if len(prefix) > maxKey {
+		return &Error{Kind: BadKey, Err: fmt.Errorf("the prefix has %d bytes, S3 allows %d for a key", len(prefix), maxKey)}
+	}
+	return nil
+}
+
+const (
+	digits       = "0123456789"
+	lowerLetters = "abcdefghijklmnopqrstuvwxyz"
+	upperLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+)
+
+// madeOf reports whether s has at least one character, and none but those.
+func madeOf(s, runes string) bool {
+	return s != "" && strings.Trim(s, runes) == ""
+}
+
+// isLabel reports whether s is made of those characters, with further ones between
+// the first and the last.
+func isLabel(s, ends, between string) bool {
+	return s != "" && madeOf(s[:1], ends) && madeOf(s[len(s)-1:], ends) && madeOf(s, ends+between)
+}
+
+// isAccount reports whether s is 12 digits.
+func isAccount(s string) bool { return len(s) == 12 && madeOf(s, digits) }
+
+// pattern is a regular expression that is compiled when it is needed for the first
+// time. Few programs ever need one, and all of them would wait for it.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

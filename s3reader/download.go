@@ -2,9 +2,12 @@ package s3reader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -197,4 +200,239 @@ func (d *download) write(p []byte, pos int64) (err error) {
 		err = io.ErrShortWrite
 	}
 	return err
+}
+
+// DownloadFile writes an object to a file. At every moment, path names the old
+// file, if there was one, or the complete new one: the bytes go to another file
+// of that directory, which only its owner can read and which is renamed at the
+// end. The new file has the permissions, and as far as the system allows the
+// owner and the group, of the one that it replaces; if the group cannot be kept,
+// the new one gets no more than everyone does. Access control lists and extended
+// attributes are not kept. Other names of the old file (hard links) keep the old
+// bytes.
+//
+// Only regular files are replaced. A link at path is followed, and stays: the
+// file that it leads to is replaced, and must exist. To a character device, such
+// as /dev/null or a terminal, to a named pipe and to an open file of this process
+// (/dev/stdout, /dev/fd/3), the object is written in order; its last bytes are
+// held back until its checksum was compared, but after an error what came before
+// has been written. A pipe without a reader is waited for until ctx ends. A
+// directory, a block device, a socket, a link that leads nowhere and, in a
+// directory that everyone may write to, another user's link or pipe are refused
+// before any request is made. The directory of path must exist.
+//
+// When an object of more than 8 MiB (or Options.PartSize, if set) could not be
+// fetched to its end, the part that has arrived is kept, even if the process was
+// killed, and the next call with that path goes on from there, provided that the
+// object is still the same. What the part holds is read and compared with its
+// checksums first. The error says where the part is; removing it is safe. A part
+// of a version that is gone is removed.
+//
+// Any number of processes may write the same file at the same time: one of them
+// continues the part, the others begin their own.
+//
+// The file system decides when the bytes reach the disk. To be sure of that
+// before going on, open the file and call its Sync.
+func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, error) {
+	const op = "download"
+	if err := checkKey(key); err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	to, err := findDestination(path)
+	if err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	if to.dir != nil {
+		defer to.dir.Close()
+	}
+	if to.through {
+		return r.downloadThrough(ctx, key, &to)
+	}
+	d := r.newDownload(key)
+	err = d.tally.meter.during(ctx, func(ctx context.Context) error {
+		return d.toFile(ctx, to.local, "")
+	})
+	if err != nil {
+		return nil, r.fail(op, key, err)
+	}
+	return &d.info, nil
+}
+
+// local is where an object goes.
+type local struct {
+	dir      *os.Root
+	name     string
+	shown    string                      // how the caller names it; empty: by dir and name
+	old      os.FileInfo                 // what has the name now; nil: nothing
+	modified time.Time                   // becomes the file's; zero: not set
+	newMode  func() (fs.FileMode, error) // of a file that replaces none; nil: newFileMode
+}
+
+func (l *local) path() string {
+	if l.shown != "" {
+		return l.shown
+	}
+	return filepath.Join(l.dir.Name(), filepath.FromSlash(l.name))
+}
+
+// toFile fetches the object to a file. A version with another ETag than that,
+// unless empty, is ObjectChanged.
+func (d *download) toFile(ctx context.Context, l local, etag string) error {
+	fail := func(err error) error { return d.r.fail("download", d.info.Key, err) }
+	if l.old != nil && !l.old.Mode().IsRegular() {
+		return fail(l.notRegular("remove it, or choose another directory"))
+	}
+	p, err := openPartial(l.dir, l.name)
+	if err != nil {
+		return fail(err)
+	}
+	err = safely(func() error { return d.toPartial(ctx, p, etag) })
+	useful := p.shared && (p.found || d.journal.holdsSome())
+	if err == nil {
+		if err = d.commit(p, l); err == nil {
+			return nil
+		}
+		useful = false // its journal is cut off
+	}
+	if err = fail(err); useful && !spoils(err) {
+		return kept(err, p)
+	}
+	if left := p.discard(); left != nil {
+		note(err, left.Error())
+	}
+	return err
+}
+
+// commit gives a complete partial file its name.
+func (d *download) commit(p *partial, l local) error {
+	if d.journal != nil {
+		if err := p.file.Truncate(d.info.Size); err != nil {
+			return err
+		}
+	}
+	// What has the name now may be something else than when the download began.
+	old, err := l.dir.Lstat(l.name)
+	switch {
+	case isMissing(err):
+		old = nil
+	case err != nil:
+		return err
+	case !old.Mode().IsRegular():
+		l.old = old
+		return l.notRegular("")
+	}
+	mode, err := l.mode(p, old)
+	if err == nil {
+		err = p.setMode(mode)
+	}
+	if err != nil {
+		return err
+	}
+	return p.commit(l.modified)
+}
+
+// mode is the permissions that the complete file gets: those of the file that it
+// replaces, along with its owner. What another user has put into a directory like
+// /tmp counts as if it were not there.
+func (l *local) mode(p *partial, old os.FileInfo) (fs.FileMode, error) {
+	switch {
+	case old != nil && trusted(l.dir, old) == nil:
+		return keepOwner(p.file, old)
+	case l.newMode != nil:
+		return l.newMode()
+	}
+	return newFileMode(l.dir)
+}
+
+// spoils reports whether err says that what has arrived is of no use.
+func spoils(err error) bool {
+	return errors.Is(err, ObjectChanged) || errors.Is(err, ChecksumMismatch) || errors.Is(err, NotFound)
+}
+
+// kept is err with a word on where the bytes are.
+func kept(err error, p *partial) error {
+	if left := p.file.Close(); left != nil {
+		note(err, left.Error())
+	}
+	note(err, "what has arrived is in "+p.path()+", and the next download to this file goes on from there")
+	return err
+}
+
+// note adds a remark to an error of this package.
+func note(err error, text string) {
+	if e, ok := errors.AsType[*Error](err); ok {
+		if e.note != "" {
+			e.note += "; "
+		}
+		e.note += text
+	}
+}
+
+func (d *download) toPartial(ctx context.Context, p *partial, etag string) error {
+	if p.shared && p.found {
+		if resumed, err := d.resume(ctx, p, etag); resumed || err != nil {
+			return err
+		}
+	}
+	return d.fresh(ctx, etag, func() error {
+		// Not before there is an answer: it may still be of use.
+		if p.found {
+			p.found = false
+			if err := p.file.Truncate(0); err != nil {
+				return err
+			}
+		}
+		d.w = &serial{WriterAt: p.file}
+		if d.info.Size <= d.r.leastShare() || d.info.ETag == "" || !p.shared {
+			return nil // nothing to go on from
+		}
+		if err := p.file.Truncate(d.info.Size); err != nil {
+			return err
+		}
+		if err := d.keepJournal(p); err != nil {
+			return err
+		}
+		d.journal.begin()
+		return nil
+	})
+}
+
+func (d *download) keepJournal(p *partial) (err error) {
+	if d.kind == nil { // there is nothing to compare the whole with
+		d.kind = crc64NVME
+	}
+	d.journal, err = newJournal(p.file, d.r.bucket.name, &d.info, d.kind)
+	return err
+}
+
+// resume goes on from what an earlier download has left in a partial file. It
+// reports false if there is nothing to go on from.
+func (d *download) resume(ctx context.Context, p *partial, etag string) (bool, error) {
+	stat, err := p.file.Stat()
+	if err != nil || stat.Size() <= d.r.leastShare() {
+		return false, err
+	}
+	if err := d.describe(ctx); err != nil {
+		// A GET will tell why, to which S3 says more.
+		return false, ctx.Err()
+	}
+	if etag != "" && etag != d.info.ETag {
+		return false, nil
+	}
+	if err := d.keepJournal(p); err != nil {
+		return false, err
+	}
+	pieces, err := d.journal.load(d.kind)
+	if err != nil || len(pieces) == 0 {
+		d.journal = nil
+		return false, err
+	}
+	d.w = &serial{WriterAt: p.file}
+	d.fetched.pieces = pieces
+	missing := gaps(pieces, d.info.Size)
+	left := total(missing)
+	d.r.opts.Logger.Info("s3reader: a download goes on", "bucket", d.r.bucket.name, "key", d.info.Key, "file", p.path(), "bytes", d.info.Size, "missing", left)
+	d.tally.expect(d.info.Size)
+	d.tally.add(d.info.Size - left)
+	return true, d.fan(ctx, d.r.plan(&d.info, left, d.gate.most), missing, nil, nil)
 }

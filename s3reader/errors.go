@@ -1,9 +1,18 @@
 package s3reader
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
+	"runtime"
+	"runtime/debug"
 	"strings"
+	"unicode"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // Error is what went wrong with a bucket or an object of it. Every method of
@@ -97,3 +106,268 @@ func (e *Error) Is(target error) bool {
 	k, ok := target.(Kind)
 	return ok && k != "" && k == e.Kind
 }
+
+// Kind is why a read failed. It is an error itself: errors.Is(err,
+// s3reader.Archived).
+type Kind string
+
+// The kinds of failure.
+const (
+	AccessDenied     Kind = "access denied"     // S3 refused, or KMS did; also fs.ErrPermission
+	NotFound         Kind = "not found"         // no such key; also fs.ErrNotExist
+	NoSuchBucket     Kind = "no such bucket"    // also fs.ErrNotExist
+	Archived         Kind = "archived"          // must be restored before it can be read
+	ObjectChanged    Kind = "object changed"    // overwritten since it was opened
+	Truncated        Kind = "truncated"         // the responses broke off too often, or the length is unknown or beyond belief
+	RangeMismatch    Kind = "range mismatch"    // the answer is not the range that was asked for
+	ChecksumMismatch Kind = "checksum mismatch" // the bytes are not the object's
+	WrongRegion      Kind = "wrong region"      // the bucket is in another region than configured
+	BadKey           Kind = "bad key"           // empty or longer than S3 allows
+	Panicked         Kind = "panicked"          // code of the caller's, or this package, panicked: see PanicError
+)
+
+// Error makes a Kind usable with errors.Is.
+func (k Kind) Error() string { return string(k) }
+
+// codeKinds are S3's codes ("Error responses" in the API reference), and what the
+// SDK makes of an answer without a body: the status text.
+var codeKinds = map[string]Kind{
+	"NoSuchKey":     NotFound,
+	"NoSuchVersion": NotFound,
+
+	"NoSuchBucket":      NoSuchBucket,
+	"NoSuchAccessPoint": NoSuchBucket,
+
+	"AccessDenied":      AccessDenied,
+	"AllAccessDisabled": AccessDenied,
+	"AccountProblem":    AccessDenied,
+	"Forbidden":         AccessDenied,
+
+	"InvalidObjectState":           Archived,
+	"PreconditionFailed":           ObjectChanged,
+	"InvalidRange":                 RangeMismatch,
+	"RequestedRangeNotSatisfiable": RangeMismatch,
+	"KeyTooLongError":              BadKey,
+
+	"PermanentRedirect":                  WrongRegion,
+	"MovedPermanently":                   WrongRegion,
+	"TemporaryRedirect":                  WrongRegion,
+	"IllegalLocationConstraintException": WrongRegion,
+}
+
+// kindOf is the kind of an error of the SDK; empty if none fits.
+func kindOf(err error) Kind {
+	api, ok := answerOf(err)
+	if !ok {
+		if _, ok := errors.AsType[*brokenOffError](err); ok {
+			return Truncated
+		}
+		return ""
+	}
+	if k, ok := codeKinds[api.ErrorCode()]; ok {
+		return k
+	}
+	if strings.HasPrefix(api.ErrorCode(), kmsCodes) {
+		return AccessDenied
+	}
+	// Only S3's answer to a HEAD has no code of its own. To a GET, a 404 without
+	// one is somebody else's, and says nothing about the object.
+	if _, ok := errors.AsType[*types.NotFound](err); ok {
+		return NotFound
+	}
+	// AuthorizationHeaderMalformed has other causes too; only with the header is
+	// it the region.
+	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.HTTPStatusCode() == http.StatusBadRequest && bucketRegion(err) != "" {
+		return WrongRegion
+	}
+	return ""
+}
+
+// fail is err with everything that is known about it.
+func (r *Reader) fail(op, key string, err error) error {
+	known, ok := errors.AsType[*Error](err)
+	if ok && known.Op != "" {
+		return known
+	}
+	e := &Error{Op: op, Bucket: r.bucket.name, Key: key, Err: err, Kind: kindOf(err), sent: &r.sent}
+	if at, ok := errors.AsType[*requestError](err); ok {
+		e.Endpoint = at.endpoint
+	}
+	if ok {
+		e.Kind, e.Err, e.note = known.Kind, known.Err, known.note
+		if known.Endpoint != "" {
+			e.Endpoint = known.Endpoint
+		}
+	}
+	if api, ok := answerOf(e.Err); ok {
+		e.Code = api.ErrorCode()
+		if id, ok := errors.AsType[interface {
+			error
+			ServiceRequestID() string
+			ServiceHostID() string
+		}](e.Err); ok {
+			e.RequestID, e.HostID = id.ServiceRequestID(), id.ServiceHostID()
+		}
+	}
+	if e.Code != "" {
+		e.Region = r.at.Load().region
+	}
+	if of, ok := r.creds.(interface{ RoleARN() string }); ok && e.Code != "" {
+		e.RoleARN = of.RoleARN()
+	}
+	if e.note == "" {
+		e.note = r.note(e)
+	}
+	return e
+}
+
+// note is what the answer leaves open, or what to do.
+func (r *Reader) note(e *Error) string {
+	redirect := redirectNote(e)
+	switch e.Kind {
+	case AccessDenied:
+		return r.denied(e)
+	case Archived:
+		return archiveNamed(e.Err).note()
+	case ObjectChanged:
+		return "it was overwritten after it was opened: open it again"
+	case WrongRegion:
+		at := r.at.Load().region
+		text := fmt.Sprintf("it was asked for in %s and S3 does not say where it is: set Options.Region to the bucket's", at)
+		if there := bucketRegion(e.Err); there != "" {
+			text = fmt.Sprintf("the bucket is in %s and was asked for in %s: set Options.Region to %q", there, at, there)
+		}
+		if redirect != "" {
+			text += "; " + redirect
+		}
+		return text
+	}
+	return redirect
+}
+
+// causeText is err without the SDK's wrapping and on one line.
+func causeText(err error) string {
+	if err == nil {
+		return ""
+	}
+	if api, ok := answerOf(err); ok {
+		// The SDK names an unexplained status twice; the code is shown anyhow.
+		if m := api.ErrorMessage(); strings.ReplaceAll(m, " ", "") != api.ErrorCode() {
+			return oneLine(m)
+		}
+		return ""
+	}
+	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
+		err = op.Err
+	}
+	return oneLine(err.Error())
+}
+
+// urlQuery finds the query of a URL: transport errors quote the URL, and the
+// query of a presigned one is as good as a password.
+var urlQuery = pattern(`(https?://[^\s"?]*)\?[^\s"]*`)
+
+// maxCause leaves room for what a failure of the credentials says about its fix.
+const maxCause = 6000 // characters
+
+func oneLine(s string) string {
+	s = urlQuery().ReplaceAllString(s, "$1")
+	s = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, s)
+	if r := []rune(s); len(r) > maxCause {
+		s = string(r[:maxCause]) + "…"
+	}
+	return strings.TrimSpace(s)
+}
+
+// answerOf is what S3 answered. When the request could not even be signed, the
+// error holds another service's answer, such as STS's AccessDenied, which says
+// nothing about the bucket.
+func answerOf(err error) (smithy.APIError, bool) {
+	for e := err; ; {
+		op, ok := errors.AsType[*smithy.OperationError](e)
+		if !ok {
+			return errors.AsType[smithy.APIError](err)
+		}
+		if op.Service() != "S3" {
+			return nil, false
+		}
+		e = op.Err
+	}
+}
+
+// PanicError is the cause of an error of Kind [Panicked]: a panic in code that
+// this package called for you, such as Options.Progress, DirOptions.Include, an
+// io.WriterAt, Options.S3 or the HTTP client, or in this package itself. The
+// operation ends; the process and other operations do not.
+//
+//	if p, ok := errors.AsType[*s3reader.PanicError](err); ok { log.Printf("%s", p.Stack) }
+type PanicError struct {
+	Value any    // the argument of panic
+	Stack []byte // of the goroutine that panicked, as debug.Stack formats it
+
+	at string // the function that panicked, with file and line
+}
+
+// Error returns the value and the place in the source, without the stack.
+func (e *PanicError) Error() string {
+	text := fmt.Sprintf("panic: %v", e.Value)
+	if e.at != "" {
+		text += ", in " + e.at
+	}
+	return text
+}
+
+// recovered turns a panic into an error of Kind Panicked. It must be deferred
+// itself: recover works in no function that a deferred one calls.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = panicError(v)
+	}
+}
+
+// panicError is called by a deferred function that has recovered v.
+func panicError(v any) error {
+	return &Error{Kind: Panicked, Err: &PanicError{Value: v, Stack: debug.Stack(), at: panicPlace()}}
+}
+
+// recovered is the deferred guard of a public method.
+func (r *Reader) recovered(op, key string, err *error) {
+	if v := recover(); v != nil {
+		*err = r.fail(op, key, panicError(v))
+	}
+}
+
+// safely calls f. A panic in it is returned as an error.
+func safely(f func() error) (err error) {
+	defer recovered(&err)
+	return f()
+}
+
+// panicPlace returns the innermost function outside the runtime that was running
+// when the panic began. It is called while the panic is being recovered.
+func panicPlace() string {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	panicking := false
+	for {
+		f, more := frames.Next()
+		inRuntime := strings.HasPrefix(f.Function, "runtime.")
+		if panicking && !inRuntime {
+			file := f.File[strings.LastIndexByte(f.File, '/')+1:]
+			return fmt.Sprintf("%s (%s:%d)", f.Function, file, f.Line)
+		}
+		panicking = panicking || inRuntime
+		if !more {
+			return ""
+		}
+	}
+}
+
+// errExited is the error of a goroutine that user code has ended with
+// runtime.Goexit, as testing.T.FailNow does.
+var errExited = errors.New("a function of the caller ended its goroutine (runtime.Goexit, or FailNow of a test)")

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"path"
 	"strings"
+	"sync"
+	"time"
 )
 
 // FS is the bucket as a file system, for whatever reads an [fs.FS]:
@@ -245,4 +249,155 @@ func notFound(format string, a ...any) error {
 
 func pathError(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: name, Err: err}
+}
+
+// dir is an open directory. It is safe for concurrent use.
+type dir struct {
+	of   *fsys
+	name string
+
+	mu      sync.Mutex // guards what follows
+	entries *entries   // nil: not begun
+	closed  bool
+}
+
+var _ fs.ReadDirFile = (*dir)(nil)
+
+func (d *dir) Stat() (fs.FileInfo, error) { return fileInfo{name: d.name}, nil }
+
+func (d *dir) Read([]byte) (int, error) { return 0, d.fail("read", errIsDirectory) }
+
+func (d *dir) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed, d.entries = true, nil
+	return nil
+}
+
+// ReadDir reads on as [fs.ReadDirFile] says, in the order of the names. After an
+// error it may be called again, and goes on from there.
+func (d *dir) ReadDir(n int) ([]fs.DirEntry, error) {
+	const op = "readdir"
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, d.fail(op, fs.ErrClosed)
+	}
+	if d.entries == nil {
+		d.entries = d.of.entries(d.name)
+	}
+	if n <= 0 {
+		list, err := d.entries.rest(d.of.ctx)
+		return list, d.fail(op, err)
+	}
+	var list []fs.DirEntry
+	for len(list) < n {
+		entry, err := d.entries.next(d.of.ctx)
+		if err == io.EOF && len(list) > 0 {
+			break
+		}
+		if err != nil {
+			return list, d.fail(op, err)
+		}
+		list = append(list, entry)
+	}
+	return list, nil
+}
+
+// fail is err as the caller sees it.
+func (d *dir) fail(op string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	key := d.of.root + d.name
+	if d.name == "." {
+		key = d.of.root
+	}
+	return pathError(op, d.name, d.of.r.fail(op, key, err))
+}
+
+// file is an open object as io/fs sees it.
+type file struct {
+	*Object
+	name string
+}
+
+var (
+	_ fs.File           = (*file)(nil)
+	_ io.ReadSeekCloser = (*file)(nil)
+	_ io.ReaderAt       = (*file)(nil)
+	_ io.WriterTo       = (*file)(nil)
+)
+
+func (f *file) Stat() (fs.FileInfo, error) {
+	info := f.Info()
+	return fileInfo{f.name, &info}, nil
+}
+
+func (f *file) Read(p []byte) (int, error) {
+	n, err := f.Object.Read(p)
+	return n, f.pathError("read", err)
+}
+
+func (f *file) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.Object.ReadAt(p, off)
+	return n, f.pathError("read", err)
+}
+
+func (f *file) WriteTo(w io.Writer) (int64, error) {
+	n, err := f.Object.WriteTo(w)
+	return n, f.pathError("read", err)
+}
+
+func (f *file) Seek(offset int64, whence int) (int64, error) {
+	pos, err := f.Object.Seek(offset, whence)
+	return pos, f.pathError("seek", err)
+}
+
+// pathError leaves io.EOF and what a writer returned to WriteTo as they are.
+func (f *file) pathError(op string, err error) error {
+	if _, ok := errors.AsType[*Error](err); !ok {
+		return err
+	}
+	return pathError(op, f.name, err)
+}
+
+// fileInfo is what io/fs wants to know of a file or, without info, of a directory.
+type fileInfo struct {
+	name string // path
+	info *Info
+}
+
+func (i fileInfo) Name() string   { return path.Base(i.name) }
+func (i fileInfo) IsDir() bool    { return i.info == nil }
+func (i fileInfo) String() string { return fs.FormatFileInfo(i) }
+
+func (i fileInfo) Size() int64 {
+	if i.info == nil {
+		return 0
+	}
+	return i.info.Size
+}
+
+func (i fileInfo) Mode() fs.FileMode {
+	if i.info == nil {
+		return fs.ModeDir | 0o555
+	}
+	return 0o444
+}
+
+// ModTime is in whole seconds and UTC: some stores list fractions of a second
+// that the answers to HEAD and GET have no room for.
+func (i fileInfo) ModTime() time.Time {
+	if i.info == nil {
+		return time.Time{}
+	}
+	return i.info.LastModified.UTC().Truncate(time.Second)
+}
+
+func (i fileInfo) Sys() any {
+	if i.info == nil {
+		return nil
+	}
+	return i.info
 }

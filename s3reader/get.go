@@ -2,12 +2,22 @@ package s3reader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // getStep bounds what a claimed length alone makes Get allocate.
@@ -50,4 +60,339 @@ func (r *Reader) getInput(key string) *s3.GetObjectInput {
 	}
 	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = r.opts.CustomerKey.headers()
 	return in
+}
+
+// body is the body of one response, discarded when it delivers nothing for too
+// long.
+type body struct {
+	content  io.ReadCloser
+	endpoint string // where it comes from
+	end      int64  // position in the object up to which it delivers
+
+	// exact is a body of which the response does not say how long it is, and which
+	// has to end exactly at end: the end of a body in chunks, or of its connection,
+	// proves nothing. encoded is one with a Content-Encoding, which may be the work
+	// of a proxy.
+	exact, encoded bool
+
+	ctx    context.Context // the request's, which the transport obeys while the body is read
+	cancel context.CancelCauseFunc
+	stall  time.Duration
+	timer  *time.Timer
+}
+
+// get sends one GET. The body lives until it is closed or ctx ends.
+func (r *Reader) get(ctx context.Context, in *s3.GetObjectInput, mw ...func(*middleware.Stack) error) (*s3.GetObjectOutput, *body, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	out, err := call(ctx, r, (*s3.Client).GetObject, in, mw...)
+	if err != nil {
+		cancel(err)
+		return nil, nil, err
+	}
+	b := &body{
+		content: out.Body, ctx: ctx, cancel: cancel, stall: r.opts.StallTimeout,
+	}
+	if out.ContentLength == nil {
+		b.encoded = aws.ToString(out.ContentEncoding) != ""
+		b.exact = b.encoded || out.ContentRange == nil
+	}
+	if from, ok := out.Body.(*drained); ok {
+		b.endpoint = from.endpoint
+	}
+	return out, b, nil
+}
+
+func (b *body) Read(p []byte) (n int, err error) {
+	defer recovered(&err)
+	if b.timer == nil {
+		b.timer = time.AfterFunc(b.stall, func() { b.cancel(&stallError{b.stall}) })
+	} else {
+		b.timer.Reset(b.stall)
+	}
+	defer b.timer.Stop()
+	n, err = b.content.Read(p)
+	if n < 0 || n > len(p) {
+		return 0, errBadRead
+	}
+	if err != nil && err != io.EOF {
+		if stall, ok := stalled(b.ctx); ok {
+			err = stall
+		}
+	}
+	return n, err
+}
+
+// named adds where the body comes from to what is wrong with the response.
+func (b *body) named(err error) error {
+	if known, ok := errors.AsType[*Error](err); ok && known.Op == "" && known.Endpoint == "" {
+		known.Endpoint = b.endpoint
+	}
+	return err
+}
+
+// ended reports an error unless the body ends at its position.
+func (b *body) ended() error {
+	var more [1]byte
+	for range maxIdleReads {
+		n, err := b.Read(more[:])
+		switch {
+		case n > 0:
+			return &Error{Kind: RangeMismatch, Endpoint: b.endpoint, Err: fmt.Errorf("the body goes on beyond byte %d, where it should end", b.end)}
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// maxIdleReads is how often in a row a body may deliver nothing, which is legal
+// for an io.Reader.
+const maxIdleReads = 100
+
+// Close frees the connection. What closing an abandoned body reports does not
+// matter: every byte that counts has been checked by then.
+func (b *body) Close() {
+	b.cancel(errBodyDone)
+	_ = safely(b.content.Close)
+}
+
+var errBodyDone = errors.New("s3reader: body done")
+
+// version is one version of an object, and what its bytes are asked with. It is
+// safe for concurrent use.
+type version struct {
+	r    *Reader
+	info Info        // never changes
+	byID atomic.Bool // it is no longer the current one: ask by its version id
+	mw   []func(*middleware.Stack) error
+}
+
+// getRange asks for the bytes [start, end) of the version that v is.
+//
+// If-Match alone tells the versions apart. The version id is sent only once the
+// object has been overwritten or deleted, for it takes s3:GetObjectVersion, which
+// a role that may read need not have.
+func (v *version) getRange(ctx context.Context, start, end int64) (*body, error) {
+	if v.info.ETag == "" {
+		return nil, &Error{Kind: RangeMismatch, Err: errors.New("the object has no ETag, so that a second request cannot be tied to the same version")}
+	}
+	in := v.r.getInput(v.info.Key)
+	in.Range, in.IfMatch = rangeHeader(start, end), &v.info.ETag
+	pinned := v.byID.Load()
+	if pinned {
+		in.VersionId = &v.info.VersionID
+	}
+	out, body, err := v.r.get(ctx, in, v.mw...)
+	if err != nil && !pinned && v.info.VersionID != "" && mayBeGone(err) {
+		in.VersionId = &v.info.VersionID
+		var again error
+		if out, body, again = v.r.get(ctx, in, v.mw...); again == nil {
+			v.byID.Store(true)
+			err = nil
+		}
+	}
+	if err != nil {
+		if !pinned {
+			err = v.whyRefused(ctx, err)
+		}
+		return nil, err
+	}
+	body.end, err = checkRange(out, &v.info, start, end)
+	if err != nil {
+		body.Close()
+		return nil, body.named(err)
+	}
+	return body, nil
+}
+
+// whyRefused finds out what is behind a 412 or a 416: that the object has changed,
+// or that the server does not know its own object. A refusal names neither the
+// current ETag nor, mostly, the size, which a HEAD does.
+func (v *version) whyRefused(ctx context.Context, err error) error {
+	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if !ok {
+		return err
+	}
+	status := resp.HTTPStatusCode()
+	if status != http.StatusPreconditionFailed && status != http.StatusRequestedRangeNotSatisfiable {
+		return err
+	}
+	endpoint := ""
+	if at, ok := errors.AsType[*requestError](err); ok {
+		endpoint = at.endpoint
+	}
+	changed := func(note string) error {
+		return &Error{Kind: ObjectChanged, Endpoint: endpoint, Err: err, note: note}
+	}
+	if total, ok := unsatisfied(err); ok && v.sized() && total != v.info.Size {
+		return changed(fmt.Sprintf("the object with ETag %s had %d bytes and now has %d: open it again", v.info.ETag, v.info.Size, total))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out, headErr := v.r.head(ctx, v.info.Key, v.mw...)
+	if headErr != nil {
+		if kindOf(headErr) == NotFound {
+			return &Error{Kind: NotFound, Endpoint: endpoint, Err: headErr, note: fmt.Sprintf("it was deleted after it was opened, when its ETag was %s", v.info.ETag)}
+		}
+		if status == http.StatusPreconditionFailed {
+			return changed(fmt.Sprintf("it is no longer the version with ETag %s: open it again", v.info.ETag))
+		}
+		return err
+	}
+	etag := aws.ToString(out.ETag)
+	switch {
+	case etag != v.info.ETag:
+		return changed(fmt.Sprintf("it had ETag %s and now has %s: it was overwritten after it was opened: open it again", v.info.ETag, orNone(etag)))
+	case v.sized() && out.ContentLength != nil && *out.ContentLength != v.info.Size:
+		return changed(fmt.Sprintf("the object with ETag %s had %d bytes and now has %d: open it again", v.info.ETag, v.info.Size, *out.ContentLength))
+	case status == http.StatusPreconditionFailed:
+		return &Error{Kind: RangeMismatch, Endpoint: endpoint, Err: err, note: fmt.Sprintf(
+			"the object has not changed: HEAD still says ETag %s, but a GET with If-Match: %[1]s was refused. The store, or a proxy before it, does not compare ETags as it should", etag)}
+	}
+	return &Error{Kind: RangeMismatch, Endpoint: endpoint, Err: err, note: fmt.Sprintf(
+		"the object has not changed: HEAD still says ETag %s and %d bytes, but a range within them was refused", etag, v.info.Size)}
+}
+
+// sized reports whether the size of the version is known.
+func (v *version) sized() bool { return v.info.Size >= 0 }
+
+func orNone(etag string) string {
+	if etag == "" {
+		return "none"
+	}
+	return etag
+}
+
+// mayBeGone reports whether the object's current version is perhaps no longer
+// the one asked for. A deleted object looks forbidden without s3:ListBucket.
+func mayBeGone(err error) bool {
+	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if !ok {
+		return false
+	}
+	switch resp.HTTPStatusCode() {
+	case http.StatusPreconditionFailed, http.StatusNotFound, http.StatusForbidden:
+		return true
+	}
+	return false
+}
+
+// contentRange is the value of a Content-Range header: the bytes [start, end) of
+// total.
+type contentRange struct{ start, end, total int64 }
+
+// parseContentRange reads "bytes first-last/total" (RFC 9110, section 14.4). An
+// unknown total ("*") is refused: S3 always knows it.
+func parseContentRange(s string) (contentRange, error) {
+	rest, ok := strings.CutPrefix(s, "bytes ")
+	span, total, ok1 := strings.Cut(rest, "/")
+	first, last, ok2 := strings.Cut(span, "-")
+	if !ok || !ok1 || !ok2 {
+		return contentRange{}, fmt.Errorf("Content-Range %q is not \"bytes first-last/total\"", s)
+	}
+	var n [3]int64
+	for i, digits := range []string{first, last, total} {
+		// ParseUint takes no sign; 63 bits leave room for an int64.
+		v, err := strconv.ParseUint(digits, 10, 63)
+		if err != nil {
+			return contentRange{}, fmt.Errorf("Content-Range %q: %w", s, err)
+		}
+		n[i] = int64(v)
+	}
+	if n[0] > n[1] || n[1] >= n[2] {
+		return contentRange{}, fmt.Errorf("Content-Range %q: no such range exists", s)
+	}
+	if n[2] > maxSize {
+		return contentRange{}, fmt.Errorf("Content-Range %q: an object has at most 1 PiB (%d bytes)", s, int64(maxSize))
+	}
+	return contentRange{n[0], n[1] + 1, n[2]}, nil
+}
+
+// rangeHeader asks for the bytes [start, end).
+func rangeHeader(start, end int64) *string {
+	return aws.String(fmt.Sprintf("bytes=%d-%d", start, end-1))
+}
+
+// unsatisfied returns the size of the object that a 416 names: "bytes */total".
+func unsatisfied(err error) (total int64, ok bool) {
+	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if !ok || resp.HTTPStatusCode() != http.StatusRequestedRangeNotSatisfiable {
+		return 0, false
+	}
+	digits, ok := strings.CutPrefix(resp.Response.Header.Get("Content-Range"), "bytes */")
+	n, err := strconv.ParseUint(digits, 10, 63)
+	return int64(n), ok && err == nil && n <= maxSize
+}
+
+func changedETag(was, is string) error {
+	return &Error{Kind: ObjectChanged, Err: fmt.Errorf("asked for ETag %s, answered with %q", was, is)}
+}
+
+func changedSize(was, is int64) error {
+	return &Error{Kind: ObjectChanged, Err: fmt.Errorf("the object had %d bytes and has %d", was, is)}
+}
+
+func encodedInTransit(stored, received string) error {
+	return &Error{Kind: RangeMismatch, Err: fmt.Errorf("Content-Encoding is %q, of the same version it was %q before: something between here and S3 rewrites bodies", received, stored)}
+}
+
+// checkRange reports how a response differs from the bytes [start, end) of the
+// version that info describes. It returns the end of the bytes that it has: a
+// server may send fewer than were asked for (RFC 9110, section 15.3.7), and all of
+// an object for a range that is all of it (section 14.2).
+func checkRange(out *s3.GetObjectOutput, info *Info, start, end int64) (int64, error) {
+	mismatch := func(format string, a ...any) (int64, error) {
+		return 0, &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for bytes %d-%d of %d, "+format, append([]any{start, end - 1, info.Size}, a...)...)}
+	}
+	if etag := normalETag(out.ETag); etag != info.ETag {
+		return 0, changedETag(info.ETag, etag)
+	}
+	resp, err := plainResponse(out)
+	if err != nil {
+		return 0, err
+	}
+	if encoding := aws.ToString(out.ContentEncoding); encoding != info.ContentEncoding {
+		return 0, encodedInTransit(info.ContentEncoding, encoding)
+	}
+	if resp.StatusCode == http.StatusOK && out.ContentRange == nil && start == 0 && end == info.Size {
+		if out.ContentLength != nil && *out.ContentLength != info.Size {
+			return 0, changedSize(info.Size, *out.ContentLength)
+		}
+		return end, nil
+	}
+	if resp.StatusCode != http.StatusPartialContent {
+		return mismatch("answered with status %d", resp.StatusCode)
+	}
+	got, err := parseContentRange(aws.ToString(out.ContentRange))
+	if err != nil {
+		return mismatch("answered with %w", err)
+	}
+	if got.total != info.Size && info.ContentEncoding != "" {
+		return mismatch("answered with %s: with the same ETag and Content-Encoding %q, something between here and S3 may compress", *out.ContentRange, info.ContentEncoding)
+	}
+	if got.total != info.Size {
+		return 0, changedSize(info.Size, got.total)
+	}
+	if got.start != start || got.end > end {
+		return mismatch("answered with %s", *out.ContentRange)
+	}
+	if out.ContentLength != nil && *out.ContentLength != got.end-got.start {
+		return mismatch("answered with %s and Content-Length %d", *out.ContentRange, *out.ContentLength)
+	}
+	return got.end, nil
+}
+
+// plainResponse is the HTTP answer behind out, provided that its body is what
+// was stored.
+func plainResponse(out *s3.GetObjectOutput) (*smithyhttp.Response, error) {
+	resp, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
+	if !ok {
+		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("the SDK keeps no HTTP answer to check: a middleware removed it")}
+	}
+	if resp.Uncompressed {
+		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("the HTTP client decompressed the body in transit: set DisableCompression in its transport")}
+	}
+	return resp, nil
 }

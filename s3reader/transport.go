@@ -2,12 +2,17 @@ package s3reader
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -143,4 +148,85 @@ func dialsItself(dial dialFunc) bool {
 	plain := awshttp.NewBuildableClient()
 	adjusted := plain.WithDialerOptions()
 	return dial != nil && (code(dial) == code(plain.GetTransport().DialContext) || code(dial) == code(adjusted.GetTransport().DialContext))
+}
+
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// spread dials the addresses of a name in turn. S3 answers with several, each of
+// which leads to another server, while a net.Dialer takes the first that answers.
+type spread struct {
+	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	dial   dialFunc
+	turn   atomic.Uint32
+}
+
+// spreadPatience is how long one address may take before they are tried as a
+// net.Dialer does.
+const spreadPatience = 5 * time.Second
+
+func (s *spread) dialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if one := s.choose(ctx, addr); one != "" {
+		ctx, cancel := context.WithTimeout(ctx, spreadPatience)
+		conn, err := s.dial(ctx, network, one)
+		cancel()
+		if err == nil {
+			return conn, nil
+		}
+	}
+	return s.dial(ctx, network, addr)
+}
+
+// choose returns the address whose turn it is; empty if there is no choice.
+func (s *spread) choose(ctx context.Context, addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
+	}
+	found, err := s.lookup(ctx, "ip", host)
+	if err != nil || len(found) < 2 {
+		return ""
+	}
+	// The resolver puts first what can be reached best from here. The other
+	// family may not be reachable at all.
+	var same []netip.Addr
+	for _, a := range found {
+		if a.Unmap().Is4() == found[0].Unmap().Is4() {
+			same = append(same, a)
+		}
+	}
+	return net.JoinHostPort(same[int(s.turn.Add(1))%len(same)].Unmap().String(), port)
+}
+
+// needsPath reports whether no bucket name can stand in front of the endpoint's
+// host, so that the bucket has to go into the path. The SDK itself decides this
+// for IP addresses only. The names of a cluster's DNS
+// (https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/) have
+// no wildcards:
+//
+//   - "minio", "localhost" and what is below it, "minio.storage" (the search list
+//     of a pod completes these),
+//   - "minio.storage.svc", "minio-0.minio.storage.svc", and both with a domain of
+//     the cluster after them,
+//   - "10-1-2-3.storage.pod" with such a domain,
+//   - all that is below "cluster.local".
+func needsPath(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false // the SDK will refuse it, with the reason
+	}
+	host := strings.TrimRight(strings.ToLower(u.Hostname()), ".")
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	labels := strings.Split(host, ".")
+	last := labels[len(labels)-1]
+	return len(labels) <= 2 ||
+		last == "localhost" ||
+		madeOf(last, digits) || // an old spelling of an IPv4 address: 127.0.1
+		slices.Index(labels, "svc") >= 2 ||
+		slices.Index(labels, "pod") == 2 ||
+		strings.HasSuffix(host, ".cluster.local")
 }

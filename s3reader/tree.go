@@ -1,6 +1,7 @@
 package s3reader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,10 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // listedAhead is how many objects the listing may be ahead of the fetching: some
@@ -284,4 +287,97 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (
 		return Info{}, false, err
 	}
 	return d.info, false, nil
+}
+
+const (
+	maxFailures = 100 // errors that are kept
+
+	// hopeless is how many objects in a row may fail without a reason of their own.
+	hopeless = 100
+)
+
+// failures are the errors of single objects.
+type failures struct {
+	errs []*Error
+	more int // than are kept
+	row  int // since the last object that was fetched
+}
+
+// add keeps an error and reports whether the others are likely to fail as well.
+func (f *failures) add(err error) (stop bool) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = &Error{Op: "download", Err: err}
+	}
+	if len(f.errs) < maxFailures {
+		f.errs = append(f.errs, e)
+	} else {
+		f.more++
+	}
+	switch e.Kind {
+	case NoSuchBucket, WrongRegion, Panicked:
+		return true
+	case "", Truncated:
+		f.row++
+	default:
+		f.row = 0
+	}
+	return f.row >= hopeless || diskFull(err)
+}
+
+// join is all of them and last, which may be nil.
+func (f *failures) join(last error) error {
+	slices.SortFunc(f.errs, func(a, b *Error) int { return cmp.Compare(a.Key, b.Key) })
+	var errs []error
+	for _, e := range f.errs {
+		errs = append(errs, e)
+	}
+	if f.more > 0 {
+		errs = append(errs, fmt.Errorf("s3reader: download: and %d more objects", f.more))
+	}
+	if last != nil {
+		errs = append(errs, last)
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	firstObjects = 8 // at a time
+
+	// At 30 ms for the first byte, these are 2,000 objects a second.
+	defaultObjects = 64
+)
+
+// crew are the workers that fetch one object each at a time. It doubles as long
+// as that brings more objects in the same time: where S3 is far away, much has to
+// be under way at once, and where it is near, that only costs.
+type crew struct {
+	size, most int
+
+	done  int // objects
+	since time.Time
+	rate  float64 // objects a second with half the size; 0: not known
+}
+
+// fetched is told that an object is done with. It returns how many more workers
+// to begin with.
+func (c *crew) fetched() int {
+	if c.since.IsZero() {
+		c.since = time.Now()
+	}
+	if c.done++; c.size >= c.most || c.done < 4*c.size {
+		return 0
+	}
+	now := time.Now()
+	rate := float64(c.done) / max(now.Sub(c.since), time.Microsecond).Seconds()
+	if rate < c.rate*doublingPays {
+		c.most = c.size
+		return 0
+	}
+	more := min(c.size, c.most-c.size)
+	c.size, c.rate, c.done, c.since = c.size+more, rate, 0, now
+	return more
 }

@@ -8,10 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -236,3 +241,127 @@ func redirectNote(e *Error) string {
 // sdkLocation is the Location that the SDK's own HTTP client gives to a redirect
 // that has none.
 const sdkLocation = "https://amazonaws.com/badhttpredirectlocation"
+
+// stallError is a server that says nothing. It is worth another attempt on
+// another connection, which the SDK learns from RetryableError.
+type stallError struct{ after time.Duration }
+
+func (e *stallError) Error() string      { return fmt.Sprintf("the server sent nothing for %v", e.after) }
+func (*stallError) Timeout() bool        { return true }
+func (*stallError) RetryableError() bool { return true }
+
+func stalled(ctx context.Context) (*stallError, bool) {
+	return errors.AsType[*stallError](context.Cause(ctx))
+}
+
+// watchAttempts gives up an attempt whose answer does not begin within the stall
+// timeout. It sits around the transport alone, so that neither the wait for
+// credentials nor the pause before a retry counts.
+func (r *Reader) watchAttempts(stack *middleware.Stack) error {
+	return stack.Deserialize.Add(attemptWatch{r.opts.StallTimeout}, middleware.Before)
+}
+
+type attemptWatch struct{ after time.Duration }
+
+func (attemptWatch) ID() string { return "s3reader:attemptWatch" }
+
+func (w attemptWatch) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
+	middleware.DeserializeOutput, middleware.Metadata, error,
+) {
+	// A body is read under this context long after the return, so that only
+	// failure cancels it here; else it ends with its parent, which whoever made
+	// the call cancels.
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(w.after, func() { cancel(&stallError{w.after}) })
+	defer timer.Stop()
+	out, metadata, err := next.HandleDeserialize(ctx, in)
+	timer.Stop()
+	if err == nil {
+		return out, metadata, nil
+	}
+	if stall, ok := stalled(ctx); ok {
+		// Not wrapped: the SDK does not repeat what was cancelled.
+		err = stall
+	}
+	cancel(err)
+	return out, metadata, err
+}
+
+// brokenOffError is an answer of which the end is missing: a listing, or what S3
+// says about an error. It is worth another attempt, which the SDK makes of its own
+// only where the connection was reset.
+type brokenOffError struct{ err error }
+
+func (e *brokenOffError) Error() string      { return "the answer broke off: " + e.err.Error() }
+func (e *brokenOffError) Unwrap() error      { return e.err }
+func (*brokenOffError) RetryableError() bool { return true }
+
+// markBrokenOff tells such answers from those that are complete and no use.
+func markBrokenOff(stack *middleware.Stack) error {
+	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("s3reader:brokenOff",
+		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
+			middleware.DeserializeOutput, middleware.Metadata, error,
+		) {
+			out, metadata, err := next.HandleDeserialize(ctx, in)
+			if err != nil && ctx.Err() == nil && brokeOff(err) {
+				err = &brokenOffError{err}
+			}
+			return out, metadata, err
+		}), middleware.Before)
+}
+
+// brokeOff reports whether err is of an answer that had begun.
+func brokeOff(err error) bool {
+	if _, ok := errors.AsType[*smithyhttp.ResponseError](err); !ok || !answered(err) {
+		return false
+	}
+	if _, ok := errors.AsType[smithy.APIError](err); ok {
+		return false
+	}
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	// A body without Content-Length ends in any case.
+	syntax, ok := errors.AsType[*xml.SyntaxError](err)
+	return ok && syntax.Msg == "unexpected EOF"
+}
+
+// throttleWatch tells a gate of each attempt that S3 refuses for there being too
+// many requests, of which the SDK's own retries would keep silent.
+type throttleWatch struct{ gate *gate }
+
+func (throttleWatch) ID() string { return "s3reader:throttleWatch" }
+
+func (w throttleWatch) add(stack *middleware.Stack) error {
+	return stack.Deserialize.Add(w, middleware.Before)
+}
+
+func (w throttleWatch) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
+	middleware.DeserializeOutput, middleware.Metadata, error,
+) {
+	out, metadata, err := next.HandleDeserialize(ctx, in)
+	if throttled(err) {
+		w.gate.slower()
+	}
+	return out, metadata, err
+}
+
+var throttles = retry.IsErrorThrottles(retry.DefaultThrottles)
+
+func throttled(err error) bool {
+	if err == nil {
+		return false
+	}
+	if throttles.IsErrorThrottle(err) == aws.TrueTernary {
+		return true
+	}
+	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if !ok {
+		return false
+	}
+	switch resp.HTTPStatusCode() {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return true
+	}
+	return false
+}
