@@ -1,8 +1,18 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"strconv"
 	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/crossrole/crossrole/s3reader"
 )
 
 // s3URL is what an s3:// URL names: a bucket, by its name, an access point's
@@ -48,3 +58,67 @@ func bucketOfARN(s string) (name, partition string) {
 }
 
 func (u s3URL) String() string { return shown(fmt.Sprintf("s3://%s/%s", u.bucket, u.key)) }
+
+// bucketFlags are how a command reads a bucket.
+type bucketFlags struct {
+	pod   podFlags
+	style pathStyle
+	payer bool
+	json  bool
+}
+
+// pathStyle is whether the bucket's name goes into the path of URLs.
+type pathStyle struct{ flag bool }
+
+const pathStyleVariable = "CROSSROLE_PATH_STYLE"
+
+func (p *pathStyle) add(c *cobra.Command) {
+	c.Flags().BoolVar(&p.flag, "path-style", false, "put the bucket's name into the path of URLs, for an S3 endpoint that has no host name for each bucket; "+pathStyleVariable+"=true does the same")
+}
+
+// option sets the reader's option. The flag wins over the variable.
+func (p *pathStyle) option(c *cobra.Command) (func(*s3reader.Options), error) {
+	on := p.flag
+	if text := os.Getenv(pathStyleVariable); text != "" && !c.Flags().Changed("path-style") {
+		var err error
+		if on, err = strconv.ParseBool(text); err != nil {
+			return nil, usagef("%s=%q; want true or false", pathStyleVariable, text)
+		}
+	}
+	return func(o *s3reader.Options) { o.PathStyle = on }, nil
+}
+
+func (b *bucketFlags) add(c *cobra.Command) {
+	b.pod.add(c)
+	b.style.add(c)
+	c.Flags().BoolVar(&b.payer, "request-payer", false, "agree to pay for requests and transfer, as requester-pays buckets demand")
+	c.Flags().BoolVar(&b.json, "json", false, "one JSON object a line")
+}
+
+// open is the bucket, read as the last role of the chain.
+func (b *bucketFlags) open(c *cobra.Command, bucket string, optFns ...func(*s3reader.Options)) (*s3reader.Reader, error) {
+	style, err := b.style.option(c)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := b.pod.chain(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	return s3reader.New(chain.Config(), bucket, append(optFns, style, func(o *s3reader.Options) { o.RequestPayer = b.payer })...)
+}
+
+// interrupted is err, or the exit status of a program that a signal has ended,
+// once the command was told to end.
+func interrupted(ctx context.Context, c *cobra.Command, err error, advice string) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "crossrole: interrupted%s\n", advice)
+	return exitError(130) // 128 and the number of SIGINT
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,9 +1,19 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/crossrole/crossrole/trust"
 )
 
 // plan is what setup is asked for.
@@ -117,4 +127,223 @@ func (p *plan) checkRole() (err error) {
 		return usagef("--role %s: duration=%s; STS allows a chained role one hour at most (--route direct has up to 12)", p.role, r.Duration)
 	}
 	return nil
+}
+
+// policies are what a plan attaches to its roles.
+type policies struct{ hubTrust, hubMay, roleTrust, roleMay *trust.Policy }
+
+// policies writes the policies, and reports what IAM would refuse of them.
+func (p *plan) policies(hub, target string) (policies, error) {
+	subject := []string{"system:serviceaccount:" + p.namespace + ":" + p.accountName}
+	options := func(o *trust.PolicyOptions) {
+		o.Partition = p.partition.name
+		o.ExternalID = p.asked.role.ExternalID
+		o.TagSession, o.SetSourceIdentity = p.asked.role.Tags != nil, p.asked.role.SourceIdentity != ""
+	}
+	may := trust.ReadBucketPolicy(p.bucket, p.prefix, options)
+	all := policies{roleTrust: trust.WebIdentityPolicy(p.shared, p.issuers, subject, options), roleMay: may}
+	checks := []func() error{may.ValidateIdentity}
+	if p.route == "hub" {
+		all.hubTrust, all.hubMay = trust.WebIdentityPolicy(p.cluster, p.issuers, subject, options), trust.AssumePolicy([]string{target}, options)
+		all.roleTrust = trust.RolePolicy(hub, options)
+		checks = append(checks, all.hubTrust.ValidateTrust, all.hubMay.ValidateIdentity)
+	}
+	for _, check := range append(checks, all.roleTrust.ValidateTrust) {
+		if err := check(); err != nil {
+			return all, usagef("that gives a policy which IAM refuses: %w", err)
+		}
+	}
+	return all, nil
+}
+
+// write prints the steps. Policies go through here-documents, so that what is
+// printed can be pasted as it is.
+func (p *plan) write(out io.Writer) error {
+	target := "arn:" + p.partition.name + ":iam::" + p.shared + ":role/" + p.role
+	hub := "arn:" + p.partition.name + ":iam::" + p.cluster + ":role/" + p.hub
+	grants, err := p.policies(hub, target)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	step := 0
+	section := func(format string, args ...any) {
+		step++
+		fmt.Fprintf(&b, "# %d. %s\n", step, fmt.Sprintf(format, args...))
+	}
+	providers := func(account string) {
+		section("In account %s: register the issuer%s of the cluster%s", account, plural(p.issuers), plural(p.issuers))
+		for _, issuer := range p.issuers {
+			fmt.Fprintf(&b, "aws iam create-open-id-connect-provider %s --client-id-list sts.amazonaws.com\n", shellFlag("--url", issuer))
+		}
+		b.WriteString("\n")
+	}
+	role := func(account, name string, trusts, may *trust.Policy, lasts time.Duration, what string) {
+		section("In account %s: %s", account, what)
+		longer := ""
+		if lasts > time.Hour { // what every role allows
+			longer = fmt.Sprintf(" --max-session-duration %d", int64(lasts/time.Second))
+		}
+		file := func(suffix string) string { return shellQuote(name + suffix) }
+		fmt.Fprintf(&b, "cat > %s <<'END'\n%s\nEND\naws iam create-role %s%s --assume-role-policy-document %s\n",
+			file("-trust.json"), trusts, shellFlag("--role-name", name), longer, shellQuote("file://"+name+"-trust.json"))
+		fmt.Fprintf(&b, "cat > %s <<'END'\n%s\nEND\naws iam put-role-policy %s --policy-name crossrole --policy-document %s\n\n",
+			file("-policy.json"), may, shellFlag("--role-name", name), shellQuote("file://"+name+"-policy.json"))
+	}
+	asked := p.asked
+	annotated, doctor := hub, []string{"doctor"}
+	if p.route == "direct" {
+		annotated = target
+		providers(p.shared)
+		role(p.shared, p.role, grants.roleTrust, grants.roleMay, asked.role.Duration, "the role that tokens are exchanged for, which may read the bucket")
+		asked.own, asked.role.ARN = true, ""
+	} else {
+		providers(p.cluster)
+		role(p.cluster, p.hub, grants.hubTrust, grants.hubMay, 0, "the hub role, which tokens are exchanged for")
+		role(p.shared, p.role, grants.roleTrust, grants.roleMay, 0, "the role that the hub assumes, which may read the bucket")
+		asked.own, asked.role.ARN = false, target
+	}
+	if asked.String() != "own" {
+		doctor = append(doctor, "--role", asked.String())
+	}
+	doctor = append(doctor, "--bucket", p.bucket)
+	section("In the cluster%s: the service account, kubectl apply -f -", plural(p.issuers))
+	fmt.Fprintf(&b, `apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: %s
+  namespace: %s
+  annotations:
+    eks.amazonaws.com/role-arn: %s
+---
+`, yamlString(p.accountName), yamlString(p.namespace), yamlString(annotated))
+	fmt.Fprintf(&b, `apiVersion: v1
+kind: Pod
+metadata:
+  name: crossrole-doctor
+  namespace: %s
+spec:
+  serviceAccountName: %s
+  restartPolicy: Never
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    fsGroup: 65532
+  containers:
+  - name: doctor
+    image: IMAGE # one that holds the crossrole command
+    args: [%s]
+`, yamlString(p.namespace), yamlString(p.accountName), yamlList(doctor))
+	fmt.Fprintf(&b, "\n# Then: kubectl logs -n %s crossrole-doctor\n", shellQuote(p.namespace))
+	_, err = io.WriteString(out, b.String())
+	return err
+}
+
+func plural(list []string) string {
+	if len(list) > 1 {
+		return "s"
+	}
+	return ""
+}
+
+// yamlList writes a command line as a YAML list.
+func yamlList(args []string) string {
+	list := slices.Clone(args)
+	for i, a := range list {
+		list[i] = yamlQuoted(a)
+	}
+	return strings.Join(list, ", ")
+}
+
+// partitionFlag is the AWS partition that ARNs are written for.
+type partitionFlag struct{ name string }
+
+func (p *partitionFlag) add(c *cobra.Command) {
+	c.Flags().StringVar(&p.name, "partition", "", "`NAME` of the partition: aws, aws-cn, aws-us-gov, aws-eusc, … (default: that of the issuer's host or, if it is none of AWS's, of AWS_REGION)")
+}
+
+var partitionPattern = regexp.MustCompile(`^aws(-[a-z]+)*$`)
+
+// of returns the partition of the issuers.
+func (p *partitionFlag) of(issuers ...string) (string, error) {
+	if p.name != "" {
+		if !partitionPattern.MatchString(p.name) {
+			return "", usagef("--partition %q; want aws, aws-cn, aws-us-gov, aws-eusc or another of AWS's", p.name)
+		}
+		return p.name, nil
+	}
+	found, by := "", ""
+	for _, issuer := range issuers {
+		u, err := url.Parse(issuer)
+		if err != nil {
+			continue // checkIssuer reports it
+		}
+		of := partitionOfHost(u.Hostname())
+		if of != "" && found != "" && of != found {
+			return "", usagef("--issuer %q is in partition %s and --issuer %q in %s; roles trust issuers of any partition, so say with --partition where the accounts are", by, found, issuer, of)
+		}
+		if of != "" {
+			found, by = of, issuer
+		}
+	}
+	region := cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
+	return cmp.Or(found, partitionOfRegion(region), "aws"), nil
+}
+
+// regionPartitions are the partitions by what their regions' names begin with,
+// the longer ones first. They and the domains below are those of the SDK's
+// partitions.json.
+var regionPartitions = []struct{ prefix, partition string }{
+	{"us-isob-", "aws-iso-b"}, {"us-isof-", "aws-iso-f"}, {"us-iso-", "aws-iso"}, {"us-gov-", "aws-us-gov"},
+	{"eu-isoe-", "aws-iso-e"}, {"eusc-", "aws-eusc"}, {"cn-", "aws-cn"},
+	{"us-", "aws"}, {"eu-", "aws"}, {"ap-", "aws"}, {"sa-", "aws"}, {"ca-", "aws"}, {"me-", "aws"}, {"af-", "aws"}, {"il-", "aws"}, {"mx-", "aws"},
+}
+
+var domainPartitions = []struct{ suffix, partition string }{
+	{".amazonaws.com.cn", "aws-cn"}, {".api.amazonwebservices.com.cn", "aws-cn"},
+	{".amazonaws.eu", "aws-eusc"}, {".api.amazonwebservices.eu", "aws-eusc"},
+	{".c2s.ic.gov", "aws-iso"}, {".api.aws.ic.gov", "aws-iso"},
+	{".sc2s.sgov.gov", "aws-iso-b"}, {".api.aws.scloud", "aws-iso-b"},
+	{".cloud.adc-e.uk", "aws-iso-e"}, {".api.cloud-aws.adc-e.uk", "aws-iso-e"},
+	{".csp.hci.ic.gov", "aws-iso-f"}, {".api.aws.hci.ic.gov", "aws-iso-f"},
+	{".amazonaws.com", "aws"}, {".api.aws", "aws"}, // and aws-us-gov
+}
+
+var regionPattern = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
+
+// partitionOfRegion returns "" for what is no region that we know.
+func partitionOfRegion(region string) string {
+	if regionPattern.MatchString(region) {
+		for _, r := range regionPartitions {
+			if strings.HasPrefix(region, r.prefix) {
+				return r.partition
+			}
+		}
+	}
+	return ""
+}
+
+// partitionOfHost returns the partition of a host of AWS, such as
+// oidc.eks.us-gov-west-1.amazonaws.com, and "" for any other: GovCloud has the
+// domain of the commercial regions.
+func partitionOfHost(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	for _, d := range domainPartitions {
+		rest, ok := strings.CutSuffix(host, d.suffix)
+		if !ok {
+			continue
+		}
+		if d.partition != "aws" {
+			return d.partition
+		}
+		labels := strings.Split(rest, ".")
+		for i := len(labels) - 1; i >= 0; i-- { // what stands in front may be a bucket's name
+			label := strings.TrimPrefix(labels[i], "s3-") // the old form of S3's hosts
+			if p := partitionOfRegion(label); p != "" {
+				return p
+			}
+		}
+		return d.partition
+	}
+	return ""
 }
