@@ -16,11 +16,12 @@ import (
 // post sends a POST to the admin address.
 func (s *sidecar) post(path string, headers ...string) (int, string) {
 	s.t.Helper()
-	raw := "POST " + path + " HTTP/1.1\r\nHost: 10.0.0.7:9912\r\nContent-Length: 0\r\nConnection: close\r\n"
+	var raw strings.Builder
+	raw.WriteString("POST " + path + " HTTP/1.1\r\nHost: 10.0.0.7:9912\r\nContent-Length: 0\r\nConnection: close\r\n")
 	for _, h := range headers {
-		raw += h + "\r\n"
+		raw.WriteString(h + "\r\n")
 	}
-	return send(s.t, s.admin, net.IPv4(10, 0, 0, 5), raw+"\r\n")
+	return send(s.t, s.admin, net.IPv4(10, 0, 0, 5), raw.String()+"\r\n")
 }
 
 // After sessions were revoked, whether the hub's or the role's, a renewal gets
@@ -42,9 +43,9 @@ func TestRenewal(t *testing.T) {
 			}
 			return body
 		},
-		"SIGHUP": func(s *sidecar) string {
+		"SIGHUP": func(s *sidecar) string { // in a synctest bubble
 			hangups <- syscall.SIGHUP
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // of the bubble
 			return "pics: renewed"
 		},
 	} {

@@ -55,11 +55,12 @@ func TestParseRole(t *testing.T) {
 // fields are a role with all that its Format leaves out.
 func fields(r credentials.Role) string {
 	keys := slices.Sorted(maps.Keys(r.Tags))
-	text := fmt.Sprint(r.ARN, "|", r.ExternalID, "|", r.SessionName, "|", r.SourceIdentity, "|", r.Duration)
+	var text strings.Builder
+	text.WriteString(fmt.Sprint(r.ARN, "|", r.ExternalID, "|", r.SessionName, "|", r.SourceIdentity, "|", r.Duration))
 	for _, k := range keys {
-		text += "|" + k + "=" + r.Tags[k]
+		text.WriteString("|" + k + "=" + r.Tags[k])
 	}
-	return text
+	return text.String()
 }
 
 // A mistake is wrong usage; the text names the flag, the role, the rule and the

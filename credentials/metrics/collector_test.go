@@ -285,7 +285,7 @@ func TestSeriesEndWithTheChain(t *testing.T) {
 		if got = scrape(t, collector); len(got) < 100 {
 			break
 		}
-		time.Sleep(time.Millisecond) // cleanups and the last events
+		runtime.Gosched() // cleanups and the last events
 	}
 	tenants := 0
 	for name := range got {

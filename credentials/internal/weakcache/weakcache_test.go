@@ -8,8 +8,8 @@ import (
 )
 
 type value struct {
-	proven  bool
-	payload [64]byte // not a tiny object: those share their allocation, and their lifetime
+	proven bool
+	_      [64]byte // not a tiny object: those share their allocation, and their lifetime
 }
 
 func newCache(most int) *weakcache.Cache[int, value] {
