@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -89,7 +90,7 @@ func TestShortRangesAreBounded(t *testing.T) {
 		requests := 0
 		cfg := server(func(r *http.Request) *http.Response {
 			requests++
-			first, _, ranged := rangeOf(r, 1<<40)
+			first, _, ranged := rangeOf(r, math.MaxInt)
 			if !ranged {
 				return answer(200, "", `ETag: "e"`, "Content-Length: 1099511627776")
 			}
