@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -72,7 +73,7 @@ func findDestination(path string) (destination, error) {
 // that leads.
 func look(dir, name, shown string) (_ destination, link string, _ error) {
 	parent := filepath.Clean(dir)
-	root, err := os.OpenRoot(parent)
+	root, err := openRoot(parent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return destination{}, "", fmt.Errorf("the directory %s does not exist: create it first: %w", parent, err)
 	}
@@ -97,6 +98,15 @@ func look(dir, name, shown string) (_ destination, link string, _ error) {
 		return destination{}, "", errors.Join(err, root.Close())
 	}
 	return d, "", nil
+}
+
+// openRoot opens a directory, and nothing else: with a separator at its end, the
+// system refuses a path that leads to a named pipe instead of waiting for a writer.
+func openRoot(dir string) (*os.Root, error) {
+	if runtime.GOOS != "windows" && !strings.HasSuffix(dir, "/") {
+		dir += "/"
+	}
+	return os.OpenRoot(dir)
 }
 
 // writable reports whether what has the name is written to in order; if not, it

@@ -127,7 +127,7 @@ func openDir(dir string) (*os.Root, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
-	return os.OpenRoot(dir)
+	return openRoot(dir)
 }
 
 func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

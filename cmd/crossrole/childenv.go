@@ -218,17 +218,22 @@ func homeDir(getenv func(string) string) string {
 // defaultIdentity returns the first setting by which the default profile of a
 // shared configuration file gives credentials, or "".
 func defaultIdentity(file string) (string, error) {
-	f, err := os.Open(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return "", nil
+	case err != nil:
+		return "", err
+	case info.Mode().Type() == fs.ModeNamedPipe: // to open it would wait for its writer
+		return "", errors.New("it is a named pipe")
+	case !info.Mode().IsRegular():
+		return "", nil // such as /dev/null: the SDKs read no profiles from it
 	}
+	f, err := os.Open(file)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", err // the SDKs read no profiles from it
-	}
 	lines := bufio.NewScanner(f)
 	isDefault := false
 	for lines.Scan() {
