@@ -83,7 +83,7 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	operation := awsmiddleware.GetServiceID(ctx) + " " + awsmiddleware.GetOperationName(ctx)
 	switch renewed, failure := s.replace(ctx, key); {
 	case errors.Is(failure, errRefusedAgain) && certain:
-		return out, metadata, s.lost(operation, denied, err)
+		return out, metadata, s.lost(operation, denied, err, signed.sent)
 	case errors.Is(failure, errRefusedAgain):
 		return out, metadata, err
 	case failure != nil:
@@ -98,17 +98,18 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	}
 	out, metadata, err = outAgain, metadataAgain, errAgain
 	if denied, ok := errors.AsType[smithy.APIError](err); ok && refusesSession(denied) {
-		return out, metadata, s.lost(operation, denied, err)
+		return out, metadata, s.lost(operation, denied, err, signed.sent)
 	}
 	return out, metadata, err
 }
 
-// lost is the error of a request that is refused with a new session, too.
-func (s *session) lost(operation string, denied smithy.APIError, err error) *Error {
+// lost is the error of a request that is refused with a new session, too. The
+// service may quote what was sent with either.
+func (s *session) lost(operation string, denied smithy.APIError, err error, sent []string) *Error {
 	snap := s.current.Load()
 	e := &Error{
 		Hop: s.hop, hops: s.chain.length(), Kind: CredentialsExpired, Operation: operation,
-		Code: denied.ErrorCode(), Message: s.scrub(denied.ErrorMessage(), &record{from: snap}), Err: err,
+		Code: denied.ErrorCode(), Message: s.scrub(denied.ErrorMessage(), &record{from: snap, sent: sent}), Err: err,
 		Fixes: []string{"check that the region is enabled in both accounts, that nobody revoked the role's sessions, and that the service's clock is right"},
 	}
 	if snap != nil {
@@ -204,8 +205,9 @@ func (s *session) forget(key string) {
 // signing is what recovery and signedBy, at the two ends of the stack, tell each
 // other about an attempt.
 type signing struct {
-	by  string // the access key id that signed it
-	not string // a refused key, which must not sign it once more
+	by   string   // the access key id that signed it
+	not  string   // a refused key, which must not sign it once more
+	sent []string // secrets of all requests
 }
 
 // signingKey is the context's key for a *signing.
@@ -225,6 +227,7 @@ func (signedBy) HandleFinalize(ctx context.Context, in middleware.FinalizeInput,
 	signed, wanted := ctx.Value(signingKey{}).(*signing)
 	if req, ok := in.Request.(*smithyhttp.Request); ok && wanted {
 		signed.by = accessKeyID(req.Header.Get("Authorization"))
+		signed.sent = append(signed.sent, secretsIn(req.Header)...)
 		if signed.not != "" && signed.by == signed.not {
 			return middleware.FinalizeOutput{}, middleware.Metadata{}, errSameKey
 		}

@@ -279,3 +279,38 @@ func TestTransportErrorsPrintNoSecrets(t *testing.T) {
 		}
 	})
 }
+
+// A service that refuses the renewed session too may quote the tokens of both.
+func TestRefusedSessionsAreNotPrinted(t *testing.T) {
+	s := newScene(t)
+	base := s.cloud.Config()
+	cloud := base.HTTPClient
+	var sent []string // of the read
+	base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
+		if strings.HasPrefix(r.URL.Host, "sts.") {
+			return cloud.Do(r)
+		}
+		_, signature, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
+		sent = append(sent, r.Header.Get("X-Amz-Security-Token"), signature)
+		return answer(400, "application/xml", "<Error><Code>ExpiredToken</Code><Message>"+html.EscapeString(strings.Join(sent, " "))+"</Message></Error>"), nil
+	})
+	cfg, err := credentials.Wrap(base, func(o *credentials.Options) { o.Source = s.web() }, credentials.Assume(s.target.ARN()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, when := range []string{"renewed and refused again", "within the pause"} {
+		sent = nil
+		_, err := fetch(t.Context(), cfg)
+		e, ok := errors.AsType[*credentials.Error](err)
+		if requests := len(sent) / 2; !ok || e.Kind != credentials.CredentialsExpired || requests != 2-i {
+			t.Fatalf("%s: got %v after %d requests", when, err, requests)
+		}
+		for _, secret := range sent {
+			for i := 0; i+20 <= len(secret); i += 20 {
+				if part := secret[i : i+20]; strings.Contains(e.Message, part) || strings.Contains(e.Error(), part) {
+					t.Fatalf("%s: %q is in %v", when, part, e)
+				}
+			}
+		}
+	}
+}
