@@ -175,7 +175,7 @@ func (s *session) providerFixes(e *Error, role roleARN) []string {
 	if s.chain.length() > 1 {
 		whose = "the hub's account " + role.account
 	}
-	fixes := []string{fmt.Sprintf("register the issuer in %s: aws iam create-open-id-connect-provider --url %s --client-id-list %s", whose, shellWords(e.Token.Issuer), shellWords(audiences...))}
+	fixes := []string{fmt.Sprintf("register the issuer in %s: aws iam create-open-id-connect-provider %s %s", whose, shellFlag("--url", e.Token.Issuer), shellFlag("--client-id-list", audiences...))}
 	if s.chain.length() == 1 {
 		fixes = append(fixes, "or go through a hub role, of the cluster's own account, which knows the issuer: make that the pod's role and add "+
 			settings.Name(fmt.Sprintf("credentials.Assume(%q)", e.RoleARN), "--role "+shellWords(e.RoleARN)))
@@ -192,7 +192,7 @@ func (s *session) audienceFixes(t *trust.Token, role roleARN) []string {
 		fixes = append(fixes, projectFix(wanted))
 	}
 	for _, a := range registrable(t) {
-		fixes = append(fixes, fmt.Sprintf("register the audience in account %s: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn %s --client-id %s", role.account, provider, shellWords(a)))
+		fixes = append(fixes, fmt.Sprintf("register the audience in account %s: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn %s %s", role.account, provider, shellFlag("--client-id", a)))
 	}
 	return append(fixes, fmt.Sprintf("compare the token's audience %q with the client ids of the provider in account %s, byte for byte: aws iam get-open-id-connect-provider --open-id-connect-provider-arn %s", t.Audience, role.account, provider))
 }
@@ -246,6 +246,20 @@ func shellWords(words ...string) string {
 	return strings.Join(quoted, " ")
 }
 
+// shellFlag writes a flag of the AWS CLI with its values. One that begins with a
+// hyphen stands in the flag's own word; with others, in a JSON list.
+func shellFlag(flag string, values ...string) string {
+	if !slices.ContainsFunc(values, func(v string) bool { return strings.HasPrefix(v, "-") }) {
+		return flag + " " + shellWords(values...)
+	}
+	value := values[0]
+	if len(values) > 1 {
+		list, _ := json.Marshal(values) // strings cannot fail
+		value = string(list)
+	}
+	return shellWords(flag + "=" + value)
+}
+
 // durationFixes name the limit that was met.
 func (s *session) durationFixes(role roleARN) []string {
 	var asked time.Duration
@@ -262,7 +276,7 @@ func (s *session) durationFixes(role roleARN) []string {
 	seconds := int64(asked / time.Second)
 	fixes := []string{fmt.Sprintf("set %s to less than %d seconds; every role allows 3600", name, seconds)}
 	if s.hop == 1 || !s.chain.source.chained() {
-		fixes = append(fixes, fmt.Sprintf("let the sessions of role %s in account %s last %d seconds: aws iam update-role --role-name %s --max-session-duration %d", role.name, role.account, seconds, shellWords(role.name), seconds))
+		fixes = append(fixes, fmt.Sprintf("let the sessions of role %s in account %s last %d seconds: aws iam update-role %s --max-session-duration %d", role.name, role.account, seconds, shellFlag("--role-name", role.name), seconds))
 	}
 	return fixes
 }

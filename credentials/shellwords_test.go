@@ -31,6 +31,30 @@ func TestPrintedCommandsAreQuoted(t *testing.T) {
 	}
 }
 
+// A value that begins with a hyphen is taken for no flag.
+func TestPrintedCommandsKeepValuesApartFromFlags(t *testing.T) {
+	const provider, audience = "No OpenIDConnect provider found in your account for x", "Incorrect token audience"
+	for _, tt := range []struct {
+		message, command string
+		audiences        []string
+	}{
+		{provider, "--client-id-list=-x", []string{"-x"}},
+		{provider, `'--client-id-list=["plain.example","--endpoint-url=https://evil.example"]'`, []string{"plain.example", "--endpoint-url=https://evil.example"}},
+		{provider, "--client-id-list a b", []string{"a", "b"}},
+		{audience, "--client-id=--endpoint-url=https://evil.example", []string{"--endpoint-url=https://evil.example"}},
+		{audience, "'--client-id=-x y'", []string{"-x y"}},
+	} {
+		s := newScene(t)
+		s.pod.Rotate(func(token *trust.Token) { token.Audience = tt.audiences })
+		s.cloud.Fault(awstest.Fault{Times: 1, Status: 400, Code: "InvalidIdentityToken", Message: tt.message})
+		_, err := s.hubChain(t).Retrieve(t.Context())
+		e, ok := errors.AsType[*credentials.Error](err)
+		if !ok || !slices.ContainsFunc(e.Fixes, func(fix string) bool { return strings.HasSuffix(fix, " "+tt.command) }) {
+			t.Errorf("%q: got %v, want %s", tt.audiences, err, tt.command)
+		}
+	}
+}
+
 // The limit that was met may be STS's own choice.
 func TestDurationThatNobodySet(t *testing.T) {
 	s := newScene(t)
