@@ -47,7 +47,7 @@ func TestNoSecretInAnyText(t *testing.T) {
 					auth := r.Header.Get("Authorization")
 					_, signature, _ := strings.Cut(auth, "Signature=")
 					signatures = append(signatures, signature)
-					quoted := spell(r.Header.Get("X-Amz-Security-Token")) + " " + spell(signature) + " " + spell(auth)
+					quoted := spell(r.Header.Get("X-Amz-Security-Token")) + " " + spell(signature) + " " + spell(auth) + " " + spell(r.Header.Get("X-Amz-Server-Side-Encryption-Customer-Key"))
 					body := "<Error><Code>SomeCode</Code><Message>canonical request: " + xmlText(quoted) + "</Message><RequestId>" + xmlText(quoted) + "</RequestId></Error>"
 					if r.URL.Query().Has("list-type") && status == 200 {
 						body = `<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>` + xmlText(quoted) + `</Key></Contents></ListBucketResult>`
@@ -59,7 +59,7 @@ func TestNoSecretInAnyText(t *testing.T) {
 					return resp
 				}))
 				var log strings.Builder
-				r := newReader(t, cfg, "pics", func(o *s3reader.Options) {
+				r := newReader(t, cfg, "pics", withKey(customerKey(t, rawKey)), func(o *s3reader.Options) {
 					o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				})
 				for op, err := range all(t, r, "k") {
@@ -74,7 +74,7 @@ func TestNoSecretInAnyText(t *testing.T) {
 						texts = append(texts, api.Error(), api.ErrorMessage())
 					}
 					for _, text := range texts {
-						for _, secret := range append(signatures, sessionToken, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "ASIAIOSFODNN7EXAMPLE") {
+						for _, secret := range append(signatures, sessionToken, base64.StdEncoding.EncodeToString(rawKey), "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "ASIAIOSFODNN7EXAMPLE") {
 							for _, other := range spellings {
 								if secret != "" && strings.Contains(text, other(secret)) {
 									t.Errorf("%s, %d, %s: %q is in %.600q", name, status, op, other(secret), text)
