@@ -22,8 +22,11 @@ type PolicyOptions struct {
 	// An ARN of another partition is an error.
 	Partition string
 
-	Audience   string // WebIdentityPolicy; empty: "sts.amazonaws.com"
-	ExternalID string // RolePolicy; empty: none asked for
+	Audience string // WebIdentityPolicy; empty: "sts.amazonaws.com"
+
+	// ExternalID is for RolePolicy; empty: none asked for. The options print it as
+	// "[redacted]". The policy itself holds it, as IAM needs it.
+	ExternalID string
 
 	// RolePolicy, AssumePolicy: also allow sts:TagSession and
 	// sts:SetSourceIdentity, which a hop needs that carries tags or a source
@@ -34,6 +37,21 @@ type PolicyOptions struct {
 	// encrypted with; empty: none.
 	KMSKeyARNs []string
 }
+
+// Format prints the options without the external id, a shared secret of two
+// accounts, under every verb. It cannot do so for options in an unexported field.
+func (o PolicyOptions) Format(f fmt.State, _ rune) {
+	if o.ExternalID != "" {
+		o.ExternalID = redacted
+	}
+	fmt.Fprintf(f, "trust.PolicyOptions{Partition: %q, Audience: %q, ExternalID: %q, TagSession: %t, SetSourceIdentity: %t, KMSKeyARNs: %q}",
+		o.Partition, o.Audience, o.ExternalID, o.TagSession, o.SetSourceIdentity, o.KMSKeyARNs)
+}
+
+// MarshalText does the same for JSON and slog.
+func (o PolicyOptions) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(o)), nil }
+
+const redacted = "[redacted]"
 
 func newOptions(optFns []func(*PolicyOptions)) PolicyOptions {
 	var opts PolicyOptions

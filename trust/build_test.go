@@ -1,7 +1,10 @@
 package trust_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -386,5 +389,36 @@ func TestPolicySize(t *testing.T) {
 	}
 	if got := (*trust.Policy)(nil).Size(); got != 0 {
 		t.Errorf("nil: %d", got)
+	}
+}
+
+// No verb and no logger prints the external id; the policy has it.
+func TestPolicyOptionsPrintNoExternalID(t *testing.T) {
+	const secret = "external-id-0815"
+	o := trust.PolicyOptions{Partition: "aws-cn", ExternalID: secret, KMSKeyARNs: []string{"arn:aws-cn:kms:x"}}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "options", o, "pointer", &o)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "options", o, "pointer", &o)
+	for _, v := range []any{o, &o, []trust.PolicyOptions{o}, struct{ Options trust.PolicyOptions }{o}} {
+		if text, err := json.Marshal(v); err != nil {
+			t.Error(err)
+		} else {
+			log.Write(text)
+		}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			fmt.Fprintf(&log, verb+"\n", v)
+		}
+	}
+	if got := log.String(); strings.Contains(got, secret) || strings.Contains(got, hex.EncodeToString([]byte(secret))) {
+		t.Errorf("printed %s", got)
+	}
+	if got := fmt.Sprintf("%+v", o); !strings.Contains(got, `ExternalID: "[redacted]"`) || !strings.Contains(got, "aws-cn") {
+		t.Errorf("printed %s", got)
+	}
+	if got := fmt.Sprint(trust.PolicyOptions{}); !strings.Contains(got, `ExternalID: ""`) {
+		t.Errorf("printed %s", got)
+	}
+	if policy := trust.RolePolicy("arn:aws-cn:iam::111122223333:role/hub", func(p *trust.PolicyOptions) { *p = o }).String(); !strings.Contains(policy, secret) {
+		t.Errorf("the policy is %s", policy)
 	}
 }
