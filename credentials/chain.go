@@ -162,6 +162,9 @@ func (c *Chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // Invalidate gives the session up if accessKeyID is still its key, so that a
 // late report about an old key does not cost the new one. The next Retrieve
 // waits for a new session.
+//
+// It reaches the last hop only: the new session comes from the hub's present one.
+// Where that must go too, create the chain anew; crossrole serve does so on SIGHUP.
 func (c *Chain) Invalidate(accessKeyID string) { c.last().invalidate(accessKeyID) }
 
 // RoleARN is the role that the chain ends in; empty if its source names none.

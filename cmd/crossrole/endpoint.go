@@ -107,7 +107,7 @@ func (e *endpoint) answer(r *http.Request, s *served) (reply, string) {
 	}
 	presented := r.Header["Authorization"]
 	if len(presented) != 1 || presented[0] == "" {
-		return refusal(http.StatusUnauthorized, "NoAuthorization", "the Authorization header must hold the content of the role's token file; set AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE to its path")
+		return refusal(http.StatusUnauthorized, "NoAuthorization", "the Authorization header must hold the content of the role's token file; set AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE to its path or, for older SDKs, AWS_CONTAINER_AUTHORIZATION_TOKEN to its content")
 	}
 	// A path that no role has is answered as a wrong token, in the same time.
 	var want [sha256.Size]byte
