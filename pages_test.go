@@ -16,6 +16,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/trust"
 )
 
 // inPages lists the packages that code in README.md and docs/ may use, by name.
@@ -223,4 +227,33 @@ func pages(t *testing.T) map[string]string {
 		pages[file] = string(text)
 	}
 	return pages
+}
+
+// TestErrorInReadme compares the error that README.md shows, wrapped there, with what
+// a pod on the direct route gets if the target account does not know its cluster.
+func TestErrorInReadme(t *testing.T) {
+	cloud := awstest.New()
+	blue := cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
+	green := cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/GREEN")
+	shared := cloud.Account("444455556666")
+	shared.AddOIDCProvider(blue)
+	role := shared.CreateRole("S3_Pics",
+		trust.WebIdentityPolicy(shared.ID(), []string{blue.Issuer()}, []string{awstest.Subject("default", "app")}).String(),
+		trust.ReadBucketPolicy("pics", "").String())
+	for _, variable := range green.Pod(t.TempDir(), "default", "app", role.ARN()).Env() {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+	}
+	cfg, err := credentials.Wrap(cloud.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = cfg.Credentials.Retrieve(t.Context())
+	if err == nil {
+		t.Fatal("an issuer that is not registered gets a session")
+	}
+	readme := strings.Join(strings.Fields(pages(t)["README.md"]), " ")
+	if !strings.Contains(readme, "``` "+err.Error()+" ```") {
+		t.Errorf("README.md does not show today's text:\n%v", err)
+	}
 }
