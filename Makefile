@@ -16,7 +16,6 @@ CODE := $(filter-out tools tools/% %/tool,$(MODULES))
 TIDY := $(filter-out tools/lint,$(MODULES))
 
 PLATFORMS := linux/arm64 linux/arm darwin/arm64 windows/amd64
-LONGEST := 350
 FUZZTIME ?= 20s
 
 STATICCHECK := go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
@@ -39,7 +38,7 @@ test:
 
 ## check: every gate of CI, about 3 minutes the first time
 .PHONY: check
-check: check-format check-length check-sleep check-tidy check-fix check-vet check-static check-platforms check-race
+check: check-format check-sleep check-tidy check-fix check-vet check-static check-platforms check-race
 	@echo 'ok: all gates'
 
 .PHONY: check-format
@@ -47,12 +46,6 @@ check-format:
 	@$(call gate,gofmt: every file has the standard format)
 	found=$$($(GOFILES) -exec gofmt -l {} +) || $(call fail,fix the syntax error above)
 	[[ -z $$found ]] || { echo "$$found"; $(call fail,run: gofmt -w on the files above); }
-
-.PHONY: check-length
-check-length:
-	@$(call gate,length: no Go file has more than $(LONGEST) lines)
-	found=$$($(GOFILES) -exec awk 'FNR == $(LONGEST)+1 { print FILENAME }' {} +)
-	[[ -z $$found ]] || { echo "$$found"; $(call fail,split each file above by what it is about - one noun a file); }
 
 # The word synctest must appear in the function before the sleep, or in its comment
 # if the function is called from a bubble.
