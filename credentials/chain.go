@@ -28,6 +28,7 @@ type Chain struct {
 	end session
 
 	base    *aws.Config // never changed; chains of a pool share it
+	facts   *chainFacts
 	source  Source
 	roles   []*Role // by pointer, so that fmt stops before their external IDs
 	hops    []*session
@@ -117,7 +118,9 @@ func (c *Chain) link() {
 	}
 	hops[len(hops)-1] = &c.end
 	first := hops[0]
-	first.chain, first.hop, first.role = c, 1, c.source.assumes()
+	c.facts = &chainFacts{source: c.source, roles: c.roles, hops: len(hops), sts: c.sts.stsSettings}
+	first.hop = hop{n: 1, role: c.source.assumes(), facts: c.facts}
+	first.chain = c
 	switch src := c.source.(type) {
 	case WebIdentity:
 		first.web, first.tokenFile, first.exchange = true, src.TokenFile, c.webIdentity(src)
@@ -134,15 +137,12 @@ func (c *Chain) link() {
 		first.exchange = first.giver.exchange
 	}
 	for i, role := range c.roles {
-		hops[i+1].follow(c, hops[i], *role)
+		hops[i+1].follow(c, hops[i], role)
 	}
 	c.hops = hops
 }
 
 func (c *Chain) last() *session { return &c.end }
-
-// length is how many hops it takes to the end.
-func (c *Chain) length() int { return len(c.hops) + c.more }
 
 // Retrieve returns credentials of the chain's last role. It waits only while
 // there is no valid session; a valid one is renewed in the background. (In the

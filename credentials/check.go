@@ -33,7 +33,7 @@ func (c *Chain) Check(ctx context.Context) *Report {
 	var from *snapshot
 	failed := false
 	for _, s := range c.hops {
-		h := HopReport{Hop: s.hop, RoleARN: s.role, Skipped: failed}
+		h := HopReport{Hop: s.n, RoleARN: s.role, Skipped: failed}
 		if !failed {
 			started := time.Now()
 			p, ok := within(ctx, func() probe { return s.probe(ctx, from) })
@@ -76,12 +76,12 @@ func within[T any](ctx context.Context, step func() T) (result T, ok bool) {
 var errCheckCancelled = errors.New("the check was cancelled")
 
 // cancelled is the error of a hop that was not tried to its end.
-func (s *session) cancelled(ctx context.Context) *Error {
+func (h *hop) cancelled(ctx context.Context) *Error {
 	err := errExited
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", errCheckCancelled, ctx.Err())
 	}
-	return &Error{Hop: s.hop, hops: s.chain.length(), Operation: "check", RoleARN: s.role, Kind: Unknown, Err: err}
+	return &Error{Hop: h.n, hops: h.facts.hops, Operation: "check", RoleARN: h.role, Kind: Unknown, Err: err}
 }
 
 // probe is one attempt at a hop's session.
@@ -103,7 +103,7 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 	rec := &record{sentAt: time.Now(), from: from}
 	snap, v, err := s.attempt(ctx, rec)
 	p = probe{snap: snap, rec: rec, report: HopReport{
-		Hop: s.hop, RoleARN: s.role, Operation: rec.operation, Endpoint: rec.endpoint, Latency: time.Since(rec.sentAt),
+		Hop: s.n, RoleARN: s.role, Operation: rec.operation, Endpoint: rec.endpoint, Latency: time.Since(rec.sentAt),
 	}}
 	if !rec.date.IsZero() {
 		p.report.Skew = skewOf(rec.sentAt, rec.date)

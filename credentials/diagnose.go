@@ -146,7 +146,7 @@ type coded struct {
 func (c *coded) HTTPStatusCode() int { return c.status }
 
 // failure makes the error that callers see.
-func (s *session) failure(rec *record, v verdict, err error, attempts int) *Error {
+func (h *hop) failure(rec *record, v verdict, err error, attempts int) *Error {
 	e := &Error{Operation: rec.operation, Kind: v.kind, Err: err}
 	if own, ok := errors.AsType[*Error](err); ok {
 		found := *own
@@ -155,9 +155,9 @@ func (s *session) failure(rec *record, v verdict, err error, attempts int) *Erro
 		}
 		e = &found
 	}
-	e.Hop, e.hops, e.Attempts, e.took = s.hop, s.chain.length(), attempts, rec.took
+	e.Hop, e.hops, e.Attempts, e.took = h.n, h.facts.hops, attempts, rec.took
 	if e.RoleARN == "" {
-		e.RoleARN = s.role
+		e.RoleARN = h.role
 	}
 	if e.Endpoint == "" {
 		e.Endpoint = rec.endpoint
@@ -170,16 +170,16 @@ func (s *session) failure(rec *record, v verdict, err error, attempts int) *Erro
 	}
 	if _, ok := errors.AsType[*Error](err); !ok {
 		r := readReply(err, rec)
-		e.Code, e.Message, e.RequestID = s.scrub(r.code, rec), s.scrub(r.message, rec), s.scrub(cmp.Or(r.requestID, rec.requestID), rec)
+		e.Code, e.Message, e.RequestID = h.scrub(r.code, rec), h.scrub(r.message, rec), h.scrub(cmp.Or(r.requestID, rec.requestID), rec)
 		if e.Code == "" || e.Code == "UnknownError" || r.foreign {
-			e.Code, e.Message, e.Err = "", "", s.plain(v, err, rec)
+			e.Code, e.Message, e.Err = "", "", h.plain(v, err, rec)
 		}
 	}
 	if refusedExpired(e, rec) {
 		e.Kind = TokenExpired
-		e.Fixes = append(e.Fixes, expiredToken(s.tokenFile, *rec.token).Error())
+		e.Fixes = append(e.Fixes, expiredToken(h.tokenFile, *rec.token).Error())
 	}
-	e.Fixes = append(e.Fixes, s.fixes(e)...)
+	e.Fixes = append(e.Fixes, h.fixes(e)...)
 	return e
 }
 
@@ -192,20 +192,20 @@ func refusedExpired(e *Error, rec *record) bool {
 
 // plain puts the innermost cause in front of a failure without a code: the
 // layers above it repeat each other, and may show an URL's query.
-func (s *session) plain(v verdict, err error, rec *record) error {
+func (h *hop) plain(v verdict, err error, rec *record) error {
 	text := ""
 	switch u, isURL := errors.AsType[*url.Error](err); {
 	case v.kind == WrongSession:
-		if text = s.scrub(err.Error(), rec); text == err.Error() {
+		if text = h.scrub(err.Error(), rec); text == err.Error() {
 			return err
 		}
 		return &cause{text: text, err: err} // the response put a secret in the place of a name
 	case isURL:
 		text = u.Err.Error()
-	case s.agent() && len(rec.head) > 0:
-		text = fmt.Sprintf("host %s gives no credentials: its response begins %q", rec.endpoint, s.beginning(rec, 240))
+	case h.agent() && len(rec.head) > 0:
+		text = fmt.Sprintf("host %s gives no credentials: its response begins %q", rec.endpoint, h.beginning(rec, 240))
 	case v.kind == STSUnreachable && len(rec.head) > 0 && !strings.Contains(string(rec.head), "sts.amazonaws.com/doc"):
-		text = fmt.Sprintf("host %s does not speak STS: its response begins %q", rec.endpoint, s.beginning(rec, 120))
+		text = fmt.Sprintf("host %s does not speak STS: its response begins %q", rec.endpoint, h.beginning(rec, 120))
 	default:
 		text = innermost(err).Error()
 	}
@@ -216,7 +216,7 @@ func (s *session) plain(v verdict, err error, rec *record) error {
 	if rec.status == 0 && rec.proxy != "" {
 		text += " (through the proxy " + rec.proxy + ")"
 	}
-	return &cause{text: s.scrub(text, rec), status: rec.status, err: err}
+	return &cause{text: h.scrub(text, rec), status: rec.status, err: err}
 }
 
 // localAddress is a connection's own end, whose port differs from one to the next.
@@ -254,7 +254,7 @@ var (
 
 // redactor removes from the text of others what this attempt sent, and the other
 // secrets of the chain that the text might quote.
-func (s *session) redactor(rec *record) *redact.Redactor {
+func (h *hop) redactor(rec *record) *redact.Redactor {
 	if rec.clean != nil {
 		return rec.clean
 	}
@@ -267,19 +267,22 @@ func (s *session) redactor(rec *record) *redact.Redactor {
 	if rec.from != nil {
 		secrets = append(secrets, rec.from.creds.SessionToken, rec.from.creds.SecretAccessKey)
 	}
-	for _, role := range s.chain.roles {
+	for _, role := range h.facts.roles {
 		secrets = append(secrets, role.ExternalID)
+	}
+	if h.settings != nil {
+		secrets = append(secrets, h.settings.ExternalID)
 	}
 	rec.clean = redact.New(secrets...)
 	return rec.clean
 }
 
 // scrub is text without the secrets.
-func (s *session) scrub(text string, rec *record) string {
+func (h *hop) scrub(text string, rec *record) string {
 	if text == "" {
 		return ""
 	}
-	return s.redactor(rec).String(shorten(text, maxText))
+	return h.redactor(rec).String(shorten(text, maxText))
 }
 
 // maxText bounds what is kept of a text that a server wrote.
@@ -309,7 +312,7 @@ func secretsIn(h http.Header) []string {
 // beginning is how a response begins that is not the expected one. It is cut
 // last: a cut through a secret would hide it from scrub. What is over limit is left
 // out of the middle.
-func (s *session) beginning(rec *record, limit int) string {
+func (h *hop) beginning(rec *record, limit int) string {
 	head := string(rec.head)
 	if rec.status/100 == 2 {
 		// A successful response is where keys would be: its first tag says enough.
@@ -321,7 +324,7 @@ func (s *session) beginning(rec *record, limit int) string {
 	if holdsKeys().MatchString(head) {
 		return keysNotShown
 	}
-	head = longRun().ReplaceAllString(s.scrub(head, rec), redact.Mark)
+	head = longRun().ReplaceAllString(h.scrub(head, rec), redact.Mark)
 	head = space().ReplaceAllString(strings.TrimSpace(head), " ")
 	return shorten(head, limit)
 }

@@ -231,7 +231,7 @@ func (s *session) checkAssumed(rec *record) error {
 		return nil
 	}
 	if rec.assumed == "" {
-		s.chain.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.hop, "role", s.role, "endpoint", rec.endpoint)
+		s.chain.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.n, "role", s.role, "endpoint", rec.endpoint)
 		return nil
 	}
 	want, err := parseRoleARN(s.role)
@@ -249,7 +249,7 @@ func (s *session) checkAssumed(rec *record) error {
 // checkAccount holds the last hop to Options.ExpectedAccount.
 func (s *session) checkAccount(creds aws.Credentials, rec *record) error {
 	want := s.chain.expectedAccount
-	if want == "" || s.hop != s.chain.length() {
+	if want == "" || s.n != s.facts.hops {
 		return nil
 	}
 	account := creds.AccountID

@@ -21,16 +21,16 @@ import (
 //
 // A statement is to be added to a policy and never replaces one: a policy may
 // hold conditions, such as an external id, that the caller cannot know.
-func (s *session) fixes(e *Error) []string {
+func (h *hop) fixes(e *Error) []string {
 	switch {
-	case s.agent():
-		return s.agentFixes(e)
+	case h.agent():
+		return h.agentFixes(e)
 	case e.Kind == RefreshTimeout:
-		return s.timeoutFixes(e)
+		return h.timeoutFixes(e)
 	case e.Kind == STSUnreachable:
-		return s.unreachableFixes(e)
-	case s.parent != nil && unknownKey[e.Code]:
-		return s.unknownKeyFixes(e)
+		return h.unreachableFixes(e)
+	case h.prev != nil && unknownKey[e.Code]:
+		return h.unknownKeyFixes(e)
 	}
 	role, err := parseRoleARN(e.RoleARN)
 	if err != nil {
@@ -38,17 +38,17 @@ func (s *session) fixes(e *Error) []string {
 	}
 	switch {
 	case e.Token != nil && e.Kind == OIDCProviderMissing:
-		return s.providerFixes(e, role)
+		return h.providerFixes(e, role)
 	case e.Token != nil && e.Kind == AudienceMismatch:
-		return s.audienceFixes(e.Token, role)
+		return h.audienceFixes(e.Token, role)
 	case e.Token != nil && e.Kind == TrustDenied:
-		return s.trustFixes(e, role)
+		return h.trustFixes(e, role)
 	case e.Kind == TokenExpired && e.Operation == "AssumeRoleWithWebIdentity":
 		return []string{rotationFix}
 	case e.Kind == AssumeDenied:
-		return s.assumeFixes(e, role)
+		return h.assumeFixes(e, role)
 	case e.Kind == DurationTooLong:
-		return s.durationFixes(role)
+		return h.durationFixes(role)
 	case e.Kind == TagsTooLarge:
 		return []string{fmt.Sprintf("leave out or shorten %s: they are packed into one space, and STS's message says how much of it they take. Tags that the previous session passes on (transitive ones, or those of EKS Pod Identity) count too",
 			settings.Name("Role.Tags, Role.Policy or Role.PolicyARNs", "the tags of --role"))}
@@ -88,17 +88,17 @@ func summary(fix string) string {
 var unknownKey = map[string]bool{"InvalidClientTokenId": true, "UnrecognizedClientException": true}
 
 // unknownKeyFixes name the cause that is more likely first.
-func (s *session) unknownKeyFixes(e *Error) []string {
+func (h *hop) unknownKeyFixes(e *Error) []string {
 	region := regionFix("the caller's account")
 	if e.Kind == Unknown { // a key without a session token
 		return []string{
-			fmt.Sprintf("check the access key that the %s gives: it may be mistyped, inactive, deleted or of another partition (aws iam list-access-keys shows a user's)", s.parent.describe()),
+			fmt.Sprintf("check the access key that the %s gives: it may be mistyped, inactive, deleted or of another partition (aws iam list-access-keys shows a user's)", h.prev.describe()),
 			"if the key is right, " + region,
 		}
 	}
 	who := "the session that asked"
-	if s.parent.giver != nil {
-		who += ", which the " + s.parent.describe() + " gave,"
+	if h.prev.provider() {
+		who += ", which the " + h.prev.describe() + " gave,"
 	}
 	return []string{region, "or else " + who + " was revoked, or its role deleted: get a new one"}
 }
@@ -107,20 +107,20 @@ func (s *session) unknownKeyFixes(e *Error) []string {
 const timeoutFix = "check that the pod can reach the endpoint: a proxy or firewall that drops packets looks like this (NO_PROXY, the security group of the STS interface endpoint)"
 
 // timeoutFixes name the endpoint.
-func (s *session) timeoutFixes(e *Error) []string {
+func (h *hop) timeoutFixes(e *Error) []string {
 	fix := timeoutFix
 	if e.Endpoint != "" {
 		fix = strings.Replace(fix, "the endpoint", e.Endpoint, 1)
 	}
-	return append(s.regionTypo(), fix)
+	return append(h.regionTypo(), fix)
 }
 
 // stsAudience is the audience that EKS gives tokens for AWS, in all partitions.
 const stsAudience = "sts.amazonaws.com"
 
 // wantedAudience is the audience that the token should have.
-func (s *session) wantedAudience() string {
-	if w, ok := s.chain.source.(WebIdentity); ok && w.Audience != "" {
+func (h *hop) wantedAudience() string {
+	if w, ok := h.facts.source.(WebIdentity); ok && w.Audience != "" {
 		return w.Audience
 	}
 	return stsAudience
@@ -161,7 +161,7 @@ func projectFix(audience string) string {
 }
 
 // providerFixes are those for an issuer that the role's account does not know.
-func (s *session) providerFixes(e *Error, role roleARN) []string {
+func (h *hop) providerFixes(e *Error, role roleARN) []string {
 	provider := shellWords(e.Token.ProviderARN(role.partition, role.account))
 	if strings.Contains(strings.ToLower(e.Message), "thumbprint") {
 		return []string{fmt.Sprintf("set the provider's thumbprint in account %s: aws iam update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn %s --thumbprint-list THUMBPRINT, where crossrole issuer %s prints the THUMBPRINT",
@@ -169,14 +169,14 @@ func (s *session) providerFixes(e *Error, role roleARN) []string {
 	}
 	audiences := registrable(e.Token)
 	if len(audiences) == 0 {
-		audiences = []string{s.wantedAudience()}
+		audiences = []string{h.wantedAudience()}
 	}
 	whose := "account " + role.account
-	if s.chain.length() > 1 {
+	if h.facts.hops > 1 {
 		whose = "the hub's account " + role.account
 	}
 	fixes := []string{fmt.Sprintf("register the issuer in %s: aws iam create-open-id-connect-provider %s %s", whose, shellFlag("--url", e.Token.Issuer), shellFlag("--client-id-list", audiences...))}
-	if s.chain.length() == 1 {
+	if h.facts.hops == 1 {
 		fixes = append(fixes, "or go through a hub role, of the cluster's own account, which knows the issuer: make that the pod's role and add "+
 			settings.Name(fmt.Sprintf("credentials.Assume(%q)", e.RoleARN), "--role "+shellWords(e.RoleARN)))
 	}
@@ -185,10 +185,10 @@ func (s *session) providerFixes(e *Error, role roleARN) []string {
 
 // audienceFixes name the places that must agree. The token is what to change
 // first: every pod of the cluster gets the same audience.
-func (s *session) audienceFixes(t *trust.Token, role roleARN) []string {
+func (h *hop) audienceFixes(t *trust.Token, role roleARN) []string {
 	provider := shellWords(t.ProviderARN(role.partition, role.account))
 	var fixes []string
-	if wanted := s.wantedAudience(); !slices.Contains(t.Audience, wanted) {
+	if wanted := h.wantedAudience(); !slices.Contains(t.Audience, wanted) {
 		fixes = append(fixes, projectFix(wanted))
 	}
 	for _, a := range registrable(t) {
@@ -198,17 +198,17 @@ func (s *session) audienceFixes(t *trust.Token, role roleARN) []string {
 }
 
 // trustFixes are those for a token that the role's trust policy refuses.
-func (s *session) trustFixes(e *Error, role roleARN) []string {
+func (h *hop) trustFixes(e *Error, role roleARN) []string {
 	t := e.Token
 	if d, ok := readDenial(e.Message); ok && d.other {
 		return []string{d.fix("sts:AssumeRoleWithWebIdentity", e.RoleARN)}
 	}
 	audiences := registrable(t)
 	if len(audiences) == 0 {
-		return []string{projectFix(s.wantedAudience())}
+		return []string{projectFix(h.wantedAudience())}
 	}
 	audience := audiences[0]
-	if wanted := s.wantedAudience(); slices.Contains(audiences, wanted) {
+	if wanted := h.wantedAudience(); slices.Contains(audiences, wanted) {
 		audience = wanted
 	}
 	where := fmt.Sprintf("the trust policy of role %s in account %s", role.name, role.account)
@@ -261,13 +261,13 @@ func shellFlag(flag string, values ...string) string {
 }
 
 // durationFixes name the limit that was met.
-func (s *session) durationFixes(role roleARN) []string {
+func (h *hop) durationFixes(role roleARN) []string {
 	var asked time.Duration
 	name := settings.Name("WebIdentity.Duration", "the duration of --role own")
-	if s.hop > 1 {
-		asked = s.chain.roles[s.hop-2].duration()
+	if h.n > 1 {
+		asked = h.settings.duration()
 		name = settings.Name("Role.Duration", "the duration of --role")
-	} else if w, ok := s.chain.source.(WebIdentity); ok {
+	} else if w, ok := h.facts.source.(WebIdentity); ok {
 		asked = w.Duration
 	}
 	if asked == 0 { // STS chose
@@ -275,7 +275,7 @@ func (s *session) durationFixes(role roleARN) []string {
 	}
 	seconds := int64(asked / time.Second)
 	fixes := []string{fmt.Sprintf("set %s to less than %d seconds; every role allows 3600", name, seconds)}
-	if s.hop == 1 || !s.chain.source.chained() {
+	if h.n == 1 || !h.facts.source.chained() {
 		fixes = append(fixes, fmt.Sprintf("let the sessions of role %s in account %s last %d seconds: aws iam update-role %s --max-session-duration %d", role.name, role.account, seconds, shellFlag("--role-name", role.name), seconds))
 	}
 	return fixes
@@ -288,23 +288,23 @@ const externalIDPlaceholder = "<the external id>"
 
 // assumeFixes are the two sides of a refused AssumeRole. Tags come with the
 // role's settings and, from the Pod Identity agent, with the session itself.
-func (s *session) assumeFixes(e *Error, target roleARN) []string {
+func (h *hop) assumeFixes(e *Error, target roleARN) []string {
 	denied, known := readDenial(e.Message)
 	if known && denied.other {
 		return []string{denied.fix(deniedAction(e.Message), e.RoleARN)}
 	}
-	asked := *s.chain.roles[s.hop-2]
+	asked := *h.settings
 	caller := e.Caller
 	if told := refusedCaller().FindStringSubmatch(e.Message); caller == "" && told != nil {
 		caller = told[1] // the source did not say whose session it gave; STS does
 	}
-	principal := s.principal(caller)
+	principal := h.principal(caller)
 	where := fmt.Sprintf("the trust policy of role %s in account %s", target.name, target.account)
 	externalID := settings.Name("Role.ExternalID", "external-id of --role")
 	if principal == "" {
 		return []string{"let " + where + " name the caller, and the caller's own policy allow the action on " + e.RoleARN}
 	}
-	actions := s.actions(asked, e.Message)
+	actions := h.actions(asked, e.Message)
 
 	var fixes []string
 	if !known || denied.trust {
@@ -331,7 +331,7 @@ func (s *session) assumeFixes(e *Error, target roleARN) []string {
 	}
 	if !known || denied.identity {
 		policy := "the policy of " + principal
-		if strings.Contains(principal, ":role/") && (s.parent == nil || s.parent.role != principal) {
+		if strings.Contains(principal, ":role/") && (h.prev == nil || h.prev.role != principal) {
 			policy += " (its ARN has a path, if the role has one)"
 		}
 		fixes = append(fixes, addStatement(policy, trust.Statement{Effect: "Allow", Action: actions, Resource: []string{escapeWildcards(e.RoleARN)}}))
@@ -343,9 +343,9 @@ func (s *session) assumeFixes(e *Error, target roleARN) []string {
 }
 
 // actions are what the caller must be allowed, sts:AssumeRole first.
-func (s *session) actions(asked Role, message string) []string {
+func (h *hop) actions(asked Role, message string) []string {
 	actions := []string{"sts:AssumeRole"}
-	_, tagged := s.chain.source.(PodIdentity)
+	_, tagged := h.facts.source.(PodIdentity)
 	if tagged || len(asked.Tags) > 0 || strings.Contains(message, "sts:TagSession") {
 		actions = append(actions, "sts:TagSession")
 	}
@@ -415,7 +415,7 @@ var refusedCaller = pattern(`^User: (arn:\S+) is not authorized to perform: sts:
 // principal is who a policy must name to admit the caller: the role behind a
 // session, or a user. A session's ARN does not have its role's path; the settings
 // of the previous hop do, if they name that role.
-func (s *session) principal(caller string) string {
+func (h *hop) principal(caller string) string {
 	a, err := arn.Parse(caller)
 	if err != nil || !isAccount(a.AccountID) {
 		return ""
@@ -427,24 +427,12 @@ func (s *session) principal(caller string) string {
 	if a.Service != "sts" || len(parts) != 3 || parts[0] != "assumed-role" || !isRoleName(parts[1]) {
 		return ""
 	}
-	if s.parent != nil {
-		if known, err := parseRoleARN(s.parent.role); err == nil && known.account == a.AccountID && strings.EqualFold(known.name, parts[1]) {
-			return s.parent.role
+	if h.prev != nil {
+		if known, err := parseRoleARN(h.prev.role); err == nil && known.account == a.AccountID && strings.EqualFold(known.name, parts[1]) {
+			return h.prev.role
 		}
 	}
 	return fmt.Sprintf("arn:%s:iam::%s:role/%s", a.Partition, a.AccountID, parts[1])
-}
-
-// agent reports whether the hop asks a service on the node, and not STS.
-func (s *session) agent() bool {
-	if s.hop > 1 {
-		return false
-	}
-	switch s.chain.source.(type) {
-	case PodIdentity, NodeRole:
-		return true
-	}
-	return false
 }
 
 const (
@@ -470,9 +458,9 @@ func fipsFix() string {
 
 // regionTypo is the fix for a region that is not among those known, if the
 // endpoint follows from it; otherwise none.
-func (s *session) regionTypo() []string {
-	region := s.chain.sts.region
-	if s.chain.sts.endpoint != "" || slices.Contains(regions, region) {
+func (h *hop) regionTypo() []string {
+	region := h.facts.sts.region
+	if h.facts.sts.endpoint != "" || slices.Contains(regions, region) {
 		return nil
 	}
 	return []string{fmt.Sprintf("%q is not a region of AWS, as far as this version knows; the closest one is %s: set AWS_REGION or %s", region, closestRegion(region),
@@ -480,12 +468,12 @@ func (s *session) regionTypo() []string {
 }
 
 // agentFixes are those for a hop that asks a service on the node.
-func (s *session) agentFixes(e *Error) []string {
+func (h *hop) agentFixes(e *Error) []string {
 	if e.Kind == TokenUnreadable || e.Kind == TokenMalformed {
 		return nil
 	}
 	unreachable := e.Kind == RefreshTimeout || e.Kind == STSUnreachable && statusOf(e.Err) == 0
-	_, node := s.chain.source.(NodeRole)
+	_, node := h.facts.source.(NodeRole)
 	switch {
 	case e.Kind == TokenExpired:
 		return []string{rotationFix}
@@ -500,16 +488,16 @@ func (s *session) agentFixes(e *Error) []string {
 }
 
 // unreachableFixes are those for an STS that gives no usable response.
-func (s *session) unreachableFixes(e *Error) []string {
+func (h *hop) unreachableFixes(e *Error) []string {
 	status := statusOf(e.Err)
 	noHost, ok := errors.AsType[*net.DNSError](e.Err)
-	fixes := s.regionTypo()
+	fixes := h.regionTypo()
 	switch {
 	case status >= 500:
 		return fixes // STS's own trouble: nothing to fix here
 	case status != 0:
 		return append(fixes, otherFix)
-	case ok && noHost.IsNotFound && s.chain.sts.fips:
+	case ok && noHost.IsNotFound && h.facts.sts.fips:
 		fixes = append(fixes, fipsFix())
 	}
 	return append(fixes, networkFix(e.Endpoint))

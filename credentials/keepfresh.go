@@ -95,15 +95,8 @@ func (c *Chain) RetrieveFor(ctx context.Context, atLeast time.Duration) (aws.Cre
 }
 
 // tooShort is the error for a session that was given for less time than wished.
-func (s *session) tooShort(snap *snapshot, wish time.Duration) *Error {
-	return configError("asked for credentials valid for %v, but a new session of %s lasts %v only: ask for less, or raise the hop's Duration and the role's MaxSessionDuration", wish, s.describe(), snap.life.Round(time.Second))
-}
-
-func (s *session) describe() string {
-	if s.role != "" {
-		return s.role
-	}
-	return s.chain.source.String()
+func (h *hop) tooShort(snap *snapshot, wish time.Duration) *Error {
+	return configError("asked for credentials valid for %v, but a new session of %s lasts %v only: ask for less, or raise the hop's Duration and the role's MaxSessionDuration", wish, h.describe(), snap.life.Round(time.Second))
 }
 
 // longest is the longest session that the last hop gives for certain to last;

@@ -117,6 +117,7 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 		return nil, err
 	}
 	prefix.more, prefix.limiter = 1, limiter.New(o.STSRate, o.STSConcurrency)
+	prefix.facts.hops++
 	r := &resolver{base: *prefix.base, options: o.Options}
 	p := &Pool{options: &o, prefix: prefix, before: prefix.RoleARN(), chains: weakcache.New[roleKey](o.MaxChains, (*Chain).provenByUse)}
 	if len(prefix.roles) == 0 {
@@ -201,12 +202,12 @@ func (p *Pool) extend(role Role) (*Chain, error) {
 	}
 	from := p.prefix
 	c := &Chain{
-		base: from.base, source: from.source, roles: append(slices.Clip(from.roles), &role),
+		base: from.base, facts: from.facts, source: from.source, roles: append(slices.Clip(from.roles), &role),
 		sts: from.sts, limiter: from.limiter, prefix: from,
 		window: from.window, timeout: from.timeout, failureCap: from.failureCap, deniedCap: deniedCap,
 		expectedAccount: p.options.ExpectedAccount, logger: from.logger, onEvent: from.onEvent, draw: from.draw,
 	}
-	c.end.follow(c, from.last(), role)
+	c.end.follow(c, from.last(), &role)
 	c.hops = append(slices.Clip(from.hops), &c.end)
 	return c, nil
 }

@@ -83,7 +83,7 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	operation := awsmiddleware.GetServiceID(ctx) + " " + awsmiddleware.GetOperationName(ctx)
 	switch renewed, failure := s.replace(ctx, key); {
 	case errors.Is(failure, errRefusedAgain) && certain:
-		return out, metadata, s.lost(operation, denied, err, signed.sent)
+		return out, metadata, s.lost(s.current.Load(), operation, denied, err, signed.sent)
 	case errors.Is(failure, errRefusedAgain):
 		return out, metadata, err
 	case failure != nil:
@@ -98,18 +98,17 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	}
 	out, metadata, err = outAgain, metadataAgain, errAgain
 	if denied, ok := errors.AsType[smithy.APIError](err); ok && refusesSession(denied) {
-		return out, metadata, s.lost(operation, denied, err, signed.sent)
+		return out, metadata, s.lost(s.current.Load(), operation, denied, err, signed.sent)
 	}
 	return out, metadata, err
 }
 
 // lost is the error of a request that is refused with a new session, too. The
 // service may quote what was sent with either.
-func (s *session) lost(operation string, denied smithy.APIError, err error, sent []string) *Error {
-	snap := s.current.Load()
+func (h *hop) lost(snap *snapshot, operation string, denied smithy.APIError, err error, sent []string) *Error {
 	e := &Error{
-		Hop: s.hop, hops: s.chain.length(), Kind: CredentialsExpired, Operation: operation,
-		Code: denied.ErrorCode(), Message: s.scrub(denied.ErrorMessage(), &record{from: snap, sent: sent}), Err: err,
+		Hop: h.n, hops: h.facts.hops, Kind: CredentialsExpired, Operation: operation,
+		Code: denied.ErrorCode(), Message: h.scrub(denied.ErrorMessage(), &record{from: snap, sent: sent}), Err: err,
 		Fixes: []string{"check that the region is enabled in both accounts, that nobody revoked the role's sessions, and that the service's clock is right"},
 	}
 	if snap != nil {
@@ -175,7 +174,7 @@ func (s *session) discard(key string) bool {
 		s.giveUp()
 		return true
 	}) {
-		s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
+		s.chain.post(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
 	}
 	return !paused
 }

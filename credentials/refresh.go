@@ -77,7 +77,7 @@ func (s *session) land(f *flight, snap *snapshot, rec *record, err *Error) {
 		s.current.Store(snap)
 		s.failed.Store(nil)
 	} else if f.err, f.unwanted = err, err == errUnwanted; !f.unwanted {
-		f.err, f.carried = s.remember(before, err), err.Hop != s.hop
+		f.err, f.carried = s.remember(before, err), err.Hop != s.n
 	}
 	s.flying.Store(nil)
 	s.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *session) remember(before *failure, err *Error) *Error {
 	if before != nil && !before.carried {
 		f.streak = before.streak + 1
 	}
-	if err.Hop != s.hop {
+	if err.Hop != s.n {
 		f.carried, f.err = true, err
 		s.failed.Store(f)
 		return err
@@ -147,7 +147,7 @@ func (s *session) timedOut() *Error {
 		break
 	}
 	e := &Error{
-		Hop: late.hop, hops: s.chain.length(), Kind: RefreshTimeout, RoleARN: late.role,
+		Hop: late.n, hops: s.facts.hops, Kind: RefreshTimeout, RoleARN: late.role,
 		Operation: "refresh", Err: context.DeadlineExceeded,
 		Fixes: []string{timeoutFix},
 	}
@@ -161,7 +161,7 @@ func (s *session) timedOut() *Error {
 // events are what a flight has to tell; nothing if the hop before failed, which
 // has told it.
 func (f *flight) events(s *session, before *failure) []Event {
-	e := Event{Hop: s.hop, RoleARN: s.role, Err: f.err, Endpoint: f.asked()}
+	e := Event{Hop: s.n, RoleARN: s.role, Err: f.err, Endpoint: f.asked()}
 	switch {
 	case f.err != nil && f.carried, f.unwanted:
 		return nil
@@ -193,7 +193,7 @@ func (f *flight) log(s *session, before *failure) {
 	told := before != nil && before.told
 	switch {
 	case f.err == nil && (told || !f.same):
-		s.chain.info("session renewed", "hop", s.hop, "role", s.role, "caller", f.snap.caller, "expires", f.snap.creds.Expires)
+		s.chain.info("session renewed", "hop", s.n, "role", s.role, "caller", f.snap.caller, "expires", f.snap.creds.Expires)
 	case f.err != nil && !f.carried && !f.unwanted && !told:
 		s.chain.warn("refresh failed", "error", f.err)
 	}

@@ -22,14 +22,11 @@ type session struct {
 	failed  atomic.Pointer[failure]
 	refused atomic.Pointer[refusal]
 
-	chain     *Chain
-	hop       int
-	role      string // ARN; empty where the source names none
-	web       bool   // the exchange posts a token
-	tokenFile string // of hop 1; a change ends the pause after a failure
-	parent    *session
-	giver     *giver // of hop 1, where the source is a provider; nil: none
-	exchange  exchange
+	hop
+	chain    *Chain
+	parent   *session // of the previous hop; nil at hop 1
+	giver    *giver   // of hop 1, where the source is a provider; nil: none
+	exchange exchange
 
 	waiting atomic.Int64           // callers
 	host    atomic.Pointer[string] // that the last refresh asked; nil: none
@@ -42,9 +39,10 @@ type session struct {
 }
 
 // follow makes s the hop that assumes role as parent.
-func (s *session) follow(c *Chain, parent *session, role Role) {
-	s.chain, s.hop, s.role, s.parent = c, parent.hop+1, role.ARN, parent
-	s.exchange = c.assumeRole(role)
+func (s *session) follow(c *Chain, parent *session, role *Role) {
+	s.hop = hop{n: parent.n + 1, role: role.ARN, settings: role, prev: &parent.hop, facts: c.facts}
+	s.chain, s.parent = c, parent
+	s.exchange = c.assumeRole(*role)
 }
 
 // retrieve returns the session. It waits only if there is none that is valid,
@@ -124,7 +122,7 @@ func (s *session) drop(key string) {
 		s.giveUp()
 		return true
 	}) {
-		s.chain.post(Event{Type: Invalidated, Hop: s.hop, RoleARN: s.role, Expires: snap.creds.Expires})
+		s.chain.post(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
 	}
 }
 
@@ -186,12 +184,12 @@ func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (
 }
 
 // gaveUp is the error of a caller whose own context ended first.
-func (s *session) gaveUp(ctx context.Context) error {
+func (h *hop) gaveUp(ctx context.Context) error {
 	err := ctx.Err()
 	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", s.hop, s.chain.length(), err, cause)
+		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", h.n, h.facts.hops, err, cause)
 	}
-	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", s.hop, s.chain.length(), err)
+	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", h.n, h.facts.hops, err)
 }
 
 // wait returns when f has landed or ctx ends.

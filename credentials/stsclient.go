@@ -23,10 +23,15 @@ import (
 //
 // It is one client for all hops, because the client learns the clock's skew.
 type stsClient struct {
-	client   *sts.Client
+	client *sts.Client
+	stsSettings
+}
+
+// stsSettings are the settings of an STS client that errors depend on.
+type stsSettings struct {
 	region   string
-	fips     bool
 	endpoint string // an endpoint of the user's own; empty: the region's
+	fips     bool
 }
 
 // newSTSClient takes of base what belongs to the transport, and nothing that
@@ -54,11 +59,11 @@ func newSTSClient(r *resolver) *stsClient {
 	o.ClientLogMode = 0
 	o.Credentials = nil
 	o.Retryer = aws.NopRetryer{}
-	c := &stsClient{
+	c := &stsClient{stsSettings: stsSettings{
 		region:   o.Region,
 		fips:     o.EndpointOptions.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled,
 		endpoint: aws.ToString(o.BaseEndpoint),
-	}
+	}}
 	if c.endpoint != "" && c.endpoint != r.stsEndpoint {
 		r.checkEndpoint("BaseEndpoint of Options.STS", c.endpoint)
 	}

@@ -296,10 +296,10 @@ func (s *session) learn(rec *record) {
 	if before.raw == "" || before.raw == string(rec.raw) {
 		return
 	}
-	c.post(Event{Type: TokenRotated, Hop: s.hop, RoleARN: s.role})
+	c.post(Event{Type: TokenRotated, Hop: s.n, RoleARN: s.role})
 	if before.issuer != rec.token.Issuer {
 		c.info("the token comes from another cluster than before", "before", before.issuer, "now", rec.token.Issuer)
-		c.post(Event{Type: IssuerChanged, Hop: s.hop, RoleARN: s.role})
+		c.post(Event{Type: IssuerChanged, Hop: s.n, RoleARN: s.role})
 	}
 }
 
