@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,30 +27,19 @@ type Chain struct {
 
 	base    *aws.Config // never changed; chains of a pool share it
 	facts   *chainFacts
-	source  Source
-	roles   []*Role // by pointer, so that fmt stops before their external IDs
 	hops    []*session
 	sts     *stsClient
 	limiter *limiter.Limiter // of the pool; nil: no limit
-	prefix  *Chain           // the part that all chains of a pool share; nil: none
 	more    int              // hops of the chains that this is the prefix of
 
 	window, timeout, failureCap time.Duration
 	deniedCap                   time.Duration // the same after a denial; zero: failureCap
 	expectedAccount             string
-	logger                      *slog.Logger // nil: silent
-	onEvent                     func(Event)
 	draw                        func() float64 // uniform in [0, 1)
 
-	clock  atomic.Pointer[clock]
-	warned sync.Map // what warnOnce said
-
-	flights atomic.Int32 // refreshes in flight, of all hops
-	events  notifier[Event]
-	lines   notifier[line]
-
-	mu   sync.Mutex
-	name string // of this process's sessions, once known; mu guards it
+	clock  serverClock
+	notify notifier
+	names  sessionNames
 }
 
 var (
@@ -85,10 +72,12 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	source, roles := r.resolve()
 	own := detached(base)
 	c := &Chain{
-		base: &own, source: source, roles: pointersTo(roles), sts: newSTSClient(r),
+		base: &own, sts: newSTSClient(r),
 		window: o.Refresh.Window, timeout: o.Refresh.Timeout, failureCap: o.Refresh.FailureCap,
-		expectedAccount: o.ExpectedAccount, logger: o.Logger, onEvent: o.OnEvent, draw: random,
+		expectedAccount: o.ExpectedAccount, draw: random,
 	}
+	c.facts = &chainFacts{source: source, roles: pointersTo(roles), hops: len(roles) + 1, sts: c.sts.stsSettings}
+	c.notify.chain, c.notify.logger, c.notify.onEvent = c, o.Logger, o.OnEvent
 	r.checkPartitions()
 	if err := r.err(); err != nil {
 		return nil, err
@@ -102,9 +91,9 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 		c.failureCap = defaultFailureCap
 	}
 	c.link()
-	if c.logger != nil {
+	if o.Logger != nil {
 		for _, notice := range r.notices {
-			c.write(line{time.Now(), slog.LevelWarn, notice, nil}, 0)
+			c.notify.write(line{time.Now(), slog.LevelWarn, notice, nil}, 0)
 		}
 	}
 	return c, nil
@@ -112,31 +101,24 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 
 // link makes the sessions, each with the one before as its parent.
 func (c *Chain) link() {
-	hops := make([]*session, len(c.roles)+1)
+	hops := make([]*session, len(c.facts.roles)+1)
 	for i := range hops[1:] {
 		hops[i] = new(session)
 	}
 	hops[len(hops)-1] = &c.end
 	first := hops[0]
-	c.facts = &chainFacts{source: c.source, roles: c.roles, hops: len(hops), sts: c.sts.stsSettings}
-	first.hop = hop{n: 1, role: c.source.assumes(), facts: c.facts}
+	first.hop = hop{n: 1, role: c.facts.source.assumes(), facts: c.facts}
 	first.chain = c
-	switch src := c.source.(type) {
+	first.exchange, first.giver = c.facts.source.exchange(c)
+	switch src := c.facts.source.(type) {
 	case WebIdentity:
-		first.web, first.tokenFile, first.exchange = true, src.TokenFile, c.webIdentity(src)
+		first.web, first.tokenFile = true, src.TokenFile
 	case PodIdentity:
-		first.tokenFile, first.exchange = src.TokenFile, c.podIdentity(src)
-	case NodeRole:
-		first.exchange = c.nodeRole(src)
-	case FromBase:
-		first.giver = newGiver(src.String(), c.base.Credentials)
-		first.exchange = first.giver.exchange
+		first.tokenFile = src.TokenFile
 	case Provider:
 		first.role = "" // a chain's own check has seen to its role
-		first.giver = newGiver(src.String(), src.Credentials)
-		first.exchange = first.giver.exchange
 	}
-	for i, role := range c.roles {
+	for i, role := range c.facts.roles {
 		hops[i+1].follow(c, hops[i], role)
 	}
 	c.hops = hops
@@ -173,7 +155,7 @@ func (c *Chain) RoleARN() string { return c.last().role }
 // Status returns the state of every hop's session. It makes no call and opens no
 // file.
 func (c *Chain) Status() Status {
-	st := Status{Source: c.source.String()}
+	st := Status{Source: c.facts.source.String()}
 	for _, s := range c.hops {
 		st.Hops = append(st.Hops, s.status())
 	}
@@ -183,7 +165,7 @@ func (c *Chain) Status() Status {
 // String describes the chain: "web identity → arn:…:role/hub → arn:…:role/x".
 func (c *Chain) String() string {
 	var b strings.Builder
-	b.WriteString(c.source.String())
+	b.WriteString(c.facts.source.String())
 	for _, s := range c.hops {
 		if s.role != "" {
 			b.WriteString(" → " + s.role)
@@ -201,11 +183,11 @@ func (c *Chain) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 // ProviderSources tells the SDK, for its user agent, where the credentials come
 // from.
 func (c *Chain) ProviderSources() []aws.CredentialSource {
-	sources := []aws.CredentialSource{c.source.credentialSource()}
+	sources := []aws.CredentialSource{c.facts.source.credentialSource()}
 	if inner, ok := c.inherited(); ok {
 		sources = inner
 	}
-	for range c.roles {
+	for range c.hops[1:] {
 		sources = append(sources, aws.CredentialSourceSTSAssumeRole)
 	}
 	return sources
@@ -214,7 +196,7 @@ func (c *Chain) ProviderSources() []aws.CredentialSource {
 // inherited are the sources of a provider that tells its own.
 func (c *Chain) inherited() ([]aws.CredentialSource, bool) {
 	var p aws.CredentialsProvider
-	switch src := c.source.(type) {
+	switch src := c.facts.source.(type) {
 	case FromBase:
 		p = c.base.Credentials
 	case Provider:

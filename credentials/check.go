@@ -24,7 +24,7 @@ func (c *Chain) Check(ctx context.Context) *Report {
 	path := c.hops[0].tokenFile
 	if path != "" {
 		// A volume that hangs does not look at ctx.
-		t, ok := within(ctx, func() *TokenReport { return c.checkToken(ctx, path) })
+		t, ok := within(ctx, func() *TokenReport { return checkToken(ctx, c, path) })
 		if !ok {
 			t = &TokenReport{Path: path, Err: c.hops[0].cancelled(ctx)}
 		}
@@ -49,7 +49,7 @@ func (c *Chain) Check(ctx context.Context) *Report {
 		}
 		r.Hops = append(r.Hops, h)
 	}
-	c.release()
+	c.notify.release()
 	return r
 }
 
@@ -74,15 +74,6 @@ func within[T any](ctx context.Context, step func() T) (result T, ok bool) {
 
 // errCheckCancelled marks the hop at which a check ended early.
 var errCheckCancelled = errors.New("the check was cancelled")
-
-// cancelled is the error of a hop that was not tried to its end.
-func (h *hop) cancelled(ctx context.Context) *Error {
-	err := errExited
-	if ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", errCheckCancelled, ctx.Err())
-	}
-	return &Error{Hop: h.n, hops: h.facts.hops, Operation: "check", RoleARN: h.role, Kind: Unknown, Err: err}
-}
 
 // probe is one attempt at a hop's session.
 type probe struct {
@@ -121,7 +112,7 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 }
 
 // checkToken looks at the token file of hop 1.
-func (c *Chain) checkToken(ctx context.Context, path string) *TokenReport {
+func checkToken(ctx context.Context, c *Chain, path string) *TokenReport {
 	t := &TokenReport{Path: path}
 	if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
 		t.Target = target
@@ -130,7 +121,7 @@ func (c *Chain) checkToken(ctx context.Context, path string) *TokenReport {
 		t.Mode, t.Modified = info.Mode().String(), info.ModTime()
 		t.Owner = strings.TrimPrefix(owner(info), ", owner ")
 	}
-	w, web := c.source.(WebIdentity)
+	w, web := c.facts.source.(WebIdentity)
 	if !web {
 		return t // the agent's token is its own business
 	}
@@ -154,7 +145,7 @@ func (c *Chain) checkToken(ctx context.Context, path string) *TokenReport {
 	if strings.HasSuffix(token.Issuer, "/") {
 		t.Notes = append(t.Notes, fmt.Sprintf("issuer %q ends in a slash, which must stand in the provider's URL too", token.Issuer))
 	}
-	if failure := c.checkClaims(w, token); failure != nil && failure.Kind != TokenExpired {
+	if failure := w.checkClaims(token, &c.clock, &c.notify); failure != nil && failure.Kind != TokenExpired {
 		t.Notes = append(t.Notes, failure.Err.Error())
 	}
 	return t

@@ -3,6 +3,7 @@ package credentials
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/aws/smithy-go"
 
@@ -181,6 +183,43 @@ func (h *hop) failure(rec *record, v verdict, err error, attempts int) *Error {
 	}
 	e.Fixes = append(e.Fixes, h.fixes(e)...)
 	return e
+}
+
+// gaveUp is the error of a caller whose own context ended first.
+func (h *hop) gaveUp(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); !errors.Is(err, cause) {
+		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", h.n, h.facts.hops, err, cause)
+	}
+	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", h.n, h.facts.hops, err)
+}
+
+// lost is the error of a request that is refused with a new session, too. The
+// service may quote what was sent with either.
+func (h *hop) lost(snap *snapshot, operation string, denied smithy.APIError, err error, sent []string) *Error {
+	e := &Error{
+		Hop: h.n, hops: h.facts.hops, Kind: CredentialsExpired, Operation: operation,
+		Code: denied.ErrorCode(), Message: h.scrub(denied.ErrorMessage(), &record{from: snap, sent: sent}), Err: err,
+		Fixes: []string{"check that the region is enabled in both accounts, that nobody revoked the role's sessions, and that the service's clock is right"},
+	}
+	if snap != nil {
+		e.Caller = snap.caller
+	}
+	return e
+}
+
+// cancelled is the error of a hop that was not tried to its end.
+func (h *hop) cancelled(ctx context.Context) *Error {
+	err := errExited
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", errCheckCancelled, ctx.Err())
+	}
+	return &Error{Hop: h.n, hops: h.facts.hops, Operation: "check", RoleARN: h.role, Kind: Unknown, Err: err}
+}
+
+// tooShort is the error for a session that was given for less time than wished.
+func (h *hop) tooShort(snap *snapshot, wish time.Duration) *Error {
+	return configError("asked for credentials valid for %v, but a new session of %s lasts %v only: ask for less, or raise the hop's Duration and the role's MaxSessionDuration", wish, h.describe(), snap.life.Round(time.Second))
 }
 
 // refusedExpired reports whether the token that was refused had expired by the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 
@@ -60,123 +61,61 @@ func init() {
 	}
 }
 
-// How a chain reports. OnEvent and the Logger are user code: they may block, panic,
-// end their goroutine, call the chain, or wait for a lock that a caller of Retrieve
-// holds. So no goroutine that a caller waits for calls them. What happens is queued
-// (post, log), released when no refresh of the chain is in flight any more, and
-// delivered by a goroutine that ends when its queue is empty. Events and log lines
-// have a queue each, so that neither waits for the other; both are delivered one at
-// a time and in order.
+// notifier reports what happens to the sessions of one chain: events to OnEvent, and
+// lines to the Logger. It is safe for concurrent use.
+//
+// Both are user code: they may block, panic, end their goroutine, call the chain, or
+// wait for a lock that a caller of Retrieve holds. So no goroutine that a caller
+// waits for calls them. What happens is queued (post, log), released when no refresh
+// of the chain is in flight any more, and delivered by a goroutine that ends when its
+// queue is empty. Events and log lines have a queue each, so that neither waits for
+// the other; both are delivered one at a time and in order.
+type notifier struct {
+	chain   *Chain       // that the events come from
+	shared  *notifier    // of the hops that all chains of a pool share; nil: none
+	logger  *slog.Logger // nil: silent
+	onEvent func(Event)  // nil: none
 
-// maxQueued is how many events, and how many log lines, wait to be delivered at
-// most.
-const maxQueued = 100
-
-// notifier delivers items from a goroutine of its own. It is safe for concurrent
-// use.
-type notifier[T any] struct {
-	mu       sync.Mutex // guards what follows
-	queue    []T
-	released int  // of queue, from its beginning
-	dropped  int  // since the last delivery
-	running  bool // a goroutine delivers
-}
-
-// post queues items, and drops the oldest ones beyond maxQueued. It returns how many
-// it dropped.
-func (n *notifier[T]) post(items ...T) (dropped int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.queue = append(n.queue, items...)
-	if dropped = len(n.queue) - maxQueued; dropped <= 0 {
-		return 0
-	}
-	n.queue = append([]T(nil), n.queue[dropped:]...)
-	n.released = max(0, n.released-dropped)
-	n.dropped += dropped
-	return dropped
-}
-
-// release has everything that was posted so far delivered.
-func (n *notifier[T]) release(deliver func(item T, dropped int)) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.released = len(n.queue)
-	n.start(deliver)
-}
-
-// start starts a goroutine if there is something to deliver; n.mu is held.
-func (n *notifier[T]) start(deliver func(T, int)) {
-	if n.running || n.released == 0 {
-		return
-	}
-	n.running = true
-	go func() {
-		defer func() { // also if deliver ended this goroutine
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.running = false
-			n.start(deliver)
-		}()
-		for {
-			item, dropped, ok := n.next()
-			if !ok {
-				return
-			}
-			deliver(item, dropped)
-		}
-	}()
-}
-
-// next takes the oldest item that was released, and how many were dropped before it.
-func (n *notifier[T]) next() (item T, dropped int, ok bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.released == 0 {
-		return item, 0, false
-	}
-	item, dropped = n.queue[0], n.dropped
-	n.queue, n.released, n.dropped = n.queue[1:], n.released-1, 0
-	if len(n.queue) == 0 {
-		n.queue = nil
-	}
-	return item, dropped, true
+	refreshes atomic.Int32 // in flight, of all hops of the chain
+	warned    sync.Map     // the keys of warnOnce
+	events    queue[Event]
+	lines     queue[line]
 }
 
 // post queues events for OnEvent.
-func (c *Chain) post(events ...Event) {
-	if c.onEvent == nil || len(events) == 0 {
+func (n *notifier) post(events ...Event) {
+	if n.onEvent == nil || len(events) == 0 {
 		return
 	}
 	for i := range events {
-		events[i].chain = weak.Make(c)
+		events[i].chain = weak.Make(n.chain)
 	}
-	if c.events.post(events...) > 0 {
-		c.warnOnce("events", "OnEvent does not return; the oldest events that wait for it are dropped", "kept", maxQueued)
-	}
-}
-
-// release has what was queued delivered, unless a refresh is in flight: that one
-// releases it when it has served its callers.
-func (c *Chain) release() {
-	if c.flights.Load() == 0 {
-		c.events.release(c.tell)
-		c.lines.release(c.write)
-	}
-	if c.prefix != nil {
-		c.prefix.release()
+	if n.events.post(events...) > 0 {
+		n.warnOnce("events", "OnEvent does not return; the oldest events that wait for it are dropped", "kept", maxQueued)
 	}
 }
 
-// tell calls OnEvent. A panic in it must not end the process.
-func (c *Chain) tell(e Event, _ int) {
+// release starts the delivery of everything queued so far, unless a refresh is in
+// flight: that refresh releases it after it has served its callers.
+func (n *notifier) release() {
+	if n.refreshes.Load() == 0 {
+		n.events.release(n.call)
+		n.lines.release(n.write)
+	}
+	if n.shared != nil {
+		n.shared.release()
+	}
+}
+
+// call calls OnEvent. A panic in it must not end the process.
+func (n *notifier) call(e Event, _ int) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.warn("panic in OnEvent", "panic", p)
-			c.lines.release(c.write)
+			n.warn("panic in OnEvent", "panic", p)
+			n.lines.release(n.write)
 		}
 	}()
-	c.onEvent(e)
+	n.onEvent(e)
 }
 
 // line is a line of the log.
@@ -187,37 +126,113 @@ type line struct {
 	args  []any
 }
 
-func (c *Chain) warn(msg string, args ...any) { c.log(slog.LevelWarn, msg, args) }
-func (c *Chain) info(msg string, args ...any) { c.log(slog.LevelInfo, msg, args) }
+func (n *notifier) warn(msg string, args ...any) { n.log(slog.LevelWarn, msg, args) }
+func (n *notifier) info(msg string, args ...any) { n.log(slog.LevelInfo, msg, args) }
 
-func (c *Chain) log(level slog.Level, msg string, args []any) {
-	if c.logger != nil {
-		c.lines.post(line{time.Now(), level, msg, args})
+func (n *notifier) log(level slog.Level, msg string, args []any) {
+	if n.logger != nil {
+		n.lines.post(line{time.Now(), level, msg, args})
 	}
 }
 
-// warnOnce logs what holds for the process's whole life once; for the chains of a
-// pool together.
-func (c *Chain) warnOnce(key, msg string, args ...any) {
-	if c.prefix != nil {
-		c = c.prefix
+// warnOnce logs a fact that holds for the life of the process, once per key: once
+// for all chains of a pool.
+func (n *notifier) warnOnce(key, msg string, args ...any) {
+	if n.shared != nil {
+		n = n.shared
 	}
-	if _, said := c.warned.LoadOrStore(key, true); !said {
-		c.warn(msg, args...)
+	if _, logged := n.warned.LoadOrStore(key, true); !logged {
+		n.warn(msg, args...)
 	}
 }
 
-// write writes a line. There is nowhere to report a panic of the handler.
-func (c *Chain) write(l line, dropped int) {
+// write passes a line to the Logger's handler, whose panic cannot be reported
+// anywhere.
+func (n *notifier) write(l line, dropped int) {
 	defer func() { _ = recover() }()
 	if dropped > 0 {
-		c.write(line{l.at, slog.LevelWarn, "the Logger does not keep up; the oldest lines that waited for it were dropped", []any{"dropped", dropped}}, 0)
+		n.write(line{l.at, slog.LevelWarn, "the Logger does not keep up; the oldest lines that waited for it were dropped", []any{"dropped", dropped}}, 0)
 	}
-	ctx, handler := context.Background(), c.logger.Handler()
+	ctx, handler := context.Background(), n.logger.Handler()
 	if !handler.Enabled(ctx, l.level) {
 		return
 	}
 	r := slog.NewRecord(l.at, l.level, "crossrole: "+l.msg, 0)
 	r.Add(l.args...)
 	_ = handler.Handle(ctx, r)
+}
+
+// maxQueued is how many events, and how many log lines, wait to be delivered at
+// most.
+const maxQueued = 100
+
+// queue delivers items from a goroutine of its own. It is safe for concurrent
+// use.
+type queue[T any] struct {
+	mu       sync.Mutex // guards what follows
+	items    []T
+	released int  // of items, from the first on
+	dropped  int  // since the last delivery
+	running  bool // a goroutine delivers
+}
+
+// post queues items, and drops the oldest ones beyond maxQueued. It returns how many
+// it dropped.
+func (q *queue[T]) post(items ...T) (dropped int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = append(q.items, items...)
+	if dropped = len(q.items) - maxQueued; dropped <= 0 {
+		return 0
+	}
+	q.items = append([]T(nil), q.items[dropped:]...)
+	q.released = max(0, q.released-dropped)
+	q.dropped += dropped
+	return dropped
+}
+
+// release has everything that was posted so far delivered.
+func (q *queue[T]) release(deliver func(item T, dropped int)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.released = len(q.items)
+	q.start(deliver)
+}
+
+// start starts a goroutine if there is something to deliver; q.mu is held.
+func (q *queue[T]) start(deliver func(T, int)) {
+	if q.running || q.released == 0 {
+		return
+	}
+	q.running = true
+	go func() {
+		defer func() { // also if deliver ended this goroutine
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			q.running = false
+			q.start(deliver)
+		}()
+		for {
+			item, dropped, ok := q.next()
+			if !ok {
+				return
+			}
+			deliver(item, dropped)
+		}
+	}()
+}
+
+// next takes the oldest item that was released, and how many were dropped before it.
+func (q *queue[T]) next() (item T, dropped int, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.released == 0 {
+		return item, 0, false
+	}
+	item, dropped = q.items[0], q.dropped
+	q.items, q.released, q.dropped = q.items[1:], q.released-1, 0
+	if len(q.items) == 0 {
+		q.items = nil
+	}
+	return item, dropped, true
 }

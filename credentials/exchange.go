@@ -30,9 +30,9 @@ import (
 // keys goes into rec, also when it fails.
 type exchange func(ctx context.Context, rec *record) (aws.Credentials, error)
 
-// webIdentity posts the token. stscreds builds the request; a new provider for
+// exchange posts the token. stscreds builds the request; a new provider for
 // each attempt, because the token may be a new one.
-func (c *Chain) webIdentity(w WebIdentity) exchange {
+func (w WebIdentity) exchange(c *Chain) (exchange, *giver) {
 	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
 		raw, token, failure := readToken(ctx, w.TokenFile)
 		if failure != nil {
@@ -40,10 +40,10 @@ func (c *Chain) webIdentity(w WebIdentity) exchange {
 			return aws.Credentials{}, failure
 		}
 		rec.operation, rec.token, rec.raw = "AssumeRoleWithWebIdentity", &token, raw
-		if failure := c.checkClaims(w, token); failure != nil {
+		if failure := w.checkClaims(token, &c.clock, &c.notify); failure != nil {
 			return aws.Credentials{}, failure
 		}
-		name := c.nameSession(w.SessionName, func() string { return podSessionName(token) })
+		name := c.names.choose(w.SessionName, func() string { return podSessionName(token) })
 		client := hopClient{stsClient: c.sts, rec: rec}
 		return stscreds.NewWebIdentityRoleProvider(client, w.RoleARN, identityToken(raw), func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName = name
@@ -53,7 +53,7 @@ func (c *Chain) webIdentity(w WebIdentity) exchange {
 				o.Policy = aws.String(w.Policy)
 			}
 		}).Retrieve(ctx)
-	}
+	}, nil
 }
 
 // identityToken is a token that was read already.
@@ -61,11 +61,11 @@ type identityToken []byte
 
 func (t identityToken) GetIdentityToken() ([]byte, error) { return t, nil }
 
-// assumeRole asks for role as the session of the hop before.
-func (c *Chain) assumeRole(role Role) exchange {
+// exchange asks for the role as the session of the previous hop.
+func (role Role) exchange(c *Chain) exchange {
 	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
 		rec.operation = "AssumeRole"
-		name := c.nameSession(role.SessionName, hostSessionName)
+		name := c.names.choose(role.SessionName, hostSessionName)
 		client := hopClient{stsClient: c.sts, rec: rec, signer: signer(rec.from.creds)}
 		return stscreds.NewAssumeRoleProvider(client, role.ARN, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = name
@@ -150,8 +150,8 @@ func brief(value json.RawMessage) string {
 	}
 }
 
-// podIdentity asks the EKS Pod Identity agent, with its token read anew.
-func (c *Chain) podIdentity(p PodIdentity) exchange {
+// exchange asks the EKS Pod Identity agent, with its token read anew.
+func (p PodIdentity) exchange(c *Chain) (exchange, *giver) {
 	client := directClient(*c.base)
 	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
 		token, failure := readTokenFile(p.TokenFile, agentTokenSetting)
@@ -169,11 +169,11 @@ func (c *Chain) podIdentity(p PodIdentity) exchange {
 			o.Retryer = aws.NopRetryer{}
 			o.AuthorizationToken = string(token)
 		}).Retrieve(ctx)
-	}
+	}, nil
 }
 
-// nodeRole asks IMDSv2. The environment has no say: the source was chosen.
-func (c *Chain) nodeRole(n NodeRole) exchange {
+// exchange asks IMDSv2. The environment has no say: the source was chosen.
+func (n NodeRole) exchange(c *Chain) (exchange, *giver) {
 	client := imds.New(imds.Options{
 		Endpoint:          n.Endpoint,
 		ClientEnableState: imds.ClientEnabled,
@@ -188,7 +188,7 @@ func (c *Chain) nodeRole(n NodeRole) exchange {
 		// The provider may have cut the life to an hour by the local clock.
 		rec.date = time.Time{}
 		return creds, err
-	}
+	}, nil
 }
 
 // accept checks that the reply is a usable session of the role asked for.
@@ -231,7 +231,7 @@ func (s *session) checkAssumed(rec *record) error {
 		return nil
 	}
 	if rec.assumed == "" {
-		s.chain.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.n, "role", s.role, "endpoint", rec.endpoint)
+		s.chain.notify.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.n, "role", s.role, "endpoint", rec.endpoint)
 		return nil
 	}
 	want, err := parseRoleARN(s.role)
@@ -257,7 +257,7 @@ func (s *session) checkAccount(creds aws.Credentials, rec *record) error {
 		account = a.AccountID
 	}
 	if account == "" {
-		return fmt.Errorf("expected a session of account %s, but %s does not tell its account; assume a role of that account", want, s.chain.source)
+		return fmt.Errorf("expected a session of account %s, but %s does not tell its account; assume a role of that account", want, s.facts.source)
 	}
 	if account != want {
 		return fmt.Errorf("expected a session of account %s, got one of %s", want, account)
@@ -319,28 +319,49 @@ func cleanSessionName(s string) string {
 	return clean[:maxSessionName-len(hash)] + hash
 }
 
-// nameSession is explicit if set; else one name for all of this process's
-// sessions, decided by the first hop, so that CloudTrail tells in every account
-// which pod called, and a new cluster changes nothing in what later hops send.
-func (c *Chain) nameSession(explicit string, derive func() string) string {
-	if c.prefix != nil {
+// sessionNames chooses the session names of one chain: one name for all of this
+// process's sessions, decided by the first hop, so that CloudTrail shows in every
+// account which pod called, and a new cluster changes nothing in what later hops send.
+type sessionNames struct {
+	shared *sessionNames // of the hops that all chains of a pool share; nil: none
+
+	mu   sync.Mutex // guards name
+	name string     // empty: not decided yet
+}
+
+// choose returns explicit if that is set, and else the process's name, which it
+// derives on first use.
+func (n *sessionNames) choose(explicit string, derive func() string) string {
+	if n.shared != nil {
 		if explicit != "" {
 			return explicit
 		}
-		return c.prefix.nameSession("", derive)
+		return n.shared.choose("", derive)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if explicit == "" && c.name == "" {
-		c.name = derive()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if explicit == "" && n.name == "" {
+		n.name = derive()
 	}
 	if explicit != "" {
-		if c.name == "" {
-			c.name = explicit
+		if n.name == "" {
+			n.name = explicit
 		}
 		return explicit
 	}
-	return c.name
+	return n.name
+}
+
+// exchange asks the base configuration's own provider.
+func (f FromBase) exchange(c *Chain) (exchange, *giver) {
+	g := newGiver(f.String(), c.base.Credentials)
+	return g.exchange, g
+}
+
+// exchange asks the provider.
+func (p Provider) exchange(*Chain) (exchange, *giver) {
+	g := newGiver(p.String(), p.Credentials)
+	return g.exchange, g
 }
 
 // giver is a provider of the user's own that a chain starts from.

@@ -1,5 +1,7 @@
 package credentials
 
+import "time"
+
 // hop describes one step of a chain: what errors, fixes and reports say about it.
 // It never changes once the chain is made, so that diagnosing a failure takes no
 // lock and needs no session. A session embeds the hop that it belongs to.
@@ -17,7 +19,7 @@ type hop struct {
 // pool share one copy.
 type chainFacts struct {
 	source Source
-	roles  []*Role // of the chain; in a pool, of the shared hops only
+	roles  []*Role // of the chain; in a pool, of the shared hops only. By pointer, so that fmt stops before their external IDs
 	hops   int     // number of hops; in a pool, of the shared ones and the target's
 	sts    stsSettings
 }
@@ -53,4 +55,19 @@ func (h *hop) describe() string {
 		return h.role
 	}
 	return h.facts.source.String()
+}
+
+// longest returns how long the hop's sessions last at most; zero if unknown. STS
+// gives an hour where no duration was asked for.
+func (h *hop) longest() time.Duration {
+	if h.settings != nil {
+		return h.settings.duration() - dateIsFloor
+	}
+	if w, ok := h.facts.source.(WebIdentity); ok {
+		if w.Duration == 0 {
+			return time.Hour - dateIsFloor
+		}
+		return w.Duration - dateIsFloor
+	}
+	return 0
 }

@@ -69,7 +69,7 @@ func (s *session) untilNext(now time.Time, snap *snapshot) time.Duration {
 // session is asked for within Refresh.FailureCap.
 func (c *Chain) RetrieveFor(ctx context.Context, atLeast time.Duration) (aws.Credentials, error) {
 	s := c.last()
-	if most := c.longest(); most > 0 && atLeast > most {
+	if most := s.longest(); most > 0 && atLeast > most {
 		return aws.Credentials{}, configError("asked for credentials valid for %v, but the sessions of %s last %v at most: ask for less, or raise the hop's Duration", atLeast, s.describe(), most)
 	}
 	enough := func(snap *snapshot) bool {
@@ -92,24 +92,4 @@ func (c *Chain) RetrieveFor(ctx context.Context, atLeast time.Duration) (aws.Cre
 		return aws.Credentials{}, s.tooShort(snap, atLeast)
 	}
 	return snap.creds, nil
-}
-
-// tooShort is the error for a session that was given for less time than wished.
-func (h *hop) tooShort(snap *snapshot, wish time.Duration) *Error {
-	return configError("asked for credentials valid for %v, but a new session of %s lasts %v only: ask for less, or raise the hop's Duration and the role's MaxSessionDuration", wish, h.describe(), snap.life.Round(time.Second))
-}
-
-// longest is the longest session that the last hop gives for certain to last;
-// zero if unknown. STS gives an hour where nothing was asked.
-func (c *Chain) longest() time.Duration {
-	if len(c.roles) > 0 {
-		return c.roles[len(c.roles)-1].duration() - dateIsFloor
-	}
-	if w, ok := c.source.(WebIdentity); ok {
-		if w.Duration == 0 {
-			return time.Hour - dateIsFloor
-		}
-		return w.Duration - dateIsFloor
-	}
-	return 0
 }

@@ -119,9 +119,9 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	prefix.more, prefix.limiter = 1, limiter.New(o.STSRate, o.STSConcurrency)
 	prefix.facts.hops++
 	r := &resolver{base: *prefix.base, options: o.Options}
-	p := &Pool{options: &o, prefix: prefix, before: prefix.RoleARN(), chains: weakcache.New[roleKey](o.MaxChains, (*Chain).provenByUse)}
-	if len(prefix.roles) == 0 {
-		p.before = r.assumedBy(prefix.source)
+	p := &Pool{options: &o, prefix: prefix, before: prefix.RoleARN(), chains: weakcache.New[roleKey](o.MaxChains, hadSession)}
+	if len(prefix.hops) == 1 {
+		p.before = r.assumedBy(prefix.facts.source)
 	}
 	if p.before != "" {
 		r.checkRoleARN("PoolOptions.Roles", p.before)
@@ -146,9 +146,9 @@ func (p *Pool) Chain(role Role) (*Chain, error) {
 	return p.chains.Put(key, c), nil // another goroutine's, if that was faster
 }
 
-// provenByUse reports whether the chain ever had a session. A pool evicts chains
+// hadSession reports whether the chain ever had a session. A pool evicts chains
 // that never had one first.
-func (c *Chain) provenByUse() bool { return c.end.granted() }
+func hadSession(c *Chain) bool { return c.end.granted() }
 
 // Config is Chain(role).Config(): base, signed by that chain.
 func (p *Pool) Config(role Role) (aws.Config, error) {
@@ -188,7 +188,7 @@ func (p *Pool) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 // check holds a role to the rules.
 func (p *Pool) check(role Role) (Role, error) {
 	r := &resolver{options: p.options.Options, partitions: slices.Clip(p.partitions)}
-	role = r.nextRole("Role", role, len(p.prefix.roles) == 0, p.prefix.source, p.before)
+	role = r.nextRole("Role", role, len(p.prefix.hops) == 1, p.prefix.facts.source, p.before)
 	r.checkPartitions()
 	r.checkExpectedAccount(role.ARN)
 	return role, r.err()
@@ -202,11 +202,12 @@ func (p *Pool) extend(role Role) (*Chain, error) {
 	}
 	from := p.prefix
 	c := &Chain{
-		base: from.base, facts: from.facts, source: from.source, roles: append(slices.Clip(from.roles), &role),
-		sts: from.sts, limiter: from.limiter, prefix: from,
+		base: from.base, facts: from.facts, sts: from.sts, limiter: from.limiter,
 		window: from.window, timeout: from.timeout, failureCap: from.failureCap, deniedCap: deniedCap,
-		expectedAccount: p.options.ExpectedAccount, logger: from.logger, onEvent: from.onEvent, draw: from.draw,
+		expectedAccount: p.options.ExpectedAccount, draw: from.draw,
+		names: sessionNames{shared: &from.names},
 	}
+	c.notify.chain, c.notify.shared, c.notify.logger, c.notify.onEvent = c, &from.notify, from.notify.logger, from.notify.onEvent
 	c.end.follow(c, from.last(), &role)
 	c.hops = append(slices.Clip(from.hops), &c.end)
 	return c, nil

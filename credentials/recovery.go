@@ -103,20 +103,6 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	return out, metadata, err
 }
 
-// lost is the error of a request that is refused with a new session, too. The
-// service may quote what was sent with either.
-func (h *hop) lost(snap *snapshot, operation string, denied smithy.APIError, err error, sent []string) *Error {
-	e := &Error{
-		Hop: h.n, hops: h.facts.hops, Kind: CredentialsExpired, Operation: operation,
-		Code: denied.ErrorCode(), Message: h.scrub(denied.ErrorMessage(), &record{from: snap, sent: sent}), Err: err,
-		Fixes: []string{"check that the region is enabled in both accounts, that nobody revoked the role's sessions, and that the service's clock is right"},
-	}
-	if snap != nil {
-		e.Caller = snap.caller
-	}
-	return e
-}
-
 // errRefusedAgain says that the pause after a useless renewal is not over.
 var errRefusedAgain = errors.New("the session was renewed already and is refused again")
 
@@ -139,7 +125,7 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 	if !s.discard(key) {
 		return false, errRefusedAgain
 	}
-	defer s.chain.release() // when the caller has the new session
+	defer s.chain.notify.release() // when the caller has the new session
 	latest, err := s.retrieve(ctx)
 	if err != nil {
 		return false, err
@@ -174,7 +160,7 @@ func (s *session) discard(key string) bool {
 		s.giveUp()
 		return true
 	}) {
-		s.chain.post(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
+		s.chain.notify.post(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
 	}
 	return !paused
 }

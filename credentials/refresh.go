@@ -43,7 +43,7 @@ func (s *session) takeOff(ctx context.Context) *flight {
 	f := &flight{done: make(chan struct{})}
 	f.budget = newBudget(ctx, s.chain.timeout, func() { s.land(f, nil, nil, s.timedOut()) })
 	s.flying.Store(f)
-	s.chain.flights.Add(1)
+	s.chain.notify.refreshes.Add(1)
 	go func() {
 		// User code may end this goroutine, as testing.T.FailNow does.
 		err := s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, errExited, 1)
@@ -51,7 +51,7 @@ func (s *session) takeOff(ctx context.Context) *flight {
 		var rec *record
 		defer func() {
 			s.land(f, snap, rec, err)
-			s.chain.release()
+			s.chain.notify.release()
 		}()
 		snap, rec, err = s.refresh(f.budget, f)
 	}()
@@ -89,7 +89,7 @@ func (s *session) land(f *flight, snap *snapshot, rec *record, err *Error) {
 	}
 	// The events are posted before the waiters are served, so that those of a hop
 	// come before those of the next hop, which waits for it; and delivered after.
-	s.chain.post(f.events(s, before)...)
+	s.chain.notify.post(f.events(s, before)...)
 	f.log(s, before)
 
 	f.budget.stop()
@@ -97,8 +97,8 @@ func (s *session) land(f *flight, snap *snapshot, rec *record, err *Error) {
 	// reports, as those of one chain do.
 	awaited := s.chain.more > 0 && s.waiting.Load() > 0
 	close(f.done)
-	if s.chain.flights.Add(-1); !awaited {
-		s.chain.release()
+	if s.chain.notify.refreshes.Add(-1); !awaited {
+		s.chain.notify.release()
 	}
 }
 
@@ -123,7 +123,7 @@ func (s *session) remember(before *failure, err *Error) *Error {
 	if snap := s.current.Load(); snap != nil {
 		left = snap.left(now)
 	}
-	f.next = now.Add(s.chain.pauseFor(err.Kind, f.streak, left))
+	f.next = now.Add(s.pauseFor(err.Kind, f.streak, left))
 	dated := *err
 	dated.NextAttempt = f.next
 	f.err = &dated
@@ -193,9 +193,9 @@ func (f *flight) log(s *session, before *failure) {
 	told := before != nil && before.told
 	switch {
 	case f.err == nil && (told || !f.same):
-		s.chain.info("session renewed", "hop", s.n, "role", s.role, "caller", f.snap.caller, "expires", f.snap.creds.Expires)
+		s.chain.notify.info("session renewed", "hop", s.n, "role", s.role, "caller", f.snap.caller, "expires", f.snap.creds.Expires)
 	case f.err != nil && !f.carried && !f.unwanted && !told:
-		s.chain.warn("refresh failed", "error", f.err)
+		s.chain.notify.warn("refresh failed", "error", f.err)
 	}
 }
 
@@ -289,7 +289,7 @@ func (s *session) granted() bool {
 // never started. What it panics with may quote a request.
 func (s *session) panicked(v any) *Error {
 	text := withoutKeys(fmt.Sprint(v))
-	s.chain.warn("panic in a refresh", "panic", text, "stack", string(debug.Stack()))
+	s.chain.notify.warn("panic in a refresh", "panic", text, "stack", string(debug.Stack()))
 	return s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, errors.New("panic: "+text), 1)
 }
 
@@ -481,7 +481,8 @@ const (
 var refusals = map[Kind]bool{AssumeDenied: true, DurationTooLong: true, TagsTooLarge: true, ConfigInvalid: true}
 
 // pauseFor is the pause after a failure of this kind.
-func (c *Chain) pauseFor(kind Kind, streak int, left time.Duration) time.Duration {
+func (s *session) pauseFor(kind Kind, streak int, left time.Duration) time.Duration {
+	c := s.chain
 	if c.deniedCap > 0 && refusals[kind] {
 		return pauseAfter(deniedBase, streak, c.deniedCap, left, c.draw)
 	}

@@ -2,8 +2,6 @@ package credentials
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -42,7 +40,7 @@ type session struct {
 func (s *session) follow(c *Chain, parent *session, role *Role) {
 	s.hop = hop{n: parent.n + 1, role: role.ARN, settings: role, prev: &parent.hop, facts: c.facts}
 	s.chain, s.parent = c, parent
-	s.exchange = c.assumeRole(*role)
+	s.exchange = role.exchange(c)
 }
 
 // retrieve returns the session. It waits only if there is none that is valid,
@@ -107,7 +105,7 @@ func (s *session) join(ctx context.Context, enough func(*snapshot) bool) (*fligh
 // invalidate gives the session up if key is still its key.
 func (s *session) invalidate(key string) {
 	s.drop(key)
-	s.chain.release()
+	s.chain.notify.release()
 }
 
 // drop is invalidate, which its caller has yet to release.
@@ -122,7 +120,7 @@ func (s *session) drop(key string) {
 		s.giveUp()
 		return true
 	}) {
-		s.chain.post(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
+		s.chain.notify.post(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
 	}
 }
 
@@ -147,9 +145,7 @@ func (s *session) status() HopStatus {
 	if failed != nil {
 		st.Err, st.NextAttempt, st.FailingSince = failed.err, failed.err.NextAttempt, failed.since
 	}
-	if k := s.chain.clock.Load(); k != nil {
-		st.Skew = skewOf(k.at, k.date)
-	}
+	st.Skew = s.chain.clock.skew()
 	return st
 }
 
@@ -181,15 +177,6 @@ func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (
 			return f.snap, nil
 		}
 	}
-}
-
-// gaveUp is the error of a caller whose own context ended first.
-func (h *hop) gaveUp(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", h.n, h.facts.hops, err, cause)
-	}
-	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", h.n, h.facts.hops, err)
 }
 
 // wait returns when f has landed or ctx ends.

@@ -25,6 +25,9 @@ type Source interface {
 	// chained is true if STS holds the next role to the one-hour limit of role
 	// chaining for certain.
 	chained() bool
+	// exchange returns what gets the first session, and the provider behind it, if it
+	// is one of the user's own.
+	exchange(c *Chain) (exchange, *giver)
 	credentialSource() aws.CredentialSource
 }
 

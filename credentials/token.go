@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/crossrole/crossrole/trust"
@@ -241,7 +242,7 @@ const expSlack = time.Minute
 // checkClaims looks at the token before it is sent. That it has expired is
 // certain only by the server's own clock; by the local one it is worth a
 // warning.
-func (c *Chain) checkClaims(w WebIdentity, t trust.Token) *Error {
+func (w WebIdentity) checkClaims(t trust.Token, clock *serverClock, notify *notifier) *Error {
 	fail := func(kind Kind, err error, fixes ...string) *Error {
 		return &Error{Operation: "check token", RoleARN: w.RoleARN, Kind: kind, Token: &t, Err: err, Fixes: fixes}
 	}
@@ -253,11 +254,11 @@ func (c *Chain) checkClaims(w WebIdentity, t trust.Token) *Error {
 		return fail(AudienceMismatch, err,
 			"project the token with that audience (on EKS the service account's eks.amazonaws.com/audience annotation), or set WebIdentity.Audience to the token's")
 	}
-	if now, known := c.serverNow(); known && now.Sub(t.Expires) > expSlack {
-		c.clock.Store(nil) // that clock may have been wrong: the next attempt asks
+	if now, known := clock.now(); known && now.Sub(t.Expires) > expSlack {
+		clock.forget() // that clock may have been wrong: the next attempt asks
 		return fail(TokenExpired, expiredToken(w.TokenFile, t), rotationFix)
 	} else if !known && time.Since(t.Expires) > expSlack {
-		c.warnOnce("exp", "the token has expired by the local clock; it is sent all the same, since the clock may be wrong", "file", w.TokenFile, "expired", t.Expires)
+		notify.warnOnce("exp", "the token has expired by the local clock; it is sent all the same, since the clock may be wrong", "file", w.TokenFile, "expired", t.Expires)
 	}
 	return nil
 }
@@ -273,17 +274,45 @@ type tokenSeen struct {
 	issuer string
 }
 
-// clock is the server's time at a moment of ours.
-type clock struct{ date, at time.Time }
+// serverClock is the server's clock, as the last response showed it. The zero value
+// does not know it. It is safe for concurrent use.
+type serverClock struct{ last atomic.Pointer[clockReading] }
+
+// clockReading is the server's time (date) and our own (at) at the same moment.
+type clockReading struct{ date, at time.Time }
+
+func (c *serverClock) observe(date, at time.Time) { c.last.Store(&clockReading{date: date, at: at}) }
+
+func (c *serverClock) forget() { c.last.Store(nil) }
+
+// now returns the server's time; false if no response has shown it. It counts on the
+// monotonic clock, so that setting the local clock does not change it.
+func (c *serverClock) now() (time.Time, bool) {
+	last := c.last.Load()
+	if last == nil {
+		return time.Time{}, false
+	}
+	return last.date.Add(time.Since(last.at)), true
+}
+
+// skew returns the local clock less the server's, as the last response showed it;
+// zero where that is unknown.
+func (c *serverClock) skew() time.Duration {
+	last := c.last.Load()
+	if last == nil {
+		return 0
+	}
+	return skewOf(last.at, last.date)
+}
 
 // learn keeps what a success says apart from the keys: the server's clock, and
 // whether the pod's token is another one than before.
 func (s *session) learn(rec *record) {
 	c := s.chain
 	if !rec.date.IsZero() {
-		c.clock.Store(&clock{date: rec.date, at: rec.sentAt})
+		c.clock.observe(rec.date, rec.sentAt)
 		if skew := rec.sentAt.Round(0).Sub(rec.date); skew.Abs() > skewWarning {
-			c.warnOnce("skew", "the local clock differs from AWS's: it is "+describeSkew(skew), "ahead", skew.Round(time.Second), "endpoint", rec.endpoint)
+			c.notify.warnOnce("skew", "the local clock differs from AWS's: it is "+describeSkew(skew), "ahead", skew.Round(time.Second), "endpoint", rec.endpoint)
 		}
 	}
 	if rec.token == nil {
@@ -296,10 +325,10 @@ func (s *session) learn(rec *record) {
 	if before.raw == "" || before.raw == string(rec.raw) {
 		return
 	}
-	c.post(Event{Type: TokenRotated, Hop: s.n, RoleARN: s.role})
+	c.notify.post(Event{Type: TokenRotated, Hop: s.n, RoleARN: s.role})
 	if before.issuer != rec.token.Issuer {
-		c.info("the token comes from another cluster than before", "before", before.issuer, "now", rec.token.Issuer)
-		c.post(Event{Type: IssuerChanged, Hop: s.n, RoleARN: s.role})
+		c.notify.info("the token comes from another cluster than before", "before", before.issuer, "now", rec.token.Issuer)
+		c.notify.post(Event{Type: IssuerChanged, Hop: s.n, RoleARN: s.role})
 	}
 }
 
@@ -323,14 +352,4 @@ func describeSkew(skew time.Duration) string {
 		return (-skew).String() + " behind the server's"
 	}
 	return "equal to the server's"
-}
-
-// serverNow is the server's clock, if a reply has told it. It runs on the
-// monotonic clock, so that setting the local clock does not move it.
-func (c *Chain) serverNow() (time.Time, bool) {
-	k := c.clock.Load()
-	if k == nil {
-		return time.Time{}, false
-	}
-	return k.date.Add(time.Since(k.at)), true
 }
