@@ -15,27 +15,27 @@ import (
 )
 
 // Chain is a source and its roles, in order: a provider of credentials of the
-// last of them. Its methods may be called from many goroutines. It holds no
-// goroutine or timer while nobody refreshes, so that there is nothing to close.
+// last of them. Its methods may be called from many goroutines. It runs no
+// goroutine and no timer between refreshes and needs no Close.
 //
 // Do not wrap a Chain in aws.CredentialsCache: a request repeated after
 // ExpiredToken would be signed with the dead key. Use [Chain.Config] or [Wrap].
 type Chain struct {
 	// The last hop's session stands in the chain, its state first: with thousands
 	// of chains, what is far apart in memory is what Retrieve costs.
-	end session
+	last session
 
 	base    *aws.Config // never changed; chains of a pool share it
 	facts   *chainFacts
 	hops    []*session
 	sts     *stsClient
 	limiter *limiter.Limiter // of the pool; nil: no limit
-	more    int              // hops of the chains that this is the prefix of
+	shared  bool             // the chains of a pool share its hops
 
 	window, timeout, failureCap time.Duration
 	deniedCap                   time.Duration // the same after a denial; zero: failureCap
 	expectedAccount             string
-	draw                        func() float64 // uniform in [0, 1)
+	random                      func() float64 // uniform in [0, 1)
 
 	clock  serverClock
 	notify notifier
@@ -74,7 +74,7 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	c := &Chain{
 		base: &own, sts: newSTSClient(r),
 		window: o.Refresh.Window, timeout: o.Refresh.Timeout, failureCap: o.Refresh.FailureCap,
-		expectedAccount: o.ExpectedAccount, draw: random,
+		expectedAccount: o.ExpectedAccount, random: random,
 	}
 	c.facts = &chainFacts{source: source, roles: pointersTo(roles), hops: len(roles) + 1, sts: c.sts.stsSettings}
 	c.notify.chain, c.notify.logger, c.notify.onEvent = c, o.Logger, o.OnEvent
@@ -90,7 +90,7 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	if c.failureCap == 0 {
 		c.failureCap = defaultFailureCap
 	}
-	c.link()
+	c.buildSessions()
 	if o.Logger != nil {
 		for _, notice := range r.notices {
 			c.notify.write(line{time.Now(), slog.LevelWarn, notice, nil}, 0)
@@ -99,17 +99,17 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	return c, nil
 }
 
-// link makes the sessions, each with the one before as its parent.
-func (c *Chain) link() {
+// buildSessions makes the sessions, each with the previous one as its parent.
+func (c *Chain) buildSessions() {
 	hops := make([]*session, len(c.facts.roles)+1)
 	for i := range hops[1:] {
 		hops[i] = new(session)
 	}
-	hops[len(hops)-1] = &c.end
+	hops[len(hops)-1] = &c.last
 	first := hops[0]
 	first.hop = hop{n: 1, role: c.facts.source.assumes(), facts: c.facts}
 	first.chain = c
-	first.exchange, first.giver = c.facts.source.exchange(c)
+	first.exchange, first.upstream = c.facts.source.exchange(c)
 	switch src := c.facts.source.(type) {
 	case WebIdentity:
 		first.web, first.tokenFile = true, src.TokenFile
@@ -124,8 +124,6 @@ func (c *Chain) link() {
 	c.hops = hops
 }
 
-func (c *Chain) last() *session { return &c.end }
-
 // Retrieve returns credentials of the chain's last role. It waits only while
 // there is no valid session; a valid one is renewed in the background. (In the
 // last ten seconds of its life, or the last twentieth if that is less, it waits
@@ -134,23 +132,22 @@ func (c *Chain) last() *session { return &c.end }
 //
 // A failure is an [*Error], or ctx's own error if ctx ended first.
 func (c *Chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	s, err := c.last().retrieve(ctx)
+	s, err := c.last.retrieve(ctx)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
 	return s.creds, nil
 }
 
-// Invalidate gives the session up if accessKeyID is still its key, so that a
-// late report about an old key does not cost the new one. The next Retrieve
-// waits for a new session.
+// Invalidate discards the current session if accessKeyID is its key; a late report
+// about an older key has no effect. The next Retrieve waits for a new session.
 //
 // It reaches the last hop only: the new session comes from the hub's present one.
-// Where that must go too, create the chain anew; crossrole serve does so on SIGHUP.
-func (c *Chain) Invalidate(accessKeyID string) { c.last().invalidate(accessKeyID) }
+// If that must go too, create a new chain; crossrole serve does so on SIGHUP.
+func (c *Chain) Invalidate(accessKeyID string) { c.last.invalidate(accessKeyID) }
 
 // RoleARN is the role that the chain ends in; empty if its source names none.
-func (c *Chain) RoleARN() string { return c.last().role }
+func (c *Chain) RoleARN() string { return c.last.role }
 
 // Status returns the state of every hop's session. It makes no call and opens no
 // file.
@@ -180,8 +177,7 @@ func (c *Chain) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.String()) }
 // MarshalText is String, for JSON and slog.
 func (c *Chain) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// ProviderSources tells the SDK, for its user agent, where the credentials come
-// from.
+// ProviderSources reports where the credentials come from, for the SDK's user agent.
 func (c *Chain) ProviderSources() []aws.CredentialSource {
 	sources := []aws.CredentialSource{c.facts.source.credentialSource()}
 	if inner, ok := c.inherited(); ok {
@@ -193,7 +189,7 @@ func (c *Chain) ProviderSources() []aws.CredentialSource {
 	return sources
 }
 
-// inherited are the sources of a provider that tells its own.
+// inherited returns the sources of a provider that reports its own.
 func (c *Chain) inherited() ([]aws.CredentialSource, bool) {
 	var p aws.CredentialsProvider
 	switch src := c.facts.source.(type) {
@@ -254,7 +250,7 @@ func ChainOf(cfg aws.Config) (*Chain, bool) {
 }
 
 // addRecovery puts the recovery inside the SDK's retry loop, so that it sees
-// each attempt. A stack that only presigns has no such loop, and no answer to
+// each attempt. A stack that only presigns has no such loop, and no response to
 // recover from.
 func (c *Chain) addRecovery(stack *middleware.Stack) error {
 	if _, ok := stack.Finalize.Get("Retry"); !ok {

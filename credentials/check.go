@@ -26,7 +26,7 @@ func (c *Chain) Check(ctx context.Context) *Report {
 		// A volume that hangs does not look at ctx.
 		t, ok := within(ctx, func() *TokenReport { return checkToken(ctx, c, path) })
 		if !ok {
-			t = &TokenReport{Path: path, Err: c.hops[0].cancelled(ctx)}
+			t = &TokenReport{Path: path, Err: c.hops[0].checkCanceled(ctx)}
 		}
 		r.Token = t
 	}
@@ -41,9 +41,9 @@ func (c *Chain) Check(ctx context.Context) *Report {
 				from, h = p.snap, p.report
 			}
 			if !ok || p.err != nil && ctx.Err() != nil && errors.Is(p.err, RefreshTimeout) {
-				h.Latency, h.Err = time.Since(started), s.cancelled(ctx)
+				h.Latency, h.Err = time.Since(started), s.checkCanceled(ctx)
 			} else if h.Err = p.err; p.err == nil {
-				s.learn(p.rec)
+				s.observe(p.rec)
 			}
 			failed = h.Err != nil
 		}
@@ -54,7 +54,7 @@ func (c *Chain) Check(ctx context.Context) *Report {
 }
 
 // within runs step to its end or to that of ctx, whichever comes first; step may
-// then still be under way, and its result is dropped.
+// then still be running, and its result is dropped.
 func within[T any](ctx context.Context, step func() T) (result T, ok bool) {
 	if ctx.Err() != nil {
 		return result, false
@@ -79,29 +79,29 @@ var errCheckCancelled = errors.New("the check was cancelled")
 type probe struct {
 	report HopReport
 	snap   *snapshot
-	rec    *record
+	rec    *attempt
 	err    *Error
 }
 
 func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 	defer func() {
 		if v := recover(); v != nil {
-			p.err = s.panicked(v)
+			p.err = s.panicError(v)
 		}
 	}()
-	s.come()
-	defer s.leave()
-	rec := &record{sentAt: time.Now(), from: from}
-	snap, v, err := s.attempt(ctx, rec)
-	p = probe{snap: snap, rec: rec, report: HopReport{
-		Hop: s.n, RoleARN: s.role, Operation: rec.operation, Endpoint: rec.endpoint, Latency: time.Since(rec.sentAt),
+	s.addWaiter()
+	defer s.removeWaiter()
+	att := &attempt{sentAt: time.Now(), signedBy: from}
+	snap, v, err := s.try(ctx, att)
+	p = probe{snap: snap, rec: att, report: HopReport{
+		Hop: s.n, RoleARN: s.role, Operation: att.operation, Endpoint: att.endpoint, Latency: time.Since(att.sentAt),
 	}}
-	if !rec.date.IsZero() {
-		p.report.Skew = skewOf(rec.sentAt, rec.date)
+	if !att.date.IsZero() {
+		p.report.Skew = skewOf(att.sentAt, att.date)
 	}
 	p.report.Notes = p.report.notes()
 	if err != nil {
-		p.err = s.failure(rec, v, err, 1)
+		p.err = s.newError(att, v, err, 1)
 		return p
 	}
 	p.report.CallerARN = snap.caller
@@ -167,7 +167,7 @@ func (e *Error) json() *errorAsJSON {
 	if e == nil {
 		return nil
 	}
-	return &errorAsJSON{e.Kind, e.Operation, e.Code, e.Message, e.RequestID, e.Caller, e.paragraph(), e.Fixes}
+	return &errorAsJSON{e.Kind, e.Operation, e.Code, e.Message, e.RequestID, e.Caller, e.describe(), e.Fixes}
 }
 
 // Report is what [Chain.Check] found: the token file, then each hop as it was
@@ -273,7 +273,7 @@ func (h *HopReport) write(line func(label, format string, args ...any)) {
 		return
 	case h.Err != nil:
 		line(label, "FAILED, %s", h.Latency.Round(time.Millisecond))
-		line("", "%s", h.Err.paragraph())
+		line("", "%s", h.Err.describe())
 		if h.Err.RequestID != "" {
 			line("", "request %s", h.Err.RequestID)
 		}

@@ -26,7 +26,7 @@ type reply struct {
 
 // readReply takes code, message and request id of a refusal; nothing else of
 // the server's bytes is kept.
-func readReply(err error, rec *record) reply {
+func readReply(err error, att *attempt) reply {
 	var r reply
 	if denied, ok := errors.AsType[smithy.APIError](err); ok {
 		r.code, r.message = denied.ErrorCode(), denied.ErrorMessage()
@@ -40,16 +40,16 @@ func readReply(err error, rec *record) reply {
 	}](err); ok {
 		r.requestID = withID.ServiceRequestID()
 	}
-	if rec.operation == agentOperation && r.code == "" {
-		if said, ok := agentReply(rec.head); ok {
+	if att.operation == agentOperation && r.code == "" {
+		if said, ok := agentReply(att.head); ok {
 			return said
 		}
 	}
 	// A store that speaks STS may leave out the ErrorResponse around an error; so
 	// does S3, whose codes are others.
-	switch bare := bareError(rec.head); {
+	switch bare := bareError(att.head); {
 	case bare.code == "":
-	case !speaksSTS(bare.code):
+	case !isSTSCode(bare.code):
 		bare.foreign = statusOf(err) < 500
 		return bare
 	case r.code == "" || r.code == "UnknownError":
@@ -76,7 +76,7 @@ func agentReply(body []byte) (reply, bool) {
 	return reply{code: m[2], message: strings.TrimSpace(m[3]), requestID: m[1]}, true
 }
 
-// statusOf is the HTTP status of a refusal; 0: there was no answer.
+// statusOf is the HTTP status of a refusal; 0: there was no response.
 func statusOf(err error) int {
 	if resp, ok := errors.AsType[interface {
 		error
@@ -113,9 +113,9 @@ func bareError(head []byte) reply {
 	}
 }
 
-// speaksSTS reports whether a code is one of STS's. Another one, in a bare
+// isSTSCode reports whether a code is one of STS's. Another one, in a bare
 // document, is that of some other service at this address.
-func speaksSTS(code string) bool {
+func isSTSCode(code string) bool {
 	if code == "AccessDenied" || code == "NoSuchEntity" {
 		return true
 	}
@@ -127,16 +127,17 @@ func speaksSTS(code string) bool {
 	return false
 }
 
-// judgeReply looks the failure up as the store meant it.
-func judgeReply(err error, rec *record, web bool) verdict {
-	r := readReply(err, rec)
+// classifyReply classifies a failure by the code in the response, also where the SDK
+// did not find it.
+func classifyReply(err error, att *attempt, web bool) class {
+	r := readReply(err, att)
 	if r.foreign {
-		return verdict{STSUnreachable, never}
+		return class{STSUnreachable, retryNever}
 	}
 	if denied, ok := errors.AsType[smithy.APIError](err); ok && denied.ErrorCode() != r.code {
-		return judge(&coded{smithy.GenericAPIError{Code: r.code, Message: r.message}, statusOf(err)}, web)
+		return classify(&coded{smithy.GenericAPIError{Code: r.code, Message: r.message}, statusOf(err)}, web)
 	}
-	return judge(err, web)
+	return classify(err, web)
 }
 
 // coded is a refusal whose code the SDK did not find.
@@ -147,9 +148,9 @@ type coded struct {
 
 func (c *coded) HTTPStatusCode() int { return c.status }
 
-// failure makes the error that callers see.
-func (h *hop) failure(rec *record, v verdict, err error, attempts int) *Error {
-	e := &Error{Operation: rec.operation, Kind: v.kind, Err: err}
+// newError makes the error that callers see.
+func (h *hop) newError(att *attempt, v class, err error, attempts int) *Error {
+	e := &Error{Operation: att.operation, Kind: v.kind, Err: err}
 	if own, ok := errors.AsType[*Error](err); ok {
 		found := *own
 		if v.kind == RefreshTimeout && own.Kind == Unknown { // a provider that was cut off
@@ -157,36 +158,36 @@ func (h *hop) failure(rec *record, v verdict, err error, attempts int) *Error {
 		}
 		e = &found
 	}
-	e.Hop, e.hops, e.Attempts, e.took = h.n, h.facts.hops, attempts, rec.took
+	e.Hop, e.hops, e.Attempts, e.took = h.n, h.facts.hops, attempts, att.took
 	if e.RoleARN == "" {
 		e.RoleARN = h.role
 	}
 	if e.Endpoint == "" {
-		e.Endpoint = rec.endpoint
+		e.Endpoint = att.endpoint
 	}
 	if e.Token == nil {
-		e.Token = rec.token
+		e.Token = att.token
 	}
-	if rec.from != nil {
-		e.Caller = rec.from.caller
+	if att.signedBy != nil {
+		e.Caller = att.signedBy.caller
 	}
 	if _, ok := errors.AsType[*Error](err); !ok {
-		r := readReply(err, rec)
-		e.Code, e.Message, e.RequestID = h.scrub(r.code, rec), h.scrub(r.message, rec), h.scrub(cmp.Or(r.requestID, rec.requestID), rec)
+		r := readReply(err, att)
+		e.Code, e.Message, e.RequestID = h.redact(r.code, att), h.redact(r.message, att), h.redact(cmp.Or(r.requestID, att.requestID), att)
 		if e.Code == "" || e.Code == "UnknownError" || r.foreign {
-			e.Code, e.Message, e.Err = "", "", h.plain(v, err, rec)
+			e.Code, e.Message, e.Err = "", "", h.plainCause(v, err, att)
 		}
 	}
-	if refusedExpired(e, rec) {
+	if refusedExpired(e, att) {
 		e.Kind = TokenExpired
-		e.Fixes = append(e.Fixes, expiredToken(h.tokenFile, *rec.token).Error())
+		e.Fixes = append(e.Fixes, expiredToken(h.tokenFile, *att.token).Error())
 	}
 	e.Fixes = append(e.Fixes, h.fixes(e)...)
 	return e
 }
 
-// gaveUp is the error of a caller whose own context ended first.
-func (h *hop) gaveUp(ctx context.Context) error {
+// waitError returns the error of a caller whose own context ended first.
+func (h *hop) waitError(ctx context.Context) error {
 	err := ctx.Err()
 	if cause := context.Cause(ctx); !errors.Is(err, cause) {
 		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", h.n, h.facts.hops, err, cause)
@@ -194,12 +195,12 @@ func (h *hop) gaveUp(ctx context.Context) error {
 	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", h.n, h.facts.hops, err)
 }
 
-// lost is the error of a request that is refused with a new session, too. The
-// service may quote what was sent with either.
-func (h *hop) lost(snap *snapshot, operation string, denied smithy.APIError, err error, sent []string) *Error {
+// expiredError returns the error of a request that is refused with a new session
+// too. The service may quote what was sent with either.
+func (h *hop) expiredError(snap *snapshot, operation string, denied smithy.APIError, err error, sent []string) *Error {
 	e := &Error{
 		Hop: h.n, hops: h.facts.hops, Kind: CredentialsExpired, Operation: operation,
-		Code: denied.ErrorCode(), Message: h.scrub(denied.ErrorMessage(), &record{from: snap, sent: sent}), Err: err,
+		Code: denied.ErrorCode(), Message: h.redact(denied.ErrorMessage(), &attempt{signedBy: snap, sent: sent}), Err: err,
 		Fixes: []string{"check that the region is enabled in both accounts, that nobody revoked the role's sessions, and that the service's clock is right"},
 	}
 	if snap != nil {
@@ -208,8 +209,8 @@ func (h *hop) lost(snap *snapshot, operation string, denied smithy.APIError, err
 	return e
 }
 
-// cancelled is the error of a hop that was not tried to its end.
-func (h *hop) cancelled(ctx context.Context) *Error {
+// checkCanceled returns the error of a hop whose check did not finish.
+func (h *hop) checkCanceled(ctx context.Context) *Error {
 	err := errExited
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", errCheckCancelled, ctx.Err())
@@ -217,45 +218,45 @@ func (h *hop) cancelled(ctx context.Context) *Error {
 	return &Error{Hop: h.n, hops: h.facts.hops, Operation: "check", RoleARN: h.role, Kind: Unknown, Err: err}
 }
 
-// tooShort is the error for a session that was given for less time than wished.
-func (h *hop) tooShort(snap *snapshot, wish time.Duration) *Error {
+// tooShortError returns the error for a session that is valid for less time than asked.
+func (h *hop) tooShortError(snap *snapshot, wish time.Duration) *Error {
 	return configError("asked for credentials valid for %v, but a new session of %s lasts %v only: ask for less, or raise the hop's Duration and the role's MaxSessionDuration", wish, h.describe(), snap.life.Round(time.Second))
 }
 
 // refusedExpired reports whether the token that was refused had expired by the
 // clock of the very reply that refused it: stores that speak STS may not say so.
-func refusedExpired(e *Error, rec *record) bool {
-	return rec.token != nil && (e.Kind == TrustDenied || e.Kind == TokenRejected) &&
-		!rec.date.IsZero() && rec.date.After(rec.token.Expires)
+func refusedExpired(e *Error, att *attempt) bool {
+	return att.token != nil && (e.Kind == TrustDenied || e.Kind == TokenRejected) &&
+		!att.date.IsZero() && att.date.After(att.token.Expires)
 }
 
-// plain puts the innermost cause in front of a failure without a code: the
-// layers above it repeat each other, and may show an URL's query.
-func (h *hop) plain(v verdict, err error, rec *record) error {
+// plainCause shortens a failure without a code to its innermost cause: the errors that
+// wrap it repeat each other, and may show the query of a URL.
+func (h *hop) plainCause(v class, err error, att *attempt) error {
 	text := ""
 	switch u, isURL := errors.AsType[*url.Error](err); {
 	case v.kind == WrongSession:
-		if text = h.scrub(err.Error(), rec); text == err.Error() {
+		if text = h.redact(err.Error(), att); text == err.Error() {
 			return err
 		}
 		return &cause{text: text, err: err} // the response put a secret in the place of a name
 	case isURL:
 		text = u.Err.Error()
-	case h.agent() && len(rec.head) > 0:
-		text = fmt.Sprintf("host %s gives no credentials: its response begins %q", rec.endpoint, h.beginning(rec, 240))
-	case v.kind == STSUnreachable && len(rec.head) > 0 && !strings.Contains(string(rec.head), "sts.amazonaws.com/doc"):
-		text = fmt.Sprintf("host %s does not speak STS: its response begins %q", rec.endpoint, h.beginning(rec, 120))
+	case h.agent() && len(att.head) > 0:
+		text = fmt.Sprintf("host %s gives no credentials: its response begins %q", att.endpoint, h.bodyPreview(att, 240))
+	case v.kind == STSUnreachable && len(att.head) > 0 && !strings.Contains(string(att.head), "sts.amazonaws.com/doc"):
+		text = fmt.Sprintf("host %s does not speak STS: its response begins %q", att.endpoint, h.bodyPreview(att, 120))
 	default:
 		text = innermost(err).Error()
 	}
 	text = localAddress().ReplaceAllString(text, "")
-	if rec.status != 0 {
-		text = fmt.Sprintf("HTTP %d, %s", rec.status, text)
+	if att.status != 0 {
+		text = fmt.Sprintf("HTTP %d, %s", att.status, text)
 	}
-	if rec.status == 0 && rec.proxy != "" {
-		text += " (through the proxy " + rec.proxy + ")"
+	if att.status == 0 && att.proxy != "" {
+		text += " (through the proxy " + att.proxy + ")"
 	}
-	return &cause{text: h.scrub(text, rec), status: rec.status, err: err}
+	return &cause{text: h.redact(text, att), status: att.status, err: err}
 }
 
 // localAddress is a connection's own end, whose port differs from one to the next.
@@ -264,7 +265,7 @@ var localAddress = pattern(`[0-9a-f.:\[\]%]+:\d+->`)
 // cause is an error with a shorter text.
 type cause struct {
 	text   string
-	status int // of the answer; 0: there was none
+	status int // of the response; 0: there was none
 	err    error
 }
 
@@ -293,18 +294,18 @@ var (
 
 // redactor removes from the text of others what this attempt sent, and the other
 // secrets of the chain that the text might quote.
-func (h *hop) redactor(rec *record) *redact.Redactor {
-	if rec.clean != nil {
-		return rec.clean
+func (h *hop) redactor(att *attempt) *redact.Redactor {
+	if att.clean != nil {
+		return att.clean
 	}
-	secrets := append([]string{string(rec.raw)}, rec.sent...)
-	for part := range strings.SplitSeq(string(rec.raw), ".") {
+	secrets := append([]string{string(att.raw)}, att.sent...)
+	for part := range strings.SplitSeq(string(att.raw), ".") {
 		if len(part) > 8 { // a word of that length is no accident
 			secrets = append(secrets, part)
 		}
 	}
-	if rec.from != nil {
-		secrets = append(secrets, rec.from.creds.SessionToken, rec.from.creds.SecretAccessKey)
+	if att.signedBy != nil {
+		secrets = append(secrets, att.signedBy.creds.SessionToken, att.signedBy.creds.SecretAccessKey)
 	}
 	for _, role := range h.facts.roles {
 		secrets = append(secrets, role.ExternalID)
@@ -312,16 +313,16 @@ func (h *hop) redactor(rec *record) *redact.Redactor {
 	if h.settings != nil {
 		secrets = append(secrets, h.settings.ExternalID)
 	}
-	rec.clean = redact.New(secrets...)
-	return rec.clean
+	att.clean = redact.New(secrets...)
+	return att.clean
 }
 
-// scrub is text without the secrets.
-func (h *hop) scrub(text string, rec *record) string {
+// redact returns text without the secrets.
+func (h *hop) redact(text string, att *attempt) string {
 	if text == "" {
 		return ""
 	}
-	return h.redactor(rec).String(shorten(text, maxText))
+	return h.redactor(att).String(shorten(text, maxText))
 }
 
 // maxText bounds what is kept of a text that a server wrote.
@@ -348,12 +349,12 @@ func secretsIn(h http.Header) []string {
 	return append(secrets, authorization)
 }
 
-// beginning is how a response begins that is not the expected one. It is cut
-// last: a cut through a secret would hide it from scrub. What is over limit is left
+// bodyPreview returns the beginning of an unexpected response. It is cut
+// last: a cut through a secret would hide it from redact. What is over limit is left
 // out of the middle.
-func (h *hop) beginning(rec *record, limit int) string {
-	head := string(rec.head)
-	if rec.status/100 == 2 {
+func (h *hop) bodyPreview(att *attempt, limit int) string {
+	head := string(att.head)
+	if att.status/100 == 2 {
 		// A successful response is where keys would be: its first tag says enough.
 		if tag := firstTag().FindString(head); tag != "" {
 			return tag
@@ -363,7 +364,7 @@ func (h *hop) beginning(rec *record, limit int) string {
 	if holdsKeys().MatchString(head) {
 		return keysNotShown
 	}
-	head = longRun().ReplaceAllString(h.scrub(head, rec), redact.Mark)
+	head = longRun().ReplaceAllString(h.redact(head, att), redact.Mark)
 	head = space().ReplaceAllString(strings.TrimSpace(head), " ")
 	return shorten(head, limit)
 }

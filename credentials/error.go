@@ -46,7 +46,7 @@ type Error struct {
 // are fields, and in LogValue. Only a ConfigInvalid that lists settings has a line
 // for each, of up to four.
 func (e *Error) Error() string {
-	text := "credentials: " + e.paragraph()
+	text := "credentials: " + e.describe()
 	if len(e.Fixes) == 0 {
 		return text
 	}
@@ -57,8 +57,8 @@ func (e *Error) Error() string {
 	return text
 }
 
-// paragraph is the error without its fixes.
-func (e *Error) paragraph() string {
+// describe returns the error without its fixes.
+func (e *Error) describe() string {
 	var b strings.Builder
 	if e.Hop > 0 && e.hops > 0 {
 		fmt.Fprintf(&b, "hop %d of %d: ", e.Hop, e.hops)
@@ -80,8 +80,8 @@ func (e *Error) paragraph() string {
 		b.WriteString(": ")
 	}
 	b.WriteString(string(e.Kind))
-	if said := e.said(); said != "" {
-		b.WriteString(": " + said)
+	if cause := e.cause(); cause != "" {
+		b.WriteString(": " + cause)
 	}
 	if m := e.Kind.meaning(); m != "" {
 		b.WriteString(". " + m)
@@ -89,25 +89,25 @@ func (e *Error) paragraph() string {
 	return b.String()
 }
 
-// maxSaid bounds what the text of an error quotes, in bytes.
-const maxSaid = 600
+// maxCause limits what the text of an error quotes, in bytes.
+const maxCause = 600
 
-// said is what the other side responded, or the cause when it did not.
-func (e *Error) said() string {
+// cause returns what the other side responded, or why there was no response.
+func (e *Error) cause() string {
 	switch {
 	case e.Code == "" && e.Message == "" && e.Err == nil:
 		return ""
 	case e.Code == "" && e.Message == "":
-		if list, ok := e.Err.(faults); ok { //nolint:errorlint // ours, and never wrapped
+		if list, ok := e.Err.(problems); ok { //nolint:errorlint // ours, and never wrapped
 			return list.Error()
 		}
-		return shorten(space().ReplaceAllString(strings.TrimSpace(e.Err.Error()), " "), maxSaid)
+		return shorten(space().ReplaceAllString(strings.TrimSpace(e.Err.Error()), " "), maxCause)
 	case e.Kind == TokenExpired && e.Token != nil: // STS's message has the time of day
 		return e.Code + ", the token expired at " + e.Token.Expires.UTC().Format(time.RFC3339)
 	case e.Message == "":
-		return shorten(e.Code, maxSaid)
+		return shorten(e.Code, maxCause)
 	}
-	return fmt.Sprintf("%s %q", shorten(e.Code, maxSaid), shorten(e.Message, maxSaid))
+	return fmt.Sprintf("%s %q", shorten(e.Code, maxCause), shorten(e.Message, maxCause))
 }
 
 // Is makes errors.Is(err, credentials.TrustDenied) work.
@@ -197,7 +197,7 @@ const (
 	TokenRejected       Kind = "TokenRejected"       // STS refuses the token for another reason: signature, key, issuer
 	Throttled           Kind = "Throttled"           // too many requests, to the end of the retry budget
 	IssuerUnreachable   Kind = "IssuerUnreachable"   // STS could not fetch the issuer's keys
-	STSUnreachable      Kind = "STSUnreachable"      // no usable answer from the endpoint: connection, 5xx, not STS at all
+	STSUnreachable      Kind = "STSUnreachable"      // no usable response from the endpoint: connection, 5xx, not STS at all
 	RefreshTimeout      Kind = "RefreshTimeout"      // nothing came back within Refresh.Timeout
 	CredentialsExpired  Kind = "CredentialsExpired"  // a service refuses the session as expired, also after a refresh
 	RegionNotEnabled    Kind = "RegionNotEnabled"    // the region is not enabled in the account

@@ -21,7 +21,7 @@ const (
 	Recovered     EventType = "recovered"      // follows the Refreshed that ends failures
 	TokenRotated  EventType = "token-rotated"  // the token file held another token than before
 	IssuerChanged EventType = "issuer-changed" // the token comes from another cluster than before
-	Invalidated   EventType = "invalidated"    // a session was given up before its end
+	Invalidated   EventType = "invalidated"    // a session was discarded before it expired
 )
 
 // Event reports what happened to one hop's session. It holds no secret.
@@ -35,13 +35,13 @@ type Event struct {
 	// gives the credentials. Empty: it asked none, or the source is a provider.
 	Endpoint string
 
-	// Expires is the end of the new session, of the one still in use
-	// (RefreshFailed), or of the one given up (Invalidated). Zero: there is none.
+	// Expires is the expiry of the new session, of the one still in use
+	// (RefreshFailed), or of the discarded one (Invalidated). Zero: there is none.
 	Expires time.Time
 
-	// Duration is what the exchange that ended a refresh took, from request to
-	// reply: the latency of STS. Pauses between attempts and the wait for the
-	// hop before are not in it. Zero: nothing was asked.
+	// Duration is the time of the exchange that ended a refresh, from request to
+	// response: the latency of STS, without the pauses between attempts and the wait
+	// for the previous hop. Zero: no request was sent.
 	Duration time.Duration
 
 	chain weak.Pointer[Chain] // that sent it
@@ -66,7 +66,7 @@ func init() {
 //
 // Both are user code: they may block, panic, end their goroutine, call the chain, or
 // wait for a lock that a caller of Retrieve holds. So no goroutine that a caller
-// waits for calls them. What happens is queued (post, log), released when no refresh
+// waits for calls them. What happens is queued (enqueue, log), released when no refresh
 // of the chain is in flight any more, and delivered by a goroutine that ends when its
 // queue is empty. Events and log lines have a queue each, so that neither waits for
 // the other; both are delivered one at a time and in order.
@@ -82,15 +82,15 @@ type notifier struct {
 	lines     queue[line]
 }
 
-// post queues events for OnEvent.
-func (n *notifier) post(events ...Event) {
+// enqueue queues events for OnEvent.
+func (n *notifier) enqueue(events ...Event) {
 	if n.onEvent == nil || len(events) == 0 {
 		return
 	}
 	for i := range events {
 		events[i].chain = weak.Make(n.chain)
 	}
-	if n.events.post(events...) > 0 {
+	if n.events.enqueue(events...) > 0 {
 		n.warnOnce("events", "OnEvent does not return; the oldest events that wait for it are dropped", "kept", maxQueued)
 	}
 }
@@ -131,7 +131,7 @@ func (n *notifier) info(msg string, args ...any) { n.log(slog.LevelInfo, msg, ar
 
 func (n *notifier) log(level slog.Level, msg string, args []any) {
 	if n.logger != nil {
-		n.lines.post(line{time.Now(), level, msg, args})
+		n.lines.enqueue(line{time.Now(), level, msg, args})
 	}
 }
 
@@ -173,12 +173,12 @@ type queue[T any] struct {
 	items    []T
 	released int  // of items, from the first on
 	dropped  int  // since the last delivery
-	running  bool // a goroutine delivers
+	draining bool // a goroutine delivers
 }
 
-// post queues items, and drops the oldest ones beyond maxQueued. It returns how many
+// enqueue queues items, and drops the oldest ones beyond maxQueued. It returns how many
 // it dropped.
-func (q *queue[T]) post(items ...T) (dropped int) {
+func (q *queue[T]) enqueue(items ...T) (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.items = append(q.items, items...)
@@ -191,26 +191,26 @@ func (q *queue[T]) post(items ...T) (dropped int) {
 	return dropped
 }
 
-// release has everything that was posted so far delivered.
+// release starts the delivery of everything queued so far.
 func (q *queue[T]) release(deliver func(item T, dropped int)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.released = len(q.items)
-	q.start(deliver)
+	q.drain(deliver)
 }
 
-// start starts a goroutine if there is something to deliver; q.mu is held.
-func (q *queue[T]) start(deliver func(T, int)) {
-	if q.running || q.released == 0 {
+// drain starts a goroutine if there is something to deliver. The caller holds q.mu.
+func (q *queue[T]) drain(deliver func(T, int)) {
+	if q.draining || q.released == 0 {
 		return
 	}
-	q.running = true
+	q.draining = true
 	go func() {
 		defer func() { // also if deliver ended this goroutine
 			q.mu.Lock()
 			defer q.mu.Unlock()
-			q.running = false
-			q.start(deliver)
+			q.draining = false
+			q.drain(deliver)
 		}()
 		for {
 			item, dropped, ok := q.next()

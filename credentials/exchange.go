@@ -28,23 +28,23 @@ import (
 
 // exchange makes one attempt to get a hop's session. What it learns beside the
 // keys goes into rec, also when it fails.
-type exchange func(ctx context.Context, rec *record) (aws.Credentials, error)
+type exchange func(ctx context.Context, att *attempt) (aws.Credentials, error)
 
 // exchange posts the token. stscreds builds the request; a new provider for
 // each attempt, because the token may be a new one.
-func (w WebIdentity) exchange(c *Chain) (exchange, *giver) {
-	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
+func (w WebIdentity) exchange(c *Chain) (exchange, *upstream) {
+	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
 		raw, token, failure := readToken(ctx, w.TokenFile)
 		if failure != nil {
 			failure.RoleARN = w.RoleARN
 			return aws.Credentials{}, failure
 		}
-		rec.operation, rec.token, rec.raw = "AssumeRoleWithWebIdentity", &token, raw
+		att.operation, att.token, att.raw = "AssumeRoleWithWebIdentity", &token, raw
 		if failure := w.checkClaims(token, &c.clock, &c.notify); failure != nil {
 			return aws.Credentials{}, failure
 		}
 		name := c.names.choose(w.SessionName, func() string { return podSessionName(token) })
-		client := hopClient{stsClient: c.sts, rec: rec}
+		client := hopClient{stsClient: c.sts, rec: att}
 		return stscreds.NewWebIdentityRoleProvider(client, w.RoleARN, identityToken(raw), func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName = name
 			o.Duration = w.Duration
@@ -63,10 +63,10 @@ func (t identityToken) GetIdentityToken() ([]byte, error) { return t, nil }
 
 // exchange asks for the role as the session of the previous hop.
 func (role Role) exchange(c *Chain) exchange {
-	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
-		rec.operation = "AssumeRole"
+	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
+		att.operation = "AssumeRole"
 		name := c.names.choose(role.SessionName, hostSessionName)
-		client := hopClient{stsClient: c.sts, rec: rec, signer: signer(rec.from.creds)}
+		client := hopClient{stsClient: c.sts, rec: att, signer: signer(att.signedBy.creds)}
 		return stscreds.NewAssumeRoleProvider(client, role.ARN, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = name
 			o.Duration = role.duration()
@@ -151,9 +151,9 @@ func brief(value json.RawMessage) string {
 }
 
 // exchange asks the EKS Pod Identity agent, with its token read anew.
-func (p PodIdentity) exchange(c *Chain) (exchange, *giver) {
+func (p PodIdentity) exchange(c *Chain) (exchange, *upstream) {
 	client := directClient(*c.base)
-	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
+	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
 		token, failure := readTokenFile(p.TokenFile, agentTokenSetting)
 		if failure != nil {
 			return aws.Credentials{}, failure
@@ -162,8 +162,8 @@ func (p PodIdentity) exchange(c *Chain) (exchange, *giver) {
 			return aws.Credentials{}, fileError(TokenMalformed, fmt.Errorf("%s%s has several lines", p.TokenFile, leadsTo(p.TokenFile)),
 				"let "+agentTokenSetting+" name the projected token")
 		}
-		rec.operation, rec.raw = agentOperation, token
-		rec.keep, rec.inspect = keepUnending, inspectKeys
+		att.operation, att.raw = agentOperation, token
+		att.keep, att.inspect = keepUnending, inspectKeys
 		return endpointcreds.New(p.Endpoint, func(o *endpointcreds.Options) {
 			o.HTTPClient = client
 			o.Retryer = aws.NopRetryer{}
@@ -173,7 +173,7 @@ func (p PodIdentity) exchange(c *Chain) (exchange, *giver) {
 }
 
 // exchange asks IMDSv2. The environment has no say: the source was chosen.
-func (n NodeRole) exchange(c *Chain) (exchange, *giver) {
+func (n NodeRole) exchange(c *Chain) (exchange, *upstream) {
 	client := imds.New(imds.Options{
 		Endpoint:          n.Endpoint,
 		ClientEnableState: imds.ClientEnabled,
@@ -182,78 +182,78 @@ func (n NodeRole) exchange(c *Chain) (exchange, *giver) {
 		Retryer:           aws.NopRetryer{},
 	})
 	provider := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = client })
-	return func(ctx context.Context, rec *record) (aws.Credentials, error) {
-		rec.operation, rec.inspect = "GetCredentials of the instance metadata service", inspectKeys
+	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
+		att.operation, att.inspect = "GetCredentials of the instance metadata service", inspectKeys
 		creds, err := provider.Retrieve(ctx)
 		// The provider may have cut the life to an hour by the local clock.
-		rec.date = time.Time{}
+		att.date = time.Time{}
 		return creds, err
 	}, nil
 }
 
 // accept checks that the reply is a usable session of the role asked for.
-func (s *session) accept(creds aws.Credentials, rec *record) (*snapshot, error) {
+func (s *session) accept(creds aws.Credentials, att *attempt) (*snapshot, error) {
 	switch {
 	case creds.AccessKeyID == "" || creds.SecretAccessKey == "":
 		return nil, errors.New("the reply holds no keys")
 	case creds.CanExpire && creds.Expires.IsZero():
 		return nil, errors.New("the reply names no Expiration")
 	}
-	if err := s.checkAssumed(rec); err != nil {
+	if err := s.checkAssumed(att); err != nil {
 		return nil, err
 	}
-	if err := s.checkAccount(creds, rec); err != nil {
+	if err := s.checkAccount(creds, att); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
-	first := s.grants == 0
+	first := s.successes == 0
 	s.mu.Unlock()
-	snap := newSnapshot(creds, rec, s.chain.window, first, s.chain.draw)
+	snap := newSnapshot(creds, att, s.chain.window, first, s.chain.random)
 	if creds.CanExpire && snap.life <= 0 {
-		return nil, errors.New(past(creds.Expires, rec))
+		return nil, errors.New(past(creds.Expires, att))
 	}
 	return snap, nil
 }
 
 // past says by whose clock an Expiration is.
-func past(expires time.Time, rec *record) string {
+func past(expires time.Time, att *attempt) string {
 	end := "the reply's Expiration " + expires.UTC().Format(time.RFC3339) + " is past: "
-	if rec.date.IsZero() {
-		return end + "it was asked for at " + rec.sentAt.UTC().Format(time.RFC3339) + " by the local clock, and has no Date"
+	if att.date.IsZero() {
+		return end + "it was asked for at " + att.sentAt.UTC().Format(time.RFC3339) + " by the local clock, and has no Date"
 	}
-	return end + "it was sent at " + rec.date.UTC().Format(time.RFC3339) + " by the same clock"
+	return end + "it was sent at " + att.date.UTC().Format(time.RFC3339) + " by the same clock"
 }
 
 // checkAssumed compares who STS says we are with the role asked for. Role names
 // are unique in an account without regard to case.
-func (s *session) checkAssumed(rec *record) error {
+func (s *session) checkAssumed(att *attempt) error {
 	if s.role == "" {
 		return nil
 	}
-	if rec.assumed == "" {
-		s.chain.notify.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.n, "role", s.role, "endpoint", rec.endpoint)
+	if att.assumedARN == "" {
+		s.chain.notify.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.n, "role", s.role, "endpoint", att.endpoint)
 		return nil
 	}
 	want, err := parseRoleARN(s.role)
 	if err != nil {
 		return err
 	}
-	got, err := arn.Parse(rec.assumed)
+	got, err := arn.Parse(att.assumedARN)
 	parts := strings.Split(got.Resource, "/")
 	if err != nil || len(parts) != 3 || parts[0] != "assumed-role" || got.AccountID != want.account || !strings.EqualFold(parts[1], want.name) {
-		return fmt.Errorf("asked for a session of %s, STS gave one of %s", s.role, rec.assumed)
+		return fmt.Errorf("asked for a session of %s, STS gave one of %s", s.role, att.assumedARN)
 	}
 	return nil
 }
 
 // checkAccount holds the last hop to Options.ExpectedAccount.
-func (s *session) checkAccount(creds aws.Credentials, rec *record) error {
+func (s *session) checkAccount(creds aws.Credentials, att *attempt) error {
 	want := s.chain.expectedAccount
 	if want == "" || s.n != s.facts.hops {
 		return nil
 	}
 	account := creds.AccountID
-	if a, err := arn.Parse(rec.assumed); err == nil {
+	if a, err := arn.Parse(att.assumedARN); err == nil {
 		account = a.AccountID
 	}
 	if account == "" {
@@ -278,7 +278,7 @@ func isSessionName(s string) bool {
 }
 
 // podSessionName names the pod as namespace.serviceaccount@pod. A namespace has
-// no dot and no Kubernetes name has an @, so that the parts can be told apart.
+// no dot and no Kubernetes name has an @, so that the parts can be separated.
 // A token that is not bound to a pod leaves the host's name, which is the pod's.
 func podSessionName(t trust.Token) string {
 	pod := t.Pod
@@ -291,7 +291,7 @@ func podSessionName(t trust.Token) string {
 	return cleanSessionName(t.Namespace + "." + t.ServiceAccount + "@" + pod)
 }
 
-// hostSessionName is the default where no token tells the pod.
+// hostSessionName is the default where no token names the pod.
 func hostSessionName() string { return cleanSessionName("crossrole@" + hostname()) }
 
 func hostname() string {
@@ -353,78 +353,78 @@ func (n *sessionNames) choose(explicit string, derive func() string) string {
 }
 
 // exchange asks the base configuration's own provider.
-func (f FromBase) exchange(c *Chain) (exchange, *giver) {
-	g := newGiver(f.String(), c.base.Credentials)
-	return g.exchange, g
+func (f FromBase) exchange(c *Chain) (exchange, *upstream) {
+	u := newUpstream(f.String(), c.base.Credentials)
+	return u.exchange, u
 }
 
 // exchange asks the provider.
-func (p Provider) exchange(*Chain) (exchange, *giver) {
-	g := newGiver(p.String(), p.Credentials)
-	return g.exchange, g
+func (p Provider) exchange(*Chain) (exchange, *upstream) {
+	u := newUpstream(p.String(), p.Credentials)
+	return u.exchange, u
 }
 
-// giver is a provider of the user's own that a chain starts from.
-type giver struct {
+// upstream wraps the user's own credentials provider that a chain starts from.
+type upstream struct {
 	name     string
 	provider aws.CredentialsProvider
-	refuse   func(key string) // nil: the provider keeps no session that could be discarded
-	own      bool             // it is a chain, whose methods do not block
+	notify   func(key string) // nil: the provider keeps no session that could be discarded
+	isChain  bool             // it is a chain, whose methods do not block
 
-	mu      sync.Mutex    // guards what follows
-	telling chan struct{} // closed when the provider has discarded the refused key; nil: none was
+	mu   sync.Mutex    // guards what follows
+	busy chan struct{} // closed when the provider has discarded the refused key; nil: none was
 }
 
-// newGiver finds out how the provider is told that a service refused its key:
-// chains, the SDK's cache and whatever embeds one of them have a method for it.
-func newGiver(name string, p aws.CredentialsProvider) *giver {
-	g := &giver{name: name, provider: p}
+// newUpstream finds out how to notify the provider that a service refused its key:
+// chains, the SDK's cache and types that embed one of them have a method for it.
+func newUpstream(name string, p aws.CredentialsProvider) *upstream {
+	u := &upstream{name: name, provider: p}
 	switch p := p.(type) {
 	case *Chain:
-		g.refuse, g.own = p.Invalidate, true
+		u.notify, u.isChain = p.Invalidate, true
 	case interface{ Invalidate(accessKeyID string) }:
-		g.refuse = p.Invalidate
+		u.notify = p.Invalidate
 	case interface{ Invalidate() }:
-		g.refuse = func(string) { p.Invalidate() }
+		u.notify = func(string) { p.Invalidate() }
 	}
-	return g
+	return u
 }
 
 // withdraw calls giveUp and, if that discarded key, has the provider discard it too.
 // A method of the user's runs in a goroutine of its own, and the next
 // exchange waits for it.
-func (g *giver) withdraw(key string, giveUp func() bool) bool {
-	if g == nil || g.refuse == nil {
-		return giveUp()
+func (u *upstream) invalidate(key string, discard func() bool) bool {
+	if u == nil || u.notify == nil {
+		return discard()
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	switch {
-	case !giveUp():
+	case !discard():
 		return false
-	case g.own:
-		g.refuse(key)
+	case u.isChain:
+		u.notify(key)
 		return true
 	}
-	before, told := g.telling, make(chan struct{})
-	g.telling = told
+	previous, done := u.busy, make(chan struct{})
+	u.busy = done
 	go func() {
-		defer close(told)
+		defer close(done)
 		defer func() { _ = recover() }() // the provider's next error says more
-		if before != nil {
-			<-before
+		if previous != nil {
+			<-previous
 		}
-		g.refuse(key)
+		u.notify(key)
 	}()
 	return true
 }
 
-// told waits until the provider has discarded the keys that were refused, so that it
-// does not return one of them again.
-func (g *giver) told(ctx context.Context) error {
-	g.mu.Lock()
-	telling := g.telling
-	g.mu.Unlock()
+// waitIdle waits until the provider has discarded the keys that were refused, so that
+// it does not return one of them again.
+func (u *upstream) waitIdle(ctx context.Context) error {
+	u.mu.Lock()
+	telling := u.busy
+	u.mu.Unlock()
 	if telling == nil {
 		return nil
 	}
@@ -437,18 +437,18 @@ func (g *giver) told(ctx context.Context) error {
 }
 
 // exchange asks the provider, which knows best when to retry.
-func (g *giver) exchange(ctx context.Context, rec *record) (aws.Credentials, error) {
-	rec.operation = "Retrieve from " + g.name
-	if err := g.told(ctx); err != nil {
+func (u *upstream) exchange(ctx context.Context, att *attempt) (aws.Credentials, error) {
+	att.operation = "Retrieve from " + u.name
+	if err := u.waitIdle(ctx); err != nil {
 		return aws.Credentials{}, err
 	}
 	asked := time.Now()
-	creds, err := g.provider.Retrieve(ctx)
-	rec.took = time.Since(asked)
+	creds, err := u.provider.Retrieve(ctx)
+	att.took = time.Since(asked)
 	if err == nil {
 		return creds, nil
 	}
-	failure := &Error{Operation: rec.operation, Kind: Unknown, Err: err}
+	failure := &Error{Operation: att.operation, Kind: Unknown, Err: err}
 	if inner, ok := errors.AsType[*Error](err); ok {
 		failure.Kind = inner.Kind
 	} else {

@@ -7,26 +7,26 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// KeepFresh renews the chain's session ahead of its end also while nobody asks
+// KeepFresh renews the chain's session before it expires, also while no caller asks
 // for credentials, so that the first call after a quiet night does not wait. It
-// returns nil when ctx ends; failures are told by Status, the log and OnEvent,
-// and it goes on. Run it in a goroutine of its own:
+// returns nil when ctx ends. It continues after failures, which Status, the log and
+// OnEvent report. Run it in its own goroutine:
 //
 //	go chain.KeepFresh(ctx)
 func (c *Chain) KeepFresh(ctx context.Context) error {
-	s := c.last()
+	s := &c.last
 	for ctx.Err() == nil {
 		now := time.Now()
 		snap := s.current.Load()
 		switch snap.phase(now) {
 		case fresh:
 		case expired:
-			_, _ = s.await(ctx) // Status, the log and OnEvent tell why there is none
+			_, _ = s.await(ctx) // Status, the log and OnEvent report why there is none
 			now, snap = time.Now(), s.current.Load()
 		default:
-			if f := s.renew(ctx, now); f != nil {
+			if r := s.renew(ctx, now); r != nil {
 				select {
-				case <-f.done:
+				case <-r.done:
 				case <-ctx.Done():
 				}
 			}
@@ -42,8 +42,8 @@ func (c *Chain) KeepFresh(ctx context.Context) error {
 	return nil
 }
 
-// untilNext is how long KeepFresh may rest: to the session's due instant, or to
-// the end of the pause after a failure.
+// untilNext returns how long KeepFresh may sleep: until the session is due, or until
+// the backoff after a failure is over.
 func (s *session) untilNext(now time.Time, snap *snapshot) time.Duration {
 	const least = time.Second
 	switch f := s.failed.Load(); {
@@ -51,7 +51,7 @@ func (s *session) untilNext(now time.Time, snap *snapshot) time.Duration {
 		return max(least, snap.due-now.Sub(snap.issued))
 	case f != nil:
 		return max(least, f.err.NextAttempt.Sub(now))
-	case snap != nil && snap.life == 0: // keys without an end: nothing to keep fresh
+	case snap != nil && snap.life == 0: // keys without an expiry: nothing to keep fresh
 		return time.Minute
 	}
 	return least
@@ -61,14 +61,14 @@ func (s *session) untilNext(now time.Time, snap *snapshot) time.Duration {
 // more, refreshing once if the present ones are not: for a presigned link or a
 // job that takes its keys along. More than the last hop can ever give is
 // [ConfigInvalid], without a call; that is a second less than its Duration,
-// since STS tells its time in whole seconds. Where WebIdentity.Duration is zero, an
+// since STS reports its time in whole seconds. Where WebIdentity.Duration is zero, an
 // hour is assumed.
 //
 // Where a new session turns out too short (the role gives less, or a provider's
 // session has been used for a while), that is [ConfigInvalid] too, and no other
 // session is asked for within Refresh.FailureCap.
 func (c *Chain) RetrieveFor(ctx context.Context, atLeast time.Duration) (aws.Credentials, error) {
-	s := c.last()
+	s := &c.last
 	if most := s.longest(); most > 0 && atLeast > most {
 		return aws.Credentials{}, configError("asked for credentials valid for %v, but the sessions of %s last %v at most: ask for less, or raise the hop's Duration", atLeast, s.describe(), most)
 	}
@@ -82,14 +82,14 @@ func (c *Chain) RetrieveFor(ctx context.Context, atLeast time.Duration) (aws.Cre
 	case enough(snap):
 		return snap.creds, nil
 	case snap.life-snap.took < atLeast && time.Since(snap.issued) < min(c.failureCap, snap.life):
-		return aws.Credentials{}, s.tooShort(snap, atLeast)
+		return aws.Credentials{}, s.tooShortError(snap, atLeast)
 	}
 	snap, err := s.awaitUntil(ctx, enough)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
 	if !enough(snap) {
-		return aws.Credentials{}, s.tooShort(snap, atLeast)
+		return aws.Credentials{}, s.tooShortError(snap, atLeast)
 	}
 	return snap.creds, nil
 }

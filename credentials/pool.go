@@ -33,9 +33,9 @@ import (
 // of different external ids never share a session.
 type Pool struct {
 	options    *PoolOptions // by pointer, so that fmt stops before external ids
-	prefix     *Chain
+	shared     *Chain
 	partitions []origin // of what the prefix names
-	before     string   // the role that it ends in; empty: unknown
+	callerARN  string   // the role that it ends in; empty: unknown
 	chains     *weakcache.Cache[roleKey, Chain]
 }
 
@@ -49,7 +49,7 @@ type PoolOptions struct {
 
 	// MaxChains is how many chains the pool holds on to. Beyond that it lets go
 	// of the one that was asked for longest ago; first of those that never had a
-	// session, as long as they are more than a quarter. If somebody uses that chain still, it goes
+	// session, as long as they are more than a quarter. If that chain is still in use, it goes
 	// on working, and is the one that Pool.Chain returns. Zero: 10,000.
 	MaxChains int
 
@@ -58,7 +58,7 @@ type PoolOptions struct {
 	// all its programs share. Zero: any number.
 	STSRate float64
 
-	// STSConcurrency is how many requests are under way at most. One that hangs
+	// STSConcurrency is how many requests are in flight at most. One that hangs
 	// gives its place up after a third of Refresh.Timeout. Zero: 64.
 	STSConcurrency int
 }
@@ -72,7 +72,7 @@ const (
 // wrong settings are [ConfigInvalid], all in one error.
 //
 // Where more requests are wanted than STSRate and STSConcurrency let through, a
-// session that all chains share goes first, then those that somebody waits for
+// session that all chains share goes first, then those that a caller waits for
 // (of these, roles that have let us in before), then those that are renewed ahead
 // of their end. The time in the queue is no part of Refresh.Timeout.
 //
@@ -82,7 +82,7 @@ const (
 func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	var (
 		o PoolOptions
-		f faults
+		f problems
 	)
 	for i, fn := range optFns {
 		if fn == nil {
@@ -92,13 +92,13 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 		fn(&o)
 	}
 	if o.MaxChains < 0 {
-		f.add("PoolOptions.MaxChains", "%d is negative; want a number of chains, or 0 for %d", o.MaxChains, defaultMaxChains)
+		f.addf("PoolOptions.MaxChains", "%d is negative; want a number of chains, or 0 for %d", o.MaxChains, defaultMaxChains)
 	}
 	if o.STSRate < 0 || math.IsNaN(o.STSRate) {
-		f.add("PoolOptions.STSRate", "%v; want requests a second, or 0 for any number", o.STSRate)
+		f.addf("PoolOptions.STSRate", "%v; want requests a second, or 0 for any number", o.STSRate)
 	}
 	if o.STSConcurrency < 0 {
-		f.add("PoolOptions.STSConcurrency", "%d is negative; want a number of requests, or 0 for %d", o.STSConcurrency, defaultSTSConcurrency)
+		f.addf("PoolOptions.STSConcurrency", "%d is negative; want a number of requests, or 0 for %d", o.STSConcurrency, defaultSTSConcurrency)
 	}
 	if err := f.err(); err != nil {
 		return nil, err
@@ -109,24 +109,24 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	for i, role := range o.Roles {
 		o.Roles[i] = role.clone()
 	}
-	prefix, err := New(base, func(opts *Options) {
+	shared, err := New(base, func(opts *Options) {
 		*opts = o.Options
 		opts.ExpectedAccount = "" // it is the targets'
 	})
 	if err != nil {
 		return nil, err
 	}
-	prefix.more, prefix.limiter = 1, limiter.New(o.STSRate, o.STSConcurrency)
-	prefix.facts.hops++
-	r := &resolver{base: *prefix.base, options: o.Options}
-	p := &Pool{options: &o, prefix: prefix, before: prefix.RoleARN(), chains: weakcache.New[roleKey](o.MaxChains, hadSession)}
-	if len(prefix.hops) == 1 {
-		p.before = r.assumedBy(prefix.facts.source)
+	shared.shared, shared.limiter = true, limiter.New(o.STSRate, o.STSConcurrency)
+	shared.facts.hops++
+	r := &resolver{base: *shared.base, options: o.Options}
+	p := &Pool{options: &o, shared: shared, callerARN: shared.RoleARN(), chains: weakcache.New[roleKey](o.MaxChains, hadSession)}
+	if len(shared.hops) == 1 {
+		p.callerARN = r.assumedBy(shared.facts.source)
 	}
-	if p.before != "" {
-		r.checkRoleARN("PoolOptions.Roles", p.before)
+	if p.callerARN != "" {
+		r.checkRoleARN("PoolOptions.Roles", p.callerARN)
 	}
-	r.partition(partitionOf(prefix.base.Region), "region "+prefix.base.Region)
+	r.partition(partitionOf(shared.base.Region), "region "+shared.base.Region)
 	p.partitions = r.partitions
 	return p, nil
 }
@@ -148,7 +148,7 @@ func (p *Pool) Chain(role Role) (*Chain, error) {
 
 // hadSession reports whether the chain ever had a session. A pool evicts chains
 // that never had one first.
-func hadSession(c *Chain) bool { return c.end.granted() }
+func hadSession(c *Chain) bool { return c.last.everSucceeded() }
 
 // Config is Chain(role).Config(): base, signed by that chain.
 func (p *Pool) Config(role Role) (aws.Config, error) {
@@ -159,7 +159,7 @@ func (p *Pool) Config(role Role) (aws.Config, error) {
 	return c.Config(), nil
 }
 
-// All yields the pool's chains and those that somebody uses still, in no
+// All yields the pool's chains and evicted ones that are still in use, in no
 // particular order: for a page of their [Chain.Status].
 func (p *Pool) All() iter.Seq[*Chain] {
 	return func(yield func(*Chain) bool) {
@@ -176,7 +176,7 @@ func (o PoolOptions) Format(f fmt.State, _ rune) { fmt.Fprint(f, o.describe("Poo
 
 // String describes the pool: "web identity → arn:…:role/hub → 12 roles".
 func (p *Pool) String() string {
-	return fmt.Sprintf("%v → %d roles", p.prefix, p.chains.Len())
+	return fmt.Sprintf("%v → %d roles", p.shared, p.chains.Len())
 }
 
 // Format prints String under every verb: nothing secret is in it.
@@ -188,7 +188,7 @@ func (p *Pool) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 // check holds a role to the rules.
 func (p *Pool) check(role Role) (Role, error) {
 	r := &resolver{options: p.options.Options, partitions: slices.Clip(p.partitions)}
-	role = r.nextRole("Role", role, len(p.prefix.hops) == 1, p.prefix.facts.source, p.before)
+	role = r.nextRole("Role", role, len(p.shared.hops) == 1, p.shared.facts.source, p.callerARN)
 	r.checkPartitions()
 	r.checkExpectedAccount(role.ARN)
 	return role, r.err()
@@ -200,16 +200,16 @@ func (p *Pool) extend(role Role) (*Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := p.prefix
+	from := p.shared
 	c := &Chain{
 		base: from.base, facts: from.facts, sts: from.sts, limiter: from.limiter,
 		window: from.window, timeout: from.timeout, failureCap: from.failureCap, deniedCap: deniedCap,
-		expectedAccount: p.options.ExpectedAccount, draw: from.draw,
+		expectedAccount: p.options.ExpectedAccount, random: from.random,
 		names: sessionNames{shared: &from.names},
 	}
 	c.notify.chain, c.notify.shared, c.notify.logger, c.notify.onEvent = c, &from.notify, from.notify.logger, from.notify.onEvent
-	c.end.follow(c, from.last(), &role)
-	c.hops = append(slices.Clip(from.hops), &c.end)
+	c.last.follow(c, &from.last, &role)
+	c.hops = append(slices.Clip(from.hops), &c.last)
 	return c, nil
 }
 
@@ -233,8 +233,8 @@ func (w Warmed) Format(f fmt.State, _ rune) {
 //
 // The error counts the roles that failed and holds the first failure, an [*Error];
 // if ctx has ended, it holds ctx's own error.
-// Their chains are in the pool all the same, and are asked for again by whoever
-// uses them; a role that breaks a rule leaves nothing behind. More roles than
+// Their chains are in the pool all the same, and are retried by the next
+// caller that uses them; a role that breaks a rule leaves nothing behind. More roles than
 // MaxChains, duplicates and those that break a rule not counted, are
 // [ConfigInvalid] before any call.
 func (p *Pool) Warm(ctx context.Context, roles []Role, progress func(Warmed)) error {
@@ -322,7 +322,7 @@ func (p *Pool) warm(ctx context.Context, role Role) error {
 	return err
 }
 
-// roleKey tells roles apart that differ in any field. It is a hash, so that a
+// roleKey differs for roles that differ in any field. It is a hash, so that a
 // key holds neither an external id nor much memory.
 type roleKey [sha256.Size]byte
 

@@ -74,7 +74,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		ours := func() int {
 			stacks := make([]byte, 1<<20)
 			stacks = stacks[:runtime.Stack(stacks, true)]
-			return strings.Count(string(stacks), "credentials.(*session).takeOff.")
+			return strings.Count(string(stacks), "credentials.(*session).startRefresh.")
 		}
 		for _, f := range []awstest.Fault{{Delay: time.Second}, {Status: 403, Code: "AccessDenied"}, {Hang: true}} {
 			remove := s.cloud.Fault(f)

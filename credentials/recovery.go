@@ -1,5 +1,28 @@
 package credentials
 
+// How recovery works
+//
+// Chain.Config adds two middlewares to the stack of every SDK client made from it:
+// recovery, inside the SDK's retry loop, and signedBy, last before the request is
+// sent. They share a *signing in the context.
+//
+//  1. signedBy records which access key signed the attempt.
+//  2. A service responds that this session has expired or is unknown (refusesSession,
+//     or maySayExpired for a HEAD, whose response has no body).
+//  3. replace discards the session, if it still is the one with that key, and retrieves
+//     a new one: a hundred refused requests are one refresh, since all callers share it
+//     (session.go).
+//  4. recovery repeats the request once. signedBy stops it if a cache around the chain
+//     signed it with the refused key again.
+//  5. Refused with the new session too: CredentialsExpired. From then on sessions are
+//     discarded at the pace of failed refreshes (refusal), until one is accepted.
+//
+// A request whose body cannot be rewound is not repeated; the session is discarded all
+// the same. Other errors pass through unchanged: AccessDenied renews nothing.
+//
+// Locks: the session's mu guards the change of current and refused; a provider of the
+// user's own is notified under upstream.mu, in the order of the refusals.
+
 import (
 	"context"
 	"errors"
@@ -21,14 +44,14 @@ type recovery struct{ chain *Chain }
 
 func (recovery) ID() string { return "crossroleRecovery" }
 
-// lostCodes are the codes by which services refuse a session that has expired, or
-// that they do not know (any more): of S3 and its like
+// refusedCodes are the codes by which services refuse a session that has expired or
+// that they do not know: of S3 and its like
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), of the query
 // and JSON protocols
 // (https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html), and of EC2.
 // AccessDenied is none of them, nor is SignatureDoesNotMatch: a new session changes
 // nothing there.
-var lostCodes = map[string]bool{
+var refusedCodes = map[string]bool{
 	"ExpiredToken": true, "ExpiredTokenException": true, "RequestExpired": true, "TokenRefreshRequired": true,
 	"InvalidToken": true, "InvalidTokenId": true, "InvalidSecurity": true,
 	"InvalidAccessKeyId": true, "InvalidClientTokenId": true, "UnrecognizedClientException": true,
@@ -37,7 +60,7 @@ var lostCodes = map[string]bool{
 // refusesSession reports whether a service's error says that the session is no longer
 // good. EC2 has one code for that and for a lack of rights, and two messages.
 func refusesSession(denied smithy.APIError) bool {
-	return lostCodes[denied.ErrorCode()] ||
+	return refusedCodes[denied.ErrorCode()] ||
 		denied.ErrorCode() == "AuthFailure" && strings.Contains(denied.ErrorMessage(), "not able to validate the provided access credentials")
 }
 
@@ -60,7 +83,7 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	var signed signing
 	ctx = context.WithValue(ctx, signingKey{}, &signed)
 	out, metadata, err := next.HandleFinalize(ctx, in)
-	s := r.chain.last()
+	s := &r.chain.last
 	if err == nil {
 		return out, metadata, nil
 	}
@@ -77,13 +100,13 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 		return out, metadata, err
 	}
 	if untouched.RewindStream() != nil {
-		s.forget(key)
+		s.discardOnly(key)
 		return out, metadata, err
 	}
 	operation := awsmiddleware.GetServiceID(ctx) + " " + awsmiddleware.GetOperationName(ctx)
 	switch renewed, failure := s.replace(ctx, key); {
 	case errors.Is(failure, errRefusedAgain) && certain:
-		return out, metadata, s.lost(s.current.Load(), operation, denied, err, signed.sent)
+		return out, metadata, s.expiredError(s.current.Load(), operation, denied, err, signed.sent)
 	case errors.Is(failure, errRefusedAgain):
 		return out, metadata, err
 	case failure != nil:
@@ -98,31 +121,31 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	}
 	out, metadata, err = outAgain, metadataAgain, errAgain
 	if denied, ok := errors.AsType[smithy.APIError](err); ok && refusesSession(denied) {
-		return out, metadata, s.lost(s.current.Load(), operation, denied, err, signed.sent)
+		return out, metadata, s.expiredError(s.current.Load(), operation, denied, err, signed.sent)
 	}
 	return out, metadata, err
 }
 
-// errRefusedAgain says that the pause after a useless renewal is not over.
+// errRefusedAgain reports that the backoff after a renewal without effect is not over.
 var errRefusedAgain = errors.New("the session was renewed already and is refused again")
 
 // refusal remembers that a session was discarded because a service refused it.
 type refusal struct {
-	streak int
-	next   time.Time // no session is discarded before
+	consecutive int
+	next        time.Time // no session is discarded before then
 }
 
-// replace sees to it that the session signed with key is no longer used. It returns
-// false if that does not help: the key is not one of this chain's, or a provider
+// replace discards the session that key belongs to and retrieves a new one. It returns
+// false if a retry would not help: the key is not one of this chain's, or a provider
 // returned the same keys again.
 func (s *session) replace(ctx context.Context, key string) (bool, error) {
-	if !s.gave(key) {
+	if !s.issued(key) {
 		return false, nil
 	}
 	if snap := s.current.Load(); snap != nil && !snap.creds.CanExpire && snap.creds.SessionToken == "" {
-		return false, nil // long-lived keys: they are asked for at each use
+		return false, nil // long-lived keys: the provider is called at each use
 	}
-	if !s.discard(key) {
+	if !s.discardRefused(key) {
 		return false, errRefusedAgain
 	}
 	defer s.chain.notify.release() // when the caller has the new session
@@ -133,16 +156,15 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 	return latest.creds.AccessKeyID != key, nil
 }
 
-// discard drops a session that a service refused, if key is still its key. While
-// refusals go on, that is done at the pace of failed refreshes: a hundred refused
-// requests are not a hundred refreshes. It returns false within a pause. The caller
-// has to release the event.
-func (s *session) discard(key string) bool {
+// discardRefused discards a session that a service refused, if key is still its key.
+// While services keep refusing, it does so at the pace of failed refreshes and returns
+// false in between. The caller has to release the event.
+func (s *session) discardRefused(key string) bool {
 	var (
 		snap   *snapshot
 		paused bool
 	)
-	if s.giver.withdraw(key, func() bool {
+	if s.upstream.invalidate(key, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if snap = s.current.Load(); snap == nil || snap.creds.AccessKeyID != key {
@@ -154,56 +176,55 @@ func (s *session) discard(key string) bool {
 		}
 		streak := 1
 		if held != nil && now.Sub(held.next) < s.chain.failureCap {
-			streak = held.streak + 1
+			streak = held.consecutive + 1
 		}
-		s.refused.Store(&refusal{streak: streak, next: now.Add(pauseAfter(time.Second, streak, s.chain.failureCap, 0, s.chain.draw))})
-		s.giveUp()
+		s.refused.Store(&refusal{consecutive: streak, next: now.Add(backoff(time.Second, streak, s.chain.failureCap, 0, s.chain.random))})
+		s.discard()
 		return true
 	}) {
-		s.chain.notify.post(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
+		s.chain.notify.enqueue(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
 	}
 	return !paused
 }
 
-// accepted ends the pause after a refusal: the renewed session signed a request that
-// succeeded. Should that one be refused later, it is renewed immediately.
+// accepted ends the backoff after a refusal: the renewed session signed a request that
+// succeeded. If that session is refused later, it is renewed immediately.
 func (s *session) accepted(snap *snapshot) {
 	if s.current.Load() == snap {
 		s.refused.Store(nil)
 	}
 }
 
-// gave reports whether key is one of those that the session gave out last.
-func (s *session) gave(key string) bool {
+// issued reports whether key belongs to one of the last sessions.
+func (s *session) issued(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Contains(s.keys[:], key)
+	return slices.Contains(s.recentKeys[:], key)
 }
 
-// forget gives up what replace would, and waits for nothing.
-func (s *session) forget(key string) {
+// discardOnly discards the session as replace does, without waiting for a new one.
+func (s *session) discardOnly(key string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, _ = s.replace(ctx, key) // it gave up waiting, as it should
+	_, _ = s.replace(ctx, key) // its error is that of ctx
 }
 
-// signing is what recovery and signedBy, at the two ends of the stack, tell each
-// other about an attempt.
+// signing is what recovery and signedBy share about an attempt.
 type signing struct {
-	by   string   // the access key id that signed it
-	not  string   // a refused key, which must not sign it once more
+	by   string   // the access key ID that signed it
+	not  string   // a refused key, which must not sign the retry
 	sent []string // secrets of all requests
 }
 
 // signingKey is the context's key for a *signing.
 type signingKey struct{}
 
-// errSameKey ends a repeat that a cache around the chain has signed with the
-// refused key: it is not sent.
+// errSameKey stops a retry that a cache around the chain has signed with the refused
+// key: it is not sent.
 var errSameKey = errors.New("signed with the refused key again")
 
-// signedBy notes which key signed an attempt. It stands last, because a body's
-// wrapping puts another request in the place of the one that recovery sees.
+// signedBy records which key signed an attempt. It is last in the stack, because
+// wrapping the body replaces the request that recovery sees.
 type signedBy struct{}
 
 func (signedBy) ID() string { return "crossroleSignedBy" }

@@ -1,5 +1,31 @@
 package credentials
 
+// How a refresh works
+//
+// session.join (session.go) calls startRefresh under the session's lock. That starts a
+// goroutine and a budget, the refresh's own deadline, which no caller's context
+// shortens:
+//
+//	startRefresh → makeAttempts → parentSession   session of the previous hop, to sign with
+//	                            → try → queue     wait for the pool's limiter, if there is one
+//	                                  → exchange  one request (exchange.go)
+//	                                  → accept    is the response a usable session of this role?
+//	                            → shouldRetry     by the class of the error (classify.go); sleeps
+//	             → finishRefresh                  once: by the goroutine, or by the budget if it hangs
+//
+// finishRefresh stores the session or the failure, queues events and log lines, and
+// closes done, which releases the waiters. The result of a goroutine that comes later
+// is discarded.
+//
+// A failure is remembered (remember). Until its backoff is over, backingOff returns
+// the same error to all callers without a request; a change of the token file ends
+// the backoff early. A refresh that follows a failure makes a single attempt. A
+// failure of the previous hop is remembered there, and its backoff applies here.
+//
+// Locks: the session's mu guards the change of inflight, current and failed. The
+// fields of a refresh are written before done is closed and read after, except host,
+// which is atomic. budget.mu guards the budget's deadline.
+
 import (
 	"context"
 	"errors"
@@ -13,117 +39,118 @@ import (
 	"github.com/crossrole/crossrole/credentials/internal/limiter"
 )
 
-// flight is one refresh under way. done is closed when it has landed; snap and
-// err are set before that and never changed.
-type flight struct {
-	done    chan struct{}
-	snap    *snapshot
-	err     error
-	carried bool // err is the hop before's
-	same    bool // snap holds the keys without an end that were there before
+// refresh is one refresh in flight. Its result (snap, err and the flags below them)
+// is set before done is closed, and never changes afterwards.
+type refresh struct {
+	done       chan struct{} // closed when the refresh has finished
+	snap       *snapshot
+	err        error
+	fromParent bool // err is the previous hop's
+	unchanged  bool // snap holds the same keys without an expiry as the session before
 
-	unwanted bool // all who waited have left, and nothing was asked
-	budget   *budget
+	abandoned bool // all waiters left before a request was sent
+	budget    *budget
 
-	host atomic.Pointer[string] // that was asked last; nil: none
+	host atomic.Pointer[string] // of the last request; nil: none was sent
 }
 
-// asked returns the host that the flight asked last; empty: none.
-func (f *flight) asked() string {
-	if host := f.host.Load(); host != nil {
+// asked returns the host of the last request; empty: none was sent.
+func (r *refresh) asked() string {
+	if host := r.host.Load(); host != nil {
 		return *host
 	}
 	return ""
 }
 
-// takeOff starts a flight; s.mu is held. Its context keeps the values of the
-// first caller's and none of its deadlines: no caller's impatience may fail the
-// others.
-func (s *session) takeOff(ctx context.Context) *flight {
-	f := &flight{done: make(chan struct{})}
-	f.budget = newBudget(ctx, s.chain.timeout, func() { s.land(f, nil, nil, s.timedOut()) })
-	s.flying.Store(f)
+// startRefresh starts a refresh. The caller holds s.mu. Its context keeps the values
+// of the first caller's context and none of its deadlines: a caller that stops
+// waiting must not fail the others.
+func (s *session) startRefresh(ctx context.Context) *refresh {
+	r := &refresh{done: make(chan struct{})}
+	r.budget = newBudget(ctx, s.chain.timeout, func() { s.finishRefresh(r, nil, nil, s.timeoutError()) })
+	s.inflight.Store(r)
 	s.chain.notify.refreshes.Add(1)
 	go func() {
 		// User code may end this goroutine, as testing.T.FailNow does.
-		err := s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, errExited, 1)
+		err := s.newError(&attempt{operation: "refresh"}, class{kind: Unknown}, errExited, 1)
 		var snap *snapshot
-		var rec *record
+		var att *attempt
 		defer func() {
-			s.land(f, snap, rec, err)
+			s.finishRefresh(r, snap, att, err)
 			s.chain.notify.release()
 		}()
-		snap, rec, err = s.refresh(f.budget, f)
+		snap, att, err = s.makeAttempts(r.budget, r)
 	}()
-	return f
+	return r
 }
 
 var errExited = errors.New("the provider or the HTTP client ended the goroutine of the refresh (runtime.Goexit)")
 
-// land ends a flight, once: whatever an abandoned one still brings is dropped.
-func (s *session) land(f *flight, snap *snapshot, rec *record, err *Error) {
+// finishRefresh ends a refresh, once: a result that arrives after the budget has ended
+// it is discarded.
+func (s *session) finishRefresh(r *refresh, snap *snapshot, att *attempt, err *Error) {
 	s.mu.Lock()
-	if s.flying.Load() != f {
+	if s.inflight.Load() != r {
 		s.mu.Unlock()
 		return
 	}
-	before := s.failed.Load()
+	previous := s.failed.Load()
 	if err == nil {
-		f.snap, f.same = snap, snap.sameKeys(s.current.Load())
-		if key := snap.creds.AccessKeyID; !slices.Contains(s.keys[:], key) {
-			s.keys[s.grants%len(s.keys)] = key
+		r.snap, r.unchanged = snap, snap.sameKeys(s.current.Load())
+		if key := snap.creds.AccessKeyID; !slices.Contains(s.recentKeys[:], key) {
+			s.recentKeys[s.successes%len(s.recentKeys)] = key
 		}
-		s.grants++
+		s.successes++
 		s.current.Store(snap)
 		s.failed.Store(nil)
-	} else if f.err, f.unwanted = err, err == errUnwanted; !f.unwanted {
-		f.err, f.carried = s.remember(before, err), err.Hop != s.n
+	} else if r.err, r.abandoned = err, err == errAbandoned; !r.abandoned {
+		r.err, r.fromParent = s.remember(previous, err), err.Hop != s.n
 	}
-	s.flying.Store(nil)
+	s.inflight.Store(nil)
 	s.mu.Unlock()
 	if err == nil {
-		s.learn(rec)
+		s.observe(att)
 		if s.parent != nil {
-			s.parent.accepted(rec.from)
+			s.parent.accepted(att.signedBy)
 		}
 	}
-	// The events are posted before the waiters are served, so that those of a hop
-	// come before those of the next hop, which waits for it; and delivered after.
-	s.chain.notify.post(f.events(s, before)...)
-	f.log(s, before)
+	// Events are queued before the waiters continue, so that a hop's events precede
+	// those of the next hop, which waits for it. They are delivered afterwards.
+	s.chain.notify.enqueue(r.events(s, previous)...)
+	r.log(s, previous)
 
-	f.budget.stop()
-	// The next hops of a pool's chains that wait for this one release what it
-	// reports, as those of one chain do.
-	awaited := s.chain.more > 0 && s.waiting.Load() > 0
-	close(f.done)
+	r.budget.stop()
+	// If chains of a pool wait for this hop, their own refreshes release its events
+	// when they finish, as within one chain.
+	awaited := s.chain.shared && s.waiting.Load() > 0
+	close(r.done)
 	if s.chain.notify.refreshes.Add(-1); !awaited {
 		s.chain.notify.release()
 	}
 }
 
-// remember notes a failure; s.mu is held. What failed at the hop before is
-// remembered there and not a second time.
-func (s *session) remember(before *failure, err *Error) *Error {
+// remember stores a failure and returns it with its NextAttempt. The caller holds
+// s.mu. A failure of the previous hop is remembered there and only marked here.
+func (s *session) remember(previous *failure, err *Error) *Error {
 	now := time.Now()
-	f := &failure{streak: 1, since: now}
-	if before != nil {
-		f.since, f.told = before.since, before.told
+	f := &failure{consecutive: 1, since: now}
+	if previous != nil {
+		f.since, f.reported = previous.since, previous.reported
 	}
-	if before != nil && !before.carried {
-		f.streak = before.streak + 1
+	if previous != nil && !previous.fromParent {
+		f.consecutive = previous.consecutive + 1
 	}
 	if err.Hop != s.n {
-		f.carried, f.err = true, err
+		f.fromParent, f.err = true, err
 		s.failed.Store(f)
 		return err
 	}
-	f.mark, f.told = s.mark, true
+	f.tokenStamp, f.reported = s.tokenStamp, true
 	left := time.Duration(0)
 	if snap := s.current.Load(); snap != nil {
 		left = snap.left(now)
 	}
-	f.next = now.Add(s.pauseFor(err.Kind, f.streak, left))
+	f.next = now.Add(s.backoffFor(err.Kind, f.consecutive, left))
 	dated := *err
 	dated.NextAttempt = f.next
 	f.err = &dated
@@ -131,17 +158,17 @@ func (s *session) remember(before *failure, err *Error) *Error {
 	return f.err
 }
 
-// timedOut is the error of a flight that did not come back. Where it waits for
-// the hop before, that is the hop to name; if that one was abandoned in the same
-// moment, its error says more.
-func (s *session) timedOut() *Error {
+// timeoutError returns the error of a refresh that did not return in time. If it was
+// waiting for a previous hop, the error names that hop; if that hop's refresh timed
+// out at the same moment, its own error, which is more precise, is returned.
+func (s *session) timeoutError() *Error {
 	late, now := s, time.Now()
 	for late.parent != nil {
-		if late.parent.flying.Load() != nil {
+		if late.parent.inflight.Load() != nil {
 			late = late.parent
 			continue
 		}
-		if f := late.parent.holds(now, false); f != nil && late.parent.phaseNow(now) == expired {
+		if f := late.parent.backingOff(now, false); f != nil && late.parent.phaseNow(now) == expired {
 			return f.err
 		}
 		break
@@ -151,23 +178,23 @@ func (s *session) timedOut() *Error {
 		Operation: "refresh", Err: context.DeadlineExceeded,
 		Fixes: []string{timeoutFix},
 	}
-	if f := late.flying.Load(); f != nil && f.asked() != "" {
-		e.Endpoint = f.asked()
+	if r := late.inflight.Load(); r != nil && r.asked() != "" {
+		e.Endpoint = r.asked()
 		e.Err = fmt.Errorf("no response within %v: %w", s.chain.timeout, context.DeadlineExceeded)
 	}
 	return e
 }
 
-// events are what a flight has to tell; nothing if the hop before failed, which
-// has told it.
-func (f *flight) events(s *session, before *failure) []Event {
-	e := Event{Hop: s.n, RoleARN: s.role, Err: f.err, Endpoint: f.asked()}
+// events returns the events of a finished refresh. There are none if the previous hop
+// failed, which reports its own failure.
+func (r *refresh) events(s *session, previous *failure) []Event {
+	e := Event{Hop: s.n, RoleARN: s.role, Err: r.err, Endpoint: r.asked()}
 	switch {
-	case f.err != nil && f.carried, f.unwanted:
+	case r.err != nil && r.fromParent, r.abandoned:
 		return nil
-	case f.err != nil:
+	case r.err != nil:
 		e.Type = RefreshFailed
-		if failed, ok := errors.AsType[*Error](f.err); ok {
+		if failed, ok := errors.AsType[*Error](r.err); ok {
 			e.Duration = failed.took
 		}
 		if snap := s.current.Load(); snap != nil {
@@ -175,213 +202,213 @@ func (f *flight) events(s *session, before *failure) []Event {
 		}
 		return []Event{e}
 	}
-	recovered := before != nil && before.told
-	if f.same && !recovered {
+	recovered := previous != nil && previous.reported
+	if r.unchanged && !recovered {
 		return nil
 	}
-	e.Type, e.Expires, e.Duration = Refreshed, f.snap.creds.Expires, f.snap.took
+	e.Type, e.Expires, e.Duration = Refreshed, r.snap.creds.Expires, r.snap.took
 	if !recovered {
 		return []Event{e}
 	}
-	again := e
-	again.Type, again.Duration = Recovered, 0
-	return []Event{e, again}
+	recovery := e
+	recovery.Type, recovery.Duration = Recovered, 0
+	return []Event{e, recovery}
 }
 
-// log tells a success, and the first failure of a spell.
-func (f *flight) log(s *session, before *failure) {
-	told := before != nil && before.told
+// log logs a success, and the first of consecutive failures.
+func (r *refresh) log(s *session, previous *failure) {
+	reported := previous != nil && previous.reported
 	switch {
-	case f.err == nil && (told || !f.same):
-		s.chain.notify.info("session renewed", "hop", s.n, "role", s.role, "caller", f.snap.caller, "expires", f.snap.creds.Expires)
-	case f.err != nil && !f.carried && !f.unwanted && !told:
-		s.chain.notify.warn("refresh failed", "error", f.err)
+	case r.err == nil && (reported || !r.unchanged):
+		s.chain.notify.info("session renewed", "hop", s.n, "role", s.role, "caller", r.snap.caller, "expires", r.snap.creds.Expires)
+	case r.err != nil && !r.fromParent && !r.abandoned && !reported:
+		s.chain.notify.warn("refresh failed", "error", r.err)
 	}
 }
 
-// refresh makes the attempts of one flight. A first flight retries what the
-// table says is worth it; one that follows failures makes one attempt, since
-// the pauses between flights do the rest.
-func (s *session) refresh(ctx context.Context, f *flight) (snap *snapshot, rec *record, failed *Error) {
+// makeAttempts makes the attempts of one refresh. It retries the errors that the retry
+// table lists as retryable; a refresh that follows a failure makes one attempt, since
+// the backoff between refreshes is its retry.
+func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot, att *attempt, failed *Error) {
 	defer func() {
 		if v := recover(); v != nil {
-			failed = s.panicked(v)
+			failed = s.panicError(v)
 		}
 	}()
-	before := s.failed.Load()
-	single := before != nil && !before.carried
+	previous := s.failed.Load()
+	noRetry := previous != nil && !previous.fromParent
 	for n := 1; ; n++ {
-		rec = &record{sentAt: time.Now(), sending: func(host string) {
-			f.host.Store(&host)
+		att = &attempt{sentAt: time.Now(), sending: func(host string) {
+			r.host.Store(&host)
 			s.host.Store(&host)
 		}}
-		s.markToken()
+		s.stampToken()
 		if s.parent != nil {
-			from, err := s.before(ctx)
+			from, err := s.parentSession(ctx)
 			if err != nil {
 				if inner, ok := errors.AsType[*Error](err); ok {
-					return nil, rec, inner
+					return nil, att, inner
 				}
-				return nil, rec, s.timedOut()
+				return nil, att, s.timeoutError()
 			}
-			rec.from = from
+			att.signedBy = from
 		}
-		snap, v, err := s.attempt(ctx, rec)
+		snap, v, err := s.try(ctx, att)
 		if err == nil {
-			return snap, rec, nil
+			return snap, att, nil
 		}
 		if errors.Is(err, limiter.ErrCanceled) {
-			return nil, rec, errUnwanted
+			return nil, att, errAbandoned
 		}
 		if ended := ctx.Err(); ended != nil {
-			v.kind, v.again = RefreshTimeout, never
+			v.kind, v.retry = RefreshTimeout, retryNever
 			if errors.Is(err, context.Canceled) {
-				err = ended // what derives from a budget says that it was cancelled
+				err = ended // a context derived from a budget reports Canceled
 			}
 		}
-		if !s.worthAnother(ctx, rec, v.again, n, single) {
-			return nil, rec, s.failure(rec, v, err, n)
+		if !s.shouldRetry(ctx, att, v.retry, n, noRetry) {
+			return nil, att, s.newError(att, v, err, n)
 		}
 	}
 }
 
-// before is the session of the hop before. In a pool that one may have to queue,
-// and has a time of its own, so that ours stands still meanwhile.
-func (s *session) before(ctx context.Context) (*snapshot, error) {
+// parentSession returns the session of the previous hop. In a pool, that hop may have
+// to queue and has its own budget, so ours is paused meanwhile.
+func (s *session) parentSession(ctx context.Context) (*snapshot, error) {
 	if b, ok := ctx.(*budget); ok && s.chain.limiter != nil {
 		defer b.pause()()
 	}
 	return s.parent.retrieve(ctx)
 }
 
-// errUnwanted ends a flight that was still in the pool's queue when its last
-// waiter left. It is not a failure.
-var errUnwanted = &Error{Kind: Unknown, Err: limiter.ErrCanceled}
+// errAbandoned ends a refresh that was still in the pool's queue when its last waiter
+// left. It is not a failure.
+var errAbandoned = &Error{Kind: Unknown, Err: limiter.ErrCanceled}
 
 // Priority implements [limiter.Waiter].
 func (s *session) Priority() limiter.Priority {
 	switch {
-	case s.chain.more > 0:
+	case s.chain.shared:
 		return limiter.Shared
 	case s.waiting.Load() == 0:
 		return limiter.Background
-	case s.granted():
+	case s.everSucceeded():
 		return limiter.Returning
 	}
 	return limiter.FirstUse
 }
 
-// Wanted implements [limiter.Waiter]: a first use that no caller waits for any
+// Wanted implements [limiter.Waiter]: a first session that no caller waits for any
 // more is not worth a request.
 func (s *session) Wanted() bool {
-	return s.chain.more > 0 || s.waiting.Load() > 0 || s.granted()
+	return s.chain.shared || s.waiting.Load() > 0 || s.everSucceeded()
 }
 
-// granted reports whether there ever was a session.
-func (s *session) granted() bool {
+// everSucceeded reports whether the hop ever had a session.
+func (s *session) everSucceeded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.grants > 0
+	return s.successes > 0
 }
 
-// panicked makes an error of a panic. A provider, an HTTP client or an option of
-// the user's own may panic: that must not end the process from a goroutine it
-// never started. What it panics with may quote a request.
-func (s *session) panicked(v any) *Error {
+// panicError turns a panic into an error. A provider, an HTTP client or an option
+// function is user code and may panic; that must not end the process from a goroutine
+// that the user never started. The panic's value may quote a request.
+func (s *session) panicError(v any) *Error {
 	text := withoutKeys(fmt.Sprint(v))
 	s.chain.notify.warn("panic in a refresh", "panic", text, "stack", string(debug.Stack()))
-	return s.failure(&record{operation: "refresh"}, verdict{kind: Unknown}, errors.New("panic: "+text), 1)
+	return s.newError(&attempt{operation: "refresh"}, class{kind: Unknown}, errors.New("panic: "+text), 1)
 }
 
-// attempt makes one exchange, under a deadline of its own.
-func (s *session) attempt(ctx context.Context, rec *record) (*snapshot, verdict, error) {
-	release, err := s.queue(ctx, rec)
+// try makes one exchange, with its own deadline, and classifies the failure.
+func (s *session) try(ctx context.Context, att *attempt) (*snapshot, class, error) {
+	release, err := s.queue(ctx, att)
 	if err != nil {
-		return nil, verdict{RefreshTimeout, never}, err
+		return nil, class{RefreshTimeout, retryNever}, err
 	}
-	ctx, cancel := context.WithTimeout(withRecord(ctx, rec), s.chain.timeout/3)
+	ctx, cancel := context.WithTimeout(withAttempt(ctx, att), s.chain.timeout/3)
 	defer cancel()
-	// The place is free when the time is over, whatever the client does meanwhile.
+	// The limiter's slot is free when the deadline passes, even if the client hangs.
 	stop := context.AfterFunc(ctx, release)
 	defer func() { stop(); release() }()
-	creds, err := s.exchange(ctx, rec)
+	creds, err := s.exchange(ctx, att)
 	if err == nil {
 		var snap *snapshot
-		if snap, err = s.accept(creds, rec); err == nil {
-			return snap, verdict{}, nil
+		if snap, err = s.accept(creds, att); err == nil {
+			return snap, class{}, nil
 		}
-		return nil, verdict{WrongSession, never}, err
+		return nil, class{WrongSession, retryNever}, err
 	}
 	err = unwrapRetry(err)
 	if ctx.Err() != nil {
-		return nil, verdict{RefreshTimeout, later}, err
+		return nil, class{RefreshTimeout, retryBackoff}, err
 	}
 	if own, ok := errors.AsType[*Error](err); ok {
-		return nil, verdict{own.Kind, never}, err
+		return nil, class{own.Kind, retryNever}, err
 	}
-	v := judgeReply(err, rec, s.web)
+	v := classifyReply(err, att, s.web)
 	switch {
-	case v.kind == TokenExpired && s.parent != nil: // the hop before's session, not a token
-		v = verdict{CredentialsExpired, ifRenewed}
-	case v.kind == RegionNotEnabled && v.again == ifRenewed && rec.from != nil && rec.from.creds.SessionToken == "":
-		v.kind = Unknown // a key without an end: mistyped or deleted, more likely
+	case v.kind == TokenExpired && s.parent != nil: // of the previous hop's session, not of a token
+		v = class{CredentialsExpired, retryIfParentRenewed}
+	case v.kind == RegionNotEnabled && v.retry == retryIfParentRenewed && att.signedBy != nil && att.signedBy.creds.SessionToken == "":
+		v.kind = Unknown // a long-lived key: more likely mistyped or deleted
 	}
 	return nil, v, err
 }
 
-// queue waits until the pool's limiter, if there is one, lets the request go. A
-// flight's time stands still meanwhile, and by then there may be a newer session
-// to sign with.
-func (s *session) queue(ctx context.Context, rec *record) (release func(), err error) {
+// queue waits until the pool's limiter, if there is one, admits the request. The
+// refresh's budget is paused meanwhile. Afterwards there may be a newer session to
+// sign with, which it takes.
+func (s *session) queue(ctx context.Context, att *attempt) (release func(), err error) {
 	if s.chain.limiter == nil {
 		return func() {}, nil
 	}
-	b, flying := ctx.(*budget)
-	if !flying {
+	b, ok := ctx.(*budget)
+	if !ok { // a check, which is no refresh
 		return s.chain.limiter.Acquire(ctx, s)
 	}
 	defer b.pause()()
 	release, err = s.chain.limiter.Acquire(ctx, s)
 	if s.parent != nil {
 		if latest := s.parent.current.Load(); latest.phase(time.Now()) != expired {
-			rec.from = latest
+			att.signedBy = latest
 		}
 	}
 	return release, err
 }
 
-// worthAnother waits as long as the table says before a further attempt, and
-// reports whether to make it.
-func (s *session) worthAnother(ctx context.Context, rec *record, what again, n int, single bool) bool {
+// shouldRetry reports whether to make another attempt after the n-th, and first sleeps
+// as long as the retry rule says. noRetry excludes all rules but a changed token.
+func (s *session) shouldRetry(ctx context.Context, att *attempt, what retry, n int, noRetry bool) bool {
 	switch what {
-	case ifRotated:
+	case retryIfTokenChanged:
 		raw, _, failure := readToken(ctx, s.tokenFile)
-		return n == 1 && failure == nil && string(raw) != string(rec.raw)
-	case ifRenewed:
+		return n == 1 && failure == nil && string(raw) != string(att.raw)
+	case retryIfParentRenewed:
 		if n > 1 || s.parent == nil {
 			return false
 		}
 		// If another caller was faster, there is a newer session already.
-		refused := rec.from.creds.AccessKeyID
-		if !s.parent.discard(refused) || single {
-			return false // the next flight has the new one
+		refused := att.signedBy.creds.AccessKeyID
+		if !s.parent.discardRefused(refused) || noRetry {
+			return false // the next refresh takes the new one
 		}
-		from, err := s.before(ctx)
+		from, err := s.parentSession(ctx)
 		return err != nil || from.creds.AccessKeyID != refused
-	case once:
-		return n == 1 && !single
-	case later:
-		return n < laterAttempts && !single && s.pause(ctx, laterBase, laterCap, n)
-	case patiently:
-		return !single && s.pause(ctx, patientBase, patientCap, n)
+	case retryOnce:
+		return n == 1 && !noRetry
+	case retryBackoff:
+		return n < backoffAttempts && !noRetry && s.sleep(ctx, backoffBase, backoffCap, n)
+	case retryUntilDeadline:
+		return !noRetry && s.sleep(ctx, throttledBase, throttledCap, n)
 	}
 	return false
 }
 
-// pause sleeps a random part of base·2^(n-1), at most limit. It returns false,
-// at once, if the flight would not outlast it.
-func (s *session) pause(ctx context.Context, base, limit time.Duration, n int) bool {
-	d := time.Duration(s.chain.draw() * float64(doubled(base, n-1, limit)))
+// sleep sleeps for a random part of base·2^(n-1), at most limit. It returns false
+// immediately if the refresh's deadline would pass meanwhile.
+func (s *session) sleep(ctx context.Context, base, limit time.Duration, n int) bool {
+	d := time.Duration(s.chain.random() * float64(doubled(base, n-1, limit)))
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return false
 	}
@@ -395,23 +422,23 @@ func (s *session) pause(ctx context.Context, base, limit time.Duration, n int) b
 	}
 }
 
-// budget is the context of a flight: it has so much time, which stands still
-// while the flight queues at the limiter of a pool.
+// budget is the context of a refresh: a deadline whose clock is stopped while the
+// refresh queues at a pool's limiter.
 type budget struct {
 	context.Context // done when the time is over
 	cancel          context.CancelCauseFunc
 
 	margin time.Duration
-	ended  *time.Timer // tells the attempts to end
-	late   *time.Timer // abandons them if they don't, a margin later
+	ended  *time.Timer // cancels the attempts
+	late   *time.Timer // abandons them a margin later, if they have not returned
 
 	mu  sync.Mutex // guards what follows
 	end time.Time  // of the attempts
 }
 
-// newBudget keeps the values of ctx, and none of its deadlines. The attempts get
-// a little less than the whole, so that their own error, which knows more, comes
-// before abandon is called.
+// newBudget returns a budget that keeps the values of ctx and none of its deadlines.
+// The attempts get a little less than the whole, so that their own error, which is
+// more precise, comes before abandon is called.
 func newBudget(ctx context.Context, whole time.Duration, abandon func()) *budget {
 	b := &budget{margin: whole / 50}
 	b.end = time.Now().Add(whole - b.margin)
@@ -421,14 +448,14 @@ func newBudget(ctx context.Context, whole time.Duration, abandon func()) *budget
 	return b
 }
 
-// Deadline moves when the budget stands still.
+// Deadline returns the deadline, which moves when the budget is paused.
 func (b *budget) Deadline() (time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.end, true
 }
 
-// Err is context.DeadlineExceeded when the time is over.
+// Err returns context.DeadlineExceeded once the deadline has passed.
 func (b *budget) Err() error {
 	if b.Context.Err() == nil {
 		return nil
@@ -436,7 +463,7 @@ func (b *budget) Err() error {
 	return context.Cause(b.Context)
 }
 
-// pause has the time stand still until the returned function is called.
+// pause stops the clock until resume is called.
 func (b *budget) pause() (resume func()) {
 	left := time.Until(b.end)
 	if !b.ended.Stop() || !b.late.Stop() {
@@ -451,51 +478,51 @@ func (b *budget) pause() (resume func()) {
 	}
 }
 
-// stop lets go of what the budget holds.
+// stop releases the timers and the context.
 func (b *budget) stop() {
 	b.ended.Stop()
 	b.late.Stop()
 	b.cancel(context.Canceled)
 }
 
-// failure is what a session remembers of the refreshes that failed since the
-// last success. It never changes; a further failure replaces it.
+// failure is what a session remembers of the refreshes that failed since the last
+// success. It never changes; the next failure replaces it.
 type failure struct {
-	err     *Error
-	streak  int       // failed refreshes in a row
-	since   time.Time // the first of them
-	next    time.Time // no attempt before; zero: the hop before decides
-	mark    fileMark  // the token file before the refresh read it
-	carried bool      // the failure is the hop before's: it keeps the pause, we don't
-	told    bool      // one of the failures since then was our own: RefreshFailed has told it
+	err         *Error
+	consecutive int       // failed refreshes in a row
+	since       time.Time // the first of them
+	next        time.Time // no attempt before then; zero: the previous hop's applies
+	tokenStamp  fileStamp // of the token file before the refresh read it
+	fromParent  bool      // the previous hop failed; its backoff applies, not ours
+	reported    bool      // RefreshFailed was sent for one of these failures
 }
 
-// A pool asks for a role that refuses it less and less often: of many targets
-// some always do, and their requests are at the others' expense.
+// A pool backs off further from a role that denies access: among many targets some
+// always do, and their requests would slow down the others'.
 const (
 	deniedBase = 30 * time.Second
 	deniedCap  = 15 * time.Minute
 )
 
-// refusals are the kinds that last until a person changes something.
-var refusals = map[Kind]bool{AssumeDenied: true, DurationTooLong: true, TagsTooLarge: true, ConfigInvalid: true}
+// lastingKinds are the kinds of failure that last until a person changes something.
+var lastingKinds = map[Kind]bool{AssumeDenied: true, DurationTooLong: true, TagsTooLarge: true, ConfigInvalid: true}
 
-// pauseFor is the pause after a failure of this kind.
-func (s *session) pauseFor(kind Kind, streak int, left time.Duration) time.Duration {
+// backoffFor returns the backoff after the streak-th consecutive failure, which was of
+// this kind. left is how long the current session is still valid.
+func (s *session) backoffFor(kind Kind, streak int, left time.Duration) time.Duration {
 	c := s.chain
-	if c.deniedCap > 0 && refusals[kind] {
-		return pauseAfter(deniedBase, streak, c.deniedCap, left, c.draw)
+	if c.deniedCap > 0 && lastingKinds[kind] {
+		return backoff(deniedBase, streak, c.deniedCap, left, c.random)
 	}
-	return pauseAfter(time.Second, streak, c.failureCap, left, c.draw)
+	return backoff(time.Second, streak, c.failureCap, left, c.random)
 }
 
-// pauseAfter returns the pause after the streak-th failure in a row: base,
-// doubled for each further failure, at most limit, less a random fifth that keeps
-// pods apart. A session that is still valid is tried again when it expires at the
-// latest.
-func pauseAfter(base time.Duration, streak int, limit, left time.Duration, draw func() float64) time.Duration {
+// backoff returns the pause after the streak-th consecutive failure: base, doubled for
+// each further failure, at most limit, less up to a random fifth that keeps pods apart.
+// While a session is valid for left, the pause is no longer than that.
+func backoff(base time.Duration, streak int, limit, left time.Duration, random func() float64) time.Duration {
 	pause := doubled(base, streak-1, limit)
-	pause -= time.Duration(float64(pause/5) * (1 - draw()))
+	pause -= time.Duration(float64(pause/5) * (1 - random()))
 	if left > 0 {
 		pause = min(pause, left)
 	}
@@ -514,31 +541,31 @@ func doubled(d time.Duration, n int, limit time.Duration) time.Duration {
 	return min(d, limit)
 }
 
-// markToken notes the state of the token file before it is read: one that
-// changes between the reading and the failure has not been tried.
-func (s *session) markToken() {
+// stampToken records the state of the token file before it is read: a token that is
+// replaced between the read and the failure has not been tried.
+func (s *session) stampToken() {
 	if s.tokenFile == "" {
 		return
 	}
-	mark := markFile(s.tokenFile)
+	stamp := stampFile(s.tokenFile)
 	s.mu.Lock()
-	s.mark = mark
+	s.tokenStamp = stamp
 	s.mu.Unlock()
 }
 
-// holds returns the failure that forbids an attempt now, if there is one. look
-// also asks the token file: one that changed since is worth an attempt at once.
-func (s *session) holds(now time.Time, look bool) *failure {
+// backingOff returns the failure whose backoff is not over, or nil. With look, it also
+// stats the token file: a change since the failure ends the backoff.
+func (s *session) backingOff(now time.Time, look bool) *failure {
 	f := s.failed.Load()
 	switch {
 	case f == nil:
 		return nil
-	case f.carried:
+	case f.fromParent:
 		if s.parent.phaseNow(now) != expired {
 			return nil
 		}
-		return s.parent.holds(now, look)
-	case !now.Before(f.next), look && s.tokenFile != "" && !markFile(s.tokenFile).equal(f.mark):
+		return s.parent.backingOff(now, look)
+	case !now.Before(f.next), look && s.tokenFile != "" && !stampFile(s.tokenFile).equal(f.tokenStamp):
 		return nil
 	}
 	return f

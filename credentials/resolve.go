@@ -13,7 +13,7 @@ import (
 // collects every fault on the way. It opens no file and makes no call. The
 // partitions are compared when all that name one are known.
 type resolver struct {
-	faults
+	problems
 	base    aws.Config
 	options Options
 
@@ -33,7 +33,7 @@ func (r *resolver) resolve() (source Source, roles []Role) {
 	source = r.options.Source
 	if isNil(source) {
 		if source != nil {
-			r.add("Options.Source", "a nil %T; set a value, such as WebIdentity{}, or nothing", source)
+			r.addf("Options.Source", "a nil %T; set a value, such as WebIdentity{}, or nothing", source)
 		}
 		source = WebIdentity{}
 	}
@@ -63,11 +63,11 @@ func (r *resolver) resolveRegion() {
 	s := fill(r.base.Region, "aws.Config.Region", envRegion, envDefaultRegion)
 	r.region = s.value
 	if s.value == "" {
-		r.add("region", "not set; the STS endpoint follows from it: set aws.Config.Region, %s or %s (outside EKS nothing injects it)", envRegion, envDefaultRegion)
+		r.addf("region", "not set; the STS endpoint follows from it: set aws.Config.Region, %s or %s (outside EKS nothing injects it)", envRegion, envDefaultRegion)
 		return
 	}
 	if !isRegion(s.value) {
-		r.add(s.from, "%q is not the name of a region; want one like us-east-1, of which %s is the closest", s.value, closestRegion(s.value))
+		r.addf(s.from, "%q is not the name of a region; want one like us-east-1, of which %s is the closest", s.value, closestRegion(s.value))
 		return
 	}
 	r.partition(partitionOf(s.value), s.from+" "+s.value)
@@ -86,7 +86,7 @@ func (r *resolver) resolveSTSEndpoint() {
 	case strings.EqualFold(ignore.value, "true"):
 		return
 	case ignore.value != "" && !strings.EqualFold(ignore.value, "false"):
-		r.add(ignore.from, "%q; want true or false: true ignores %s", ignore.value, envSTSEndpoint)
+		r.addf(ignore.from, "%q; want true or false: true ignores %s", ignore.value, envSTSEndpoint)
 		return
 	}
 	if r.checkEndpoint(s.from, s.value) {
@@ -98,7 +98,7 @@ func (r *resolver) checkEndpoint(from, value string) bool {
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		// The value may hold a password: name where it stands only.
-		r.add(from, "not a URL; want https://host")
+		r.addf(from, "not a URL; want https://host")
 		return false
 	}
 	return true
@@ -114,7 +114,7 @@ func (r *resolver) partition(partition, from string) {
 func (r *resolver) checkPartitions() {
 	for _, p := range r.partitions[min(1, len(r.partitions)):] {
 		if first := r.partitions[0]; p.partition != first.partition {
-			r.add("partition", "%s is of partition %s, but %s is of %s; credentials do not cross partitions", p.from, p.partition, first.from, first.partition)
+			r.addf("partition", "%s is of partition %s, but %s is of %s; credentials do not cross partitions", p.from, p.partition, first.from, first.partition)
 		}
 	}
 }
@@ -125,24 +125,24 @@ func (r *resolver) checkExpectedAccount(last string) {
 		return
 	}
 	if !isAccount(want) {
-		r.add("Options.ExpectedAccount", "%q is not an account id; want 12 digits", want)
+		r.addf("Options.ExpectedAccount", "%q is not an account id; want 12 digits", want)
 		return
 	}
 	if a, err := parseRoleARN(last); err == nil && a.account != want {
-		r.add("Options.ExpectedAccount", "%q, but the chain ends in %s of account %s", want, last, a.account)
+		r.addf("Options.ExpectedAccount", "%q, but the chain ends in %s of account %s", want, last, a.account)
 	}
 }
 
 func (r *resolver) checkRefresh() {
 	f := r.options.Refresh
 	if f.Window < 0 {
-		r.add("Options.Refresh.Window", "%v is negative; zero takes the default", f.Window)
+		r.addf("Options.Refresh.Window", "%v is negative; zero takes the default", f.Window)
 	}
 	if f.Timeout < 0 {
-		r.add("Options.Refresh.Timeout", "%v is negative; zero takes 30s", f.Timeout)
+		r.addf("Options.Refresh.Timeout", "%v is negative; zero takes 30s", f.Timeout)
 	}
 	if f.FailureCap < 0 {
-		r.add("Options.Refresh.FailureCap", "%v is negative; zero takes 60s", f.FailureCap)
+		r.addf("Options.Refresh.FailureCap", "%v is negative; zero takes 60s", f.FailureCap)
 	}
 }
 
@@ -163,7 +163,7 @@ func (r *resolver) checkShadowing(source Source) {
 	}
 	list := strings.Join(names, ", ")
 	if r.options.Strict {
-		r.add("Options.Strict", "%s set, but the source is %s; unset them or choose the source they belong to", list, source)
+		r.addf("Options.Strict", "%s set, but the source is %s; unset them or choose the source they belong to", list, source)
 		return
 	}
 	r.notices = append(r.notices, list+" set but not used: the source is "+source.String())
@@ -221,20 +221,20 @@ func fill(value, field string, variables ...string) setting {
 
 // faults collects everything that is wrong with a chain's settings, so that one
 // error names it all.
-type faults []error
+type problems []error
 
 // add notes one fault: where the value came from, the value, the rule and fix.
-func (f *faults) add(where, format string, args ...any) {
+func (f *problems) addf(where, format string, args ...any) {
 	*f = append(*f, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
 }
 
 // addNilOption notes a nil among the functions that set options.
-func (f *faults) addNilOption(i int) {
-	f.add(fmt.Sprintf("optFns[%d]", i), "nil; leave out what sets no option")
+func (f *problems) addNilOption(i int) {
+	f.addf(fmt.Sprintf("optFns[%d]", i), "nil; leave out what sets no option")
 }
 
 // err is a ConfigInvalid that lists the faults, or nil.
-func (f faults) err() error {
+func (f problems) err() error {
 	if len(f) == 0 {
 		return nil
 	}
@@ -244,7 +244,7 @@ func (f faults) err() error {
 // maxLines is how many faults have a line each. More of them are one paragraph.
 const maxLines = 4
 
-func (f faults) Error() string {
+func (f problems) Error() string {
 	if len(f) == 1 {
 		return f[0].Error()
 	}
@@ -264,7 +264,7 @@ func (f faults) Error() string {
 	return b.String()
 }
 
-func (f faults) Unwrap() []error { return f }
+func (f problems) Unwrap() []error { return f }
 
 // configError is a ConfigInvalid with a single fault.
 func configError(format string, args ...any) *Error {

@@ -1,5 +1,29 @@
 package credentials
 
+// How a session works
+//
+// A chain has one session per hop. Each holds that hop's current credentials (a
+// snapshot), the refresh in flight, and the memory of failures.
+//
+//	Chain.Retrieve → retrieve ─ fresh ───────→ the snapshot: one atomic load, one look at the clock
+//	                          ├ due ─────────→ renew in the background, return the snapshot
+//	                          ├ expiring ────→ renew, wait up to two seconds, return the newest snapshot
+//	                          └ expired, none → await: join a refresh or start one, and wait for it
+//
+// renew and await go through join, the only place that starts a refresh (refresh.go):
+// at most one per session is in flight, and all callers share its result. While the
+// session backs off after a failure, join returns the remembered error instead.
+// A refresh of hop n calls retrieve of hop n-1, its parent.
+//
+// A session leaves use in three ways: a refresh replaces it, it expires, or it is
+// discarded: by invalidate for the caller, by discardRefused for recovery.go.
+//
+// Locks: current, inflight, failed and refused are read without a lock and changed
+// under mu, except that accepted clears refused without it. mu also guards the
+// fields below it. No user code, no file system and no network is called while mu is
+// held; only upstream.mu is ever taken before it. What never changes is in hop and
+// needs no lock.
+
 import (
 	"context"
 	"math/rand/v2"
@@ -10,30 +34,28 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// session keeps one hop's session: handed out without waiting while it is
-// valid, renewed ahead of its end by at most one flight at a time.
-//
-// The path of a fresh session is one atomic load and one look at the clock.
+// session keeps one hop's session. It returns a valid one without waiting and renews
+// it before it expires. It is safe for concurrent use.
 type session struct {
-	current atomic.Pointer[snapshot]
-	flying  atomic.Pointer[flight]
-	failed  atomic.Pointer[failure]
-	refused atomic.Pointer[refusal]
+	current  atomic.Pointer[snapshot]
+	inflight atomic.Pointer[refresh]
+	failed   atomic.Pointer[failure]
+	refused  atomic.Pointer[refusal]
 
 	hop
 	chain    *Chain
-	parent   *session // of the previous hop; nil at hop 1
-	giver    *giver   // of hop 1, where the source is a provider; nil: none
+	parent   *session  // of the previous hop; nil at hop 1
+	upstream *upstream // of hop 1, where the source is a provider; nil: none
 	exchange exchange
 
 	waiting atomic.Int64           // callers
 	host    atomic.Pointer[string] // that the last refresh asked; nil: none
 
-	mu     sync.Mutex // guards the change of the first four, and what follows
-	seen   tokenSeen
-	mark   fileMark  // of the token file before it was read last
-	keys   [4]string // access key ids given out last: requests signed with them may still be under way
-	grants int
+	mu         sync.Mutex // guards the change of the first four, and what follows
+	lastToken  lastToken
+	tokenStamp fileStamp // of the token file before it was read last
+	recentKeys [4]string // access key IDs of the last sessions: requests signed with them may still be in flight
+	successes  int       // refreshes that brought a session
 }
 
 // follow makes s the hop that assumes role as parent.
@@ -43,8 +65,8 @@ func (s *session) follow(c *Chain, parent *session, role *Role) {
 	s.exchange = role.exchange(c)
 }
 
-// retrieve returns the session. It waits only if there is none that is valid,
-// or at the very end of its life.
+// retrieve returns the session. It waits only if no session is valid, or if the
+// current one is about to expire.
 func (s *session) retrieve(ctx context.Context) (*snapshot, error) {
 	now := time.Now()
 	snap := s.current.Load()
@@ -54,9 +76,9 @@ func (s *session) retrieve(ctx context.Context) (*snapshot, error) {
 	case due:
 		s.renew(ctx, now)
 		return snap, nil
-	case ending:
-		if f := s.renew(ctx, now); f != nil {
-			s.waitAtMost(ctx, f, endingWait)
+	case expiring:
+		if r := s.renew(ctx, now); r != nil {
+			s.waitAtMost(ctx, r, expiringWait)
 		}
 		if latest := s.current.Load(); latest.phase(time.Now()) != expired {
 			return latest, nil
@@ -65,72 +87,73 @@ func (s *session) retrieve(ctx context.Context) (*snapshot, error) {
 	return s.await(ctx)
 }
 
-// phaseNow is for those who only look.
+// phaseNow returns the phase of the current session and starts nothing.
 func (s *session) phaseNow(now time.Time) phase { return s.current.Load().phase(now) }
 
-// renew sees to it that a flight is under way, unless the memory of failures
-// forbids one. It returns the flight, or nil.
-func (s *session) renew(ctx context.Context, now time.Time) *flight {
-	if f := s.flying.Load(); f != nil {
-		return f
+// renew returns the refresh in flight, or starts one. It returns nil while the
+// session backs off after a failure.
+func (s *session) renew(ctx context.Context, now time.Time) *refresh {
+	if r := s.inflight.Load(); r != nil {
+		return r
 	}
-	if s.holds(now, false) != nil {
+	if s.backingOff(now, false) != nil {
 		return nil
 	}
-	f, _, _ := s.join(ctx, func(snap *snapshot) bool { return snap.phase(time.Now()) == fresh })
-	return f
+	r, _, _ := s.join(ctx, func(snap *snapshot) bool { return snap.phase(time.Now()) == fresh })
+	return r
 }
 
-// join returns the flight under way or starts one; or else the session that is
-// good enough meanwhile; or the remembered failure.
-func (s *session) join(ctx context.Context, enough func(*snapshot) bool) (*flight, *snapshot, error) {
-	// The token file is looked at before the lock is taken: a volume that hangs
-	// must not hold those who need no look.
+// join returns one of three: the current session, if it satisfies enough; the refresh
+// in flight, or one that it starts; or, during a backoff, the remembered error.
+func (s *session) join(ctx context.Context, enough func(*snapshot) bool) (*refresh, *snapshot, error) {
+	// Stat the token file before taking the lock: a volume that hangs must not block
+	// callers that do not need it.
 	remembered := s.failed.Load()
-	over := remembered != nil && s.holds(time.Now(), true) == nil
+	over := remembered != nil && s.backingOff(time.Now(), true) == nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if snap := s.current.Load(); snap != nil && enough(snap) {
 		return nil, snap, nil
 	}
-	if f := s.flying.Load(); f != nil {
-		return f, nil, nil
+	if r := s.inflight.Load(); r != nil {
+		return r, nil, nil
 	}
-	if f := s.holds(time.Now(), false); f != nil && !(over && s.failed.Load() == remembered) {
+	if f := s.backingOff(time.Now(), false); f != nil && !(over && s.failed.Load() == remembered) {
 		return nil, nil, f.err
 	}
-	return s.takeOff(ctx), nil, nil
+	return s.startRefresh(ctx), nil, nil
 }
 
-// invalidate gives the session up if key is still its key.
+// invalidate discards the session if key is still its key.
 func (s *session) invalidate(key string) {
-	s.drop(key)
+	s.invalidateQuiet(key)
 	s.chain.notify.release()
 }
 
-// drop is invalidate, which its caller has yet to release.
-func (s *session) drop(key string) {
+// invalidateQuiet is invalidate without the release of its event: the caller has to
+// release it.
+func (s *session) invalidateQuiet(key string) {
 	var snap *snapshot
-	if s.giver.withdraw(key, func() bool {
+	if s.upstream.invalidate(key, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if snap = s.current.Load(); snap == nil || snap.creds.AccessKeyID != key {
 			return false
 		}
-		s.giveUp()
+		s.discard()
 		return true
 	}) {
-		s.chain.notify.post(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
+		s.chain.notify.enqueue(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
 	}
 }
 
-// giveUp drops the session, and the memory of failures with it; s.mu is held.
-func (s *session) giveUp() {
+// discard removes the session and the memory of failures. The caller holds s.mu.
+func (s *session) discard() {
 	s.current.Store(nil)
 	s.failed.Store(nil)
 }
 
-// status is the session's state, without I/O.
+// status returns the session's state. It does no I/O.
 func (s *session) status() HopStatus {
 	st := HopStatus{RoleARN: s.role, Waiting: int(s.waiting.Load())}
 	failed := s.failed.Load()
@@ -149,66 +172,68 @@ func (s *session) status() HopStatus {
 	return st
 }
 
-// await waits for a session that is valid.
+// await waits until a session is valid and returns it.
 func (s *session) await(ctx context.Context) (*snapshot, error) {
 	return s.awaitUntil(ctx, func(snap *snapshot) bool { return snap.phase(time.Now()) != expired })
 }
 
-// awaitUntil waits for one flight, unless the session is good enough already.
+// awaitUntil returns the current session if it satisfies enough, or else waits for
+// one refresh and returns its result. If ctx ends first, the error wraps ctx's.
 func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (*snapshot, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, s.gaveUp(ctx)
+		return nil, s.waitError(ctx)
 	}
-	s.come()
-	defer s.leave()
+	s.addWaiter()
+	defer s.removeWaiter()
 	for {
-		f, snap, err := s.join(ctx, enough)
-		if f == nil {
+		r, snap, err := s.join(ctx, enough)
+		if r == nil {
 			return snap, err
 		}
-		if s.wait(ctx, f) != nil {
-			return nil, s.gaveUp(ctx)
+		if s.wait(ctx, r) != nil {
+			return nil, s.waitError(ctx)
 		}
 		switch {
-		case f.unwanted: // by those before us
-		case f.err != nil:
-			return nil, f.err
+		case r.abandoned: // by earlier waiters; try again
+		case r.err != nil:
+			return nil, r.err
 		default:
-			return f.snap, nil
+			return r.snap, nil
 		}
 	}
 }
 
-// wait returns when f has landed or ctx ends.
-func (s *session) wait(ctx context.Context, f *flight) error {
+// wait returns when r has finished or ctx ends.
+func (s *session) wait(ctx context.Context, r *refresh) error {
 	s.chain.limiter.Promote(s)
 	select {
-	case <-f.done:
+	case <-r.done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// come counts a caller who may have to wait. It is called before a flight is
-// started for that caller, and leave after.
-func (s *session) come() { s.waiting.Add(1) }
+// addWaiter counts a caller that may have to wait. Call it before a refresh is
+// started for that caller, and removeWaiter afterwards.
+func (s *session) addWaiter() { s.waiting.Add(1) }
 
-func (s *session) leave() {
+func (s *session) removeWaiter() {
 	if s.waiting.Add(-1) == 0 {
 		s.chain.limiter.Cancel(s)
 	}
 }
 
-func (s *session) waitAtMost(ctx context.Context, f *flight, d time.Duration) {
-	s.come()
-	defer s.leave()
+// waitAtMost waits for r, but no longer than d.
+func (s *session) waitAtMost(ctx context.Context, r *refresh, d time.Duration) {
+	s.addWaiter()
+	defer s.removeWaiter()
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	_ = s.wait(ctx, f) // who waits no longer takes what there is
+	_ = s.wait(ctx, r) // after that, the caller takes the current session
 }
 
-// snapshot is one session, as all callers see it at once. It never changes.
+// snapshot is one session as all callers share it. It never changes.
 type snapshot struct {
 	issued time.Time     // when its request left; carries the monotonic clock
 	wall   int64         // the same on the wall clock, in ns
@@ -216,36 +241,36 @@ type snapshot struct {
 	due    time.Duration // from issued on
 
 	creds  aws.Credentials // Expires on the local clock
-	caller string          // ARN that STS says we are; empty if the source does not tell
-	took   time.Duration   // of the exchange that brought it
+	caller string          // ARN of the session, from the response; empty if the source does not report it
+	took   time.Duration   // of the exchange that created it
 }
 
-// phase is what a session's age asks of a caller.
+// phase says what a caller has to do with a session of this age.
 type phase int
 
 const (
-	fresh   phase = iota // hand it out
-	due                  // hand it out; somebody should renew it in the background
-	ending               // wait a moment for a renewal, then hand it out
-	expired              // wait for a new one
+	fresh    phase = iota // return it
+	due                   // return it, and renew it in the background
+	expiring              // wait a moment for a renewal, then return it
+	expired               // wait for a new one
 )
 
 const (
-	endingWait  = 2 * time.Second  // how long a caller waits for a renewal while the session is valid
-	endingMost  = 10 * time.Second // the last stretch of a session's life: this, or a twentieth of it
-	clockJump   = 60 * time.Second // wall clock ahead of monotonic: the machine slept, or the clock was set
-	dateIsFloor = time.Second      // Date has whole seconds: the server's clock may be this much further
+	expiringWait = 2 * time.Second  // how long a caller waits for a renewal while the session is valid
+	expiringMost = 10 * time.Second // a session expires this soon, or within a twentieth of its life if that is less
+	clockJump    = 60 * time.Second // wall clock ahead of monotonic: the machine slept, or the clock was set
+	dateIsFloor  = time.Second      // Date has whole seconds: the server's clock may be ahead by this much
 )
 
-// phaseAt takes the session's age on the monotonic clock, which a wall clock
-// that is wrong or set does not touch, and on the wall clock, which goes on
-// while the machine sleeps.
+// phaseAt returns the phase at two ages of the session: one on the monotonic clock,
+// which setting the wall clock does not change, and one on the wall clock, which
+// continues while the machine sleeps.
 func (s *snapshot) phaseAt(age, wallAge time.Duration) phase {
 	switch {
 	case s == nil || age >= s.life:
 		return expired
-	case age >= s.life-min(endingMost, s.life/20), wallAge-age > clockJump:
-		return ending
+	case age >= s.life-min(expiringMost, s.life/20), wallAge-age > clockJump:
+		return expiring
 	case age >= s.due:
 		return due
 	}
@@ -259,7 +284,7 @@ func (s *snapshot) phase(now time.Time) phase {
 	return s.phaseAt(now.Sub(s.issued), time.Duration(now.UnixNano()-s.wall))
 }
 
-// left is how much longer the session is valid.
+// left returns how much longer the session is valid.
 func (s *snapshot) left(now time.Time) time.Duration {
 	if s == nil {
 		return 0
@@ -267,47 +292,47 @@ func (s *snapshot) left(now time.Time) time.Duration {
 	return s.life - now.Sub(s.issued)
 }
 
-// sameKeys reports whether s holds the same keys without an end as other: a
-// provider of long-lived keys is asked at each refresh of the hop after it.
+// sameKeys reports whether s holds the same keys without an expiry as other: a
+// provider of long-lived keys is called at each refresh of the next hop.
 func (s *snapshot) sameKeys(other *snapshot) bool {
 	return other != nil && !s.creds.CanExpire && s.creds == other.creds
 }
 
-// newSnapshot dates a session. Its life is what the server's own clock says,
-// counted from the moment the request left: a wrong local clock neither
-// prolongs nor shortens it.
-func newSnapshot(creds aws.Credentials, rec *record, window time.Duration, first bool, draw func() float64) *snapshot {
-	s := &snapshot{creds: creds, caller: rec.assumed, issued: rec.sentAt, wall: rec.sentAt.UnixNano(), took: rec.took}
+// newSnapshot makes the snapshot of a new session. Its life is measured on the
+// server's clock and counted from the moment the request left, so that a wrong local
+// clock neither prolongs nor shortens it.
+func newSnapshot(creds aws.Credentials, att *attempt, window time.Duration, first bool, random func() float64) *snapshot {
+	s := &snapshot{creds: creds, caller: att.assumedARN, issued: att.sentAt, wall: att.sentAt.UnixNano(), took: att.took}
 	if !creds.CanExpire {
-		if s.life = rec.keep; s.life > 0 {
-			s.due = dueAfter(s.life, window, first, draw)
+		if s.life = att.keep; s.life > 0 {
+			s.due = dueAfter(s.life, window, first, random)
 		}
 		return s
 	}
-	if rec.date.IsZero() {
-		s.life = creds.Expires.Sub(rec.sentAt.Round(0))
+	if att.date.IsZero() {
+		s.life = creds.Expires.Sub(att.sentAt.Round(0))
 	} else {
-		s.life = creds.Expires.Sub(rec.date.Add(dateIsFloor))
+		s.life = creds.Expires.Sub(att.date.Add(dateIsFloor))
 	}
-	s.creds.Expires = rec.sentAt.Round(0).Add(s.life)
-	s.due = dueAfter(s.life, window, first, draw)
+	s.creds.Expires = att.sentAt.Round(0).Add(s.life)
+	s.due = dueAfter(s.life, window, first, random)
 	return s
 }
 
-// dueAfter draws the instant at which a session of this life becomes due: at
-// random in the first half of its window, so that pods that refreshed together
-// once do not do so for ever. A chain's first session draws from nearly its
-// whole life: a fleet that started in one minute spreads out at once.
-func dueAfter(life, window time.Duration, first bool, draw func() float64) time.Duration {
+// dueAfter returns the age at which a session of this life becomes due: random within
+// the first half of its window, so that pods that refreshed together once do not do
+// so forever. A chain's first session becomes due at a random point of nearly its
+// whole life: a fleet that started within one minute spreads out immediately.
+func dueAfter(life, window time.Duration, first bool, random func() float64) time.Duration {
 	from, to := life/16, life-life/8
 	if !first {
 		w := windowOf(life, window)
 		from, to = life-w, life-w/2
 	}
-	return from + time.Duration(draw()*float64(to-from))
+	return from + time.Duration(random()*float64(to-from))
 }
 
-// windowOf is how long before its end a session counts as due.
+// windowOf returns how long before it expires a session counts as due.
 func windowOf(life, window time.Duration) time.Duration {
 	if window == 0 {
 		switch {

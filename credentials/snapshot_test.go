@@ -23,16 +23,16 @@ func TestPhase(t *testing.T) {
 		{"just before due", hour, 45*time.Minute - 1, 45 * time.Minute, fresh},
 		{"due", hour, 45 * time.Minute, 45 * time.Minute, due},
 		{"just before the last stretch", hour, time.Hour - 10*time.Second - 1, time.Hour - 10*time.Second, due},
-		{"last stretch", hour, time.Hour - 10*time.Second, time.Hour - 10*time.Second, ending},
+		{"last stretch", hour, time.Hour - 10*time.Second, time.Hour - 10*time.Second, expiring},
 		{"over", hour, time.Hour, time.Hour, expired},
 		{"none", nil, 0, 0, expired},
 		{"no end given", &snapshot{}, 0, 0, expired},
 		{"brief, last stretch is a twentieth", brief, 2849 * time.Millisecond, 2849 * time.Millisecond, due},
-		{"brief, in it", brief, 2850 * time.Millisecond, 2850 * time.Millisecond, ending},
+		{"brief, in it", brief, 2850 * time.Millisecond, 2850 * time.Millisecond, expiring},
 
-		{"the machine slept two hours", hour, time.Minute, 2 * time.Hour, ending},
+		{"the machine slept two hours", hour, time.Minute, 2 * time.Hour, expiring},
 		{"the clock was set a minute ahead", hour, time.Minute, 2 * time.Minute, fresh},
-		{"and a moment more", hour, time.Minute, 2*time.Minute + 1, ending},
+		{"and a moment more", hour, time.Minute, 2*time.Minute + 1, expiring},
 		{"the clock was set back two hours", hour, time.Minute, -2 * time.Hour, fresh},
 		{"set back, and over all the same", hour, time.Hour, -time.Hour, expired},
 	}
@@ -103,7 +103,7 @@ func TestPausesAreMonotoneAndBounded(t *testing.T) {
 		for _, draw := range []float64{0, 1 - 1e-16} {
 			last := time.Duration(0)
 			for _, streak := range []int{1, 2, 3, 10, 30, 31, 32, 62, 63, 64, 65, 1000, 1100, math.MaxInt} {
-				got := pauseAfter(time.Second, streak, limit, 0, func() float64 { return draw })
+				got := backoff(time.Second, streak, limit, 0, func() float64 { return draw })
 				if got < last || got > limit || got < min(time.Second, limit)*4/5 {
 					t.Errorf("limit %v, drawn %v: pause %d is %v after %v", limit, draw, streak, got, last)
 				}
@@ -120,7 +120,7 @@ func TestLifeIsCountedByTheServersClock(t *testing.T) {
 		sent := time.Now()
 		server := sent.Round(0).Add(off)
 		s := newSnapshot(aws.Credentials{CanExpire: true, Expires: server.Add(time.Hour)},
-			&record{sentAt: sent, date: server}, 0, false, random)
+			&attempt{sentAt: sent, date: server}, 0, false, random)
 		if want := time.Hour - dateIsFloor; s.life != want {
 			t.Errorf("server %v ahead: life %v, want %v", off, s.life, want)
 		}
@@ -129,7 +129,7 @@ func TestLifeIsCountedByTheServersClock(t *testing.T) {
 		}
 	}
 	sent := time.Now()
-	s := newSnapshot(aws.Credentials{CanExpire: true, Expires: sent.Round(0).Add(time.Hour)}, &record{sentAt: sent}, 0, false, random)
+	s := newSnapshot(aws.Credentials{CanExpire: true, Expires: sent.Round(0).Add(time.Hour)}, &attempt{sentAt: sent}, 0, false, random)
 	if s.life != time.Hour {
 		t.Errorf("without a Date: life %v, want an hour by the local clock", s.life)
 	}
@@ -137,10 +137,10 @@ func TestLifeIsCountedByTheServersClock(t *testing.T) {
 
 func TestPauseNeverOutlastsTheSession(t *testing.T) {
 	draw := func() float64 { return 1 }
-	if got := pauseAfter(time.Second, 10, time.Minute, 7*time.Second, draw); got != 7*time.Second {
+	if got := backoff(time.Second, 10, time.Minute, 7*time.Second, draw); got != 7*time.Second {
 		t.Errorf("pause %v with 7s left, want 7s", got)
 	}
-	if got := pauseAfter(time.Second, 1<<30, time.Minute, 0, draw); got != time.Minute {
+	if got := backoff(time.Second, 1<<30, time.Minute, 0, draw); got != time.Minute {
 		t.Errorf("pause %v after very many failures, want the cap", got)
 	}
 }

@@ -27,7 +27,7 @@ type Source interface {
 	chained() bool
 	// exchange returns what gets the first session, and the provider behind it, if it
 	// is one of the user's own.
-	exchange(c *Chain) (exchange, *giver)
+	exchange(c *Chain) (exchange, *upstream)
 	credentialSource() aws.CredentialSource
 }
 
@@ -184,10 +184,10 @@ func (r *resolver) addMissingIdentity(w WebIdentity) {
 		if name == envTokenFile {
 			field = "WebIdentity.TokenFile"
 		}
-		r.add(name, "not set, nor is %s: %s", field, fix)
+		r.addf(name, "not set, nor is %s: %s", field, fix)
 	}
 	if len(missing) == 2 && len(set(envPodIdentityURL)) > 0 {
-		r.add(envPodIdentityURL, "set: this pod has EKS Pod Identity, which is used by choice only: set Options.Source to PodIdentity{}")
+		r.addf(envPodIdentityURL, "set: this pod has EKS Pod Identity, which is used by choice only: set Options.Source to PodIdentity{}")
 	}
 }
 
@@ -205,19 +205,19 @@ func (p PodIdentity) check(r *resolver) Source {
 	p.Endpoint = endpoint.value
 	p.TokenFile = fill(p.TokenFile, "PodIdentity.TokenFile", envPodIdentityFile).value
 	if p.TokenFile == "" {
-		r.add(envPodIdentityFile, "not set, nor is PodIdentity.TokenFile: check the pod identity association of the service account and recreate the pod")
+		r.addf(envPodIdentityFile, "not set, nor is PodIdentity.TokenFile: check the pod identity association of the service account and recreate the pod")
 	}
 	if p.Endpoint == "" {
-		r.add(envPodIdentityURL, "not set, nor is PodIdentity.Endpoint: check the pod identity association of the service account and recreate the pod")
+		r.addf(envPodIdentityURL, "not set, nor is PodIdentity.Endpoint: check the pod identity association of the service account and recreate the pod")
 		return p
 	}
 	u, err := url.Parse(p.Endpoint)
 	if err != nil || u.Host == "" {
-		r.add(endpoint.from, "not a URL; want http://169.254.170.23/v1/credentials or the like")
+		r.addf(endpoint.from, "not a URL; want http://169.254.170.23/v1/credentials or the like")
 		return p
 	}
 	if !mayAsk(u, agentAddresses) {
-		r.add(endpoint.from, "host %q; without https only loopback and the agents' addresses (169.254.170.23, fd00:ec2::23) may be asked for credentials", u.Host)
+		r.addf(endpoint.from, "host %q; without https only loopback and the agents' addresses (169.254.170.23, fd00:ec2::23) may be asked for credentials", u.Host)
 	}
 	return p
 }
@@ -250,9 +250,9 @@ func (n NodeRole) check(r *resolver) Source {
 	// The value may hold a password: name the host only.
 	switch u, err := url.Parse(n.Endpoint); {
 	case err != nil || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		r.add(field, "not the URL of a host alone; want http://[fd00:ec2::254] for a node with IPv6 only, or nothing for %s", metadataEndpoint)
+		r.addf(field, "not the URL of a host alone; want http://[fd00:ec2::254] for a node with IPv6 only, or nothing for %s", metadataEndpoint)
 	case !mayAsk(u, metadataAddresses):
-		r.add(field, "host %q; without https only loopback and the metadata service's addresses (169.254.169.254, [fd00:ec2::254]) may be asked for credentials", u.Host)
+		r.addf(field, "host %q; without https only loopback and the metadata service's addresses (169.254.169.254, [fd00:ec2::254]) may be asked for credentials", u.Host)
 	}
 	n.Endpoint = strings.TrimRight(n.Endpoint, "/")
 	return n
@@ -261,16 +261,16 @@ func (n NodeRole) check(r *resolver) Source {
 func (f FromBase) check(r *resolver) Source {
 	c := r.base.Credentials
 	if isNil(c) || aws.IsCredentialsProvider(c, (*aws.AnonymousCredentials)(nil)) {
-		r.add("aws.Config.Credentials", "nil or anonymous, but the source is FromBase: load the configuration with credentials, for example config.WithSharedConfigProfile")
+		r.addf("aws.Config.Credentials", "nil or anonymous, but the source is FromBase: load the configuration with credentials, for example config.WithSharedConfigProfile")
 	}
 	return f
 }
 
 func (p Provider) check(r *resolver) Source {
 	if p.Credentials == nil {
-		r.add("Provider.Credentials", "nil; set the provider that the chain starts from")
+		r.addf("Provider.Credentials", "nil; set the provider that the chain starts from")
 	} else if isNil(p.Credentials) {
-		r.add("Provider.Credentials", "a nil %T; set the provider that the chain starts from", p.Credentials)
+		r.addf("Provider.Credentials", "a nil %T; set the provider that the chain starts from", p.Credentials)
 		p.Credentials = nil
 	}
 	return p

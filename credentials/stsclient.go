@@ -68,12 +68,12 @@ func newSTSClient(r *resolver) *stsClient {
 		r.checkEndpoint("BaseEndpoint of Options.STS", c.endpoint)
 	}
 	if o.Region != r.region && !isRegion(o.Region) {
-		r.add("Region of Options.STS", "%q is not the name of a region; want one like us-east-1, of which %s is the closest", o.Region, closestRegion(o.Region))
+		r.addf("Region of Options.STS", "%q is not the name of a region; want one like us-east-1, of which %s is the closest", o.Region, closestRegion(o.Region))
 	} else if o.Region != r.region {
 		r.partition(partitionOf(o.Region), "Region "+o.Region+" of Options.STS")
 	}
 	if c.fips && c.endpoint != "" {
-		r.add("STS endpoint", "FIPS is on and an endpoint is set, which the SDK refuses; give the endpoint's FIPS host and switch FIPS off in Options.STS")
+		r.addf("STS endpoint", "FIPS is on and an endpoint is set, which the SDK refuses; give the endpoint's FIPS host and switch FIPS off in Options.STS")
 	}
 	c.client = sts.New(o)
 	return c
@@ -82,7 +82,7 @@ func newSTSClient(r *resolver) *stsClient {
 // hopClient is the STS client as one attempt of one hop sees it.
 type hopClient struct {
 	*stsClient
-	rec    *record
+	rec    *attempt
 	signer aws.CredentialsProvider // nil: unsigned
 }
 
@@ -94,7 +94,7 @@ func (c hopClient) settings(o *sts.Options) {
 func (c hopClient) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, optFns ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
 	out, err := c.client.AssumeRoleWithWebIdentity(ctx, in, append(optFns, c.settings)...)
 	if err == nil {
-		c.rec.assumed = assumedARN(out.AssumedRoleUser)
+		c.rec.assumedARN = assumedARN(out.AssumedRoleUser)
 	}
 	return out, err
 }
@@ -102,7 +102,7 @@ func (c hopClient) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.Assume
 func (c hopClient) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, optFns ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
 	out, err := c.client.AssumeRole(ctx, in, append(optFns, c.settings)...)
 	if err == nil {
-		c.rec.assumed = assumedARN(out.AssumedRoleUser)
+		c.rec.assumedARN = assumedARN(out.AssumedRoleUser)
 	}
 	return out, err
 }
@@ -142,24 +142,24 @@ func dualStackOf(base aws.Config) aws.DualStackEndpointState {
 	return aws.DualStackEndpointStateUnset
 }
 
-// record gathers what one attempt of an exchange learns beside the keys. One
+// attempt records what one attempt of an exchange learns in addition to the keys. One
 // goroutine at a time writes it.
-type record struct {
-	operation string
-	token     *trust.Token // web identity
-	raw       []byte       // the token itself, to tell whether the file changed; never printed
-	sent      []string     // the secrets in its requests' headers; never printed
-	from      *snapshot    // the session that signs; nil at hop 1
-	assumed   string       // ARN that STS says we now are
+type attempt struct {
+	operation  string
+	token      *trust.Token // web identity
+	raw        []byte       // the token itself, to see whether the file changed; never printed
+	sent       []string     // the secrets in its requests' headers; never printed
+	signedBy   *snapshot    // the session that signs; nil at hop 1
+	assumedARN string       // ARN that STS says we now are
 
 	endpoint  string        // host
-	status    int           // of its last answer; 0: none
+	status    int           // of its last response; 0: none
 	proxy     string        // host of the proxy that a failed request went to
 	requestID string        // also of a success
 	sentAt    time.Time     // when the last request left, with its monotonic reading
 	took      time.Duration // from the last request to its reply; 0: none was made
 	date      time.Time     // the reply's own Date; zero: none
-	head      []byte        // how an error reply begins, to tell who speaks there
+	head      []byte        // beginning of an error response, to identify the server
 
 	clean *redact.Redactor // of all these secrets, once it was needed
 	keep  time.Duration    // how long keys without an expiry are kept; 0: for one use
@@ -168,13 +168,13 @@ type record struct {
 	inspect func(body []byte) error // called with the body of each success; nil: not
 }
 
-type recordKey struct{}
+type attemptKey struct{}
 
-func withRecord(ctx context.Context, rec *record) context.Context {
-	return context.WithValue(ctx, recordKey{}, rec)
+func withAttempt(ctx context.Context, att *attempt) context.Context {
+	return context.WithValue(ctx, attemptKey{}, att)
 }
 
-// recorder is an HTTP client that notes in the context's record when a request
+// recorder is an HTTP client that notes in the context's attempt when a request
 // left and what time the server has.
 type recorder struct{ inner aws.HTTPClient }
 
@@ -186,28 +186,28 @@ const (
 )
 
 func (r recorder) Do(req *http.Request) (*http.Response, error) {
-	rec, _ := req.Context().Value(recordKey{}).(*record)
-	if rec == nil {
+	att, _ := req.Context().Value(attemptKey{}).(*attempt)
+	if att == nil {
 		return r.inner.Do(req)
 	}
-	rec.endpoint, rec.sentAt, rec.date = req.URL.Host, time.Now(), time.Time{}
-	rec.status, rec.head = 0, nil
-	rec.sent = append(rec.sent, secretsIn(req.Header)...)
-	if rec.sending != nil {
-		rec.sending(rec.endpoint)
+	att.endpoint, att.sentAt, att.date = req.URL.Host, time.Now(), time.Time{}
+	att.status, att.head = 0, nil
+	att.sent = append(att.sent, secretsIn(req.Header)...)
+	if att.sending != nil {
+		att.sending(att.endpoint)
 	}
-	defer func() { rec.took = time.Since(rec.sentAt) }()
+	defer func() { att.took = time.Since(att.sentAt) }()
 	resp, err := r.inner.Do(req)
 	if err != nil {
-		rec.proxy = proxyOf(r.inner, req)
+		att.proxy = proxyOf(r.inner, req)
 		return resp, err
 	}
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		rec.date = date
+		att.date = date
 	}
-	rec.status = resp.StatusCode
-	if rec.requestID = resp.Header.Get("X-Amzn-Requestid"); rec.requestID == "" {
-		rec.requestID = resp.Header.Get("X-Amz-Request-Id")
+	att.status = resp.StatusCode
+	if att.requestID = resp.Header.Get("X-Amzn-Requestid"); att.requestID == "" {
+		att.requestID = resp.Header.Get("X-Amz-Request-Id")
 	}
 	// The whole reply is read here: the SDK closes the request's body as soon as
 	// Do returns, and net/http may then, over a fast link, take the connection
@@ -217,9 +217,9 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec.head = whole[:min(len(whole), maxHead)]
-	if rec.inspect != nil && resp.StatusCode == http.StatusOK {
-		if err := rec.inspect(whole); err != nil {
+	att.head = whole[:min(len(whole), maxHead)]
+	if att.inspect != nil && resp.StatusCode == http.StatusOK {
+		if err := att.inspect(whole); err != nil {
 			return nil, err
 		}
 	}
@@ -235,7 +235,7 @@ func httpClient(base aws.Config) recorder {
 	return recorder{base.HTTPClient}
 }
 
-// directClient is the same without a proxy: the agents that hand out
+// directClient is the same without a proxy: the agents that serve
 // credentials have link-local addresses.
 func directClient(base aws.Config) recorder {
 	c := httpClient(base)
@@ -259,7 +259,7 @@ func directClient(base aws.Config) recorder {
 }
 
 // proxyOf is the host of the proxy that client would use for a request; empty
-// if it uses none, or is of a kind that does not tell. The user information in
+// if it uses none, or is of a kind that does not say. The user information in
 // a proxy's URL is left out: it is a password.
 func proxyOf(client aws.HTTPClient, request *http.Request) string {
 	var choose func(*http.Request) (*url.URL, error)

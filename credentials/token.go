@@ -171,23 +171,23 @@ func leadsTo(path string) string {
 	return ""
 }
 
-// fileMark tells two states of a token file apart without reading it. The file's
+// fileStamp identifies one state of a token file without reading it. The file's
 // identity is part of it: kubelet may swap in another token of the same size
 // within one tick of the file system's clock, and a chown touches no time.
-type fileMark struct {
+type fileStamp struct {
 	info  fs.FileInfo // nil: there is none, or none that can be seen
 	owner string
 }
 
-func markFile(path string) fileMark {
+func stampFile(path string) fileStamp {
 	info, err := os.Stat(path)
 	if err != nil {
-		return fileMark{}
+		return fileStamp{}
 	}
-	return fileMark{info, owner(info)}
+	return fileStamp{info, owner(info)}
 }
 
-func (m fileMark) equal(n fileMark) bool {
+func (m fileStamp) equal(n fileStamp) bool {
 	if m.info == nil || n.info == nil {
 		return m.info == nil && n.info == nil
 	}
@@ -268,8 +268,8 @@ func (w WebIdentity) checkClaims(t trust.Token, clock *serverClock, notify *noti
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
 const skewWarning = 5 * time.Minute
 
-// tokenSeen is the token of the last success.
-type tokenSeen struct {
+// lastToken is the token of the last success.
+type lastToken struct {
 	raw    string
 	issuer string
 }
@@ -305,30 +305,30 @@ func (c *serverClock) skew() time.Duration {
 	return skewOf(last.at, last.date)
 }
 
-// learn keeps what a success says apart from the keys: the server's clock, and
-// whether the pod's token is another one than before.
-func (s *session) learn(rec *record) {
+// observe records what a successful exchange reveals besides credentials: the server's
+// clock, and whether the pod's token has changed.
+func (s *session) observe(att *attempt) {
 	c := s.chain
-	if !rec.date.IsZero() {
-		c.clock.observe(rec.date, rec.sentAt)
-		if skew := rec.sentAt.Round(0).Sub(rec.date); skew.Abs() > skewWarning {
-			c.notify.warnOnce("skew", "the local clock differs from AWS's: it is "+describeSkew(skew), "ahead", skew.Round(time.Second), "endpoint", rec.endpoint)
+	if !att.date.IsZero() {
+		c.clock.observe(att.date, att.sentAt)
+		if skew := att.sentAt.Round(0).Sub(att.date); skew.Abs() > skewWarning {
+			c.notify.warnOnce("skew", "the local clock differs from AWS's: it is "+describeSkew(skew), "ahead", skew.Round(time.Second), "endpoint", att.endpoint)
 		}
 	}
-	if rec.token == nil {
+	if att.token == nil {
 		return
 	}
 	s.mu.Lock()
-	before := s.seen
-	s.seen = tokenSeen{raw: string(rec.raw), issuer: rec.token.Issuer}
+	previous := s.lastToken
+	s.lastToken = lastToken{raw: string(att.raw), issuer: att.token.Issuer}
 	s.mu.Unlock()
-	if before.raw == "" || before.raw == string(rec.raw) {
+	if previous.raw == "" || previous.raw == string(att.raw) {
 		return
 	}
-	c.notify.post(Event{Type: TokenRotated, Hop: s.n, RoleARN: s.role})
-	if before.issuer != rec.token.Issuer {
-		c.notify.info("the token comes from another cluster than before", "before", before.issuer, "now", rec.token.Issuer)
-		c.notify.post(Event{Type: IssuerChanged, Hop: s.n, RoleARN: s.role})
+	c.notify.enqueue(Event{Type: TokenRotated, Hop: s.n, RoleARN: s.role})
+	if previous.issuer != att.token.Issuer {
+		c.notify.info("the token comes from another cluster than before", "before", previous.issuer, "now", att.token.Issuer)
+		c.notify.enqueue(Event{Type: IssuerChanged, Hop: s.n, RoleARN: s.role})
 	}
 }
 

@@ -49,7 +49,7 @@ func (r *resolver) nextRole(place string, role Role, first bool, source Source, 
 	role.ARN = strings.TrimSpace(role.ARN)
 	r.checkRole(place, &role, first && !source.chained())
 	if role.ARN != "" && role.ARN == before {
-		r.add(place+".ARN", "%q is also the role before it; a role does not assume itself: name the hub first and the target after it, or leave the second one out", role.ARN)
+		r.addf(place+".ARN", "%q is also the role before it; a role does not assume itself: name the hub first and the target after it, or leave the second one out", role.ARN)
 	}
 	return role
 }
@@ -59,14 +59,14 @@ func (r *resolver) nextRole(place string, role Role, first bool, source Source, 
 func (r *resolver) checkRole(place string, role *Role, long bool) {
 	field := func(name string) string { return place + "." + name }
 	if role.ARN == "" {
-		r.add(field("ARN"), "empty; want %s", roleShape)
+		r.addf(field("ARN"), "empty; want %s", roleShape)
 	} else {
 		r.checkRoleARN(field("ARN"), role.ARN)
 	}
 	r.checkSessionName(field("SessionName"), role.SessionName)
 	if n := len(role.ExternalID); n > 0 && (n < minExternalID || n > maxExternalID || !madeOf(role.ExternalID, sessionNameRunes+":/")) {
 		// A shared secret: say what is wrong, not what it is.
-		r.add(field("ExternalID"), "%d characters; want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(role.ExternalID))
+		r.addf(field("ExternalID"), "%d characters; want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(role.ExternalID))
 	}
 	r.checkSourceIdentity(field("SourceIdentity"), role.SourceIdentity)
 	r.checkPolicies(place, role.Policy, role.PolicyARNs)
@@ -83,7 +83,7 @@ func (r *resolver) checkRole(place string, role *Role, long bool) {
 func (r *resolver) checkRoleARN(from, arn string) {
 	a, err := parseRoleARN(arn)
 	if err != nil {
-		r.add(from, "%v", err)
+		r.addf(from, "%v", err)
 		return
 	}
 	r.partition(a.partition, from+" "+arn)
@@ -103,7 +103,7 @@ func (r *resolver) checkSessionName(from, name string) {
 	if len(odd) > 0 {
 		msg += ", without " + strings.Join(odd, " ")
 	}
-	r.add(from, "%s", msg)
+	r.addf(from, "%s", msg)
 }
 
 func (r *resolver) checkSourceIdentity(from, id string) {
@@ -111,37 +111,37 @@ func (r *resolver) checkSourceIdentity(from, id string) {
 		return
 	}
 	if !isSessionName(id) {
-		r.add(from, "%q; want 2–64 of letters, digits and +=,.@_-", id)
+		r.addf(from, "%q; want 2–64 of letters, digits and +=,.@_-", id)
 	} else if strings.HasPrefix(strings.ToLower(id), "aws:") {
-		r.add(from, "%q; the prefix aws: is AWS's own", id)
+		r.addf(from, "%q; the prefix aws: is AWS's own", id)
 	}
 }
 
 func (r *resolver) checkDuration(from string, d, most time.Duration, why string) {
 	switch {
 	case d < minDuration:
-		r.add(from, "%v (%d s); STS gives at least 15 minutes (900 s)", d, int64(d/time.Second))
+		r.addf(from, "%v (%d s); STS gives at least 15 minutes (900 s)", d, int64(d/time.Second))
 	case d > most:
-		r.add(from, "%v (%d s) is more than %v (%d s): %s", d, int64(d/time.Second), most, int64(most/time.Second), why)
+		r.addf(from, "%v (%d s) is more than %v (%d s): %s", d, int64(d/time.Second), most, int64(most/time.Second), why)
 	case d%time.Second != 0:
-		r.add(from, "%v; STS counts whole seconds", d)
+		r.addf(from, "%v; STS counts whole seconds", d)
 	}
 }
 
 func (r *resolver) checkPolicies(owner, policy string, arns []string) {
 	if policy != "" {
 		if n := utf8.RuneCountInString(policy); n > maxPolicy {
-			r.add(owner+".Policy", "%d characters; a session policy has at most %d: shorten it or use PolicyARNs", n, maxPolicy)
+			r.addf(owner+".Policy", "%d characters; a session policy has at most %d: shorten it or use PolicyARNs", n, maxPolicy)
 		} else if _, err := trust.ParsePolicy([]byte(policy)); err != nil {
-			r.add(owner+".Policy", "%v", err)
+			r.addf(owner+".Policy", "%v", err)
 		}
 	}
 	if len(arns) > maxPolicyARNs {
-		r.add(owner+".PolicyARNs", "%d ARNs; at most %d", len(arns), maxPolicyARNs)
+		r.addf(owner+".PolicyARNs", "%d ARNs; at most %d", len(arns), maxPolicyARNs)
 	}
 	for i, a := range arns {
 		if !policyARN().MatchString(a) {
-			r.add(fmt.Sprintf("%s.PolicyARNs[%d]", owner, i), "%q is not a managed policy's ARN; want arn:<partition>:iam::<account or aws>:policy/<name>", a)
+			r.addf(fmt.Sprintf("%s.PolicyARNs[%d]", owner, i), "%q is not a managed policy's ARN; want arn:<partition>:iam::<account or aws>:policy/<name>", a)
 		}
 	}
 }
@@ -149,32 +149,32 @@ func (r *resolver) checkPolicies(owner, policy string, arns []string) {
 func (r *resolver) checkTags(place string, role *Role) {
 	where := place + ".Tags"
 	if len(role.Tags) > maxTags {
-		r.add(where, "%d tags; at most %d", len(role.Tags), maxTags)
+		r.addf(where, "%d tags; at most %d", len(role.Tags), maxTags)
 	}
 	folded := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(role.Tags)) {
 		value := role.Tags[key]
 		switch n := utf8.RuneCountInString(key); {
 		case n < 1 || n > maxTagKey:
-			r.add(where, "key %q has %d characters; want 1–%d", key, n, maxTagKey)
+			r.addf(where, "key %q has %d characters; want 1–%d", key, n, maxTagKey)
 		case !isTagText(key):
-			r.add(where, "key %q; want letters, digits, spaces and _.:/=+-@", key)
+			r.addf(where, "key %q; want letters, digits, spaces and _.:/=+-@", key)
 		case strings.HasPrefix(strings.ToLower(key), "aws:"):
-			r.add(where, "key %q; the prefix aws: is AWS's own", key)
+			r.addf(where, "key %q; the prefix aws: is AWS's own", key)
 		}
 		if n := utf8.RuneCountInString(value); n > maxTagValue {
-			r.add(where, "value of %q has %d characters; at most %d", key, n, maxTagValue)
+			r.addf(where, "value of %q has %d characters; at most %d", key, n, maxTagValue)
 		} else if !isTagText(value) {
-			r.add(where, "value of %q; want letters, digits, spaces and _.:/=+-@", key)
+			r.addf(where, "value of %q; want letters, digits, spaces and _.:/=+-@", key)
 		}
 		if other, ok := folded[strings.ToLower(key)]; ok {
-			r.add(where, "keys %q and %q differ by case only, which STS takes for the same key", other, key)
+			r.addf(where, "keys %q and %q differ by case only, which STS takes for the same key", other, key)
 		}
 		folded[strings.ToLower(key)] = key
 	}
 	for _, key := range role.TransitiveTagKeys {
 		if _, ok := role.Tags[key]; !ok {
-			r.add(place+".TransitiveTagKeys", "%q is not a key of Tags", key)
+			r.addf(place+".TransitiveTagKeys", "%q is not a key of Tags", key)
 		}
 	}
 }
