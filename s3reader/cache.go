@@ -98,7 +98,7 @@ func (c *cache) await(s *span, p []byte, off int64) (n int, waited bool, err err
 // readPast fills p without keeping anything: there is no room.
 func (c *cache) readPast(p []byte, off int64) (int, error) {
 	s := stream{of: c.of, ctx: c.ctx, pos: off, end: off + int64(len(p))}
-	defer s.close()
+	defer s.Close()
 	return io.ReadFull(&s, p)
 }
 
@@ -157,7 +157,7 @@ func (c *cache) fill(s *span) {
 		}
 	}()
 	defer recovered(&err)
-	defer from.close()
+	defer from.Close()
 	for filled < len(s.buf) {
 		n, readErr := from.Read(s.buf[filled:])
 		filled += n

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/minio/crc64nvme"
+
+	"github.com/crossrole/crossrole/s3reader/internal/crc"
 )
 
 // wholeSum compares the bytes of an object, as they are read in order, with the
@@ -47,6 +49,29 @@ func fullObjectSum(out *s3.GetObjectOutput, size int64) *wholeSum {
 		}
 	}
 	return nil
+}
+
+// storedSums are the checksums that a response names.
+type storedSums struct {
+	kind                     types.ChecksumType
+	crc64nvme, crc32, crc32c *string
+}
+
+// wholeCRC returns a CRC of all the bytes of the object, the fastest to compute;
+// nil if there is none. See fullObjectSum.
+func (s storedSums) wholeCRC() (*crc.Kind, string) {
+	if s.kind == types.ChecksumTypeComposite {
+		return nil, ""
+	}
+	for _, c := range []struct {
+		kind *crc.Kind
+		want *string
+	}{{crc.CRC64NVME, s.crc64nvme}, {crc.CRC32, s.crc32}, {crc.CRC32C, s.crc32c}} {
+		if c.want != nil && *c.want != "" && !strings.Contains(*c.want, "-") {
+			return c.kind, *c.want
+		}
+	}
+	return nil, ""
 }
 
 // add takes the bytes at pos. It fails if they complete the object and the sum

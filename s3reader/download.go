@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/aws/smithy-go/middleware"
+
+	"github.com/crossrole/crossrole/s3reader/internal/crc"
+	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
 // Download writes an object to w, at the offsets that its bytes have in it. An
@@ -87,28 +90,28 @@ type download struct {
 	w       io.WriterAt
 	journal *journal // nil: none
 	tally   tally
-	*lanes
+	limits  *transfer.Limits
 
-	kind *crcKind // of the pieces; nil: none is computed
-	want string   // of the whole object, in S3's spelling; empty: unknown
-
-	company company
-	shares  shares
-	fetched fetched
+	kind *crc.Kind // of the pieces; nil: none is computed
+	want string    // of the whole object, in S3's spelling; empty: unknown
 }
+
+// maxConnections fill a line of some 23 Gbit/s at the 90 MB/s that S3 delivers
+// over each, unless Options.Concurrency says otherwise.
+const maxConnections = 32
 
 func (r *Reader) newDownload(key string) *download {
 	n := r.opts.Concurrency
 	if n == 0 {
 		n = maxConnections
 	}
-	return r.downloadWith(key, r.newLanes(n), &meter{key: key, tell: r.opts.Progress})
+	return r.downloadWith(key, transfer.NewLimits(n, r.memory()), &meter{key: key, tell: r.opts.Progress})
 }
 
 // downloadWith shares connections and meter with other downloads.
-func (r *Reader) downloadWith(key string, l *lanes, m *meter) *download {
-	d := &download{version: version{r: r, info: Info{Key: key}}, tally: tally{meter: m}, lanes: l}
-	d.mw = []func(*middleware.Stack) error{throttleWatch{l.gate}.add}
+func (r *Reader) downloadWith(key string, l *transfer.Limits, m *meter) *download {
+	d := &download{version: version{r: r, info: Info{Key: key}}, tally: tally{meter: m}, limits: l}
+	d.mw = []func(*middleware.Stack) error{throttleWatch{l.Limiter}.add}
 	return d
 }
 
@@ -119,11 +122,11 @@ func (r *Reader) downloadWith(key string, l *lanes, m *meter) *download {
 func (d *download) fresh(ctx context.Context, etag string, begin func() error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := d.gate.enter(ctx); err != nil {
+	if err := d.limits.Acquire(ctx); err != nil {
 		return err
 	}
-	leave := sync.OnceFunc(d.gate.leave)
-	defer leave()
+	release := sync.OnceFunc(d.limits.Release)
+	defer release()
 	in := d.r.getInput(d.info.Key)
 	if etag != "" {
 		in.IfMatch = &etag
@@ -137,23 +140,85 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 		}
 		return err
 	}
+	job := transfer.Job{ReleaseFirst: release, Missing: []transfer.Range{{Start: 0, End: info.Size}}}
 	if d.r.opts.Concurrency == 0 {
-		d.company.ask(time.Since(asked))
+		job.FirstByte = max(1, time.Since(asked)) // 0 would be unknown
 	}
 	first := &stream{of: &d.version, ctx: ctx, end: info.Size, body: body}
-	defer first.close()
+	defer first.Close()
+	job.First = first
 	d.info = *info
 	d.expect(storedSums{out.ChecksumType, out.ChecksumCRC64NVME, out.ChecksumCRC32, out.ChecksumCRC32C})
 	if err := begin(); err != nil {
 		return err
 	}
 	d.tally.expect(info.Size)
-	p := d.r.plan(info, info.Size, d.gate.most)
+	job.Plan = d.plan(info.Size)
 	// Without an ETag nothing ties a second request to the same version.
-	if info.ETag == "" || p.connections == 1 && d.journal == nil {
+	if info.ETag == "" || job.Plan.Connections == 1 && d.journal == nil {
 		return d.inOrder(first, fullObjectSum(out, info.Size))
 	}
-	return d.fan(ctx, p, []extent{{0, info.Size}}, first, leave)
+	return d.run(ctx, &job, nil)
+}
+
+// plan divides the missing bytes of the object among connections.
+func (d *download) plan(missing int64) transfer.Plan {
+	n := d.limits.Max()
+	if c := d.r.opts.Concurrency; c > 0 {
+		n = min(n, c)
+	}
+	return transfer.NewPlan(missing, n, d.r.opts.PartSize, transfer.StoredPart(d.info.ETag, d.info.Size))
+}
+
+// leastSegment returns the size, in bytes, up to which an object is fetched over
+// one connection.
+func (r *Reader) leastSegment() int64 {
+	if r.opts.PartSize > 0 {
+		return r.opts.PartSize
+	}
+	return transfer.MinSegment
+}
+
+// run fetches what is missing over several connections, and verifies the complete
+// object: what was fetched, together with the pieces that were there already.
+func (d *download) run(ctx context.Context, job *transfer.Job, pieces []transfer.Piece) error {
+	job.Limits, job.W, job.Sum, job.Wrote = d.limits, d.w, d.kind, d.tally.add
+	job.Open = func() transfer.Body { return &stream{of: &d.version} }
+	job.Recovered = func(v any) error {
+		if v == nil {
+			return errExited
+		}
+		return panicError(v)
+	}
+	if d.journal != nil {
+		job.Done, job.Step = d.journal.add, d.journal.step
+	}
+	fetched, err := job.Run(ctx)
+	if err != nil {
+		return err
+	}
+	sum, err := transfer.Sum(append(pieces, fetched...), d.info.Size, d.kind)
+	if err != nil || d.want == "" {
+		return err
+	}
+	if got := d.kind.Encode(sum); got != d.want {
+		return &Error{Kind: ChecksumMismatch, Err: fmt.Errorf("%s of the %d bytes received is %s, the object's is %s", d.kind.Name, d.info.Size, got, d.want)}
+	}
+	d.info.Verified = true
+	return nil
+}
+
+// serial lets one write at a time reach a file. File systems do so anyway, with a
+// lock for which a processor spins.
+type serial struct {
+	mu sync.Mutex
+	io.WriterAt
+}
+
+func (s *serial) WriteAt(p []byte, off int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.WriterAt.WriteAt(p, off)
 }
 
 // expect sets the checksum that the pieces must have together.
@@ -168,8 +233,8 @@ func (d *download) inOrder(s *stream, sum *wholeSum) error {
 	if d.r.opts.Verify == VerifyOff {
 		sum = nil
 	}
-	buf := takeBuffer(min(d.buffer, bufferSize, s.end))
-	defer giveBuffer(buf)
+	buf := transfer.Buffer(min(d.limits.Buffer, transfer.BufferSize, s.end))
+	defer transfer.PutBuffer(buf)
 	for {
 		pos := s.pos
 		n, err := io.ReadFull(s, buf[:min(int64(len(buf)), s.end-pos)])
@@ -383,7 +448,7 @@ func (d *download) toPartial(ctx context.Context, p *partial, etag string) error
 			}
 		}
 		d.w = &serial{WriterAt: p.file}
-		if d.info.Size <= d.r.leastShare() || d.info.ETag == "" || !p.shared {
+		if d.info.Size <= d.r.leastSegment() || d.info.ETag == "" || !p.shared {
 			return nil // nothing to go on from
 		}
 		if err := p.file.Truncate(d.info.Size); err != nil {
@@ -399,7 +464,7 @@ func (d *download) toPartial(ctx context.Context, p *partial, etag string) error
 
 func (d *download) keepJournal(p *partial) (err error) {
 	if d.kind == nil { // there is nothing to compare the whole with
-		d.kind = crc64NVME
+		d.kind = crc.CRC64NVME
 	}
 	d.journal, err = newJournal(p.file, d.r.bucket.name, &d.info, d.kind)
 	return err
@@ -409,7 +474,7 @@ func (d *download) keepJournal(p *partial) (err error) {
 // reports false if there is nothing to go on from.
 func (d *download) resume(ctx context.Context, p *partial, etag string) (bool, error) {
 	stat, err := p.file.Stat()
-	if err != nil || stat.Size() <= d.r.leastShare() {
+	if err != nil || stat.Size() <= d.r.leastSegment() {
 		return false, err
 	}
 	if err := d.describe(ctx); err != nil {
@@ -428,11 +493,10 @@ func (d *download) resume(ctx context.Context, p *partial, etag string) (bool, e
 		return false, err
 	}
 	d.w = &serial{WriterAt: p.file}
-	d.fetched.pieces = pieces
-	missing := gaps(pieces, d.info.Size)
-	left := total(missing)
+	missing := transfer.Missing(pieces, d.info.Size)
+	left := transfer.Length(missing)
 	d.r.opts.Logger.Info("s3reader: a download goes on", "bucket", d.r.bucket.name, "key", d.info.Key, "file", p.path(), "bytes", d.info.Size, "missing", left)
 	d.tally.expect(d.info.Size)
 	d.tally.add(d.info.Size - left)
-	return true, d.fan(ctx, d.r.plan(&d.info, left, d.gate.most), missing, nil, nil)
+	return true, d.run(ctx, &transfer.Job{Missing: missing, Plan: d.plan(left)}, pieces)
 }

@@ -9,6 +9,9 @@ import (
 	"io"
 	"slices"
 	"sync"
+
+	"github.com/crossrole/crossrole/s3reader/internal/crc"
+	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
 const (
@@ -59,8 +62,8 @@ type readWriterAt interface {
 	io.WriterAt
 }
 
-func newJournal(file readWriterAt, bucket string, info *Info, kind *crcKind) (*journal, error) {
-	head, err := json.Marshal(journalHead{1, bucket, info.Key, info.ETag, info.Size, kind.name, "start end checksum"})
+func newJournal(file readWriterAt, bucket string, info *Info, kind *crc.Kind) (*journal, error) {
+	head, err := json.Marshal(journalHead{1, bucket, info.Key, info.ETag, info.Size, kind.Name, "start end checksum"})
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +75,8 @@ func newJournal(file readWriterAt, bucket string, info *Info, kind *crcKind) (*j
 func (j *journal) begin() { j.append(j.head) }
 
 // add notes that the file has a piece.
-func (j *journal) add(p piece) {
-	j.append(fmt.Appendf(nil, "%d %d %x\n", p.start, p.end, p.crc))
+func (j *journal) add(p transfer.Piece) {
+	j.append(fmt.Appendf(nil, "%d %d %x\n", p.Start, p.End, p.CRC))
 }
 
 func (j *journal) append(line []byte) {
@@ -92,35 +95,35 @@ func (j *journal) append(line []byte) {
 // load returns the pieces of the object that the file has: those whose bytes have
 // the checksum that the journal says. Later pieces are added behind the last line
 // that is whole.
-func (j *journal) load(kind *crcKind) ([]piece, error) {
+func (j *journal) load(kind *crc.Kind) ([]transfer.Piece, error) {
 	lines := bufio.NewReaderSize(io.NewSectionReader(j.file, j.size, 1<<62), 8*maxKey) // keys are escaped
 	head, err := lines.ReadSlice('\n')
 	if err != nil || !bytes.Equal(head, j.head) {
 		return nil, nil // of another object, or none
 	}
 	j.end = j.size + int64(len(head))
-	var said []piece
+	var said []transfer.Piece
 	for len(said) < 4*maxLines {
 		line, err := lines.ReadSlice('\n')
 		if err != nil {
 			break // the end, or what is no journal
 		}
-		var p piece
-		if n, err := fmt.Sscanf(string(line), "%d %d %x\n", &p.start, &p.end, &p.crc); n != 3 || err != nil {
+		var p transfer.Piece
+		if n, err := fmt.Sscanf(string(line), "%d %d %x\n", &p.Start, &p.End, &p.CRC); n != 3 || err != nil {
 			break
 		}
 		j.end += int64(len(line))
-		if 0 <= p.start && p.start < p.end && p.end <= j.size {
+		if 0 <= p.Start && p.Start < p.End && p.End <= j.size {
 			said = append(said, p)
 		}
 	}
 	// What was found spoilt by an earlier download was fetched again, and stands
 	// here twice.
-	slices.SortStableFunc(said, func(a, b piece) int { return cmp.Compare(a.start, b.start) })
-	var pieces []piece
+	slices.SortStableFunc(said, func(a, b transfer.Piece) int { return cmp.Compare(a.Start, b.Start) })
+	var pieces []transfer.Piece
 	at := int64(0)
 	for _, p := range said {
-		if p.start < at {
+		if p.Start < at {
 			continue
 		}
 		ok, err := j.holds(p, kind)
@@ -129,7 +132,7 @@ func (j *journal) load(kind *crcKind) ([]piece, error) {
 		}
 		if ok {
 			pieces = append(pieces, p)
-			at = p.end
+			at = p.End
 		}
 	}
 	j.some = len(pieces) > 0
@@ -137,17 +140,17 @@ func (j *journal) load(kind *crcKind) ([]piece, error) {
 }
 
 // holds reports whether the bytes of a piece are what they were.
-func (j *journal) holds(p piece, kind *crcKind) (bool, error) {
-	buf := takeBuffer(bufferSize)
-	defer giveBuffer(buf)
-	var crc uint64
-	for at := p.start; at < p.end; {
-		n, err := j.file.ReadAt(buf[:min(int64(len(buf)), p.end-at)], at)
+func (j *journal) holds(p transfer.Piece, kind *crc.Kind) (bool, error) {
+	buf := transfer.Buffer(transfer.BufferSize)
+	defer transfer.PutBuffer(buf)
+	var sum uint64
+	for at := p.Start; at < p.End; {
+		n, err := j.file.ReadAt(buf[:min(int64(len(buf)), p.End-at)], at)
 		if n == 0 && err != nil {
 			return false, ignore(err, io.EOF)
 		}
-		crc = kind.update(crc, buf[:n])
+		sum = kind.Update(sum, buf[:n])
 		at += int64(n)
 	}
-	return crc == p.crc, nil
+	return sum == p.CRC, nil
 }

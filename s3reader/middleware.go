@@ -19,6 +19,8 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
 const (
@@ -326,9 +328,9 @@ func brokeOff(err error) bool {
 	return ok && syntax.Msg == "unexpected EOF"
 }
 
-// throttleWatch tells a gate of each attempt that S3 refuses for there being too
-// many requests, of which the SDK's own retries would keep silent.
-type throttleWatch struct{ gate *gate }
+// throttleWatch reports each attempt that S3 refuses because there are too many
+// requests to a limiter. The SDK's own retries would hide them.
+type throttleWatch struct{ limiter *transfer.Limiter }
 
 func (throttleWatch) ID() string { return "s3reader:throttleWatch" }
 
@@ -341,7 +343,7 @@ func (w throttleWatch) HandleDeserialize(ctx context.Context, in middleware.Dese
 ) {
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	if throttled(err) {
-		w.gate.slower()
+		w.limiter.Throttled()
 	}
 	return out, metadata, err
 }

@@ -229,7 +229,7 @@ func (o *Object) unlock() {
 // afterwards.
 func (o *Object) sweep() {
 	if o.mu.TryLock() {
-		o.stream.close()
+		o.stream.Close()
 		o.mu.Unlock()
 	}
 }
@@ -304,7 +304,7 @@ func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error
 	}
 	o.stream.end, o.stream.body = info.Size, body
 	if info.Size == 0 {
-		o.stream.close()
+		o.stream.Close()
 		if err := o.summed(0, nil); err != nil {
 			cancel(err)
 			return nil, r.fail(op, key, err)
@@ -395,7 +395,7 @@ func (o *Object) next(p []byte) (int, error) {
 		}
 	}
 	if o.pos != s.pos || s.pos >= s.end {
-		s.close()
+		s.Close()
 		s.end = 0
 		if n, err := o.ahead.read(o.cache, p, o.pos, o.r.connections()); n > 0 || err != nil {
 			return n, err
@@ -442,7 +442,7 @@ func (o *Object) share(began time.Time, n int) {
 func (o *Object) letGo() {
 	if o.mu.TryLock() {
 		if o.pos == 0 && o.stream.pos == 0 && o.stream.body != nil {
-			o.stream.close()
+			o.stream.Close()
 			o.stream.end = 0
 		}
 		o.unlock()

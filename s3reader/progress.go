@@ -102,10 +102,10 @@ func (m *meter) end(well bool) error {
 	}
 }
 
-// tally is what one download has told a meter.
+// tally is what one download has reported to a meter.
 type tally struct {
 	meter *meter
-	sized bool // the meter's total has the object already
+	sized bool // the meter's total includes the object already
 	n     atomic.Int64
 }
 

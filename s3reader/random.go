@@ -116,7 +116,7 @@ func (o *Object) nextRandom(p []byte) (n int, read bool, err error) {
 		run.next, run.got = o.pos, 0
 	}
 	if s.body == nil || s.pos != o.pos {
-		s.close()
+		s.Close()
 		s.pos, s.fruitless = o.pos, 0
 		if run.files && run.got >= wholeRun {
 			run.whole, s.end = true, o.info.Size
@@ -139,7 +139,7 @@ func (o *Object) nextRandom(p []byte) (n int, read bool, err error) {
 // toEnd has all the rest asked for by the next read.
 func (o *Object) toEnd() {
 	if run := &o.random; run.on && !run.whole {
-		o.stream.close()
+		o.stream.Close()
 		o.stream.pos, o.stream.end, o.stream.fruitless = o.pos, o.info.Size, 0
 		run.whole = true
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+
+	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
 const (
@@ -36,6 +38,32 @@ type stream struct {
 	body      *body // nil: none
 	fruitless int   // attempts since the last byte
 	short     int   // responses with few of the bytes that were asked for
+
+	detach func() bool // body, opened under an earlier ctx, no longer ends with ctx; nil: it does not
+}
+
+// Reset makes r the range that Read delivers next, with requests under ctx. A
+// body that is at r.Start is kept, and ends with ctx too if it was opened under
+// another context. See [transfer.Body].
+func (s *stream) Reset(ctx context.Context, r transfer.Range) {
+	if s.ctx != ctx {
+		s.release()
+		s.ctx = ctx
+		if first := s.body; first != nil {
+			s.detach = context.AfterFunc(ctx, func() { first.cancel(context.Canceled) })
+		}
+	}
+	s.seek(r.Start)
+	s.end = r.End
+}
+
+// release undoes what Reset has done to a body that was opened under an earlier
+// context.
+func (s *stream) release() {
+	if s.detach != nil {
+		s.detach()
+		s.detach = nil
+	}
 }
 
 // Read fills p from the current response. It returns io.EOF at end and nowhere
@@ -62,7 +90,7 @@ func (s *stream) Read(p []byte) (int, error) {
 			s.fruitless = 0
 			s.pos += int64(n)
 			if s.pos == end {
-				s.close() // the rest, if any, is asked for
+				s.Close() // the rest, if any, is asked for
 			}
 			return n, nil // an error, if any, comes again with the next byte
 		}
@@ -82,7 +110,7 @@ func (s *stream) Read(p []byte) (int, error) {
 			}
 		}
 		from := s.body.endpoint
-		s.close()
+		s.Close()
 		if isFinal(err) {
 			return 0, err
 		}
@@ -127,7 +155,7 @@ func (s *stream) countShort() error {
 	}
 	err := &Error{Kind: RangeMismatch, Endpoint: s.body.endpoint, Err: fmt.Errorf(
 		"%d responses had less than was asked for, and less than %d bytes each; asked for bytes %d-%d, the last one ends before byte %d", s.short, shortSize, s.pos, s.end-1, s.body.end)}
-	s.close()
+	s.Close()
 	return err
 }
 
@@ -159,7 +187,9 @@ func (s *stream) pause(err error) error {
 	}
 }
 
-func (s *stream) close() {
+// Close ends the connection. The next Read opens another one.
+func (s *stream) Close() {
+	s.release()
 	if s.body != nil {
 		s.body.Close()
 		s.body = nil
@@ -169,7 +199,7 @@ func (s *stream) close() {
 // seek drops the current answer if it is not the one that has pos next.
 func (s *stream) seek(pos int64) {
 	if s.pos != pos {
-		s.close()
+		s.Close()
 		s.pos, s.fruitless = pos, 0
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
 // listedAhead is how many objects the listing may be ahead of the fetching: some
@@ -26,7 +28,7 @@ type tree struct {
 	root    *os.Root
 	include func(*Info) bool
 	each    func(Outcome)
-	lanes   *lanes
+	limits  *transfer.Limits
 	meter   *meter
 	made    made
 
@@ -49,9 +51,9 @@ func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
 	}
 	return &tree{
 		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, crew: crew,
-		lanes: r.newLanes(max(crew.most, r.opts.Concurrency)),
-		meter: &meter{key: prefix, tell: r.opts.Progress},
-		made:  made{root: root, dirs: map[string]bool{}, modes: map[string]fs.FileMode{}},
+		limits: transfer.NewLimits(max(crew.most, r.opts.Concurrency), r.memory()),
+		meter:  &meter{key: prefix, tell: r.opts.Progress},
+		made:   made{root: root, dirs: map[string]bool{}, modes: map[string]fs.FileMode{}},
 	}
 }
 
@@ -278,7 +280,7 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (
 		t.meter.bytes.Add(info.Size)
 		return *info, true, nil
 	}
-	d := t.r.downloadWith(info.Key, t.lanes, t.meter)
+	d := t.r.downloadWith(info.Key, t.limits, t.meter)
 	d.tally.sized = true
 	if err := d.toFile(ctx, to, info.ETag); err != nil {
 		if errors.Is(err, ObjectChanged) {

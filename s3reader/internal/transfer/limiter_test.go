@@ -1,0 +1,166 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A burst of refusals halves the limit once; each range that arrives raises it.
+func TestLimiterHalves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewLimiter(16)
+		check := func(want int) {
+			t.Helper()
+			if g.limit != want {
+				t.Fatalf("the limit is %d, want %d", g.limit, want)
+			}
+		}
+		g.Succeeded()
+		check(16)
+		for range 5 {
+			g.Throttled()
+		}
+		check(8)
+		g.Succeeded() // it was in flight before the refusal
+		check(8)
+		time.Sleep(slowPause)
+		g.Throttled()
+		check(4)
+		time.Sleep(slowPause)
+		g.Succeeded()
+		check(5)
+		for range 10 {
+			time.Sleep(slowPause)
+			g.Throttled()
+		}
+		check(1)
+	})
+}
+
+// Places are given in the order of arrival; a waiter that leaves, leaves no gap.
+func TestLimiterOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewLimiter(1)
+		if err := g.Acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var in []int
+		for i := range 4 {
+			ctx, cancel := context.WithCancel(t.Context())
+			if i == 1 {
+				context.AfterFunc(t.Context(), cancel)
+				time.AfterFunc(time.Second, cancel)
+			}
+			go func() {
+				defer cancel()
+				err := g.Acquire(ctx)
+				if i == 1 {
+					if !errors.Is(err, context.Canceled) {
+						t.Errorf("got %v", err)
+					}
+					return
+				}
+				in = append(in, i) // one at a time is inside
+				time.Sleep(time.Minute)
+				g.Release()
+			}()
+			synctest.Wait()
+		}
+		time.Sleep(2 * time.Second)
+		g.Release()
+		time.Sleep(time.Hour)
+		synctest.Wait() // for the race detector: they have all left
+		if len(in) != 3 || in[0] != 0 || in[1] != 2 || in[2] != 3 || g.in != 0 {
+			t.Errorf("let in %v, %d are inside", in, g.in)
+		}
+	})
+}
+
+// line delivers bytes in synctest's time: rate(n) is what n connections bring
+// together.
+const most = 32
+
+type line struct {
+	connections int
+	rate        func(n int) float64
+}
+
+func (l *line) deliver(written *atomic.Int64, stop <-chan struct{}) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			written.Add(int64(l.rate(l.connections) / 1000))
+		case <-stop:
+			return
+		}
+	}
+}
+
+// opened returns how many connections a download comes to use over a line, and
+// how long it takes to find out.
+func opened(t *testing.T, r ramp, rate func(n int) float64) (n int, took time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		var got atomic.Int64
+		l := &line{rate: rate}
+		stop := make(chan struct{})
+		defer close(stop)
+		start := time.Now()
+		for n = range most {
+			l.connections = n
+			if n == r.base || n == 2*r.base {
+				go l.deliver(&got, stop)
+			}
+			if r.saturated(t.Context(), n, got.Load) {
+				took = time.Since(start)
+				return
+			}
+			if n == r.base || n == 2*r.base {
+				stop <- struct{}{}
+			}
+		}
+		n, took = most, time.Since(start)
+	})
+	return n, took
+}
+
+func TestRamp(t *testing.T) {
+	capped := func(n int) float64 { return 90e6 * float64(n) }
+	full := func(int) float64 { return 1.5e9 }
+	both := 2 * rampWatch
+	tests := []struct {
+		name string
+		base int
+		rate func(int) float64
+		want int
+		took time.Duration
+	}{
+		{"far, capped", 0, capped, most, 0},
+		{"near, capped", 4, capped, most, both},
+		{"near, full", 4, full, 8, both},
+		{"near, nothing comes", 4, func(int) float64 { return 0 }, most, both},
+	}
+	for _, tt := range tests {
+		if n, took := opened(t, ramp{base: tt.base}, tt.rate); n != tt.want || took != tt.took {
+			t.Errorf("%s: %d connections after %v, want %d after %v", tt.name, n, took, tt.want, tt.took)
+		}
+	}
+}
+
+// Only near stores are measured.
+func TestRampOfNearStores(t *testing.T) {
+	for _, tt := range []struct {
+		took time.Duration
+		asks bool
+	}{{time.Millisecond, true}, {nearby, false}, {30 * time.Millisecond, false}} {
+		var r ramp
+		if r.firstByte(tt.took); r.base > 1 != tt.asks {
+			t.Errorf("a first response after %v: a base of %d", tt.took, r.base)
+		}
+	}
+}

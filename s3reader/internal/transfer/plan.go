@@ -1,0 +1,156 @@
+package transfer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/crossrole/crossrole/s3reader/internal/crc"
+)
+
+// Range is the bytes [Start, End) of an object.
+type Range struct{ Start, End int64 }
+
+// Len returns the number of bytes.
+func (r Range) Len() int64 { return r.End - r.Start }
+
+// Piece is a range that has been written, and its CRC.
+type Piece struct {
+	Range
+	CRC uint64
+}
+
+const (
+	// MinSegment is the least that a connection is opened for, in bytes: for less,
+	// most of the time would be spent waiting for the first byte. S3 recommends
+	// ranges of 8 to 16 MiB
+	// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html).
+	MinSegment = 8 << 20
+
+	// alignment is what the borders of segments are rounded to, in bytes.
+	alignment = 64 << 10
+)
+
+// Plan says how an object is divided among connections.
+type Plan struct {
+	Connections int   // at most
+	step        int64 // no segment crosses a multiple of this
+	fixed       bool  // segments are not split later
+}
+
+// NewPlan divides the missing bytes of an object among at most that many connections.
+// One wave of ranges of equal length keeps all of them busy to the end: no range
+// waits for another, and a link that caps each connection is used in full.
+//
+// partSize, unless 0, is the fixed length of the ranges. storedPart, unless 0, is
+// the size of the parts in which the object was uploaded: S3 recommends reading
+// along their borders.
+func NewPlan(missing int64, most int, partSize, storedPart int64) Plan {
+	p := Plan{fixed: partSize > 0, step: partSize}
+	least := cmp.Or(partSize, MinSegment)
+	p.Connections = int(max(1, min(int64(most), ceilDiv(missing, least))))
+	if p.fixed {
+		return p
+	}
+	share := ceilDiv(missing, int64(p.Connections))
+	step := int64(alignment)
+	if storedPart > 0 && storedPart <= share {
+		step = storedPart
+	}
+	p.step = ceilDiv(share, step) * step
+	return p
+}
+
+// ceilDiv returns a/b rounded up, for a ≥ 0 and b > 0, without overflow.
+func ceilDiv(a, b int64) int64 {
+	if a%b == 0 {
+		return a / b
+	}
+	return a/b + 1
+}
+
+// StoredPart returns the size of the parts in which an object was probably
+// uploaded; 0 if it was uploaded in one piece, or if the size cannot be inferred.
+// A wrong guess costs nothing.
+//
+// The ETag of an object uploaded in parts ends with their number. All of them but
+// the last are equal, and tools choose whole mebibytes.
+func StoredPart(etag string, size int64) int64 {
+	_, n, ok := strings.Cut(strings.Trim(etag, `"`), "-")
+	parts, err := strconv.ParseInt(n, 10, 64)
+	if !ok || err != nil || parts < 2 || parts > 10_000 { // S3's limit
+		return 0
+	}
+	if size <= 0 { // it has no parts, whatever the ETag says
+		return 0
+	}
+	const unit = 1 << 20
+	part := ceilDiv(ceilDiv(size, parts), unit) * unit
+	if ceilDiv(size, part) != parts {
+		return 0
+	}
+	return part
+}
+
+// Missing returns the ranges of an object of size bytes that no piece covers. It
+// sorts the pieces.
+func Missing(pieces []Piece, size int64) []Range {
+	slices.SortFunc(pieces, byStart)
+	var missing []Range
+	at := int64(0)
+	for _, p := range pieces {
+		if p.Start > at {
+			missing = append(missing, Range{at, p.Start})
+		}
+		at = max(at, p.End)
+	}
+	if at < size {
+		missing = append(missing, Range{at, size})
+	}
+	return missing
+}
+
+// Length returns the number of bytes of all ranges together.
+func Length(ranges []Range) int64 {
+	var n int64
+	for _, r := range ranges {
+		n += r.Len()
+	}
+	return n
+}
+
+// cut returns the first part of r, up to the next multiple of step, and the rest.
+// There is no rest if step is 0.
+func (r Range) cut(step int64) (first, rest Range) {
+	end := r.End
+	if step > 0 {
+		end = r.Start + min(step-r.Start%step, r.Len())
+	}
+	return Range{r.Start, end}, Range{end, r.End}
+}
+
+// Sum returns the CRC of an object of size bytes; 0 if kind is nil. It fails
+// unless the pieces are that object, each byte once. It sorts the pieces.
+func Sum(pieces []Piece, size int64, kind *crc.Kind) (uint64, error) {
+	slices.SortFunc(pieces, byStart)
+	var at int64
+	var sum uint64
+	combiner := crc.Combiner{Kind: kind}
+	for _, p := range pieces {
+		if p.Start != at {
+			return 0, fmt.Errorf("the bytes from %d to %d were fetched twice, or not at all: a defect of this package", min(at, p.Start), max(at, p.Start))
+		}
+		at = p.End
+		if kind != nil {
+			sum = combiner.Combine(sum, p.CRC, p.Len())
+		}
+	}
+	if at != size {
+		return 0, fmt.Errorf("%d of %d bytes were fetched: a defect of this package", at, size)
+	}
+	return sum, nil
+}
+
+func byStart(a, b Piece) int { return cmp.Compare(a.Start, b.Start) }

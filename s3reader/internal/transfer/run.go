@@ -1,0 +1,272 @@
+// Package transfer fetches the ranges of an object over several connections and
+// writes them to where they belong.
+//
+// # How it works
+//
+// A [Plan] divides the missing bytes into segments of equal length. A [Job] runs
+// one worker per connection. Each worker takes a segment from the scheduler,
+// reads it from its [Body] and writes it, portion by portion. A worker that has
+// finished takes over a part of the segment that would finish last, so that all
+// workers finish at about the same time.
+//
+//	Plan ─► scheduler ─► worker ─► Body.Read ─► WriteAt ─► Piece
+//	            ▲  segments │ 1 per connection
+//	            └───────────┘    Limiter: how many at the same time
+//
+// A segment's end may move toward its start while it is read, because another
+// worker takes over the rest. A worker therefore claims bytes from the scheduler
+// after it has read them, and drops those that are no longer its own: every byte
+// is written by exactly one worker.
+//
+// The Limiter bounds the connections of one download, or of all downloads of a
+// directory. Near stores are a special case: the ramp measures whether more
+// connections raise throughput at all.
+//
+// Two locks, never held together: the scheduler's guards the assignment of bytes,
+// the limiter's the number of connections.
+package transfer
+
+import (
+	"context"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/crossrole/crossrole/s3reader/internal/crc"
+)
+
+// Body delivers the bytes of one range after the other. It resumes by itself when
+// a connection breaks. One goroutine uses it at a time.
+type Body interface {
+	io.Reader
+	// Reset makes r the range that Read delivers next, with requests under ctx. It
+	// keeps a connection that is at r.Start already.
+	Reset(ctx context.Context, r Range)
+	// Close ends the connection. Reset begins a new one.
+	Close()
+}
+
+// Job is one object, or the missing part of one, to fetch.
+type Job struct {
+	Limits  *Limits
+	Plan    Plan
+	Missing []Range
+	W       io.WriterAt // called by several goroutines
+	Open    func() Body // of a further connection
+
+	// First, unless nil, is a body that is at the start of Missing. It holds a
+	// place of the limiter, which ReleaseFirst frees; more often does no harm.
+	First        Body
+	ReleaseFirst func()
+
+	// FirstByte is how long the store took to respond; 0: unknown. A store that is
+	// near gets no more connections than make it faster.
+	FirstByte time.Duration
+
+	Sum *crc.Kind // of the pieces; nil: none
+
+	// Wrote, unless nil, is called for bytes that were written.
+	Wrote func(n int64)
+
+	// Done, unless nil, is called for each piece that is complete, from several
+	// goroutines: at the end of a segment, and after Step bytes of one, unless 0.
+	Done func(Piece)
+	Step int64
+
+	// Recovered returns the error for a panic with value v in a worker: in W, in
+	// Body or in a function of this Job. v is nil where the code ended the
+	// goroutine with runtime.Goexit.
+	Recovered func(v any) error
+
+	scheduler scheduler
+	written   atomic.Int64
+
+	mu     sync.Mutex // guards pieces
+	pieces []Piece
+}
+
+// Run fetches the missing bytes and returns them as pieces, also those that were
+// written before an error. The error is ctx's, or the first of a worker.
+func (j *Job) Run(parent context.Context) ([]Piece, error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	j.scheduler.free = slices.Clone(j.Missing)
+	j.scheduler.step, j.scheduler.fixed = j.Plan.step, j.Plan.fixed
+	var growth ramp
+	if j.FirstByte > 0 {
+		growth.firstByte(j.FirstByte)
+	}
+	var workers sync.WaitGroup
+	for i := range j.Plan.Connections {
+		if growth.saturated(ctx, i, j.written.Load) {
+			break
+		}
+		body, release := j.First, j.ReleaseFirst
+		if i > 0 || body == nil {
+			if err := j.Limits.Acquire(ctx); err != nil {
+				cancel(err)
+				break
+			}
+			body, release = j.Open(), j.Limits.Release
+		}
+		s, _ := j.scheduler.next(ctx, 0)
+		if s == nil {
+			release()
+			break
+		}
+		workers.Go(func() { j.work(ctx, cancel, s, body, release) })
+	}
+	workers.Wait()
+	if err := parent.Err(); err != nil {
+		return j.pieces, err
+	}
+	return j.pieces, context.Cause(ctx)
+}
+
+// work fetches one segment after the other and calls cancel with the error that
+// ends it early. It holds a place of the limiter when it is called, which release
+// frees.
+func (j *Job) work(ctx context.Context, cancel context.CancelCauseFunc, s *segment, body Body, release func()) {
+	returned := false
+	defer func() {
+		if v := recover(); v != nil || !returned {
+			cancel(j.Recovered(v))
+			j.scheduler.finish(s)
+			release()
+			j.complete(s)
+		}
+	}()
+	defer body.Close()
+	for s != nil {
+		release = sync.OnceFunc(release)
+		err := j.fetch(s, body)
+		body.Close()
+		rate := j.scheduler.finish(s)
+		j.complete(s)
+		if err == nil {
+			j.Limits.Succeeded()
+		}
+		release()
+		if err == nil {
+			s, err = j.another(ctx, rate)
+			release = j.Limits.Release
+		}
+		if err != nil {
+			cancel(err)
+			break
+		}
+	}
+	returned = true
+}
+
+// another waits for a segment and a place of the limiter. It returns nil if there
+// will be no segment.
+func (j *Job) another(ctx context.Context, rate float64) (*segment, error) {
+	for {
+		changed := j.scheduler.wait()
+		if err := j.Limits.Acquire(ctx); err != nil {
+			return nil, err
+		}
+		s, more := j.scheduler.next(ctx, rate)
+		if s != nil {
+			return s, nil
+		}
+		j.Limits.Release()
+		if !more {
+			return nil, nil
+		}
+		select {
+		case <-changed:
+		case <-time.After(tooLong / 4): // a segment may have become slow
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// fetch reads one segment and writes it.
+func (j *Job) fetch(s *segment, body Body) error {
+	buf := Buffer(min(j.Limits.Buffer, max(j.scheduler.rest(s).Len(), 1)))
+	defer PutBuffer(buf)
+	size := readSize(BufferSize)
+	for {
+		left := j.scheduler.rest(s)
+		if left.Len() == 0 {
+			return nil
+		}
+		body.Reset(s.ctx, left)
+		began := time.Now()
+		n, err := io.ReadFull(body, buf[:min(int64(size), int64(len(buf)), left.Len())])
+		size.adapt(time.Since(began))
+		if err := j.write(s, buf[:n], left.Start); err != nil {
+			return err
+		}
+		if err != nil && j.scheduler.rest(s).Len() > 0 {
+			return err
+		}
+	}
+}
+
+// write writes those of the bytes at pos that still belong to the segment.
+func (j *Job) write(s *segment, p []byte, pos int64) error {
+	p = p[:j.scheduler.claim(s, len(p))]
+	if len(p) == 0 {
+		return nil
+	}
+	switch n, err := j.W.WriteAt(p, pos); {
+	case err != nil:
+		return err
+	case n < len(p):
+		return io.ErrShortWrite
+	}
+	if j.Sum != nil {
+		s.got.CRC = j.Sum.Update(s.got.CRC, p)
+	}
+	n := int64(len(p))
+	s.got.End += n
+	j.written.Add(n)
+	if j.Wrote != nil {
+		j.Wrote(n)
+	}
+	if j.Step > 0 && s.got.Len() >= j.Step {
+		j.complete(s)
+	}
+	return nil
+}
+
+// complete makes a piece of what has arrived of a segment.
+func (j *Job) complete(s *segment) {
+	if s.got.Len() == 0 {
+		return
+	}
+	piece := s.got
+	s.got = Piece{Range: Range{piece.End, piece.End}}
+	j.mu.Lock()
+	j.pieces = append(j.pieces, piece)
+	j.mu.Unlock()
+	if j.Done != nil {
+		j.Done(piece)
+	}
+}
+
+// readSize is how many bytes a connection reads before it reports them: few
+// enough that a slow one is seen to be alive, otherwise as many as the buffer
+// holds.
+type readSize int64
+
+const (
+	fastRead = 25 * time.Millisecond
+	slowRead = 100 * time.Millisecond
+)
+
+// adapt adjusts the size to how long the last read took.
+func (r *readSize) adapt(took time.Duration) {
+	switch {
+	case took < fastRead:
+		*r = min(*r*2, maxBuffer)
+	case took > slowRead:
+		*r = max(*r/2, minBuffer)
+	}
+}

@@ -1,0 +1,175 @@
+package transfer
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// A segment with so many bytes left is worth another request, however fast it
+	// arrives.
+	worthSplitting = MinSegment
+
+	// One with fewer is, if it would take longer than tooLong: its connection is
+	// slow.
+	tooLong       = time.Second
+	worthSpeeding = 1 << 20
+
+	// maxMoves is how often a segment without a byte changes hands, before the
+	// body's own limit on attempts decides.
+	maxMoves = 3
+)
+
+// scheduler assigns the bytes that are missing to connections. A connection that
+// has finished takes over a part of what the slowest one still has to fetch, so
+// that all of them finish at about the same time. It is safe for concurrent use.
+type scheduler struct {
+	step  int64 // no segment crosses a multiple of this; 0: no borders
+	fixed bool  // segments are not split
+
+	mu      sync.Mutex // guards what follows, and the segments except for got
+	free    []Range    // not assigned yet, in order, and not cut yet: a huge object has many segments
+	active  []*segment
+	changed chan struct{} // closed when a segment is finished; nil: no worker waits
+}
+
+// segment is the range that one connection fetches.
+type segment struct {
+	ctx    context.Context // of its requests
+	cancel context.CancelFunc
+	left   Range // shrinks at the front as bytes arrive, and perhaps at the end
+	begun  time.Time
+	last   time.Time // when bytes arrived
+	bytes  int64     // arrived
+	moves  int       // how often it changed hands since bytes last arrived
+	got    Piece     // what has arrived since the last piece was finished; of the worker that fetches it
+}
+
+// rate returns bytes per second; 0 if none arrive any more.
+func (s *segment) rate(now time.Time) float64 {
+	if now.Sub(s.last) > tooLong {
+		return 0
+	}
+	return float64(s.bytes) / max(now.Sub(s.begun), time.Millisecond).Seconds()
+}
+
+// next returns a segment for a connection that fetched its last one at the given
+// rate. It returns nil if there is none, and more if there may be one later.
+func (q *scheduler) next(ctx context.Context, rate float64) (s *segment, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var r Range
+	moves := 0
+	if len(q.free) > 0 {
+		if r, q.free[0] = q.free[0].cut(q.step); q.free[0].Len() == 0 {
+			q.free = q.free[1:]
+		}
+	} else {
+		if r, moves = q.takeOver(rate); r.Len() == 0 {
+			return nil, !q.fixed && len(q.active) > 0
+		}
+	}
+	now := time.Now()
+	s = &segment{left: r, got: Piece{Range: Range{r.Start, r.Start}}, begun: now, last: now, moves: moves}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	q.active = append(q.active, s)
+	return s, true
+}
+
+// takeOver takes the end of the segment that would finish last; q.mu is held.
+func (q *scheduler) takeOver(rate float64) (Range, int) {
+	if q.fixed {
+		return Range{}, 0
+	}
+	now := time.Now()
+	var from *segment
+	var theirs, longest float64
+	for _, s := range q.active {
+		r, left := s.rate(now), s.left.Len()
+		young := now.Sub(s.begun) < tooLong
+		if young { // its first byte may still be on its way
+			r = max(r, rate, 1)
+		}
+		takes := math.Inf(1)
+		if r > 0 {
+			takes = float64(left) / r
+		}
+		var worth bool
+		switch {
+		case left >= worthSplitting:
+			worth = true
+		case r == 0:
+			worth = left > 0 && s.moves < maxMoves
+		default:
+			worth = left >= worthSpeeding && !young && takes > tooLong.Seconds()
+		}
+		if worth && takes >= longest {
+			from, theirs, longest = s, r, takes
+		}
+	}
+	if from == nil {
+		return Range{}, 0
+	}
+	keeps := int64(0)
+	if theirs > 0 {
+		keeps = int64(float64(from.left.Len()) * theirs / (theirs + max(rate, theirs)))
+	}
+	middle := from.left.Start + keeps
+	if aligned := middle / alignment * alignment; aligned > from.left.Start {
+		middle = aligned
+	}
+	r := Range{middle, from.left.End}
+	from.left.End = middle
+	if from.left.Len() > 0 {
+		return r, 0
+	}
+	from.cancel() // nothing is left for it
+	return r, from.moves + 1
+}
+
+// wait returns a channel that is closed when the next segment is finished.
+func (q *scheduler) wait() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.changed == nil {
+		q.changed = make(chan struct{})
+	}
+	return q.changed
+}
+
+// rest returns what a segment still lacks, for now.
+func (q *scheduler) rest(s *segment) Range {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return s.left
+}
+
+// claim takes up to n bytes from the front of a segment; fewer if the rest was
+// given to another connection meanwhile.
+func (q *scheduler) claim(s *segment, n int) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n = int(min(int64(n), s.left.Len()))
+	if n > 0 {
+		s.left.Start += int64(n)
+		s.bytes += int64(n)
+		s.last, s.moves = time.Now(), 0
+	}
+	return n
+}
+
+// finish removes a segment and returns the rate at which it arrived.
+func (q *scheduler) finish(s *segment) float64 {
+	s.cancel()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.active = slices.DeleteFunc(q.active, func(a *segment) bool { return a == s })
+	if q.changed != nil {
+		close(q.changed)
+		q.changed = nil
+	}
+	return s.rate(time.Now())
+}
