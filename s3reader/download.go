@@ -14,6 +14,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/crossrole/crossrole/s3reader/internal/crc"
+	"github.com/crossrole/crossrole/s3reader/internal/partfile"
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
@@ -87,10 +88,10 @@ func presize(f *os.File, size int64) error {
 // download is one object on its way to a writer.
 type download struct {
 	version
-	w       io.WriterAt
-	journal *journal // nil: none
-	tally   tally
-	limits  *transfer.Limits
+	w      io.WriterAt
+	part   *partfile.File // with a journal; nil: none
+	tally  tally
+	limits *transfer.Limits
 
 	kind *crc.Kind // of the pieces; nil: none is computed
 	want string    // of the whole object, in S3's spelling; empty: unknown
@@ -155,7 +156,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	d.tally.expect(info.Size)
 	job.Plan = d.plan(info.Size)
 	// Without an ETag nothing ties a second request to the same version.
-	if info.ETag == "" || job.Plan.Connections == 1 && d.journal == nil {
+	if info.ETag == "" || job.Plan.Connections == 1 && d.part == nil {
 		return d.inOrder(first, fullObjectSum(out, info.Size))
 	}
 	return d.run(ctx, &job, nil)
@@ -190,8 +191,8 @@ func (d *download) run(ctx context.Context, job *transfer.Job, pieces []transfer
 		}
 		return panicError(v)
 	}
-	if d.journal != nil {
-		job.Done, job.Step = d.journal.add, d.journal.step
+	if d.part != nil {
+		job.Done, job.Step = d.part.Add, d.part.Step()
 	}
 	fetched, err := job.Run(ctx)
 	if err != nil {
@@ -330,7 +331,7 @@ type local struct {
 	shown    string                      // how the caller names it; empty: by dir and name
 	old      os.FileInfo                 // what has the name now; nil: nothing
 	modified time.Time                   // becomes the file's; zero: not set
-	newMode  func() (fs.FileMode, error) // of a file that replaces none; nil: newFileMode
+	newMode  func() (fs.FileMode, error) // of a file that replaces none; nil: partfile.NewFileMode
 }
 
 func (l *local) path() string {
@@ -347,12 +348,12 @@ func (d *download) toFile(ctx context.Context, l local, etag string) error {
 	if l.old != nil && !l.old.Mode().IsRegular() {
 		return fail(l.notRegular("remove it, or choose another directory"))
 	}
-	p, err := openPartial(l.dir, l.name)
+	p, err := partfile.Open(l.dir, l.name)
 	if err != nil {
 		return fail(err)
 	}
 	err = safely(func() error { return d.toPartial(ctx, p, etag) })
-	useful := p.shared && (p.found || d.journal.holdsSome())
+	useful := p.Useful()
 	if err == nil {
 		if err = d.commit(p, l); err == nil {
 			return nil
@@ -362,19 +363,14 @@ func (d *download) toFile(ctx context.Context, l local, etag string) error {
 	if err = fail(err); useful && !spoils(err) {
 		return kept(err, p)
 	}
-	if left := p.discard(); left != nil {
+	if left := p.Discard(); left != nil {
 		note(err, left.Error())
 	}
 	return err
 }
 
 // commit gives a complete partial file its name.
-func (d *download) commit(p *partial, l local) error {
-	if d.journal != nil {
-		if err := p.file.Truncate(d.info.Size); err != nil {
-			return err
-		}
-	}
+func (d *download) commit(p *partfile.File, l local) error {
 	// What has the name now may be something else than when the download began.
 	old, err := l.dir.Lstat(l.name)
 	switch {
@@ -387,26 +383,23 @@ func (d *download) commit(p *partial, l local) error {
 		return l.notRegular("")
 	}
 	mode, err := l.mode(p, old)
-	if err == nil {
-		err = p.setMode(mode)
-	}
 	if err != nil {
 		return err
 	}
-	return p.commit(l.modified)
+	return p.Commit(d.info.Size, mode, l.modified)
 }
 
 // mode is the permissions that the complete file gets: those of the file that it
 // replaces, along with its owner. What another user has put into a directory like
 // /tmp counts as if it were not there.
-func (l *local) mode(p *partial, old os.FileInfo) (fs.FileMode, error) {
+func (l *local) mode(p *partfile.File, old os.FileInfo) (fs.FileMode, error) {
 	switch {
 	case old != nil && trusted(l.dir, old) == nil:
-		return keepOwner(p.file, old)
+		return p.KeepOwner(old)
 	case l.newMode != nil:
 		return l.newMode()
 	}
-	return newFileMode(l.dir)
+	return partfile.NewFileMode(l.dir)
 }
 
 // spoils reports whether err says that what has arrived is of no use.
@@ -415,11 +408,11 @@ func spoils(err error) bool {
 }
 
 // kept is err with a word on where the bytes are.
-func kept(err error, p *partial) error {
-	if left := p.file.Close(); left != nil {
+func kept(err error, p *partfile.File) error {
+	if left := p.Close(); left != nil {
 		note(err, left.Error())
 	}
-	note(err, "what has arrived is in "+p.path()+", and the next download to this file goes on from there")
+	note(err, "what has arrived is in "+p.Path()+", and the next download to this file goes on from there")
 	return err
 }
 
@@ -433,69 +426,57 @@ func note(err error, text string) {
 	}
 }
 
-func (d *download) toPartial(ctx context.Context, p *partial, etag string) error {
-	if p.shared && p.found {
+func (d *download) toPartial(ctx context.Context, p *partfile.File, etag string) error {
+	if p.Shared() && p.Found() {
 		if resumed, err := d.resume(ctx, p, etag); resumed || err != nil {
 			return err
 		}
 	}
 	return d.fresh(ctx, etag, func() error {
-		// Not before there is an answer: it may still be of use.
-		if p.found {
-			p.found = false
-			if err := p.file.Truncate(0); err != nil {
-				return err
-			}
-		}
-		d.w = &serial{WriterAt: p.file}
-		if d.info.Size <= d.r.leastSegment() || d.info.ETag == "" || !p.shared {
-			return nil // nothing to go on from
-		}
-		if err := p.file.Truncate(d.info.Size); err != nil {
+		// Not before there is a response: it may still be of use.
+		if err := p.Clear(); err != nil {
 			return err
 		}
-		if err := d.keepJournal(p); err != nil {
-			return err
+		d.w = &serial{WriterAt: p}
+		if d.info.Size <= d.r.leastSegment() || d.info.ETag == "" || !p.Shared() {
+			return nil // it could not be resumed
 		}
-		d.journal.begin()
-		return nil
+		d.part = p
+		return p.Begin(d.id())
 	})
 }
 
-func (d *download) keepJournal(p *partial) (err error) {
-	if d.kind == nil { // there is nothing to compare the whole with
+// id identifies the object in a partial file, with the checksum of its pieces.
+func (d *download) id() partfile.ID {
+	if d.kind == nil { // the object has no checksum to compare with
 		d.kind = crc.CRC64NVME
 	}
-	d.journal, err = newJournal(p.file, d.r.bucket.name, &d.info, d.kind)
-	return err
+	return partfile.ID{Bucket: d.r.bucket.name, Key: d.info.Key, ETag: d.info.ETag, Size: d.info.Size, Checksum: d.kind}
 }
 
-// resume goes on from what an earlier download has left in a partial file. It
-// reports false if there is nothing to go on from.
-func (d *download) resume(ctx context.Context, p *partial, etag string) (bool, error) {
-	stat, err := p.file.Stat()
-	if err != nil || stat.Size() <= d.r.leastSegment() {
+// resume continues from what an earlier download has left in a partial file. It
+// reports false if there is nothing to resume.
+func (d *download) resume(ctx context.Context, p *partfile.File, etag string) (bool, error) {
+	size, err := p.Size()
+	if err != nil || size <= d.r.leastSegment() {
 		return false, err
 	}
 	if err := d.describe(ctx); err != nil {
-		// A GET will tell why, to which S3 says more.
+		// A GET will show why: S3 says more in response to it.
 		return false, ctx.Err()
 	}
 	if etag != "" && etag != d.info.ETag {
 		return false, nil
 	}
-	if err := d.keepJournal(p); err != nil {
-		return false, err
-	}
-	pieces, err := d.journal.load(d.kind)
+	pieces, err := p.Resume(d.id())
 	if err != nil || len(pieces) == 0 {
-		d.journal = nil
 		return false, err
 	}
-	d.w = &serial{WriterAt: p.file}
+	d.part = p
+	d.w = &serial{WriterAt: p}
 	missing := transfer.Missing(pieces, d.info.Size)
 	left := transfer.Length(missing)
-	d.r.opts.Logger.Info("s3reader: a download goes on", "bucket", d.r.bucket.name, "key", d.info.Key, "file", p.path(), "bytes", d.info.Size, "missing", left)
+	d.r.opts.Logger.Info("s3reader: a download goes on", "bucket", d.r.bucket.name, "key", d.info.Key, "file", p.Path(), "bytes", d.info.Size, "missing", left)
 	d.tally.expect(d.info.Size)
 	d.tally.add(d.info.Size - left)
 	return true, d.run(ctx, &transfer.Job{Missing: missing, Plan: d.plan(left)}, pieces)

@@ -31,16 +31,3 @@ func TestNotLocal(t *testing.T) {
 		}
 	}
 }
-
-func TestPartialNames(t *testing.T) {
-	seen := map[string]string{}
-	for _, target := range []string{"a", "b", strings.Repeat("x", 126), strings.Repeat("x", 127), strings.Repeat("x", 200), strings.Repeat("x", 254) + "y", strings.Repeat("x", 255)} {
-		for _, infix := range []string{"", ".abcdefgh"} {
-			name := partialName(target, infix)
-			if len(name) > 143 || !isPartialName(name) || notLocal(name, false) == "" || seen[name] != "" {
-				t.Errorf("%q of %q and %q", name, target, seen[name])
-			}
-			seen[name] = target
-		}
-	}
-}

@@ -1,7 +1,6 @@
 package s3reader
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -13,6 +12,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/crossrole/crossrole/s3reader/internal/partfile"
 )
 
 // maxName is the longest name of a file, in bytes, on nearly all file systems.
@@ -42,7 +43,7 @@ func notLocal(path string, windows bool) string {
 			reason = fmt.Sprintf("it has an element of %d bytes, file systems take %d", len(name), maxName)
 		case !utf8.ValidString(name):
 			reason = "it is not UTF-8"
-		case isPartialName(name):
+		case partfile.IsName(name):
 			reason = "the name is one of those that parts of files have"
 		case windows:
 			reason = notWindows(name)
@@ -91,7 +92,7 @@ type casefold struct {
 
 // newCasefold finds out whether the file system of dir folds.
 func newCasefold(dir *os.Root) (*casefold, error) {
-	name := ".case-" + strings.ToLower(rand.Text()[:8]) + partialSuffix
+	name := partfile.ScratchName("case")
 	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -201,7 +202,7 @@ func (m *made) mode(dir string, at *os.Root) (fs.FileMode, error) {
 	if ok {
 		return mode, nil
 	}
-	mode, err := newFileMode(at)
+	mode, err := partfile.NewFileMode(at)
 	if err == nil {
 		m.modes[dir] = mode
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/crossrole/crossrole/s3reader/internal/partfile"
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
@@ -324,7 +325,7 @@ func (f *failures) add(err error) (stop bool) {
 	default:
 		f.row = 0
 	}
-	return f.row >= hopeless || diskFull(err)
+	return f.row >= hopeless || partfile.IsDiskFull(err)
 }
 
 // join is all of them and last, which may be nil.

@@ -1,4 +1,4 @@
-package s3reader
+package partfile
 
 import (
 	"bufio"
@@ -21,13 +21,19 @@ const (
 
 	// maxLines bounds the length of a journal.
 	maxLines = 16 << 10
+
+	// maxHead bounds the line about the object, in bytes. A key has up to 1024,
+	// which are escaped.
+	maxHead = 8 << 10
 )
 
-// journal says which bytes of a partial file are the object's. It begins where
-// they end, with a line about the object; each further line is one piece. Lines
-// are only ever added, so that it may end anywhere.
+// journal records which bytes of a partial file are the object's. It begins at the
+// object's size, with a line about the object; each further line is one piece.
+// Lines are only ever appended: a journal that ends in the middle of a line is
+// good up to that line. It is safe for concurrent use.
 type journal struct {
 	file readWriterAt
+	kind *crc.Kind
 	head []byte
 	size int64 // of the object
 	step int64 // bytes that are worth a line
@@ -35,10 +41,10 @@ type journal struct {
 	mu   sync.Mutex // guards what follows
 	end  int64
 	some bool  // there is a piece
-	dead error // no more is written: the disk is full, say
+	dead error // nothing more is written: for example, the disk is full
 }
 
-// holdsSome reports whether there is something to resume.
+// holdsSome reports whether there is something to resume. j may be nil.
 func (j *journal) holdsSome() bool {
 	if j == nil {
 		return false
@@ -48,7 +54,7 @@ func (j *journal) holdsSome() bool {
 	return j.some
 }
 
-// journalHead is what must be the same for pieces to be of use.
+// journalHead is the first line. Pieces are of use only if it is the same.
 type journalHead struct {
 	Format            int `json:"crossrole"`
 	Bucket, Key, ETag string
@@ -62,19 +68,19 @@ type readWriterAt interface {
 	io.WriterAt
 }
 
-func newJournal(file readWriterAt, bucket string, info *Info, kind *crc.Kind) (*journal, error) {
-	head, err := json.Marshal(journalHead{1, bucket, info.Key, info.ETag, info.Size, kind.Name, "start end checksum"})
+func newJournal(file readWriterAt, id ID) (*journal, error) {
+	head, err := json.Marshal(journalHead{1, id.Bucket, id.Key, id.ETag, id.Size, id.Checksum.Name, "start end checksum"})
 	if err != nil {
 		return nil, err
 	}
 	head = append(head, '\n')
-	return &journal{file: file, head: head, size: info.Size, end: info.Size, step: max(minLine, info.Size/maxLines)}, nil
+	return &journal{file: file, kind: id.Checksum, head: head, size: id.Size, end: id.Size, step: max(minLine, id.Size/maxLines)}, nil
 }
 
 // begin starts the journal anew.
 func (j *journal) begin() { j.append(j.head) }
 
-// add notes that the file has a piece.
+// add records that the file has a piece.
 func (j *journal) add(p transfer.Piece) {
 	j.append(fmt.Appendf(nil, "%d %d %x\n", p.Start, p.End, p.CRC))
 }
@@ -93,10 +99,10 @@ func (j *journal) append(line []byte) {
 }
 
 // load returns the pieces of the object that the file has: those whose bytes have
-// the checksum that the journal says. Later pieces are added behind the last line
-// that is whole.
-func (j *journal) load(kind *crc.Kind) ([]transfer.Piece, error) {
-	lines := bufio.NewReaderSize(io.NewSectionReader(j.file, j.size, 1<<62), 8*maxKey) // keys are escaped
+// the checksum that the journal says. Later pieces are appended after the last
+// complete line. It returns none if the journal is of another object.
+func (j *journal) load() ([]transfer.Piece, error) {
+	lines := bufio.NewReaderSize(io.NewSectionReader(j.file, j.size, 1<<62), maxHead)
 	head, err := lines.ReadSlice('\n')
 	if err != nil || !bytes.Equal(head, j.head) {
 		return nil, nil // of another object, or none
@@ -117,8 +123,8 @@ func (j *journal) load(kind *crc.Kind) ([]transfer.Piece, error) {
 			said = append(said, p)
 		}
 	}
-	// What was found spoilt by an earlier download was fetched again, and stands
-	// here twice.
+	// A piece that an earlier download found to be corrupt was fetched again, and
+	// is listed twice.
 	slices.SortStableFunc(said, func(a, b transfer.Piece) int { return cmp.Compare(a.Start, b.Start) })
 	var pieces []transfer.Piece
 	at := int64(0)
@@ -126,7 +132,7 @@ func (j *journal) load(kind *crc.Kind) ([]transfer.Piece, error) {
 		if p.Start < at {
 			continue
 		}
-		ok, err := j.holds(p, kind)
+		ok, err := j.holds(p)
 		if err != nil {
 			return nil, err
 		}
@@ -139,8 +145,8 @@ func (j *journal) load(kind *crc.Kind) ([]transfer.Piece, error) {
 	return pieces, nil
 }
 
-// holds reports whether the bytes of a piece are what they were.
-func (j *journal) holds(p transfer.Piece, kind *crc.Kind) (bool, error) {
+// holds reports whether the bytes of a piece still have its checksum.
+func (j *journal) holds(p transfer.Piece) (bool, error) {
 	buf := transfer.Buffer(transfer.BufferSize)
 	defer transfer.PutBuffer(buf)
 	var sum uint64
@@ -149,7 +155,7 @@ func (j *journal) holds(p transfer.Piece, kind *crc.Kind) (bool, error) {
 		if n == 0 && err != nil {
 			return false, ignore(err, io.EOF)
 		}
-		sum = kind.Update(sum, buf[:n])
+		sum = j.kind.Update(sum, buf[:n])
 		at += int64(n)
 	}
 	return sum == p.CRC, nil

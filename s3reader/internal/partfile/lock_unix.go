@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
 
-package s3reader
+package partfile
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// lock takes f for this process, until f is closed. errLocked means that another
-// one has it; any other error that there are no locks.
+// lock locks f for this process, until f is closed. It returns errLocked if
+// another process has the lock; any other error means that there are no locks.
 func lock(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -67,7 +67,8 @@ func keepOwner(f *os.File, old os.FileInfo) (fs.FileMode, error) {
 	return mode, nil
 }
 
-// diskFull reports whether nothing more can be written, whatever the name.
-func diskFull(err error) bool {
+// IsDiskFull reports whether err means that no file can be written any more,
+// whatever its name: the disk or a quota is full, or the disk is read-only.
+func IsDiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }

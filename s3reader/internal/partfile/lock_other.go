@@ -1,6 +1,6 @@
 //go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || windows)
 
-package s3reader
+package partfile
 
 import (
 	"errors"
@@ -16,4 +16,5 @@ func single(os.FileInfo) bool { return true }
 
 func keepOwner(_ *os.File, old os.FileInfo) (fs.FileMode, error) { return old.Mode().Perm(), nil }
 
-func diskFull(error) bool { return false }
+// IsDiskFull reports whether err means that no file can be written any more.
+func IsDiskFull(error) bool { return false }

@@ -1,4 +1,4 @@
-package s3reader
+package partfile
 
 import (
 	"errors"
@@ -10,10 +10,11 @@ import (
 
 var lockFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("LockFileEx")
 
-// lock takes f for this process, until f is closed. errLocked means that another
-// one has it; any other error that there are no locks.
+// lock locks f for this process, until f is closed. It returns errLocked if
+// another process has the lock; any other error means that there are no locks.
 //
-// Locks bind readers and writers on Windows, so it is a byte far behind any data.
+// On Windows a lock keeps others from reading and writing what is locked, so it
+// covers a single byte, far behind any data.
 func lock(f *os.File) error {
 	const (
 		exclusive = 2 // LOCKFILE_EXCLUSIVE_LOCK
@@ -46,8 +47,9 @@ func single(os.FileInfo) bool { return true }
 
 func keepOwner(_ *os.File, old os.FileInfo) (fs.FileMode, error) { return old.Mode().Perm(), nil }
 
-// diskFull reports whether nothing more can be written, whatever the name.
-func diskFull(err error) bool {
+// IsDiskFull reports whether err means that no file can be written any more,
+// whatever its name: the disk is full or read-only.
+func IsDiskFull(err error) bool {
 	const (
 		handleDiskFull = syscall.Errno(39)
 		diskFull       = syscall.Errno(112)
