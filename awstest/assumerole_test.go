@@ -115,7 +115,7 @@ func TestAssumeRoleRefusals(t *testing.T) {
 			w.hub.SetPolicy("")
 		}, edits: []string{"RoleArn", "arn:aws:iam::111122223333:role/next"}, status: 403, code: "AccessDenied"},
 		{name: "within an account, account trusted, hub allowed", prepare: func(w *world) { w.dev.CreateRole("next", roleTrust(devID), ""); w.hub.SetPolicy(anyAction) }, edits: []string{"RoleArn", "arn:aws:iam::111122223333:role/next"}, status: 200},
-		{name: "within an account, nobody trusted", prepare: func(w *world) {
+		{name: "within an account, no one trusted", prepare: func(w *world) {
 			w.dev.CreateRole("next", roleTrust(sharedID), "")
 			w.hub.SetPolicy(anyAction)
 		}, edits: []string{"RoleArn", "arn:aws:iam::111122223333:role/next"}, status: 403, code: "AccessDenied"},

@@ -81,12 +81,12 @@ func ExampleNew() {
 func ExampleCloud_Config() {
 	cloud := awstest.New()
 	cfg := aws.Config{Region: "eu-west-1", HTTPClient: cloud.Config().HTTPClient}
-	_, err := s3.NewFromConfig(cfg).HeadBucket(context.Background(), &s3.HeadBucketInput{Bucket: new("nobody-has-it")})
+	_, err := s3.NewFromConfig(cfg).HeadBucket(context.Background(), &s3.HeadBucketInput{Bucket: new("no-such-bucket")})
 	fmt.Println(err != nil)
 	fmt.Println(cloud.Calls()[0])
 	// Output:
 	// true
-	// HeadBucket Bucket=nobody-has-it → 404 NoSuchBucket
+	// HeadBucket Bucket=no-such-bucket → 404 NoSuchBucket
 }
 
 // Another process, or a client in another language, is given a URL.
@@ -155,7 +155,7 @@ func ExampleCloud_Fault() {
 	// 200
 }
 
-// A call tells why a policy refused, which AWS never does.
+// A call says why a policy refused it, which AWS never does.
 func ExampleCloud_Calls() {
 	const account = "111122223333"
 	cloud := awstest.New()

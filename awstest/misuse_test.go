@@ -91,16 +91,16 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// longTrust is a trust policy of so many characters, and white space that does
-// not count.
+// longTrust returns a trust policy of that many characters, and white space that
+// does not count.
 func longTrust(characters int) string {
 	document := roleTrust(devID)
 	missing := characters - len(document)
 	return strings.Replace(document, `"Effect"`, `"Condition":{"StringNotEquals":{"aws:username":"`+strings.Repeat(" ", missing-len(`"Condition":{"StringNotEquals":{"aws:username":""}},`))+`"}},  "Effect"`, 1)
 }
 
-// longIdentity is an identity policy of so many characters, and white space that
-// does not count.
+// longIdentity returns an identity policy of that many characters, and white space
+// that does not count.
 func longIdentity(characters int) string {
 	const document = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/"}]}`
 	return strings.Replace(document, `pics/"`, "pics/"+strings.Repeat("x", characters-len(document))+"\"\n\t ", 1)

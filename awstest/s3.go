@@ -227,8 +227,8 @@ func (s *s3Request) charged() bool {
 	return s.option("X-Amz-Request-Payer") == "requester" && s.settings.requesterPays && s.caller != nil && s.caller.account != s.of.owner
 }
 
-// conditionKeys are S3's condition keys of the request. A parameter that was
-// not sent has no key, as a policy's Null condition can tell.
+// conditionKeys returns S3's condition keys of the request. A parameter that was
+// not sent has no key, which a policy's Null condition can test.
 func (s *s3Request) conditionKeys() map[string][]string {
 	// A signed caller brings these along; an anonymous one has them too.
 	keys := globalKeys(s.request)

@@ -27,7 +27,7 @@ type store struct {
 	cloud *awstest.Cloud
 	owner *awstest.Account
 	pics  *awstest.Bucket
-	as    map[string]aws.Credentials // who may sign; "" is nobody
+	as    map[string]aws.Credentials // callers that may sign; "": anonymous
 	names *strings.Replacer          // {v1} and the like, for version ids
 
 	http   aws.HTTPClient // over which do sends

@@ -9,8 +9,7 @@ import (
 	"github.com/crossrole/crossrole/awstest"
 )
 
-// How a body ends, and what a client is told of its length, in memory and on a
-// socket.
+// How a body ends, and which length the client gets, in memory and on a socket.
 func TestFaultsOfBodies(t *testing.T) {
 	for _, row := range []struct {
 		name   string

@@ -48,7 +48,7 @@ func TestFaultsOfObjects(t *testing.T) {
 	}
 }
 
-// What Calls tells of requests to S3, for tests of clients.
+// What Calls records of requests to S3, for tests of clients.
 func TestS3Calls(t *testing.T) {
 	s := newStore(t)
 	asked := len(s.cloud.Calls())
@@ -99,8 +99,8 @@ func TestPresignedOptions(t *testing.T) {
 	}
 }
 
-// S3 tells a caller of the bucket's own account what is missing, any other
-// nothing.
+// S3 says what is missing to a caller of the bucket's own account, and to no
+// other.
 func TestDeniedMessages(t *testing.T) {
 	s := newStore(t)
 	const owner, reader = "User: arn:aws:iam::444455556666:user/owner", "User: arn:aws:iam::444455556666:user/reader"

@@ -154,7 +154,7 @@ func TestListingFields(t *testing.T) {
 		t.Errorf("page is %+v", page)
 	}
 	if owner := s.list(t, "pics", "prefix=rare").Contents[0].Owner.ID; owner != "" {
-		t.Errorf("owner %q though nobody asked", owner)
+		t.Errorf("owner %q, which was not requested", owner)
 	}
 	if past := s.list(t, "past", ""); past.items() != "k" || past.Contents[0].Size != 3 {
 		t.Errorf("a versioned bucket lists %+v; want the newest k only", past.Contents)

@@ -47,13 +47,13 @@ var putRows = []s3Row{
 	{request: "PUT /pics/" + strings.Repeat("k", 1025), status: 400, code: "KeyTooLongError"},
 	{as: "other", request: "PUT /paid/new", status: 403, code: "AccessDenied"},
 	{as: "other", request: "PUT /paid/new", headers: "x-amz-request-payer: requester", status: 200, answer: "x-amz-request-charged: requester"},
-	{as: "nobody", request: "PUT /pics/new", status: 403, code: "AccessDenied"},
+	{as: "anonymous", request: "PUT /pics/new", status: 403, code: "AccessDenied"},
 }
 
 func TestPutAnswers(t *testing.T) {
 	s := newStore(t)
 	for _, row := range putRows {
-		as := map[string]string{"": "owner", "nobody": ""}
+		as := map[string]string{"": "owner", "anonymous": ""}
 		who, known := as[row.as]
 		if !known {
 			who = row.as

@@ -11,7 +11,7 @@ import (
 // s3Row is a request and what S3 answers: the status, the error code, headers
 // as lines ("Name: -" says that it is absent), the body.
 type s3Row struct {
-	as      string // owner, if empty; "nobody" does not sign
+	as      string // owner, if empty; "anonymous" does not sign
 	request string
 	headers string
 	status  int
@@ -123,10 +123,10 @@ var refusedRows = []s3Row{
 	{as: "lister", request: "GET /pics?list-type=2", status: 403, code: "AccessDenied"},
 	{as: "lister", request: "GET /pics?list-type=2&prefix=private%2F", status: 403, code: "AccessDenied"},
 	{as: "other", request: "GET /pics/cat", status: 403, code: "AccessDenied"},
-	{as: "nobody", request: "GET /pics/cat", status: 403, code: "AccessDenied"},
-	{as: "nobody", request: "GET /open/k", status: 200, body: "for all"},
-	{as: "nobody", request: "GET /open/k?response-content-type=text%2Fplain", status: 400, code: "InvalidRequest"},
-	{as: "nobody", request: "GET /open/none", status: 403, code: "AccessDenied"},
+	{as: "anonymous", request: "GET /pics/cat", status: 403, code: "AccessDenied"},
+	{as: "anonymous", request: "GET /open/k", status: 200, body: "for all"},
+	{as: "anonymous", request: "GET /open/k?response-content-type=text%2Fplain", status: 400, code: "InvalidRequest"},
+	{as: "anonymous", request: "GET /open/none", status: 403, code: "AccessDenied"},
 	{as: "other", request: "GET /open/k", status: 200, body: "for all"},
 	{request: "GET /open/secret", status: 403, code: "AccessDenied"},
 	{request: "GET /open/k", headers: "x-amz-expected-bucket-owner: 444455556666", status: 200, body: "for all"},
@@ -137,7 +137,7 @@ var refusedRows = []s3Row{
 	{as: "other", request: "HEAD /paid/k", status: 403, code: "AccessDenied"},
 	{as: "other", request: "GET /paid/k", headers: "x-amz-request-payer: requester", status: 200, body: "not for free", answer: "x-amz-request-charged: requester"},
 	{as: "other", request: "GET /paid?list-type=2", headers: "x-amz-request-payer: requester", status: 200, answer: "x-amz-request-charged: requester"},
-	{as: "nobody", request: "GET /paid/k", headers: "x-amz-request-payer: requester", status: 403, code: "AccessDenied"},
+	{as: "anonymous", request: "GET /paid/k", headers: "x-amz-request-payer: requester", status: 403, code: "AccessDenied"},
 
 	// Buckets.
 	{request: "HEAD /pics", status: 200, answer: "x-amz-bucket-region: us-east-1"},
@@ -175,7 +175,7 @@ var refusedRows = []s3Row{
 	{request: "GET /pics/cat", headers: "x-amz-server-side-encryption-customer-algorithm: DES", status: 400, code: "InvalidEncryptionAlgorithmError"},
 	{request: "PUT /pics/cat", headers: "x-amz-server-side-encryption-customer-algorithm: AES256", status: 501, code: "NotImplemented"},
 	{request: "GET /pics/%ff", status: 400, code: "InvalidURI"},
-	{as: "nobody", request: "GET /open/k?a=%zz", status: 400, code: "InvalidURI"},
+	{as: "anonymous", request: "GET /open/k?a=%zz", status: 400, code: "InvalidURI"},
 	{request: "GET /pics/" + strings.Repeat("k", 1025), status: 400, code: "KeyTooLongError"},
 }
 
@@ -185,7 +185,7 @@ func TestS3Answers(t *testing.T) {
 	for name, s := range map[string]*store{"memory": s, "socket": overSocket} {
 		rows := slices.Concat(getRows, refusedRows)
 		for _, row := range rows {
-			as := strings.Replace(cmp.Or(row.as, "owner"), "nobody", "", 1)
+			as := strings.Replace(cmp.Or(row.as, "owner"), "anonymous", "", 1)
 			t.Run(strings.TrimSpace(name+" "+as+" "+row.request+" "+row.headers), func(t *testing.T) {
 				method, target, _ := strings.Cut(s.names.Replace(row.request), " ")
 				got := s.do(t, as, method, target, row.headers, "")

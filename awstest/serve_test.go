@@ -83,15 +83,15 @@ func TestUnknownHost(t *testing.T) {
 	}
 }
 
-// Who tried something by hand has this variable still, and then runs the tests.
+// The variable may still be set from an experiment when the tests run.
 func TestEndpointOfTheEnvironment(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:4566")
-	for address, told := range map[string]bool{"http://127.0.0.1:4566/": true, "http://127.0.0.1:1/": false} {
+	for address, named := range map[string]bool{"http://127.0.0.1:4566/": true, "http://127.0.0.1:1/": false} {
 		resp, err := newWorld().Config().HTTPClient.Do(getRequest(t, address))
 		if err == nil {
 			resp.Body.Close()
 		}
-		if err == nil || strings.Contains(err.Error(), "the environment's AWS_ENDPOINT_URL_STS leads there: unset it") != told {
+		if err == nil || strings.Contains(err.Error(), "the environment's AWS_ENDPOINT_URL_STS leads there: unset it") != named {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

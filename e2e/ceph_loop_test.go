@@ -16,10 +16,10 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// TestCephThreeSecondSessions reads for a minute while sessions end every three
-// seconds. The gateway answers an ended session with AccessDenied, which no
-// client can tell from a refusal for good, so nothing but renewing in time
-// keeps the loop free of errors.
+// TestCephThreeSecondSessions reads for a minute while sessions expire every three
+// seconds. For an expired session the gateway answers AccessDenied, which no client
+// can distinguish from a permanent denial, so only renewing in time keeps the loop
+// free of errors.
 func TestCephThreeSecondSessions(t *testing.T) {
 	s := cephScene(t)
 	t.Parallel()
@@ -56,8 +56,8 @@ func TestCephThreeSecondSessions(t *testing.T) {
 				t.Errorf("%s: read %d: %v", route.name, reads+1, err)
 				return
 			}
-			// Fewer would mean that a session outlived its end, more than one a
-			// second that somebody asks without need.
+			// Fewer would mean that a session was used after its expiry, more than
+			// one a second that sessions are requested without need.
 			if n := short.Handed()[route.last]; n < int(minute/shortLife) || n > int(minute/time.Second) {
 				t.Errorf("%s: %d sessions by %s in %v", route.name, n, route.last, minute)
 			}

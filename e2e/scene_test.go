@@ -19,7 +19,7 @@ import (
 const (
 	devAccount    = "111122223333"
 	sharedAccount = "444455556666"
-	strangeHub    = "arn:aws:iam::777788889999:role/hub" // a role of nobody here
+	strangeHub    = "arn:aws:iam::777788889999:role/hub" // a role of an account that does not exist here
 
 	bucket = "pics"
 	object = "indoor-cat.jpg"
@@ -118,8 +118,8 @@ func (s *scene) furnish(ctx context.Context) error {
 }
 
 // introduce has the pod ask an account for its first session. The gateway then
-// makes a user for the token's subject; of two pods that come first at once, it
-// tells one "BucketAlreadyExists".
+// makes a user for the token's subject; of two first pods at the same time,
+// one gets "BucketAlreadyExists".
 func (s *scene) introduce(ctx context.Context, account, role string) error {
 	token, err := s.issuer.Token(pod)
 	if err != nil {

@@ -94,7 +94,7 @@ func (p Principals) String() string {
 		}
 	}
 	if len(kinds) == 0 {
-		return "nobody"
+		return "no principal"
 	}
 	return strings.Join(kinds, " and ")
 }

@@ -59,7 +59,7 @@ func TestReasonOfATrustPolicy(t *testing.T) {
 		"another partition":      {edit("arn:aws:", "arn:aws-cn:"), "Principal", []string{`they differ only in the partition, "aws" and "aws-cn"`}, ""},
 		"another action":         {edit("sts:AssumeRoleWithWebIdentity", "sts:AssumeRole"), "Action", []string{`the request's action is "sts:AssumeRoleWithWebIdentity", the Action is "sts:AssumeRole"`}, ""},
 		"a condition of its own": {edit(`"StringEquals"`, `"StringNotEquals"`), "Condition", []string{`the policy excludes "sts.amazonaws.com"`}, ""},
-		"a key nobody sends":     {edit(bluePath+":aud", "aws:SourceIp"), "Condition", []string{`the request has no value of "aws:SourceIp", the policy wants "sts.amazonaws.com"`}, "another issuer"},
+		"a key that is not sent": {edit(bluePath+":aud", "aws:SourceIp"), "Condition", []string{`the request has no value of "aws:SourceIp", the policy wants "sts.amazonaws.com"`}, "another issuer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			policy, err := trust.ParsePolicy([]byte(test.policy))

@@ -165,31 +165,31 @@ func (r requests) observe(name string, status int) {
 	r.WithLabelValues(name, strconv.Itoa(status)).Inc()
 }
 
-// refusals logs requests that were refused: whoever asks without end must not
-// fill the log. Nothing of what the peer sent is in it.
+// refusals logs requests that were refused, at a limited rate: a caller that keeps
+// asking must not fill the log. It logs nothing that the peer sent.
 type refusals struct {
 	logger *slog.Logger
 
-	mu   sync.Mutex
-	told map[string]time.Time // by reason and role
-	more map[string]int       // since then
+	mu      sync.Mutex
+	logged  map[string]time.Time // by reason and role
+	skipped map[string]int       // since then
 }
 
 const refusalPause = time.Minute
 
 func newRefusals(logger *slog.Logger) *refusals {
-	return &refusals{logger: logger, told: map[string]time.Time{}, more: map[string]int{}}
+	return &refusals{logger: logger, logged: map[string]time.Time{}, skipped: map[string]int{}}
 }
 
-// tell logs the first refusal of a reason in a minute.
-func (r *refusals) tell(reason, role string) {
+// log logs the first refusal for a reason in a minute.
+func (r *refusals) log(reason, role string) {
 	key := reason + " " + role
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if since := time.Since(r.told[key]); since < refusalPause {
-		r.more[key]++
+	if since := time.Since(r.logged[key]); since < refusalPause {
+		r.skipped[key]++
 		return
 	}
-	r.logger.Warn("request refused", "reason", reason, "name", role, "more_before", r.more[key])
-	r.told[key], r.more[key] = time.Now(), 0
+	r.logger.Warn("request refused", "reason", reason, "name", role, "more_before", r.skipped[key])
+	r.logged[key], r.skipped[key] = time.Now(), 0
 }

@@ -77,7 +77,7 @@ func TestStatusPage(t *testing.T) {
 	})
 }
 
-// A scrape parses, and tells of the endpoint too.
+// A scrape parses, and includes the endpoint's metrics.
 func TestMetricsPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSidecar(t, nil, "pics="+target)

@@ -53,8 +53,8 @@ func TestAnswer(t *testing.T) {
 	})
 }
 
-// What time may mend is a 5xx, which the SDKs try again; what a person must mend
-// is a 4xx. Both are in the shape that the SDKs read.
+// An error that may go away by itself is a 5xx, which the SDKs retry; one that a
+// person must fix is a 4xx. Both have the form that the SDKs read.
 func TestFailures(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -96,8 +96,8 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// Whoever waits for an answer when serve ends gets it, and nobody is let in any
-// more.
+// A request that is waiting when serve ends gets its response; new ones are not
+// accepted.
 func TestServeEndsGently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSidecar(t, func(s *sidecar) {

@@ -32,8 +32,8 @@ func send(t *testing.T, to *pipes, from net.IP, raw string) (int, string) {
 
 var me = net.IPv4(127, 0, 0, 1)
 
-// An attacker in the pod, or near it, gets nothing that he has no token for, and
-// stops nobody else.
+// An attacker in the pod, or near it, gets nothing without the token, and does not
+// block other callers.
 func TestAttacker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSidecar(t, nil, "pics="+target, "own")
@@ -130,8 +130,8 @@ func TestAttacker(t *testing.T) {
 	})
 }
 
-// Connections on which nothing is asked, or only slowly, end soon, and keep
-// nobody out meanwhile.
+// Connections without requests, or with slow ones, are closed soon and block no
+// other caller.
 func TestSlowPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSidecar(t, nil, "pics="+target)

@@ -40,7 +40,7 @@ func read(ctx context.Context, client *s3.Client) error {
 }
 
 // Fifty programs read for three hours: no error, and the sessions
-// cost one call a hop a refresh, whoever asks.
+// cost one call per hop and refresh, however many ask.
 func TestFiftyPrograms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSidecar(t, nil, "pics="+target)

@@ -215,7 +215,7 @@ func (o *copying) file(ctx context.Context, r *s3reader.Reader, u s3URL, to stri
 		undo()
 		return err
 	}
-	out.told(s3reader.Outcome{Info: info, Path: to})
+	out.report(s3reader.Outcome{Info: info, Path: to})
 	return nil
 }
 
@@ -225,7 +225,7 @@ func (o *copying) tree(ctx context.Context, r *s3reader.Reader, u s3URL, to stri
 		return err
 	}
 	sum, err := r.DownloadDir(ctx, u.key, to, func(opts *s3reader.DirOptions) {
-		opts.Each = out.told
+		opts.Each = out.report
 		if part.count > 1 {
 			opts.Include = func(i *s3reader.Info) bool { return part.has(i.Key) }
 		}
@@ -247,11 +247,11 @@ func (o *copying) tree(ctx context.Context, r *s3reader.Reader, u s3URL, to stri
 	return nil
 }
 
-// shard is one of so many parts of a bucket's keys.
+// shard is one of count parts of a bucket's keys.
 type shard struct{ index, count int }
 
-// Kubernetes sets the first in the pods of an Indexed Job. It does not tell them
-// how many they are; the manifest has to.
+// Kubernetes sets the first in the pods of an Indexed Job. It does not set
+// their number; the manifest must.
 const (
 	jobIndex = "JOB_COMPLETION_INDEX"
 	jobCount = "JOB_COMPLETION_COUNT"

@@ -91,8 +91,8 @@ func TestBar(t *testing.T) {
 	object := func(key string) *s3reader.Info { return &s3reader.Info{Key: key, Size: 1 << 20} }
 	r.progress(s3reader.Progress{})
 	r.progress(s3reader.Progress{Bytes: 1 << 20, Total: 4 << 20})
-	r.told(s3reader.Outcome{Info: object("a"), Path: "d/a"})
-	r.told(s3reader.Outcome{Info: object("b\x1b[2J"), Skipped: "it cannot be"})
+	r.report(s3reader.Outcome{Info: object("a"), Path: "d/a"})
+	r.report(s3reader.Outcome{Info: object("b\x1b[2J"), Skipped: "it cannot be"})
 	r.progress(s3reader.Progress{Bytes: 2 << 20, Total: 8 << 20})
 	r.done()
 	r.progress(s3reader.Progress{Bytes: 8 << 20, Total: 8 << 20})

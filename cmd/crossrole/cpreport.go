@@ -88,8 +88,8 @@ type outcome struct {
 	Error     string `json:"error,omitempty"`
 }
 
-// told is what became of an object.
-func (r *cpReport) told(o s3reader.Outcome) {
+// report prints what became of an object.
+func (r *cpReport) report(o s3reader.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	url := s3URL{r.bucket, o.Info.Key}
@@ -134,7 +134,8 @@ func (r *cpReport) encode(v any) {
 	r.line(r.out, "%s", line)
 }
 
-// rest tells of what in err is not an object's failure, which has been told.
+// rest prints the parts of err that are not an object's failure: those were
+// reported before.
 func (r *cpReport) rest(err error) {
 	all := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

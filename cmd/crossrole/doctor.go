@@ -51,7 +51,7 @@ reads: the object named by --key, or, without one, the bucket's head. That a
 role may not list is worth a note and no problem.
 
 With --trust-policy it says which statement and condition of that policy admits
-or refuses the token: AWS itself never tells. The file is what
+or refuses the token, which AWS never says. The file is what
 aws iam get-role --query Role.AssumeRolePolicyDocument prints.
 
 Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,

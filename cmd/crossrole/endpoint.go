@@ -190,7 +190,7 @@ func (s *served) retrieve(ctx context.Context) (aws.Credentials, error) {
 // reply is what the endpoint answers.
 type reply struct {
 	status     int
-	retryAfter time.Time // zero: not told
+	retryAfter time.Time // zero: not sent
 	body       any
 }
 
@@ -203,8 +203,7 @@ func (a reply) write(w http.ResponseWriter) {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(left.Seconds()))))
 	}
 	w.WriteHeader(a.status)
-	// Whoever has gone meanwhile cannot be told.
-	_ = json.NewEncoder(w).Encode(a.body)
+	_ = json.NewEncoder(w).Encode(a.body) // the client may have left
 }
 
 // handout is a session as the SDKs read it.
@@ -242,8 +241,8 @@ func refusal(status int, code, message string) (reply, string) {
 
 var errStillTrying = errors.New("there is no session yet, and STS has not answered")
 
-// failure says why there is no session. 5xx is what time may mend: the SDKs try
-// again. 4xx is what a person must mend.
+// failure says why there is no session. A failure that may go away by itself is a
+// 5xx, which the SDKs retry. One that a person must fix is a 4xx.
 func failure(err error) reply {
 	a := reply{status: http.StatusServiceUnavailable}
 	code := "NotReady"

@@ -35,9 +35,9 @@ func run() int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errFound): // it has been told
+	case errors.Is(err, errFound): // it was printed before
 		return 1
-	case errors.As(err, new(exitError)): // it has been told
+	case errors.As(err, new(exitError)): // it was printed before
 		status, _ := errors.AsType[exitError](err)
 		return int(status)
 	case errors.As(err, new(usageError)):

@@ -108,8 +108,8 @@ func (b *bucketFlags) open(c *cobra.Command, bucket string, optFns ...func(*s3re
 	return s3reader.New(chain.Config(), bucket, append(optFns, style, func(o *s3reader.Options) { o.RequestPayer = b.payer })...)
 }
 
-// interrupted is err, or the exit status of a program that a signal has ended,
-// once the command was told to end.
+// interrupted returns err or, if the command was interrupted, the exit status of a
+// program that a signal has ended.
 func interrupted(ctx context.Context, c *cobra.Command, err error, advice string) error {
 	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err

@@ -85,7 +85,7 @@ the admin address; its log goes to standard error. It ends on SIGTERM.`,
 	f := c.Flags()
 	f.StringArrayVar(&s.roles, "role", nil, "`NAME=ARN[,setting]...` to serve; may be given several times; see crossrole help roles")
 	f.StringVar(&s.tokenDir, "token-dir", "", "`DIR` for the authorization tokens")
-	f.StringVar(&s.listen, "listen", "127.0.0.1:9911", "`ADDRESS` that hands credentials out; port 0: any")
+	f.StringVar(&s.listen, "listen", "127.0.0.1:9911", "`ADDRESS` that serves credentials; port 0: any")
 	f.StringVar(&s.admin, "admin", "", "`ADDRESS` for probes and metrics; none if not given")
 	f.BoolVar(&s.beyondPod, "beyond-pod", false, "let programs outside of this pod ask too: allows --listen an address that is not loopback, over which credentials travel unencrypted, and a pod on the node's network, where every program on the node can ask")
 	s.pod.addSource(c)
@@ -142,7 +142,7 @@ func (s *serving) serve(ctx context.Context, renew *renewals, collector *metrics
 	counted := newRequests(roles)
 	e := newEndpoint(roles, s.beyondPod)
 	e.name, _, _ = net.SplitHostPort(s.listen)
-	e.observe, e.refused = counted.observe, newRefusals(s.logger).tell
+	e.observe, e.refused = counted.observe, newRefusals(s.logger).log
 	sites := []site{{listener, e}}
 	if admin != nil {
 		sites = append(sites, site{admin, newAdmin(roles, renew, collector, counted)})

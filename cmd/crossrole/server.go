@@ -58,7 +58,7 @@ func serveSites(ctx context.Context, logger *slog.Logger, sites ...site) error {
 			brief, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 			defer cancel()
 			if server.Shutdown(brief) != nil {
-				server.Close() // whoever is still there had his time
+				server.Close() // drops connections that outlived the grace period
 			}
 		})
 	}
@@ -76,9 +76,9 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// crowd bounds the connections of a server. When there is one too many, that
-// ends which has waited longest for a request: connections on which nothing is
-// asked, however many, keep nobody out.
+// crowd bounds the connections of a server. When there is one too many, the one
+// that has waited longest for a request is closed: idle connections, however many,
+// lock no caller out.
 type crowd struct {
 	limit int
 

@@ -104,8 +104,8 @@ func (d *tokenDir) read(name string) (string, error) {
 	return string(b), d.permit(f, info)
 }
 
-// create makes the file beside its place first: whoever finds it there finds
-// the whole token.
+// create writes the file under another name first, so that a reader always finds
+// the complete token.
 func (d *tokenDir) create(name string) (string, error) {
 	beside := "." + name + ".new"
 	if err := d.root.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -65,7 +65,7 @@ func TestTokenIsKept(t *testing.T) {
 	}
 }
 
-// A file that somebody else may have made or read is refused, and left as it is.
+// A file that another user may have created or read is refused, and left as it is.
 func TestTokenIsRefused(t *testing.T) {
 	good := strings.Repeat("ab", 32)
 	write := func(t *testing.T, file, content string, mode os.FileMode) {

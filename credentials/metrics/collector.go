@@ -54,11 +54,11 @@ func New() *Collector {
 		exchanges: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "crossrole_exchange_duration_seconds",
 			Help: "From request to reply of the exchange with STS (or another source) that ended a refresh.",
-			// An attempt is given up after a third of Refresh.Timeout: ten
-			// seconds, if not set otherwise.
+			// An attempt times out after a third of Refresh.Timeout: ten seconds,
+			// if not set otherwise.
 			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 9, 15},
 		}, []string{"hop", "role", "result"}),
-		invalidations: counter("crossrole_invalidations_total", "Sessions given up before their end."),
+		invalidations: counter("crossrole_invalidations_total", "Sessions discarded before their expiry."),
 		rotations:     counter("crossrole_token_rotations_total", "Changes of the token file."),
 		issuers:       counter("crossrole_issuer_changes_total", "Changes of the cluster that issues the tokens."),
 		owned:         map[series]*ownership{},

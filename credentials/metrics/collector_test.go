@@ -101,7 +101,7 @@ func TestCollector(t *testing.T) {
 			"crossrole_waiting_callers{hop=2,role=S3_Pics}": 5,
 		})
 		callers.Wait()
-		synctest.Wait() // events are told after those who waited were served
+		synctest.Wait() // events are delivered after the waiting callers were served
 		expect(t, "with a session", scrape(t, collector), map[string]float64{
 			// STS's Date has whole seconds: the session is taken to be a second shorter.
 			"crossrole_session_remaining_seconds{hop=2,last=true,role=S3_Pics}":        3599,
@@ -165,8 +165,8 @@ func TestCollectorCountsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
 		collector := metrics.New()
-		var told int
-		chain := s.chain(t, func(o *credentials.Options) { o.OnEvent = func(credentials.Event) { told++ } }, collector.Observe)
+		var events int
+		chain := s.chain(t, func(o *credentials.Options) { o.OnEvent = func(credentials.Event) { events++ } }, collector.Observe)
 		chain.Retrieve(t.Context())
 		green := s.cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/GREEN")
 		s.dev.AddOIDCProvider(green)
@@ -181,14 +181,14 @@ func TestCollectorCountsTokens(t *testing.T) {
 			"crossrole_token_rotations_total{hop=1,role=hub}": 1,
 			"crossrole_issuer_changes_total{hop=1,role=hub}":  1,
 		})
-		if told != 6 {
-			t.Errorf("OnEvent that was set before was called %d times, want 6", told)
+		if events != 6 {
+			t.Errorf("OnEvent that was set before was called %d times, want 6", events)
 		}
 	})
 }
 
-// Of several chains through the same hop the worst is told; those that nobody
-// holds are none.
+// Of several chains through the same hop the worst is shown; a chain that is no
+// longer held is not.
 func TestCollectorOfManyChains(t *testing.T) {
 	s := newScene(t)
 	collector := metrics.New()
@@ -213,11 +213,11 @@ func TestCollectorOfManyChains(t *testing.T) {
 			return
 		}
 	}
-	t.Error("a chain that nobody holds any more is still told")
+	t.Error("a chain that is no longer held still has series")
 }
 
-// A pool's chains are told without watching each; the hop that they share is
-// told once.
+// A pool's chains are shown without watching each; the hop that they share is
+// shown once.
 func TestCollectorOfAPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)

@@ -1,6 +1,6 @@
-// Package metrics tells Prometheus how the sessions of a chain fare: how long
-// each hop's session still lasts, which refreshes fail and why, how long STS
-// takes, who waits.
+// Package metrics exports the state of a chain's sessions to Prometheus: how long
+// each hop's session lasts, which refreshes fail and why, how long STS takes, how
+// many callers wait.
 //
 //	collector := metrics.New()
 //	cfg, err := credentials.Wrap(base, credentials.Assume(target), collector.Observe)
@@ -21,13 +21,13 @@
 //	crossrole_waiting_callers             callers that wait for a session now
 //	crossrole_refreshes_total             refreshes by result ("success", "failure") and kind (of a failure)
 //	crossrole_exchange_duration_seconds   from request to reply of the exchange that ended a refresh, by result
-//	crossrole_invalidations_total         sessions given up before their end, because a service or STS refused them or by Chain.Invalidate
+//	crossrole_invalidations_total         sessions discarded before their expiry, because a service or STS refused them or by Chain.Invalidate
 //	crossrole_token_rotations_total       changes of the token file
 //	crossrole_issuer_changes_total        changes of the cluster that issues the tokens
 //
 // The first four are the state at the time of the scrape. The session of a
-// chain's last hop is the one whose end programs notice. Hops of the same number
-// and role are one series: of several, the worst is told (the
+// chain's last hop is the one whose expiry programs notice. Hops of the same number
+// and role are one series: of several, the worst is shown (the
 // shortest session, the longest failure, the most callers). The series of a chain end
 // some time after the chain is no longer held, when the garbage collector has found
 // that out: the number of series is bounded by that of the chains in use.

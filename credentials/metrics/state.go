@@ -102,7 +102,7 @@ func (c *Collector) states(now time.Time) map[series]state {
 	return states
 }
 
-// held are the chains that somebody holds, each once.
+// held returns the chains that are still in use, each once.
 func (c *Collector) held() map[*credentials.Chain]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// Registered tells whether an account has the issuer registered.
+// Registered reports whether an account has the issuer registered.
 type Registered func(ctx context.Context, account, issuer string) (bool, error)
 
 // Proxy is a running proxy.

@@ -13,7 +13,7 @@ import (
 	"github.com/crossrole/crossrole/e2e/programs"
 )
 
-// cli is the aws command with somebody's keys.
+// cli is the aws command with the keys of one identity.
 type cli struct {
 	world *world
 	path  string

@@ -65,7 +65,7 @@ func (w *world) asked(operation string, status int) int {
 	return n
 }
 
-// report tells what was asked when a test failed.
+// report logs the requests if a test has failed.
 func (w *world) report(t *testing.T) {
 	t.Helper()
 	if !t.Failed() {

@@ -40,7 +40,7 @@ func sessionRows() []row {
 		{name: "session policy: only the role allows", ask: within("S3-Pics", dir, get("digits")), status: 403, code: "AccessDenied"},
 		{name: "session policy: only the role allows, HEAD", ask: within("S3-Pics", dir, head("digits")), status: 403},
 		{name: "session policy: only the role allows listing", ask: within("S3-Pics", dir, list("")), status: 403, code: "AccessDenied"},
-		{name: "session policy: a missing key tells nothing", ask: within("S3-Pics", dir, get("dir/nothing")), status: 403, code: "AccessDenied"},
+		{name: "session policy: a missing key reveals nothing", ask: within("S3-Pics", dir, get("dir/nothing")), status: 403, code: "AccessDenied"},
 		{name: "session policy: only it allows listing", ask: within("S3-Pics-blind", all, list("")), status: 403, code: "AccessDenied"},
 		{name: "session policy: everything is what the role may", ask: within("S3-Pics-blind", all, get("digits")), status: 200, body: digits},
 		{name: "session policy: Deny", ask: within("S3-Pics", all+","+noDir, get("dir/a")), status: 403, code: "AccessDenied"},

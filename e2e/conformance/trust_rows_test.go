@@ -13,8 +13,8 @@ type policyRow struct {
 	versity      string // which of the two versitygw refuses as AWS does, the same way
 }
 
-// How versitygw tells that a trust policy admits a token, and that its conditions
-// do not.
+// How versitygw's responses show that a trust policy admits a token, or that its
+// conditions do not.
 var (
 	unfetched = difference{status: 400, code: "InvalidIdentityToken", match: []string{unreachable}, why: "admits, and then cannot fetch the keys"}
 	unmatched = difference{status: 400, code: "InvalidIdentityToken", match: []string{"could not be validated"}, why: "a condition that does not hold is InvalidIdentityToken"}

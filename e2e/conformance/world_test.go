@@ -65,7 +65,7 @@ type claims struct {
 	serviceAccount string        // empty: app
 	audience       string        // empty: STS's
 	issuedAgo      time.Duration // with a life of an hour
-	cluster        string        // "foreign": nobody registered its issuer; "silent": it does not answer
+	cluster        string        // "foreign": its issuer is not registered; "silent": it does not answer
 }
 
 // account is the id by which the server knows an account of the rows.

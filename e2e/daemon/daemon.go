@@ -64,7 +64,7 @@ func (d *Daemon) Stop() {
 		return
 	default:
 	}
-	// The group of a child that nobody has waited for cannot be anyone else's.
+	// While the child has not been waited for, its group cannot be reused.
 	if err := syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		fmt.Fprintf(os.Stderr, "daemon: kill %s: %v\n", d.name, err)
 	}

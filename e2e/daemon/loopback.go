@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// Loopback returns n addresses 127.0.0.1:port on which nobody listens. Another
+// Loopback returns n addresses 127.0.0.1:port on which nothing listens. Another
 // process may take one before the server that is to have it does; the server
 // then fails to start and says so.
 func Loopback(n int) ([]string, error) {

@@ -17,7 +17,7 @@ import (
 const drillCount = 6
 
 // TestKubernetesDrills breaks one thing after the other under running readers,
-// and mends it. What the readers saw becomes the table in README.md.
+// and repairs it. What the readers saw becomes the table in README.md.
 func TestKubernetesDrills(t *testing.T) {
 	w := theWorldFor(t)
 	for _, drill := range []struct {
@@ -65,7 +65,7 @@ func total(t *testing.T, loops []*looper) (reads int, sessions int64) {
 	return reads, sessions
 }
 
-// The mounted token stays good while nobody can replace it.
+// The mounted token stays valid while it cannot be replaced.
 func (w *world) apiServerDown(t *testing.T) string {
 	loops := w.both(t, "api-down", true)
 	late := start(t, w.blue, hub, "api-down-late", nil)
@@ -199,7 +199,7 @@ func (w *world) keyRotation(t *testing.T) string {
 	return fmt.Sprintf("nothing: %d reads; tokens of the new key are accepted immediately", reads)
 }
 
-// reregister tells both accounts the thumbprints of the issuer's keys. Ceph has
+// reregister gives both accounts the thumbprints of the issuer's keys. Ceph has
 // no other way to change them.
 func (w *world) reregister(t *testing.T) {
 	t.Helper()

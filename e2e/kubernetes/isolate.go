@@ -20,8 +20,8 @@ func Isolated() bool { return os.Getenv(isolated) != "" }
 // Isolate runs this very program again, with the same arguments, as the first
 // process of PID, mount and network namespaces of its own, and returns its exit
 // status. There it is alone with a loopback device: servers that listen on all
-// interfaces are reached by nobody else, ports may be fixed, and mounts are seen
-// by none. When it ends, however it does, the kernel ends every process in the
+// interfaces cannot be reached from outside, ports may be fixed, and mounts are
+// not visible to others. When it ends, however it does, the kernel ends every process in the
 // namespaces and drops them.
 //
 // It needs to be root. A Ctrl-C in the terminal reaches the inner program, which

@@ -118,7 +118,7 @@ func TestKubernetesFetches(t *testing.T) {
 }
 
 // A program with another user than the pod's manifest says, and not in the group
-// of its volumes, cannot read the token. It is told whose it is.
+// of its volumes, cannot read the token. The error names its owner.
 func TestKubernetesWrongUser(t *testing.T) {
 	w := theWorldFor(t)
 	p := start(t, w.blue, direct, "wrong-user", nil)

@@ -93,8 +93,8 @@ func (v verdict) errors() string {
 	return strings.Join(parts, ", ")
 }
 
-// The gateway is S3 and STS. Who reads while it is away gets a typed error, or
-// waits; nobody needs a restart.
+// The gateway is S3 and STS. A reader gets a typed error while it is down, or
+// waits; none needs a restart.
 func (w *world) gatewayRestart(t *testing.T) string {
 	long, short := w.both(t, "gateway", false), w.both(t, "gateway-short", true)
 	loops := append(long, short...)

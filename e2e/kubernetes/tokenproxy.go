@@ -20,13 +20,13 @@ const (
 	// Natural is when four fifths of a token's life are over.
 	Natural Rotation = iota
 	// Forced is whenever kubelet looks at the pod, every ten to fifteen seconds:
-	// it is told that each token it gets ends in a second. The token's own exp
+	// it is given an expiry one second ahead for each token. The token's own exp
 	// stays as it is.
 	Forced
 )
 
-// tokenProxy stands between kubelet and the API server. It brings the node's
-// identity, and tells kubelet the ends of tokens as the rotation asks for.
+// tokenProxy stands between kubelet and the API server. It adds the node's
+// identity, and gives kubelet the expiries of tokens that the rotation needs.
 type tokenProxy struct {
 	url    string
 	server http.Server

@@ -59,16 +59,16 @@ func (p *pod) trusts(clusters ...*awstest.Cluster) string {
 	return trust.WebIdentityPolicy(p.dev.ID(), issuers, []string{awstest.Subject("default", "app")}).String()
 }
 
-// sts makes STS go wrong.
-func (p *pod) sts(f awstest.Fault) (mend func()) {
-	var mends []func()
+// sts makes STS fail until repair is called.
+func (p *pod) sts(f awstest.Fault) (repair func()) {
+	var removes []func()
 	for _, operation := range []string{"AssumeRole", "AssumeRoleWithWebIdentity"} {
 		f.Operation = operation
-		mends = append(mends, p.cloud.Fault(f))
+		removes = append(removes, p.cloud.Fault(f))
 	}
 	return func() {
-		for _, mend := range mends {
-			mend()
+		for _, remove := range removes {
+			remove()
 		}
 	}
 }
@@ -81,21 +81,21 @@ var stories = map[string]struct {
 }{
 	"nothing": {func(*testing.T, *pod) {}, nil},
 	"STS is down for five minutes": {func(_ *testing.T, p *pod) {
-		mend := p.sts(awstest.Fault{Status: 503, Code: "ServiceUnavailable"})
+		repair := p.sts(awstest.Fault{Status: 503, Code: "ServiceUnavailable"})
 		time.Sleep(5 * time.Minute)
-		mend()
+		repair()
 	}, nil},
 	"STS is down for two hours": {func(_ *testing.T, p *pod) {
-		mend := p.sts(awstest.Fault{Status: 503, Code: "ServiceUnavailable"})
+		repair := p.sts(awstest.Fault{Status: 503, Code: "ServiceUnavailable"})
 		time.Sleep(2 * time.Hour)
-		mend()
+		repair()
 	}, []string{"CrossroleNoSession", "CrossroleRefreshFailing", "CrossroleSessionExpiresSoon"}},
 	"STS hangs, and programs ask": {func(t *testing.T, p *pod) {
-		mend := p.sts(awstest.Fault{Hang: true})
+		repair := p.sts(awstest.Fault{Hang: true})
 		for end := time.Now().Add(2 * time.Hour); time.Now().Before(end); time.Sleep(time.Second) {
 			_, _ = p.chain.Retrieve(t.Context()) // fails in the second hour
 		}
-		mend()
+		repair()
 	}, []string{"CrossroleCallersWait", "CrossroleNoSession", "CrossroleRefreshFailing", "CrossroleSTSSlow", "CrossroleSessionExpiresSoon"}},
 	"STS is slow": {func(_ *testing.T, p *pod) { p.sts(awstest.Fault{Delay: 7 * time.Second}) }, []string{"CrossroleSTSSlow"}},
 	"the role is revoked again and again": {func(t *testing.T, p *pod) {
@@ -120,7 +120,7 @@ var stories = map[string]struct {
 			time.Sleep(10 * time.Second)
 		}
 	}, []string{"CrossroleServeFailing"}},
-	"somebody tries tokens": {func(_ *testing.T, p *pod) {
+	"a program tries tokens": {func(_ *testing.T, p *pod) {
 		for range 100 {
 			p.requests.WithLabelValues("", "403").Inc()
 			time.Sleep(time.Second)

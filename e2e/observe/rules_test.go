@@ -31,7 +31,7 @@ func rules(t *testing.T) []rulefmt.Rule {
 	return list
 }
 
-// fired tells when each alert fired first, counted from the beginning: its
+// fired returns when each alert fired first, counted from the beginning: its
 // expression held for as long as the rule says, at every minute.
 func (r *recording) fired(t *testing.T, rules []rulefmt.Rule) map[string]time.Duration {
 	t.Helper()

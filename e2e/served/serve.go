@@ -1,5 +1,5 @@
-// Package served has programs that nobody here wrote read a bucket with the
-// credentials that crossrole hands out, while sessions end every few seconds.
+// Package served runs programs of other projects that read a bucket with the
+// credentials that crossrole serves, while sessions expire every few seconds.
 package served
 
 import (
@@ -119,7 +119,7 @@ func (s *Serve) Variables() []string {
 
 var refreshes = regexp.MustCompile(`(?m)^crossrole_refreshes_total\{hop="(\d)",kind="(\w*)",.*\} (\d+)$`)
 
-// Refreshes tells, as the metrics do, how many sessions each hop got, and how
+// Refreshes returns what the metrics say: how many sessions each hop got, and how
 // many refreshes failed.
 func (s *Serve) Refreshes(t *testing.T) (byHop map[string]int, failed int) {
 	t.Helper()

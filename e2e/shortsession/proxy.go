@@ -104,7 +104,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = slices.Clone(values)
 	}
 	w.WriteHeader(resp.StatusCode)
-	w.Write(body) // the client has gone if this fails; there is nobody to tell
+	w.Write(body) // if this fails, the client has left
 }
 
 // request is what the STS is asked instead of r. It is signed if r was.

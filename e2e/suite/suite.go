@@ -46,7 +46,7 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "suite: interrupted, stopping the servers")
 		exit = 130
 	}
-	ending.mu.Lock() // for good: whoever still starts something dies with us
+	ending.mu.Lock() // for good: what is still started ends with this process
 	for _, f := range slices.Backward(ending.funcs) {
 		f()
 	}

@@ -86,7 +86,7 @@ func run() error {
 func loop(ctx context.Context, reader *s3reader.Reader, key, sum string, count func(*line)) error {
 	out := json.NewEncoder(os.Stdout)
 	var l line
-	var told time.Time
+	var reported time.Time
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -115,12 +115,12 @@ func loop(ctx context.Context, reader *s3reader.Reader, key, sum string, count f
 			l.Reads++
 			said = l
 		}
-		if said.Kind != "" || time.Since(told) > 100*time.Millisecond {
+		if said.Kind != "" || time.Since(reported) > 100*time.Millisecond {
 			count(&said)
 			if err := out.Encode(said); err != nil {
 				return err
 			}
-			told = time.Now()
+			reported = time.Now()
 		}
 		<-tick.C
 	}
