@@ -159,6 +159,8 @@ func (p *roleParser) setting(s string, mayBeOptional bool) (roleSetting, error) 
 	}
 	head = strings.TrimSpace(head)
 	switch {
+	case externalPattern.MatchString(head):
+		return r, p.escaped()
 	case head == "":
 		return r, p.fault("no ARN; want ARN[,setting]..., or own for the pod's own role")
 	case strings.ContainsFunc(head, func(c rune) bool { return c <= ' ' || c > '~' }):
@@ -244,6 +246,9 @@ func (p *roleParser) apply(r *roleSetting, name, value string) (err error) {
 	if name == "tags" {
 		r.role.Tags, err = parseTags(value)
 	} else if value, err = unescape(value); err == nil {
+		if name != "external-id" && externalPattern.MatchString(value) {
+			return p.escaped()
+		}
 		switch name {
 		case "external-id":
 			r.role.ExternalID = value
@@ -262,6 +267,12 @@ func (p *roleParser) apply(r *roleSetting, name, value string) (err error) {
 		return p.fault("%s: %w", name, err)
 	}
 	return nil
+}
+
+// escaped is the fault of an external id of which a percent sign hid the name.
+func (p *roleParser) escaped() error {
+	p.input, _, _ = strings.Cut(p.input, "%")
+	return p.fault("external-id stands within another part, its name written with %%XX; it is a setting: want ARN,external-id=ID")
 }
 
 func checkSessionName(s string) error {
