@@ -58,6 +58,31 @@ func TestAgentRefusesInText(t *testing.T) {
 	}
 }
 
+// A proxy's page is not the agent's text, whatever it has in parentheses; and what
+// may hold keys is not quoted.
+func TestTextThatIsNotTheAgents(t *testing.T) {
+	const key = "wJalrXUtnFEMI/K7MDENG"
+	for body, want := range map[string]string{
+		"<html><hr><center>nginx/1.18.0 (Ubuntu)</center></html>":          "its response begins \"<html><hr><center>nginx/1.18.0 (Ubuntu)",
+		"upstream connect error (Envoy): reset":                            "its response begins \"upstream connect error",
+		`cached (OldException): {"SecretAccessKey": "` + key + `"}`:        "not shown",
+		`[0f3a]: (OldException): "secret_access_key" is ` + key + ` today`: "not shown",
+	} {
+		for _, status := range []int{200, 400, 502} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				agent, base, source := s.withAgent(t)
+				agent.reply = func() *http.Response { return answer(status, "text/html", body) }
+				_, err := newChain(t, base, func(o *credentials.Options) { o.Source = source }).Retrieve(t.Context())
+				e, ok := errors.AsType[*credentials.Error](err)
+				if !ok || e.Code == "Ubuntu" || e.Code == "Envoy" || strings.Contains(err.Error(), key) || status != 200 && !strings.Contains(strings.ReplaceAll(err.Error(), `\"`, `"`), want) {
+					t.Errorf("%d %q: got %v", status, body, err)
+				}
+			})
+		}
+	}
+}
+
 // A long text that cannot be read keeps its beginning and its end.
 func TestLongAgentTextKeepsItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -59,21 +59,24 @@ func readReply(err error, att *attempt) reply {
 }
 
 // agentText is how the EKS Pod Identity agent refuses: in text that holds the
-// EKS Auth service's request id, code and message.
-var agentText = pattern(`(?s)^(?:.*?\[([^\]\s]*)\]:?\s*|.*?\s|)\(([A-Z]\w+)\):?\s*(.*?)(?:,\s*fault:\s*\w*\s*)?$`)
+// EKS Auth service's request id, code and message. A word in parentheses without
+// the brackets of an id is a code by its ending: a proxy's page has such words too.
+var agentText = pattern(`(?s)^(?:.*?\[([^\]\s]*)\]:?\s*\(([A-Z]\w+)\)|(?:.*?\s|)\(([A-Z]\w+(?:Exception|Error))\)):?\s*(.*?)(?:,\s*fault:\s*\w*\s*)?$`)
 
 // agentReply reads a refusal of the Pod Identity agent, in text or in JSON,
 // whatever its content type says.
 func agentReply(body []byte) (reply, bool) {
+	var r reply
 	var document struct{ Code, Message, RequestID string }
 	if json.Unmarshal(body, &document) == nil && document.Code != "" {
-		return reply{code: document.Code, message: document.Message, requestID: document.RequestID}, true
+		r = reply{code: document.Code, message: document.Message, requestID: document.RequestID}
+	} else if m := agentText().FindStringSubmatch(strings.TrimSpace(string(body))); m != nil {
+		r = reply{code: m[2] + m[3], message: strings.TrimSpace(m[4]), requestID: m[1]}
 	}
-	m := agentText().FindStringSubmatch(strings.TrimSpace(string(body)))
-	if m == nil {
-		return reply{}, false
+	if holdsKeys().MatchString(r.message) {
+		r.message = keysNotShown
 	}
-	return reply{code: m[2], message: strings.TrimSpace(m[3]), requestID: m[1]}, true
+	return r, r.code != ""
 }
 
 // statusOf is the HTTP status of a refusal; 0: there was no response.
