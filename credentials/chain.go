@@ -19,10 +19,10 @@ import (
 // goroutine and no timer between refreshes and needs no Close.
 //
 // Do not wrap a Chain in aws.CredentialsCache: a request repeated after
-// ExpiredToken would be signed with the dead key. Use [Chain.Config] or [Wrap].
+// ExpiredToken would be signed with the expired key. Use [Chain.Config] or [Wrap].
 type Chain struct {
-	// The last hop's session stands in the chain, its state first: with thousands
-	// of chains, what is far apart in memory is what Retrieve costs.
+	// The last hop's session is part of the chain's memory, its state first: with
+	// thousands of chains, cache misses are what Retrieve costs.
 	last session
 
 	base    *aws.Config // never changed; chains of a pool share it
@@ -127,7 +127,7 @@ func (c *Chain) buildSessions() {
 // Retrieve returns credentials of the chain's last role. It waits only while
 // there is no valid session; a valid one is renewed in the background. (In the
 // last ten seconds of its life, or the last twentieth if that is less, it waits
-// up to two seconds for a renewal under way; so it does when the wall clock ran a
+// up to two seconds for a renewal in flight; so it does when the wall clock ran a
 // minute ahead, as after a suspend.) Expires is on the local clock.
 //
 // A failure is an [*Error], or ctx's own error if ctx ended first.

@@ -1,5 +1,8 @@
 package credentials
 
+// Which Kind a failure is and whether it is retried: the retry table and its look-up.
+// refresh.go retries, diagnose.go makes the error.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,9 @@
 package credentials
 
+// From a failed attempt to the *Error that callers see: what the server responded,
+// which part of that may be shown, and what is redacted. Methods of hop depend on facts
+// that never change and take no lock. classify.go has the Kind, fixes.go the fixes.
+
 import (
 	"bytes"
 	"cmp"

@@ -33,6 +33,6 @@
 // # Services other than S3
 //
 // A wrapped configuration serves every client of the SDK. When a service
-// answers that the session has expired, the session is renewed and the request
-// repeated, once.
+// responds that the session has expired, the session is renewed and the request
+// retried, once.
 package credentials

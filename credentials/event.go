@@ -1,5 +1,8 @@
 package credentials
 
+// Event, and the notifier that delivers events and log lines without blocking a
+// caller.
+
 import (
 	"context"
 	"log/slog"

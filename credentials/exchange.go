@@ -1,5 +1,9 @@
 package credentials
 
+// The five ways to get a hop's session, one exchange each; what is checked of the
+// response (accept); the names that sessions have in CloudTrail; and upstream, the
+// user's own provider.
+
 import (
 	"bytes"
 	"context"
@@ -26,7 +30,7 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// exchange makes one attempt to get a hop's session. What it learns beside the
+// exchange makes one attempt to get a hop's session. What it learns in addition to the
 // keys goes into rec, also when it fails.
 type exchange func(ctx context.Context, att *attempt) (aws.Credentials, error)
 
@@ -368,7 +372,7 @@ func (p Provider) exchange(*Chain) (exchange, *upstream) {
 type upstream struct {
 	name     string
 	provider aws.CredentialsProvider
-	notify   func(key string) // nil: the provider keeps no session that could be discarded
+	notify   func(key string) // has the provider discard key; nil: it has no method for that
 	isChain  bool             // it is a chain, whose methods do not block
 
 	mu   sync.Mutex    // guards what follows
@@ -390,8 +394,8 @@ func newUpstream(name string, p aws.CredentialsProvider) *upstream {
 	return u
 }
 
-// withdraw calls giveUp and, if that discarded key, has the provider discard it too.
-// A method of the user's runs in a goroutine of its own, and the next
+// invalidate calls discard and, if that discarded key, has the provider discard it too.
+// The provider's method is user code: it runs in its own goroutine, and the next
 // exchange waits for it.
 func (u *upstream) invalidate(key string, discard func() bool) bool {
 	if u == nil || u.notify == nil {
@@ -423,13 +427,13 @@ func (u *upstream) invalidate(key string, discard func() bool) bool {
 // it does not return one of them again.
 func (u *upstream) waitIdle(ctx context.Context) error {
 	u.mu.Lock()
-	telling := u.busy
+	busy := u.busy
 	u.mu.Unlock()
-	if telling == nil {
+	if busy == nil {
 		return nil
 	}
 	select {
-	case <-telling:
+	case <-busy:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

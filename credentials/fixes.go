@@ -1,5 +1,8 @@
 package credentials
 
+// Error.Fixes: the sentences, commands and policy statements that fix a failure, by
+// its Kind.
+
 import (
 	"bytes"
 	"encoding/json"
@@ -128,7 +131,7 @@ func (h *hop) wantedAudience() string {
 
 // registrable are the token's audiences that may be client ids of an OIDC
 // provider. A token for the API server is none for AWS: every pod has one, and
-// whoever gets hold of a token for AWS could use it against the cluster.
+// anyone who obtains a token for AWS could use it against the cluster.
 func registrable(t *trust.Token) []string {
 	var audiences []string
 	for _, a := range t.Audience {

@@ -1,5 +1,8 @@
 package credentials
 
+// The two other ways to ask a chain for credentials: KeepFresh, in the background, and
+// RetrieveFor, with a minimum validity.
+
 import (
 	"context"
 	"time"

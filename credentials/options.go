@@ -23,7 +23,7 @@ type Options struct {
 
 	// ExpectedAccount refuses a final session of any other account with
 	// [WrongSession]. Empty: not checked. It guards against reading, or
-	// writing, under an identity nobody meant.
+	// writing, under an identity that was not intended.
 	ExpectedAccount string
 
 	// STS changes the STS client alone: its endpoint (BaseEndpoint), region or
@@ -59,9 +59,9 @@ type Options struct {
 }
 
 // Refresh sets when and how long a session is renewed. The zero value is right
-// for almost everybody.
+// for almost all programs.
 type Refresh struct {
-	// Window is how long before its end a session counts as due. Zero: 5
+	// Window is how long before it expires a session counts as due. Zero: 5
 	// minutes for sessions of up to 20 minutes, 15 for less than 90, 60 for
 	// longer ones. It is never more than a quarter of the session's life.
 	Window time.Duration
@@ -100,7 +100,7 @@ type Role struct {
 	ARN string
 
 	// SessionName is 2–64 of [\w+=,.@-]. Empty: the name of the source's
-	// session, so that CloudTrail tells in every account which pod called; after a
+	// session, so that CloudTrail shows in every account which pod called; after a
 	// source without a token crossrole@ and the host's name.
 	SessionName string
 

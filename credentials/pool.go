@@ -47,10 +47,10 @@ type Pool struct {
 type PoolOptions struct {
 	Options
 
-	// MaxChains is how many chains the pool holds on to. Beyond that it lets go
-	// of the one that was asked for longest ago; first of those that never had a
-	// session, as long as they are more than a quarter. If that chain is still in use, it goes
-	// on working, and is the one that Pool.Chain returns. Zero: 10,000.
+	// MaxChains is how many chains the pool keeps. Beyond that it evicts the least
+	// recently used; chains that never had a session go first while they make up more
+	// than a quarter. An evicted chain that is still in use keeps working, and
+	// Pool.Chain returns it. Zero: 10,000.
 	MaxChains int
 
 	// STSRate is how many requests the chains of this pool make together, a
@@ -59,7 +59,7 @@ type PoolOptions struct {
 	STSRate float64
 
 	// STSConcurrency is how many requests are in flight at most. One that hangs
-	// gives its place up after a third of Refresh.Timeout. Zero: 64.
+	// frees its slot after a third of Refresh.Timeout. Zero: 64.
 	STSConcurrency int
 }
 
@@ -73,12 +73,11 @@ const (
 //
 // Where more requests are wanted than STSRate and STSConcurrency let through, a
 // session that all chains share goes first, then those that a caller waits for
-// (of these, roles that have let us in before), then those that are renewed ahead
-// of their end. The time in the queue is no part of Refresh.Timeout.
+// (of these, roles that worked before come first), then those that are renewed before
+// they expire. The time in the queue does not count towards Refresh.Timeout.
 //
-// A role that refuses is asked for again after half a minute at first, and less
-// and less often, up to a quarter of an hour apart; callers get the same error at
-// once meanwhile. Other failures keep Refresh.FailureCap.
+// A role that denies access is retried after 30 seconds, backing off to 15 minutes;
+// meanwhile callers get the same error immediately. Other failures keep Refresh.FailureCap.
 func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	var (
 		o PoolOptions

@@ -10,7 +10,7 @@ import (
 )
 
 // resolver turns options and environment into the settings of a chain and
-// collects every fault on the way. It opens no file and makes no call. The
+// collects all problems on the way. It opens no file and makes no call. The
 // partitions are compared when all that name one are known.
 type resolver struct {
 	problems
@@ -219,11 +219,11 @@ func fill(value, field string, variables ...string) setting {
 	return setting{"", field}
 }
 
-// faults collects everything that is wrong with a chain's settings, so that one
-// error names it all.
+// problems collects everything that is wrong with a chain's settings, so that one
+// error lists it all.
 type problems []error
 
-// add notes one fault: where the value came from, the value, the rule and fix.
+// addf adds one problem: where the value came from, the value, the rule and the fix.
 func (f *problems) addf(where, format string, args ...any) {
 	*f = append(*f, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
 }
@@ -233,7 +233,7 @@ func (f *problems) addNilOption(i int) {
 	f.addf(fmt.Sprintf("optFns[%d]", i), "nil; leave out what sets no option")
 }
 
-// err is a ConfigInvalid that lists the faults, or nil.
+// err returns a ConfigInvalid that lists the problems, or nil.
 func (f problems) err() error {
 	if len(f) == 0 {
 		return nil
@@ -241,7 +241,7 @@ func (f problems) err() error {
 	return &Error{Kind: ConfigInvalid, Err: f}
 }
 
-// maxLines is how many faults have a line each. More of them are one paragraph.
+// maxLines is how many problems have a line each. More of them are one paragraph.
 const maxLines = 4
 
 func (f problems) Error() string {
@@ -266,7 +266,7 @@ func (f problems) Error() string {
 
 func (f problems) Unwrap() []error { return f }
 
-// configError is a ConfigInvalid with a single fault.
+// configError returns a ConfigInvalid with a single problem.
 func configError(format string, args ...any) *Error {
 	return &Error{Kind: ConfigInvalid, Err: fmt.Errorf(format, args...)}
 }

@@ -21,8 +21,9 @@ package credentials
 // Locks: current, inflight, failed and refused are read without a lock and changed
 // under mu, except that accepted clears refused without it. mu also guards the
 // fields below it. No user code, no file system and no network is called while mu is
-// held; only upstream.mu is ever taken before it. What never changes is in hop and
-// needs no lock.
+// held. It is the innermost lock: upstream.mu and the limiter's lock may be held when it
+// is taken, and never the other way around. What never changes is in hop and needs no
+// lock.
 
 import (
 	"context"

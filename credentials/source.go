@@ -18,7 +18,7 @@ import (
 type Source interface {
 	// String names the source in messages.
 	String() string
-	// check reports the faults of the settings, filled in from env.
+	// check reports the problems of the settings, filled in from env.
 	check(r *resolver) Source
 	// assumes is the role whose session the source yields; empty if unknown.
 	assumes() string
@@ -75,7 +75,7 @@ type FromBase struct{}
 // Provider starts from any provider of credentials. Name stands for it in
 // messages; empty: "provider".
 //
-// When its session is refused as expired, the provider is told, if it has one of
+// When its session is refused as expired, the provider is notified, if it has one of
 // the methods for that: Invalidate(accessKeyID string), as a [Chain] has, or
 // Invalidate(), as an aws.CredentialsCache. The same holds for FromBase.
 type Provider struct {

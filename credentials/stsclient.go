@@ -1,5 +1,8 @@
 package credentials
 
+// The STS client of a chain, and the HTTP client below it, which records each request
+// in the attempt that it belongs to.
+
 import (
 	"bytes"
 	"context"

@@ -1,5 +1,8 @@
 package credentials
 
+// The token file and what it holds: reading it, checking its claims before they are
+// sent, noticing that it changed; and the server's clock, by which a token expires.
+
 import (
 	"bytes"
 	"context"
@@ -20,8 +23,8 @@ import (
 // maxToken is STS's limit for WebIdentityToken, in bytes.
 const maxToken = 20000
 
-// rereads are the pauses between looks at a file that holds no token: whoever
-// writes it in place, unlike kubelet, is done by then.
+// rereads are the pauses before a file that holds no token is read again: a writer that
+// replaces it in place, unlike kubelet, has finished by then.
 var rereads = []time.Duration{20 * time.Millisecond, 80 * time.Millisecond, 300 * time.Millisecond}
 
 // readToken opens and reads a token file by its path, so that kubelet's swap of
@@ -106,7 +109,8 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// readWait is how long a read of a token file may take where the system can tell.
+// readWait limits how long a read of a token file may take, where the system supports
+// read deadlines on files.
 const readWait = time.Second
 
 func notRegular(path string, info fs.FileInfo) error {
@@ -141,9 +145,9 @@ func unreadable(path, setting string, err error) *Error {
 	return fileError(TokenUnreadable, fmt.Errorf("%w%s", err, describeFile(path)), fix)
 }
 
-// describeFile says where a path leads, whose it is and who we are: what one
-// would ask the person who reports that the token is unreadable. The groups are
-// told because fsGroup is one of them.
+// describeFile describes where a path leads, who owns it and who we are: the questions
+// that a report of an unreadable token raises. The groups are listed because fsGroup is
+// one of them.
 func describeFile(path string) string {
 	s := leadsTo(path)
 	info, err := os.Stat(path)
@@ -157,7 +161,7 @@ func describeFile(path string) string {
 	return s + fmt.Sprintf(" (mode %v%s; this process runs as uid %d, gid %d, groups %v)", info.Mode(), owner(info), os.Getuid(), os.Getgid(), groups)
 }
 
-// leadsTo tells where a link ends, or its own target if it ends nowhere.
+// leadsTo describes where a link ends, or its own target if that does not exist.
 func leadsTo(path string) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		if target == path {
@@ -236,7 +240,7 @@ func expiredToken(file string, t trust.Token) error {
 	return fmt.Errorf("%s expired at %s, by the clock of AWS", s, t.Expires.UTC().Format(time.RFC3339))
 }
 
-// expSlack forgives what the two ways of telling the time may differ by.
+// expSlack is the difference between the two clocks that is tolerated.
 const expSlack = time.Minute
 
 // checkClaims looks at the token before it is sent. That it has expired is

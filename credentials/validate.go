@@ -1,5 +1,8 @@
 package credentials
 
+// The rules that AWS's reference sets for roles, ARNs, regions, names and durations.
+// resolve.go applies them before any call.
+
 import (
 	"cmp"
 	"fmt"
@@ -201,7 +204,7 @@ func isRolePath(s string) bool {
 const roleShape = "arn:<partition>:iam::<12-digit account>:role/<name>"
 
 // parseRoleARN checks s against the shape of a role's ARN and says which part is
-// off: STS would answer a typo with a misleading AccessDenied.
+// off: STS would respond to a typo with a misleading AccessDenied.
 func parseRoleARN(s string) (roleARN, error) {
 	a, err := arn.Parse(s)
 	if err != nil {
