@@ -66,27 +66,27 @@ type identityToken []byte
 func (t identityToken) GetIdentityToken() ([]byte, error) { return t, nil }
 
 // exchange asks for the role as the session of the previous hop.
-func (role Role) exchange(c *Chain) exchange {
+func (r *Role) exchange(c *Chain) exchange {
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
 		att.operation = "AssumeRole"
-		name := c.names.choose(role.SessionName, hostSessionName)
+		name := c.names.choose(r.SessionName, hostSessionName)
 		client := hopClient{stsClient: c.sts, rec: att, signer: signer(att.signedBy.creds)}
-		return stscreds.NewAssumeRoleProvider(client, role.ARN, func(o *stscreds.AssumeRoleOptions) {
+		return stscreds.NewAssumeRoleProvider(client, r.ARN, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = name
-			o.Duration = role.duration()
-			o.PolicyARNs = policyARNs(role.PolicyARNs)
-			o.TransitiveTagKeys = role.TransitiveTagKeys
-			if role.Policy != "" {
-				o.Policy = aws.String(role.Policy)
+			o.Duration = r.duration()
+			o.PolicyARNs = policyARNs(r.PolicyARNs)
+			o.TransitiveTagKeys = r.TransitiveTagKeys
+			if r.Policy != "" {
+				o.Policy = aws.String(r.Policy)
 			}
-			if role.ExternalID != "" {
-				o.ExternalID = aws.String(role.ExternalID)
+			if r.ExternalID != "" {
+				o.ExternalID = aws.String(r.ExternalID)
 			}
-			if role.SourceIdentity != "" {
-				o.SourceIdentity = aws.String(role.SourceIdentity)
+			if r.SourceIdentity != "" {
+				o.SourceIdentity = aws.String(r.SourceIdentity)
 			}
-			for _, key := range slices.Sorted(maps.Keys(role.Tags)) {
-				o.Tags = append(o.Tags, types.Tag{Key: aws.String(key), Value: aws.String(role.Tags[key])})
+			for _, key := range slices.Sorted(maps.Keys(r.Tags)) {
+				o.Tags = append(o.Tags, types.Tag{Key: aws.String(key), Value: aws.String(r.Tags[key])})
 			}
 		}).Retrieve(ctx)
 	}
