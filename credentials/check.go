@@ -43,7 +43,7 @@ func (c *Chain) Check(ctx context.Context) *Report {
 			if !ok || p.err != nil && ctx.Err() != nil && errors.Is(p.err, RefreshTimeout) {
 				h.Latency, h.Err = time.Since(started), s.checkCanceled(ctx)
 			} else if h.Err = p.err; p.err == nil {
-				s.observe(p.rec)
+				s.observe(p.att)
 			}
 			failed = h.Err != nil
 		}
@@ -79,7 +79,7 @@ var errCheckCancelled = errors.New("the check was cancelled")
 type probe struct {
 	report HopReport
 	snap   *snapshot
-	rec    *attempt
+	att    *attempt
 	err    *Error
 }
 
@@ -93,7 +93,7 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 	defer s.removeWaiter()
 	att := &attempt{sentAt: time.Now(), signedBy: from}
 	snap, v, err := s.try(ctx, att)
-	p = probe{snap: snap, rec: att, report: HopReport{
+	p = probe{snap: snap, att: att, report: HopReport{
 		Hop: s.n, RoleARN: s.role, Operation: att.operation, Endpoint: att.endpoint, Latency: time.Since(att.sentAt),
 	}}
 	if !att.date.IsZero() {

@@ -48,7 +48,7 @@ func (w WebIdentity) exchange(c *Chain) (exchange, *upstream) {
 			return aws.Credentials{}, failure
 		}
 		name := c.names.choose(w.SessionName, func() string { return podSessionName(token) })
-		client := hopClient{stsClient: c.sts, rec: att}
+		client := hopClient{stsClient: c.sts, att: att}
 		return stscreds.NewWebIdentityRoleProvider(client, w.RoleARN, identityToken(raw), func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName = name
 			o.Duration = w.Duration
@@ -70,7 +70,7 @@ func (r *Role) exchange(c *Chain) exchange {
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
 		att.operation = "AssumeRole"
 		name := c.names.choose(r.SessionName, hostSessionName)
-		client := hopClient{stsClient: c.sts, rec: att, signer: signer(att.signedBy.creds)}
+		client := hopClient{stsClient: c.sts, att: att, signer: signer(att.signedBy.creds)}
 		return stscreds.NewAssumeRoleProvider(client, r.ARN, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = name
 			o.Duration = r.duration()

@@ -85,7 +85,7 @@ func newSTSClient(r *resolver) *stsClient {
 // hopClient is the STS client as one attempt of one hop sees it.
 type hopClient struct {
 	*stsClient
-	rec    *attempt
+	att    *attempt
 	signer aws.CredentialsProvider // nil: unsigned
 }
 
@@ -97,7 +97,7 @@ func (c hopClient) settings(o *sts.Options) {
 func (c hopClient) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, optFns ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
 	out, err := c.client.AssumeRoleWithWebIdentity(ctx, in, append(optFns, c.settings)...)
 	if err == nil {
-		c.rec.assumedARN = assumedARN(out.AssumedRoleUser)
+		c.att.assumedARN = assumedARN(out.AssumedRoleUser)
 	}
 	return out, err
 }
@@ -105,7 +105,7 @@ func (c hopClient) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.Assume
 func (c hopClient) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, optFns ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
 	out, err := c.client.AssumeRole(ctx, in, append(optFns, c.settings)...)
 	if err == nil {
-		c.rec.assumedARN = assumedARN(out.AssumedRoleUser)
+		c.att.assumedARN = assumedARN(out.AssumedRoleUser)
 	}
 	return out, err
 }
