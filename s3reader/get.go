@@ -8,8 +8,6 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/crossrole/crossrole/s3reader/internal/httprange"
 )
 
 // getStep bounds what a claimed length alone makes Get allocate.
@@ -279,51 +279,18 @@ func mayBeGone(err error) bool {
 	return false
 }
 
-// contentRange is the value of a Content-Range header: the bytes [start, end) of
-// total.
-type contentRange struct{ start, end, total int64 }
-
-// parseContentRange reads "bytes first-last/total" (RFC 9110, section 14.4). An
-// unknown total ("*") is refused: S3 always knows it.
-func parseContentRange(s string) (contentRange, error) {
-	rest, ok := strings.CutPrefix(s, "bytes ")
-	span, total, ok1 := strings.Cut(rest, "/")
-	first, last, ok2 := strings.Cut(span, "-")
-	if !ok || !ok1 || !ok2 {
-		return contentRange{}, fmt.Errorf("Content-Range %q is not \"bytes first-last/total\"", s)
-	}
-	var n [3]int64
-	for i, digits := range []string{first, last, total} {
-		// ParseUint takes no sign; 63 bits leave room for an int64.
-		v, err := strconv.ParseUint(digits, 10, 63)
-		if err != nil {
-			return contentRange{}, fmt.Errorf("Content-Range %q: %w", s, err)
-		}
-		n[i] = int64(v)
-	}
-	if n[0] > n[1] || n[1] >= n[2] {
-		return contentRange{}, fmt.Errorf("Content-Range %q: no such range exists", s)
-	}
-	if n[2] > maxSize {
-		return contentRange{}, fmt.Errorf("Content-Range %q: an object has at most 1 PiB (%d bytes)", s, int64(maxSize))
-	}
-	return contentRange{n[0], n[1] + 1, n[2]}, nil
-}
-
 // rangeHeader asks for the bytes [start, end).
 func rangeHeader(start, end int64) *string {
-	return aws.String(fmt.Sprintf("bytes=%d-%d", start, end-1))
+	return aws.String(httprange.Header(start, end))
 }
 
-// unsatisfied returns the size of the object that a 416 names: "bytes */total".
+// unsatisfied returns the size of the object that a response with status 416 names.
 func unsatisfied(err error) (total int64, ok bool) {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	if !ok || resp.HTTPStatusCode() != http.StatusRequestedRangeNotSatisfiable {
 		return 0, false
 	}
-	digits, ok := strings.CutPrefix(resp.Response.Header.Get("Content-Range"), "bytes */")
-	n, err := strconv.ParseUint(digits, 10, 63)
-	return int64(n), ok && err == nil && n <= maxSize
+	return httprange.ParseUnsatisfied(resp.Response.Header.Get("Content-Range"))
 }
 
 func changedETag(was, is string) error {
@@ -365,23 +332,23 @@ func checkRange(out *s3.GetObjectOutput, info *Info, start, end int64) (int64, e
 	if resp.StatusCode != http.StatusPartialContent {
 		return mismatch("answered with status %d", resp.StatusCode)
 	}
-	got, err := parseContentRange(aws.ToString(out.ContentRange))
+	got, err := httprange.ParseContent(aws.ToString(out.ContentRange))
 	if err != nil {
 		return mismatch("answered with %w", err)
 	}
-	if got.total != info.Size && info.ContentEncoding != "" {
+	if got.Total != info.Size && info.ContentEncoding != "" {
 		return mismatch("answered with %s: with the same ETag and Content-Encoding %q, something between here and S3 may compress", *out.ContentRange, info.ContentEncoding)
 	}
-	if got.total != info.Size {
-		return 0, changedSize(info.Size, got.total)
+	if got.Total != info.Size {
+		return 0, changedSize(info.Size, got.Total)
 	}
-	if got.start != start || got.end > end {
+	if got.Start != start || got.End > end {
 		return mismatch("answered with %s", *out.ContentRange)
 	}
-	if out.ContentLength != nil && *out.ContentLength != got.end-got.start {
+	if out.ContentLength != nil && *out.ContentLength != got.End-got.Start {
 		return mismatch("answered with %s and Content-Length %d", *out.ContentRange, *out.ContentLength)
 	}
-	return got.end, nil
+	return got.End, nil
 }
 
 // plainResponse is the HTTP answer behind out, provided that its body is what

@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/crossrole/crossrole/s3reader/internal/httprange"
 )
 
 // Stat describes an object without reading it, with one HEAD request. If the
@@ -83,11 +85,11 @@ func (r *Reader) sizeByRange(ctx context.Context, key, etag string, mw ...func(*
 		return 0, changedETag(etag, got)
 	}
 	if out.ContentRange != nil {
-		got, err := parseContentRange(*out.ContentRange)
-		if err != nil || got.start != 0 {
+		got, err := httprange.ParseContent(*out.ContentRange)
+		if err != nil || got.Start != 0 {
 			return 0, unknown
 		}
-		return got.total, nil
+		return got.Total, nil
 	}
 	if resp, err := plainResponse(out); err != nil || resp.StatusCode != http.StatusOK || out.ContentLength == nil {
 		return 0, unknown
@@ -240,7 +242,7 @@ func normalETag(s *string) string {
 // maxSize is the longest object that is read, in bytes: 1 PiB, where S3 stores up
 // to 50 TB. With it, sums of positions and lengths fit an int64.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
-const maxSize = 1 << 50
+const maxSize = httprange.MaxSize
 
 // checkSize refuses a length that no object has, whatever a server claims.
 func checkSize(size int64) error {

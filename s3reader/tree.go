@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/crossrole/crossrole/s3reader/internal/localname"
 	"github.com/crossrole/crossrole/s3reader/internal/partfile"
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
@@ -87,13 +88,14 @@ func (t *tree) fetch(parent context.Context) error {
 
 // list sends the objects that are to become files.
 func (t *tree) list(ctx context.Context, entries chan<- entry) error {
-	fold, err := newCasefold(t.root)
+	folds, err := localname.Folds(t.root)
 	if err != nil {
 		return t.r.fail("download", t.prefix, err)
 	}
+	conflicts := localname.NewConflicts(folds)
 	send := func(files []entry) error {
 		for _, e := range files {
-			if reason := fold.clash(e); reason != "" {
+			if reason := conflicts.Add(e.path, e.info.Key); reason != "" {
 				if err := t.skip(e.info, reason); err != nil {
 					return err
 				}
@@ -121,7 +123,7 @@ func (t *tree) list(ctx context.Context, entries chan<- entry) error {
 			continue
 		}
 		name := strings.TrimPrefix(info.Key, t.prefix)
-		if reason := notLocal(name, runtime.GOOS == "windows"); reason != "" {
+		if reason := localname.Check(name, runtime.GOOS == "windows"); reason != "" {
 			if err := t.skip(info, reason); err != nil {
 				return err
 			}
