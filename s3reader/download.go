@@ -18,21 +18,42 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
-// Download writes an object to w, at the offsets that its bytes have in it. An
-// object of more than 8 MiB (or Options.PartSize, if set) comes over several connections at once
-// (Options.Concurrency, Options.PartSize), and w.WriteAt is then called by
-// several goroutines. A w that is a regular *os.File is first cut or extended to
-// the object's size.
+// # How a download works
 //
-// All bytes are of one version. When the error is nil, all of them have been
-// written and, if Info.Verified says so, compared with the object's checksum: a
-// CRC64NVME, CRC32 or CRC32C of all its bytes, or any checksum if it came over
+//	Download, DownloadFile, DownloadDir (tree.go)
+//	     │ one download per object
+//	     ├─► fresh   one GET: says what the object is, and delivers its beginning
+//	     ├─► resume  one HEAD, and the pieces that a partfile.File has already
+//	     │
+//	     ├─► inOrder  small objects: all bytes over the connection of that GET
+//	     └─► run      large ones: a transfer.Job over several connections
+//	              └─► stream (resume.go)  one per connection: GETs of ranges, all of
+//	                      one version (get.go), which continue after a failure
+//
+// run and inOrder write to download.w: the caller's io.WriterAt, or a part that
+// commit renames to the target (internal/partfile). Each piece has a CRC; run
+// combines them and compares the result with the object's checksum.
+//
+// The limits (transfer.Limits) and the meter (progress.go) are shared by all
+// downloads of a tree, and lock themselves. A download is used by one goroutine;
+// its Job calls w, tally and part from several.
+
+// Download writes an object to w, each byte at the offset that it has in the
+// object. An object of more than 8 MiB (or Options.PartSize, if set) is fetched
+// over several connections at the same time (Options.Concurrency,
+// Options.PartSize), and w.WriteAt is then called by several goroutines. A w that
+// is a regular *os.File is first cut or extended to the object's size.
+//
+// All bytes are of one version. If the error is nil, all of them have been written
+// and, if Info.Verified is true, compared with the object's checksum: a CRC64NVME,
+// CRC32 or CRC32C of all its bytes, or any checksum if the object was fetched over
 // one connection. After an error, w holds some of the bytes, in no order.
 //
 // A connection that breaks or stalls is resumed at the next byte. When S3 asks to
-// slow down, fewer connections are used, and so they are where the store is near
-// (its first answer takes less than 10 ms) and more bring nothing. Bytes with the wrong checksum are not
-// asked for again: nothing tells which they are.
+// slow down, fewer connections are used; so they are if the store is near (its
+// first response takes less than 10 ms) and more would not be faster. After a
+// [ChecksumMismatch] nothing is fetched again: the checksum does not show which
+// bytes are wrong.
 //
 // An *os.File that cannot be written at offsets (opened with os.O_APPEND or for
 // reading only, a pipe, a terminal) is refused before any request is made; see
@@ -76,8 +97,8 @@ func offsets(f *os.File) error {
 	return nil
 }
 
-// presize makes a file as long as the object will be, which spares the file
-// system to grow it in disorder, and leaves no tail of what was in it before.
+// presize makes a file as long as the object will be, so that the file system need
+// not grow it in disorder, and no tail of its earlier content is left.
 func presize(f *os.File, size int64) error {
 	if stat, err := f.Stat(); err != nil || !stat.Mode().IsRegular() {
 		return err
@@ -85,7 +106,7 @@ func presize(f *os.File, size int64) error {
 	return f.Truncate(size)
 }
 
-// download is one object on its way to a writer.
+// download fetches one object to a writer.
 type download struct {
 	version
 	w      io.WriterAt
@@ -109,17 +130,17 @@ func (r *Reader) newDownload(key string) *download {
 	return r.downloadWith(key, transfer.NewLimits(n, r.memory()), &meter{key: key, tell: r.opts.Progress})
 }
 
-// downloadWith shares connections and meter with other downloads.
+// downloadWith returns a download that shares limits and meter with others.
 func (r *Reader) downloadWith(key string, l *transfer.Limits, m *meter) *download {
 	d := &download{version: version{r: r, info: Info{Key: key}}, tally: tally{meter: m}, limits: l}
 	d.mw = []func(*middleware.Stack) error{throttleWatch{l.Limiter}.add}
 	return d
 }
 
-// fresh fetches an object of which nothing has arrived. The request that finds
-// out about it brings a small object at once, and the beginning of a large one.
-// A version with another ETag than that, unless empty, is ObjectChanged. begin is
-// called when d.info is known, and sets d.w.
+// fresh fetches an object of which nothing has arrived. Its first request delivers
+// a complete small object, or the beginning of a large one. If etag is not empty,
+// a version with another ETag is an ObjectChanged error. fresh calls begin once
+// d.info is known; begin sets d.w.
 func (d *download) fresh(ctx context.Context, etag string, begin func() error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -222,7 +243,7 @@ func (s *serial) WriteAt(p []byte, off int64) (int, error) {
 	return s.WriterAt.WriteAt(p, off)
 }
 
-// expect sets the checksum that the pieces must have together.
+// expect sets the checksum that the complete object must have.
 func (d *download) expect(sums storedSums) {
 	if d.r.opts.Verify == VerifyAuto {
 		d.kind, d.want = sums.wholeCRC()
@@ -273,7 +294,7 @@ func (d *download) write(p []byte, pos int64) (err error) {
 // of that directory, which only its owner can read and which is renamed at the
 // end. The new file has the permissions, and as far as the system allows the
 // owner and the group, of the one that it replaces; if the group cannot be kept,
-// the new one gets no more than everyone does. Access control lists and extended
+// the new group gets no permission that others do not have. Access control lists and extended
 // attributes are not kept. Other names of the old file (hard links) keep the old
 // bytes.
 //
@@ -281,18 +302,18 @@ func (d *download) write(p []byte, pos int64) (err error) {
 // file that it leads to is replaced, and must exist. To a character device, such
 // as /dev/null or a terminal, to a named pipe and to an open file of this process
 // (/dev/stdout, /dev/fd/3), the object is written in order; its last bytes are
-// held back until its checksum was compared, but after an error what came before
-// has been written. A pipe without a reader is waited for until ctx ends. A
+// held back until its checksum was compared, but after an error the bytes before
+// them have been written. A pipe without a reader is waited for until ctx ends. A
 // directory, a block device, a socket, a link that leads nowhere and, in a
 // directory that everyone may write to, another user's link or pipe are refused
 // before any request is made. The directory of path must exist.
 //
 // When an object of more than 8 MiB (or Options.PartSize, if set) could not be
 // fetched to its end, the part that has arrived is kept, even if the process was
-// killed, and the next call with that path goes on from there, provided that the
-// object is still the same. What the part holds is read and compared with its
-// checksums first. The error says where the part is; removing it is safe. A part
-// of a version that is gone is removed.
+// killed, and the next call with that path continues from there, provided that the
+// object is still the same. The bytes of the part are first compared with their
+// checksums. The error says where the part is; removing it is safe. A part of a
+// version that no longer exists is removed.
 //
 // Any number of processes may write the same file at the same time: one of them
 // continues the part, the others begin their own.
@@ -324,13 +345,13 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 	return &d.info, nil
 }
 
-// local is where an object goes.
+// local is the file that an object is written to.
 type local struct {
 	dir      *os.Root
 	name     string
-	shown    string                      // how the caller names it; empty: by dir and name
-	old      os.FileInfo                 // what has the name now; nil: nothing
-	modified time.Time                   // becomes the file's; zero: not set
+	shown    string                      // the caller's path; empty: made of dir and name
+	old      os.FileInfo                 // the file of that name now; nil: none
+	modified time.Time                   // time of modification to set; zero: not set
 	newMode  func() (fs.FileMode, error) // of a file that replaces none; nil: partfile.NewFileMode
 }
 
@@ -341,8 +362,8 @@ func (l *local) path() string {
 	return filepath.Join(l.dir.Name(), filepath.FromSlash(l.name))
 }
 
-// toFile fetches the object to a file. A version with another ETag than that,
-// unless empty, is ObjectChanged.
+// toFile fetches the object to a file. If etag is not empty, a version with another
+// ETag is an ObjectChanged error.
 func (d *download) toFile(ctx context.Context, l local, etag string) error {
 	fail := func(err error) error { return d.r.fail("download", d.info.Key, err) }
 	if l.old != nil && !l.old.Mode().IsRegular() {
@@ -358,7 +379,7 @@ func (d *download) toFile(ctx context.Context, l local, etag string) error {
 		if err = d.commit(p, l); err == nil {
 			return nil
 		}
-		useful = false // its journal is cut off
+		useful = false // its journal is gone
 	}
 	if err = fail(err); useful && !spoils(err) {
 		return kept(err, p)
@@ -371,7 +392,7 @@ func (d *download) toFile(ctx context.Context, l local, etag string) error {
 
 // commit gives a complete partial file its name.
 func (d *download) commit(p *partfile.File, l local) error {
-	// What has the name now may be something else than when the download began.
+	// Another file may have got the name since the download began.
 	old, err := l.dir.Lstat(l.name)
 	switch {
 	case isMissing(err):
@@ -389,9 +410,9 @@ func (d *download) commit(p *partfile.File, l local) error {
 	return p.Commit(d.info.Size, mode, l.modified)
 }
 
-// mode is the permissions that the complete file gets: those of the file that it
-// replaces, along with its owner. What another user has put into a directory like
-// /tmp counts as if it were not there.
+// mode returns the permissions of the complete file: those of the file that it
+// replaces, whose owner it gets as well. A file that another user has put into a
+// directory like /tmp is treated as if it did not exist.
 func (l *local) mode(p *partfile.File, old os.FileInfo) (fs.FileMode, error) {
 	switch {
 	case old != nil && trusted(l.dir, old) == nil:
@@ -402,12 +423,12 @@ func (l *local) mode(p *partfile.File, old os.FileInfo) (fs.FileMode, error) {
 	return partfile.NewFileMode(l.dir)
 }
 
-// spoils reports whether err says that what has arrived is of no use.
+// spoils reports whether err means that the bytes in a part are of no use.
 func spoils(err error) bool {
 	return errors.Is(err, ObjectChanged) || errors.Is(err, ChecksumMismatch) || errors.Is(err, NotFound)
 }
 
-// kept is err with a word on where the bytes are.
+// kept closes the part and adds to err where it is.
 func kept(err error, p *partfile.File) error {
 	if left := p.Close(); left != nil {
 		note(err, left.Error())
@@ -416,7 +437,7 @@ func kept(err error, p *partfile.File) error {
 	return err
 }
 
-// note adds a remark to an error of this package.
+// note adds a hint to an error of this package.
 func note(err error, text string) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		if e.note != "" {
@@ -426,6 +447,7 @@ func note(err error, text string) {
 	}
 }
 
+// toPartial fetches the object to a part, and resumes what is in there if it can.
 func (d *download) toPartial(ctx context.Context, p *partfile.File, etag string) error {
 	if p.Shared() && p.Found() {
 		if resumed, err := d.resume(ctx, p, etag); resumed || err != nil {

@@ -15,6 +15,23 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
+// # How a handle works
+//
+//	Read, WriteTo ─► random (random.go)     with OpenOptions.Random: ranges as read
+//	              ├► stream (resume.go)     the body of Open's own GET, in order
+//	              └► readahead ─► cache     several connections, if that body is slow
+//	ReadAt ───────► readahead.go ─► cache   ranges, more of them for reads in sequence
+//
+// Read follows Open's body as long as it is read in order and its connection keeps
+// up (next, share); a Seek leaves it. The cache (cache.go) holds ranges within
+// Options.Memory. All bytes come from one version (get.go). The checksum is
+// computed while all bytes are read in order, and the last of them are withheld
+// until it matches (summed).
+//
+// mu guards the position and what depends on it. The cache has a lock of its own,
+// which may be taken while mu is held. Close does not wait for mu: a read that is
+// in progress closes the body when it returns (unlock).
+
 // Object is one version of an object, opened for reading with [Reader.Open].
 //
 // Read, WriteTo and Seek share one position and are for one goroutine at a time.

@@ -29,11 +29,22 @@ const (
 	shortSize = 64 << 10
 )
 
-// stream delivers the bytes [pos, end) of an object's version, over as many
-// answers as it takes.
+// # How a body resumes
+//
+// Read reads from the body of one GET (get.go). When that breaks off or stalls, it
+// waits (pause) and asks for the rest, from the next byte on, in another GET that
+// is tied to the same version (version.getRange). The pauses double; after
+// resumeLimit attempts without a byte the error is returned. An error of this
+// package says what is wrong with a response, and is never retried (isFinal).
+//
+// A stream has no lock: it belongs to the worker of a download (Reset), to an
+// Object (under its mutex) or to the fill of one piece of a cache.
+
+// stream delivers the bytes [pos, end) of one version of an object, over as many
+// responses as it takes.
 type stream struct {
 	of        *version
-	ctx       context.Context // of whoever reads: io.Reader passes none
+	ctx       context.Context // of the requests: io.Reader passes none
 	pos, end  int64
 	body      *body // nil: none
 	fruitless int   // attempts since the last byte
@@ -95,7 +106,7 @@ func (s *stream) Read(p []byte) (int, error) {
 			return n, nil // an error, if any, comes again with the next byte
 		}
 		if err == nil {
-			// Legal for an io.Reader, but not for ever.
+			// Legal for an io.Reader, but not without end.
 			if s.fruitless++; s.fruitless < maxIdleReads {
 				continue
 			}
@@ -120,14 +131,15 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 }
 
-// isFinal reports whether err says what is wrong with a response, so that asking
-// again is of no use.
+// isFinal reports whether err says what is wrong with a response, so that another
+// attempt is of no use.
 func isFinal(err error) bool {
 	_, ok := errors.AsType[*Error](err)
 	return ok
 }
 
-// connect asks for what is left until there is a response or no hope of one.
+// connect requests what is left, until there is a response or the last attempt has
+// failed.
 func (s *stream) connect() error {
 	for {
 		body, err := s.of.getRange(s.ctx, s.pos, s.end)
@@ -161,8 +173,8 @@ func (s *stream) countShort() error {
 
 var retryable = retry.IsErrorRetryables(retry.DefaultRetryables)
 
-// pause waits before the next attempt after err. It gives up with an error when
-// there have been enough without a byte, or when the reader's context ends.
+// pause waits before the next attempt after err. It returns an error after
+// resumeLimit attempts without a byte, or when the context ends.
 func (s *stream) pause(err error) error {
 	if ended := endOf(s.ctx); ended != nil {
 		return ended
@@ -196,7 +208,7 @@ func (s *stream) Close() {
 	}
 }
 
-// seek drops the current answer if it is not the one that has pos next.
+// seek closes the current body unless pos is its next byte.
 func (s *stream) seek(pos int64) {
 	if s.pos != pos {
 		s.Close()
@@ -204,8 +216,8 @@ func (s *stream) seek(pos int64) {
 	}
 }
 
-// endOf is why ctx has ended, or nil. A handle's context ends with fs.ErrClosed
-// when it is closed.
+// endOf returns why ctx has ended, or nil. The context of a handle ends with
+// fs.ErrClosed when it is closed.
 func endOf(ctx context.Context) error {
 	err := ctx.Err()
 	if err != nil && errors.Is(context.Cause(ctx), fs.ErrClosed) {

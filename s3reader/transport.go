@@ -2,57 +2,23 @@ package s3reader
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+
+	"github.com/crossrole/crossrole/s3reader/internal/httpclient"
 )
 
 // idleConnections are kept open for the next request. The SDK keeps 10, so that
 // most of those that fetch many objects at a time would be opened for one
 // request each.
 const idleConnections = 2 * maxConnections
-
-// manyConnections is the SDK's own HTTP client, made for many requests at a time
-// to one host. Any other client is the user's, and is left alone.
-func manyConnections(c aws.HTTPClient) aws.HTTPClient {
-	sdk, ok := c.(*awshttp.BuildableClient)
-	if !ok {
-		return c
-	}
-	resolver := sdk.GetDialer().Resolver
-	if resolver == nil {
-		resolver = net.DefaultResolver
-	}
-	return sdk.WithTransportOptions(func(t *http.Transport) {
-		t.MaxIdleConnsPerHost = max(t.MaxIdleConnsPerHost, idleConnections)
-		if t.MaxIdleConns != 0 { // 0: no limit
-			t.MaxIdleConns = max(t.MaxIdleConns, idleConnections)
-		}
-		// S3 speaks HTTP/1.1. What speaks HTTP/2 as well would put all ranges on
-		// one connection.
-		t.ForceAttemptHTTP2 = false
-		t.Protocols = new(http.Protocols)
-		t.Protocols.SetHTTP1(true)
-		t.TLSNextProto = nil
-		if t.TLSClientConfig != nil { // into which net/http has already put it
-			t.TLSClientConfig.NextProtos = slices.DeleteFunc(t.TLSClientConfig.NextProtos, func(p string) bool { return p == "h2" })
-		}
-		if dialsItself(t.DialContext) {
-			t.DialContext = (&spread{lookup: resolver.LookupNetIP, dial: t.DialContext}).dialContext
-		}
-	})
-}
 
 // connections is the HTTP client of all regions of a Reader, unless Options.S3
 // chooses others. It is used under the lock that guards the making of clients.
@@ -63,7 +29,7 @@ type connections struct {
 
 func (c *connections) of(configured aws.HTTPClient) aws.HTTPClient {
 	if c.client == nil {
-		c.client = manyConnections(configured)
+		c.client = httpclient.ForManyConnections(configured, idleConnections)
 	}
 	return c.client
 }
@@ -139,65 +105,6 @@ func (*redirectError) RetryableError() bool { return false }
 
 func followedError(asked, answered *url.URL) error {
 	return &redirectError{origin(asked), origin(answered)}
-}
-
-// dialsItself reports whether dial is one of the SDK's own. Another one may know
-// hosts that no resolver knows.
-func dialsItself(dial dialFunc) bool {
-	code := func(f dialFunc) uintptr { return reflect.ValueOf(f).Pointer() }
-	plain := awshttp.NewBuildableClient()
-	adjusted := plain.WithDialerOptions()
-	return dial != nil && (code(dial) == code(plain.GetTransport().DialContext) || code(dial) == code(adjusted.GetTransport().DialContext))
-}
-
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
-
-// spread dials the addresses of a name in turn. S3 answers with several, each of
-// which leads to another server, while a net.Dialer takes the first that answers.
-type spread struct {
-	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
-	dial   dialFunc
-	turn   atomic.Uint32
-}
-
-// spreadPatience is how long one address may take before they are tried as a
-// net.Dialer does.
-const spreadPatience = 5 * time.Second
-
-func (s *spread) dialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	if one := s.choose(ctx, addr); one != "" {
-		ctx, cancel := context.WithTimeout(ctx, spreadPatience)
-		conn, err := s.dial(ctx, network, one)
-		cancel()
-		if err == nil {
-			return conn, nil
-		}
-	}
-	return s.dial(ctx, network, addr)
-}
-
-// choose returns the address whose turn it is; empty if there is no choice.
-func (s *spread) choose(ctx context.Context, addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return ""
-	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		return ""
-	}
-	found, err := s.lookup(ctx, "ip", host)
-	if err != nil || len(found) < 2 {
-		return ""
-	}
-	// The resolver puts first what can be reached best from here. The other
-	// family may not be reachable at all.
-	var same []netip.Addr
-	for _, a := range found {
-		if a.Unmap().Is4() == found[0].Unmap().Is4() {
-			same = append(same, a)
-		}
-	}
-	return net.JoinHostPort(same[int(s.turn.Add(1))%len(same)].Unmap().String(), port)
 }
 
 // needsPath reports whether no bucket name can stand in front of the endpoint's

@@ -1,4 +1,4 @@
-package s3reader
+package httpclient
 
 import (
 	"context"
@@ -110,8 +110,8 @@ func TestForeignDialersAreLeftAlone(t *testing.T) {
 		if got := dialsItself(before.DialContext); got != c.spread {
 			t.Errorf("%s: spread is %v", name, got)
 		}
-		after := manyConnections(c.client).(*awshttp.BuildableClient).GetTransport()
-		if after.MaxIdleConnsPerHost < maxConnections || after.ReadBufferSize != before.ReadBufferSize {
+		after := ForManyConnections(c.client, 64).(*awshttp.BuildableClient).GetTransport()
+		if after.MaxIdleConnsPerHost < 64 || after.ReadBufferSize != before.ReadBufferSize {
 			t.Errorf("%s: got %+v", name, after)
 		}
 		if !c.spread && after.DialContext != nil {
@@ -121,7 +121,7 @@ func TestForeignDialersAreLeftAlone(t *testing.T) {
 		}
 	}
 	own := &http.Client{}
-	if got := manyConnections(own); got != own {
+	if got := ForManyConnections(own, 64); got != own {
 		t.Errorf("the user's client became %v", got)
 	}
 }
