@@ -97,7 +97,7 @@ func (c *cache) await(s *span, p []byte, off int64) (n int, waited bool, err err
 
 // readPast fills p without keeping anything: there is no room.
 func (c *cache) readPast(p []byte, off int64) (int, error) {
-	s := stream{of: c.of, ctx: c.ctx, pos: off, end: off + int64(len(p))}
+	s := resumer{of: c.of, ctx: c.ctx, pos: off, end: off + int64(len(p))}
 	defer s.Close()
 	return io.ReadFull(&s, p)
 }
@@ -149,7 +149,7 @@ func (c *cache) fetch(off, n, from, until int64) *span {
 // fill brings a piece in. A failure takes it out again: a reader that needs the
 // bytes then asks anew, and gets an error of its own if need be.
 func (c *cache) fill(s *span) {
-	from := stream{of: c.of, ctx: c.ctx, pos: s.off, end: s.end()}
+	from := resumer{of: c.of, ctx: c.ctx, pos: s.off, end: s.end()}
 	filled, err := 0, errExited
 	defer func() {
 		if filled < len(s.buf) {

@@ -56,7 +56,7 @@ func call[In, Out any](
 		}
 	}()
 	defer recovered(&err)
-	mw = append(slices.Clip(mw), markBrokenOff, r.watchAttempts, x.add)
+	mw = append(slices.Clip(mw), detectTruncation, r.watchAttempts, x.add)
 	optFn := func(o *s3.Options) {
 		o.APIOptions = append(o.APIOptions, mw...) // of this call's own options
 	}

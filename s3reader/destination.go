@@ -213,10 +213,10 @@ func (r *Reader) downloadThrough(ctx context.Context, key string, to *destinatio
 	if err != nil {
 		return nil, r.fail(op, key, err)
 	}
-	m := &meter{key: key, tell: r.opts.Progress}
+	m := &reporter{key: key, tell: r.opts.Progress}
 	var info *Info
 	err = m.during(ctx, func(ctx context.Context) (err error) {
-		info, err = r.copyThrough(ctx, key, f, &tally{meter: m})
+		info, err = r.copyThrough(ctx, key, f, &counter{reporter: m})
 		return err
 	})
 	if err != nil {
@@ -227,7 +227,7 @@ func (r *Reader) downloadThrough(ctx context.Context, key string, to *destinatio
 
 // copyThrough writes an object to f and closes it. It returns when ctx ends,
 // whatever f does: where a write cannot be interrupted, it is left behind.
-func (r *Reader) copyThrough(ctx context.Context, key string, f *os.File, t *tally) (*Info, error) {
+func (r *Reader) copyThrough(ctx context.Context, key string, f *os.File, t *counter) (*Info, error) {
 	interruptible := f.SetWriteDeadline(time.Time{}) == nil
 	stop := context.AfterFunc(ctx, func() {
 		_ = f.SetWriteDeadline(time.Unix(1, 0)) // fails where there are no deadlines
@@ -264,28 +264,28 @@ func (r *Reader) copyThrough(ctx context.Context, key string, f *os.File, t *tal
 	return out.info, out.err
 }
 
-func (r *Reader) copyTo(ctx context.Context, key string, w io.Writer, t *tally) (*Info, error) {
+func (r *Reader) copyTo(ctx context.Context, key string, w io.Writer, t *counter) (*Info, error) {
 	o, err := r.open(ctx, key, "download")
 	if err != nil {
 		return nil, err
 	}
 	defer o.Close()
 	t.expect(o.info.Size)
-	if _, err := o.WriteTo(tallied{w, t}); err != nil {
+	if _, err := o.WriteTo(countingWriter{w, t}); err != nil {
 		return nil, err
 	}
 	info := o.Info()
 	return &info, nil
 }
 
-// tallied counts what is written.
-type tallied struct {
+// countingWriter counts what is written.
+type countingWriter struct {
 	io.Writer
-	tally *tally
+	counter *counter
 }
 
-func (w tallied) Write(p []byte) (int, error) {
+func (w countingWriter) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
-	w.tally.add(int64(n))
+	w.counter.add(int64(n))
 	return n, err
 }

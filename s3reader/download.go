@@ -27,16 +27,16 @@ import (
 //	     │
 //	     ├─► inOrder  small objects: all bytes over the connection of that GET
 //	     └─► run      large ones: a transfer.Job over several connections
-//	              └─► stream (resume.go)  one per connection: GETs of ranges, all of
+//	              └─► resumer (resume.go)  one per connection: GETs of ranges, all of
 //	                      one version (get.go), which continue after a failure
 //
 // run and inOrder write to download.w: the caller's io.WriterAt, or a part that
 // commit renames to the target (internal/partfile). Each piece has a CRC; run
 // combines them and compares the result with the object's checksum.
 //
-// The limits (transfer.Limits) and the meter (progress.go) are shared by all
+// The limits (transfer.Limits) and the reporter (progress.go) are shared by all
 // downloads of a tree, and lock themselves. A download is used by one goroutine;
-// its Job calls w, tally and part from several.
+// its Job calls w, counter and part from several.
 
 // Download writes an object to w, each byte at the offset that it has in the
 // object. An object of more than 8 MiB (or Options.PartSize, if set) is fetched
@@ -66,7 +66,7 @@ func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (_ *In
 		}
 	}
 	d := r.newDownload(key)
-	err = d.tally.meter.during(ctx, func(ctx context.Context) error {
+	err = d.counter.reporter.during(ctx, func(ctx context.Context) error {
 		return d.fresh(ctx, "", func() error {
 			d.w = w
 			f, ok := w.(*os.File)
@@ -109,10 +109,10 @@ func presize(f *os.File, size int64) error {
 // download fetches one object to a writer.
 type download struct {
 	version
-	w      io.WriterAt
-	part   *partfile.File // with a journal; nil: none
-	tally  tally
-	limits *transfer.Limits
+	w       io.WriterAt
+	part    *partfile.File // with a journal; nil: none
+	counter counter
+	limits  *transfer.Limits
 
 	kind *crc.Kind // of the pieces; nil: none is computed
 	want string    // of the whole object, in S3's spelling; empty: unknown
@@ -127,12 +127,12 @@ func (r *Reader) newDownload(key string) *download {
 	if n == 0 {
 		n = maxConnections
 	}
-	return r.downloadWith(key, transfer.NewLimits(n, r.memory()), &meter{key: key, tell: r.opts.Progress})
+	return r.downloadWith(key, transfer.NewLimits(n, r.memory()), &reporter{key: key, tell: r.opts.Progress})
 }
 
-// downloadWith returns a download that shares limits and meter with others.
-func (r *Reader) downloadWith(key string, l *transfer.Limits, m *meter) *download {
-	d := &download{version: version{r: r, info: Info{Key: key}}, tally: tally{meter: m}, limits: l}
+// downloadWith returns a download that shares limits and reporter with others.
+func (r *Reader) downloadWith(key string, l *transfer.Limits, m *reporter) *download {
+	d := &download{version: version{r: r, info: Info{Key: key}}, counter: counter{reporter: m}, limits: l}
 	d.mw = []func(*middleware.Stack) error{throttleWatch{l.Limiter}.add}
 	return d
 }
@@ -166,7 +166,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	if d.r.opts.Concurrency == 0 {
 		job.FirstByte = max(1, time.Since(asked)) // 0 would be unknown
 	}
-	first := &stream{of: &d.version, ctx: ctx, end: info.Size, body: body}
+	first := &resumer{of: &d.version, ctx: ctx, end: info.Size, body: body}
 	defer first.Close()
 	job.First = first
 	d.info = *info
@@ -174,7 +174,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	if err := begin(); err != nil {
 		return err
 	}
-	d.tally.expect(info.Size)
+	d.counter.expect(info.Size)
 	job.Plan = d.plan(info.Size)
 	// Without an ETag nothing ties a second request to the same version.
 	if info.ETag == "" || job.Plan.Connections == 1 && d.part == nil {
@@ -204,8 +204,8 @@ func (r *Reader) leastSegment() int64 {
 // run fetches what is missing over several connections, and verifies the complete
 // object: what was fetched, together with the pieces that were there already.
 func (d *download) run(ctx context.Context, job *transfer.Job, pieces []transfer.Piece) error {
-	job.Limits, job.W, job.Sum, job.Wrote = d.limits, d.w, d.kind, d.tally.add
-	job.Open = func() transfer.Body { return &stream{of: &d.version} }
+	job.Limits, job.W, job.Sum, job.Wrote = d.limits, d.w, d.kind, d.counter.add
+	job.Open = func() transfer.Body { return &resumer{of: &d.version} }
 	job.Recovered = func(v any) error {
 		if v == nil {
 			return errExited
@@ -251,7 +251,7 @@ func (d *download) expect(sums storedSums) {
 }
 
 // inOrder fetches all bytes over one connection.
-func (d *download) inOrder(s *stream, sum *wholeSum) error {
+func (d *download) inOrder(s *resumer, sum *wholeSum) error {
 	if d.r.opts.Verify == VerifyOff {
 		sum = nil
 	}
@@ -275,7 +275,7 @@ func (d *download) inOrder(s *stream, sum *wholeSum) error {
 		if err := d.write(buf[:n], pos); err != nil {
 			return err
 		}
-		d.tally.add(int64(n))
+		d.counter.add(int64(n))
 	}
 }
 
@@ -336,7 +336,7 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 		return r.downloadThrough(ctx, key, &to)
 	}
 	d := r.newDownload(key)
-	err = d.tally.meter.during(ctx, func(ctx context.Context) error {
+	err = d.counter.reporter.during(ctx, func(ctx context.Context) error {
 		return d.toFile(ctx, to.local, "")
 	})
 	if err != nil {
@@ -499,7 +499,7 @@ func (d *download) resume(ctx context.Context, p *partfile.File, etag string) (b
 	missing := transfer.Missing(pieces, d.info.Size)
 	left := transfer.Length(missing)
 	d.r.opts.Logger.Info("s3reader: a download goes on", "bucket", d.r.bucket.name, "key", d.info.Key, "file", p.Path(), "bytes", d.info.Size, "missing", left)
-	d.tally.expect(d.info.Size)
-	d.tally.add(d.info.Size - left)
+	d.counter.expect(d.info.Size)
+	d.counter.add(d.info.Size - left)
 	return true, d.run(ctx, &transfer.Job{Missing: missing, Plan: d.plan(left)}, pieces)
 }

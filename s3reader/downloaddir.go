@@ -116,7 +116,7 @@ func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...
 	}
 	defer root.Close()
 	t := r.newTree(prefix, root, opts)
-	err = t.meter.during(ctx, t.fetch)
+	err = t.reporter.during(ctx, t.fetch)
 	if e, ok := err.(*Error); ok && e.Op == "" { // of Options.Progress
 		err = r.fail(op, prefix, e)
 	}

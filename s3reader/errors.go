@@ -159,7 +159,7 @@ var codeKinds = map[string]Kind{
 func kindOf(err error) Kind {
 	api, ok := answerOf(err)
 	if !ok {
-		if _, ok := errors.AsType[*brokenOffError](err); ok {
+		if _, ok := errors.AsType[*truncatedError](err); ok {
 			return Truncated
 		}
 		return ""

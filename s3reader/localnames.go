@@ -21,16 +21,16 @@ type entry struct {
 	path string // below the directory, with slashes
 }
 
-// shadow finds the objects whose path is a directory's as well. Entries come in
+// pathConflicts finds objects whose path is also that of a directory. Entries come in
 // the order of their paths, so that "a" comes before "a/b"; but other entries
 // ("a-b") may stand between them.
-type shadow struct {
+type pathConflicts struct {
 	held []entry // each is a prefix of the next, and may yet turn out to be a directory
 }
 
 // add takes an entry and returns those that are known to be files now, and those
 // that share their path with a directory.
-func (s *shadow) add(e entry) (files, directories []entry) {
+func (s *pathConflicts) add(e entry) (files, directories []entry) {
 	for len(s.held) > 0 {
 		last := s.held[len(s.held)-1]
 		below := last.path + "/"
@@ -50,18 +50,18 @@ func (s *shadow) add(e entry) (files, directories []entry) {
 }
 
 // end returns what is left, all of it files.
-func (s *shadow) end() []entry {
+func (s *pathConflicts) end() []entry {
 	files := s.held
 	s.held = nil
 	return files
 }
 
-// signature is the time of modification by which a file is recognised to be the
+// mtimeFor returns the time of modification by which a file is recognised to be the
 // version of an object that info describes: the second in which that was stored,
 // and below it a hash of the ETag, in units that every file system with such
 // digits keeps. Two versions of one second and one length are told apart by
 // these. It is zero if the object has no time or no ETag.
-func signature(info *Info) time.Time {
+func mtimeFor(info *Info) time.Time {
 	if info.LastModified.IsZero() || info.ETag == "" {
 		return time.Time{}
 	}
@@ -72,9 +72,9 @@ func signature(info *Info) time.Time {
 	return info.LastModified.Truncate(time.Second).Add(digits)
 }
 
-// made makes the directories below a root, each of them once. It is safe for
+// dirMaker creates the directories below a root, each of them once. It is safe for
 // concurrent use.
-type made struct {
+type dirMaker struct {
 	root *os.Root
 	mu   sync.Mutex
 	dirs map[string]bool
@@ -82,8 +82,8 @@ type made struct {
 	modes map[string]fs.FileMode // of new files, by directory
 }
 
-// mode is the permissions of a new file of a directory, which is at.
-func (m *made) mode(dir string, at *os.Root) (fs.FileMode, error) {
+// mode returns the permissions of a new file in dir, which is open as at.
+func (m *dirMaker) mode(dir string, at *os.Root) (fs.FileMode, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	mode, ok := m.modes[dir]
@@ -97,9 +97,9 @@ func (m *made) mode(dir string, at *os.Root) (fs.FileMode, error) {
 	return mode, err
 }
 
-// make makes a directory and those above it. One that is a link already is not
+// make creates a directory and those above it. A link in its place is not
 // followed.
-func (m *made) make(dir string) error {
+func (m *dirMaker) make(dir string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dirs[dir] {
@@ -133,7 +133,7 @@ func parents(dir string) func(yield func(string) bool) {
 	}
 }
 
-func (m *made) isDir(at string) error {
+func (m *dirMaker) isDir(at string) error {
 	stat, err := m.root.Lstat(at)
 	if err != nil || stat.IsDir() {
 		return err
@@ -145,15 +145,15 @@ func (m *made) isDir(at string) error {
 	return fmt.Errorf("%s is %s: remove it, or choose another directory: %w", filepath.Join(m.root.Name(), filepath.FromSlash(at)), what, fs.ErrExist)
 }
 
-// seat is the directory that a worker writes to. Objects come in the order of
-// their keys, so that the next is mostly in the same.
-type seat struct {
+// workDir is the directory that a worker writes to. Objects come in the order of
+// their keys, so the next one is mostly in the same directory.
+type workDir struct {
 	dir string
 	at  *os.Root // nil: none
 }
 
 // enter returns the directory, which may end with a slash; empty: the root.
-func (s *seat) enter(m *made, dir string) (*os.Root, error) {
+func (s *workDir) enter(m *dirMaker, dir string) (*os.Root, error) {
 	dir = strings.TrimSuffix(dir, "/")
 	if dir == "" {
 		return m.root, nil
@@ -173,7 +173,7 @@ func (s *seat) enter(m *made, dir string) (*os.Root, error) {
 	return at, nil
 }
 
-func (s *seat) leave() {
+func (s *workDir) leave() {
 	if s.at != nil {
 		_ = s.at.Close() // nothing was written through it
 		s.at = nil

@@ -289,24 +289,24 @@ func (w attemptWatch) HandleDeserialize(ctx context.Context, in middleware.Deser
 	return out, metadata, err
 }
 
-// brokenOffError is an answer of which the end is missing: a listing, or what S3
+// truncatedError is a response whose end is missing: a listing, or what S3
 // says about an error. It is worth another attempt, which the SDK makes of its own
 // only where the connection was reset.
-type brokenOffError struct{ err error }
+type truncatedError struct{ err error }
 
-func (e *brokenOffError) Error() string      { return "the answer broke off: " + e.err.Error() }
-func (e *brokenOffError) Unwrap() error      { return e.err }
-func (*brokenOffError) RetryableError() bool { return true }
+func (e *truncatedError) Error() string      { return "the answer broke off: " + e.err.Error() }
+func (e *truncatedError) Unwrap() error      { return e.err }
+func (*truncatedError) RetryableError() bool { return true }
 
-// markBrokenOff tells such answers from those that are complete and no use.
-func markBrokenOff(stack *middleware.Stack) error {
+// detectTruncation tells such responses from complete ones that are of no use.
+func detectTruncation(stack *middleware.Stack) error {
 	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("s3reader:brokenOff",
 		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
 			middleware.DeserializeOutput, middleware.Metadata, error,
 		) {
 			out, metadata, err := next.HandleDeserialize(ctx, in)
 			if err != nil && ctx.Err() == nil && brokeOff(err) {
-				err = &brokenOffError{err}
+				err = &truncatedError{err}
 			}
 			return out, metadata, err
 		}), middleware.Before)

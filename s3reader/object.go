@@ -18,15 +18,15 @@ import (
 // # How a handle works
 //
 //	Read, WriteTo ─► random (random.go)     with OpenOptions.Random: ranges as read
-//	              ├► stream (resume.go)     the body of Open's own GET, in order
+//	              ├► resumer (resume.go)    the body of Open's own GET, in order
 //	              └► readahead ─► cache     several connections, if that body is slow
 //	ReadAt ───────► readahead.go ─► cache   ranges, more of them for reads in sequence
 //
 // Read follows Open's body as long as it is read in order and its connection keeps
-// up (next, share); a Seek leaves it. The cache (cache.go) holds ranges within
+// up (next, handOver); a Seek leaves it. The cache (cache.go) holds ranges within
 // Options.Memory. All bytes come from one version (get.go). The checksum is
 // computed while all bytes are read in order, and the last of them are withheld
-// until it matches (summed).
+// until it matches (addToSum).
 //
 // mu guards the position and what depends on it. The cache has a lock of its own,
 // which may be taken while mu is held. Close does not wait for mu: a read that is
@@ -49,15 +49,15 @@ type Object struct {
 
 	cache *cache
 
-	mu     sync.Mutex // guards what follows
-	pos    int64
-	stream stream // the body of Open's own request, as long as it is of use
-	head   []byte // its first bytes, for who looks at them and seeks back
-	pace   pace
-	ahead  readahead
-	random random
-	sum    *wholeSum // nil: nothing to compare with
-	spoilt error     // the bytes were not the object's; until the start is sought
+	mu      sync.Mutex // guards what follows
+	pos     int64
+	stream  resumer // the body of Open's own request, as long as it is of use
+	head    []byte  // its first bytes, for a caller that reads them and seeks back
+	pace    pace
+	ahead   readahead
+	random  random
+	sum     *wholeSum // nil: nothing to compare with
+	corrupt error     // the bytes were not the object's; until the start is sought
 }
 
 var (
@@ -89,8 +89,8 @@ func (o *Object) read(p []byte) (int, error) {
 	if err := o.ended(); err != nil {
 		return 0, err
 	}
-	if o.spoilt != nil {
-		return 0, o.spoilt
+	if o.corrupt != nil {
+		return 0, o.corrupt
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -108,8 +108,8 @@ func (o *Object) read(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := o.summed(o.pos, p[:n]); err != nil {
-		o.spoilt = err
+	if err := o.addToSum(o.pos, p[:n]); err != nil {
+		o.corrupt = err
 		o.head = nil
 		o.cache.clear()
 		return 0, err
@@ -118,8 +118,8 @@ func (o *Object) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// summed adds the bytes at pos to the checksum, if there is one.
-func (o *Object) summed(pos int64, p []byte) error {
+// addToSum adds the bytes at pos to the checksum, if there is one.
+func (o *Object) addToSum(pos int64, p []byte) error {
 	if o.sum == nil {
 		return nil
 	}
@@ -182,7 +182,7 @@ func (o *Object) ReadAt(p []byte, off int64) (n int, err error) {
 	case off >= o.info.Size:
 		return 0, io.EOF
 	}
-	o.letGo()
+	o.releaseBody()
 	want := min(int64(len(p)), o.info.Size-off)
 	n, err = o.cache.readAlong(p[:want], off)
 	if err == nil && n < len(p) {
@@ -218,7 +218,7 @@ func (o *Object) Seek(offset int64, whence int) (int64, error) {
 		o.random.whole = false
 	}
 	if o.pos = pos; pos == 0 {
-		o.spoilt = nil
+		o.corrupt = nil
 	}
 	return pos, nil
 }
@@ -229,7 +229,7 @@ func (o *Object) Close() error {
 	o.closed.Store(true)
 	o.cancel(fs.ErrClosed)
 	o.cache.clear()
-	o.sweep()
+	o.closeBody()
 	return nil
 }
 
@@ -238,13 +238,13 @@ func (o *Object) Close() error {
 func (o *Object) unlock() {
 	o.mu.Unlock()
 	if o.closed.Load() {
-		o.sweep()
+		o.closeBody()
 	}
 }
 
-// sweep closes the body, unless somebody is at work with it, who will sweep
-// afterwards.
-func (o *Object) sweep() {
+// closeBody closes the body, unless a read is in progress, which will close it when
+// it returns.
+func (o *Object) closeBody() {
 	if o.mu.TryLock() {
 		o.stream.Close()
 		o.mu.Unlock()
@@ -322,7 +322,7 @@ func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error
 	o.stream.end, o.stream.body = info.Size, body
 	if info.Size == 0 {
 		o.stream.Close()
-		if err := o.summed(0, nil); err != nil {
+		if err := o.addToSum(0, nil); err != nil {
 			cancel(err)
 			return nil, r.fail(op, key, err)
 		}
@@ -334,7 +334,7 @@ func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error
 func (r *Reader) object(ctx context.Context, cancel context.CancelCauseFunc, info *Info, sum *wholeSum) *Object {
 	o := &Object{version: version{r: r, info: *info}, ctx: ctx, cancel: cancel, op: "read"}
 	o.cache = &cache{of: &o.version, ctx: ctx, limit: r.memory()}
-	o.stream = stream{of: &o.version, ctx: ctx}
+	o.stream = resumer{of: &o.version, ctx: ctx}
 	if r.opts.Verify == VerifyAuto {
 		o.sum = sum
 	}
@@ -417,7 +417,7 @@ func (o *Object) next(p []byte) (int, error) {
 		if n, err := o.ahead.read(o.cache, p, o.pos, o.r.connections()); n > 0 || err != nil {
 			return n, err
 		}
-		s.pos, s.end, s.fruitless = o.pos, o.info.Size, 0 // no room: over one connection
+		s.pos, s.end, s.failedAttempts = o.pos, o.info.Size, 0 // no room: over one connection
 	}
 	began := time.Now()
 	n, err := s.Read(p)
@@ -427,7 +427,7 @@ func (o *Object) next(p []byte) (int, error) {
 	if o.pos == int64(len(o.head)) && o.pos < headSize {
 		o.head = append(o.head, p[:min(int64(n), headSize-o.pos)]...)
 	}
-	o.share(began, n)
+	o.handOver(began, n)
 	return n, nil
 }
 
@@ -441,8 +441,8 @@ func (o *Object) skip(p []byte) error {
 	return nil
 }
 
-// share lets other connections take over where the body's own does not keep up.
-func (o *Object) share(began time.Time, n int) {
+// handOver lets other connections continue where the body's own does not keep up.
+func (o *Object) handOver(began time.Time, n int) {
 	s := &o.stream
 	if s.end == o.info.Size {
 		if !o.pace.slow(began, time.Now(), n) || s.end-s.pos < 2*handover || o.cache.limit < 4*handover {
@@ -454,9 +454,9 @@ func (o *Object) share(began time.Time, n int) {
 	o.ahead.fill(o.cache, o.r.connections())
 }
 
-// letGo ends the body of Open's request if nobody has begun to read it: whoever
-// reads here and there by ReadAt has no use for it.
-func (o *Object) letGo() {
+// releaseBody closes the body of Open's request if no Read has begun: random reads
+// by ReadAt do not use it.
+func (o *Object) releaseBody() {
 	if o.mu.TryLock() {
 		if o.pos == 0 && o.stream.pos == 0 && o.stream.body != nil {
 			o.stream.Close()

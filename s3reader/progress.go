@@ -17,10 +17,10 @@ const (
 	progressPatience = time.Second
 )
 
-// meter counts the bytes that have arrived and tells Options.Progress of them.
-// The calls are made one after the other, by a goroutine of its own, so that
-// nothing waits for them but that.
-type meter struct {
+// reporter counts the bytes that have arrived and reports them to Options.Progress.
+// A goroutine of its own makes the calls, one after the other, so that nothing else
+// waits for them.
+type reporter struct {
 	key          string
 	tell         func(Progress) // nil: nothing is reported
 	bytes, total atomic.Int64
@@ -31,7 +31,7 @@ type meter struct {
 
 // during reports while f is running. A panic in Options.Progress ends the context
 // of f, and is the error.
-func (m *meter) during(ctx context.Context, f func(context.Context) error) (err error) {
+func (m *reporter) during(ctx context.Context, f func(context.Context) error) (err error) {
 	if m.tell == nil {
 		return f(ctx)
 	}
@@ -48,7 +48,7 @@ func (m *meter) during(ctx context.Context, f func(context.Context) error) (err 
 }
 
 // begin starts to report, and calls cancel if that panics.
-func (m *meter) begin(cancel func()) {
+func (m *reporter) begin(cancel func()) {
 	m.stop, m.stopped = make(chan bool, 1), make(chan struct{})
 	go func() {
 		defer close(m.stopped)
@@ -62,10 +62,10 @@ func (m *meter) begin(cancel func()) {
 	}()
 }
 
-func (m *meter) report() {
+func (m *reporter) report() {
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
-	var told Progress
+	var reported Progress
 	for {
 		select {
 		case well := <-m.stop:
@@ -74,23 +74,23 @@ func (m *meter) report() {
 			}
 			return
 		case <-tick.C:
-			if now := m.now(); now != told {
+			if now := m.now(); now != reported {
 				m.tell(now)
-				told = now
+				reported = now
 			}
 		}
 	}
 }
 
-func (m *meter) now() Progress {
+func (m *reporter) now() Progress {
 	// Total first: bytes never run ahead of it then.
 	total := m.total.Load()
 	return Progress{Key: m.key, Bytes: min(m.bytes.Load(), total), Total: total}
 }
 
-// end has the last call made, if all is well. It waits for it, but not for ever,
-// and returns why reporting has failed.
-func (m *meter) end(well bool) error {
+// end stops reporting, after a last call if all is well. It waits for that, up to
+// progressPatience, and returns why reporting has failed.
+func (m *reporter) end(well bool) error {
 	m.stop <- well
 	patience := time.NewTimer(progressPatience)
 	defer patience.Stop()
@@ -102,22 +102,22 @@ func (m *meter) end(well bool) error {
 	}
 }
 
-// tally is what one download has reported to a meter.
-type tally struct {
-	meter *meter
-	sized bool // the meter's total includes the object already
-	n     atomic.Int64
+// counter counts the bytes of one download, for a reporter.
+type counter struct {
+	reporter *reporter
+	sized    bool // the reporter's total includes the object already
+	n        atomic.Int64
 }
 
-func (t *tally) expect(size int64) {
+func (t *counter) expect(size int64) {
 	if !t.sized {
-		t.meter.expect(size)
+		t.reporter.expect(size)
 		t.sized = true
 	}
 }
 
 // expect adds to the total, which stays within an int64 whatever a listing claims.
-func (m *meter) expect(size int64) {
+func (m *reporter) expect(size int64) {
 	for {
 		old := m.total.Load()
 		sum := old + size
@@ -130,10 +130,10 @@ func (m *meter) expect(size int64) {
 	}
 }
 
-func (t *tally) add(n int64) {
+func (t *counter) add(n int64) {
 	t.n.Add(n)
-	t.meter.bytes.Add(n)
+	t.reporter.bytes.Add(n)
 }
 
 // undo takes back what was added.
-func (t *tally) undo() { t.meter.bytes.Add(-t.n.Swap(0)) }
+func (t *counter) undo() { t.reporter.bytes.Add(-t.n.Swap(0)) }

@@ -75,7 +75,7 @@ func (r *Reader) randomObject(ctx context.Context, cancel context.CancelCauseFun
 	o := r.object(ctx, cancel, info, sum)
 	o.random.on, o.cache.frugal = true, true
 	if info.Size == 0 {
-		if err := o.summed(0, nil); err != nil {
+		if err := o.addToSum(0, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -117,7 +117,7 @@ func (o *Object) nextRandom(p []byte) (n int, read bool, err error) {
 	}
 	if s.body == nil || s.pos != o.pos {
 		s.Close()
-		s.pos, s.fruitless = o.pos, 0
+		s.pos, s.failedAttempts = o.pos, 0
 		if run.files && run.got >= wholeRun {
 			run.whole, s.end = true, o.info.Size
 			return 0, false, nil
@@ -140,7 +140,7 @@ func (o *Object) nextRandom(p []byte) (n int, read bool, err error) {
 func (o *Object) toEnd() {
 	if run := &o.random; run.on && !run.whole {
 		o.stream.Close()
-		o.stream.pos, o.stream.end, o.stream.fruitless = o.pos, o.info.Size, 0
+		o.stream.pos, o.stream.end, o.stream.failedAttempts = o.pos, o.info.Size, 0
 		run.whole = true
 	}
 }

@@ -32,23 +32,23 @@ const (
 // # How a body resumes
 //
 // Read reads from the body of one GET (get.go). When that breaks off or stalls, it
-// waits (pause) and asks for the rest, from the next byte on, in another GET that
+// waits (backoff) and asks for the rest, from the next byte on, in another GET that
 // is tied to the same version (version.getRange). The pauses double; after
 // resumeLimit attempts without a byte the error is returned. An error of this
 // package says what is wrong with a response, and is never retried (isFinal).
 //
-// A stream has no lock: it belongs to the worker of a download (Reset), to an
+// A resumer has no lock: it belongs to the worker of a download (Reset), to an
 // Object (under its mutex) or to the fill of one piece of a cache.
 
-// stream delivers the bytes [pos, end) of one version of an object, over as many
+// resumer delivers the bytes [pos, end) of one version of an object, over as many
 // responses as it takes.
-type stream struct {
-	of        *version
-	ctx       context.Context // of the requests: io.Reader passes none
-	pos, end  int64
-	body      *body // nil: none
-	fruitless int   // attempts since the last byte
-	short     int   // responses with few of the bytes that were asked for
+type resumer struct {
+	of             *version
+	ctx            context.Context // of the requests: io.Reader passes none
+	pos, end       int64
+	body           *body // nil: none
+	failedAttempts int   // attempts since the last byte
+	short          int   // responses with few of the bytes that were asked for
 
 	detach func() bool // body, opened under an earlier ctx, no longer ends with ctx; nil: it does not
 }
@@ -56,7 +56,7 @@ type stream struct {
 // Reset makes r the range that Read delivers next, with requests under ctx. A
 // body that is at r.Start is kept, and ends with ctx too if it was opened under
 // another context. See [transfer.Body].
-func (s *stream) Reset(ctx context.Context, r transfer.Range) {
+func (s *resumer) Reset(ctx context.Context, r transfer.Range) {
 	if s.ctx != ctx {
 		s.release()
 		s.ctx = ctx
@@ -70,7 +70,7 @@ func (s *stream) Reset(ctx context.Context, r transfer.Range) {
 
 // release undoes what Reset has done to a body that was opened under an earlier
 // context.
-func (s *stream) release() {
+func (s *resumer) release() {
 	if s.detach != nil {
 		s.detach()
 		s.detach = nil
@@ -79,7 +79,7 @@ func (s *stream) release() {
 
 // Read fills p from the current response. It returns io.EOF at end and nowhere
 // else.
-func (s *stream) Read(p []byte) (int, error) {
+func (s *resumer) Read(p []byte) (int, error) {
 	if s.pos >= s.end {
 		return 0, io.EOF
 	}
@@ -98,7 +98,7 @@ func (s *stream) Read(p []byte) (int, error) {
 			}
 		}
 		if n > 0 {
-			s.fruitless = 0
+			s.failedAttempts = 0
 			s.pos += int64(n)
 			if s.pos == end {
 				s.Close() // the rest, if any, is asked for
@@ -107,7 +107,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		}
 		if err == nil {
 			// Legal for an io.Reader, but not without end.
-			if s.fruitless++; s.fruitless < maxIdleReads {
+			if s.failedAttempts++; s.failedAttempts < maxIdleReads {
 				continue
 			}
 			err = io.ErrNoProgress
@@ -125,7 +125,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		if isFinal(err) {
 			return 0, err
 		}
-		if err := s.pause(&requestError{from, err}); err != nil {
+		if err := s.backoff(&requestError{from, err}); err != nil {
 			return 0, err
 		}
 	}
@@ -140,7 +140,7 @@ func isFinal(err error) bool {
 
 // connect requests what is left, until there is a response or the last attempt has
 // failed.
-func (s *stream) connect() error {
+func (s *resumer) connect() error {
 	for {
 		body, err := s.of.getRange(s.ctx, s.pos, s.end)
 		if err == nil {
@@ -150,7 +150,7 @@ func (s *stream) connect() error {
 		if isFinal(err) || retryable.IsErrorRetryable(err) != aws.TrueTernary {
 			return err
 		}
-		if err := s.pause(err); err != nil {
+		if err := s.backoff(err); err != nil {
 			return err
 		}
 	}
@@ -158,7 +158,7 @@ func (s *stream) connect() error {
 
 // countShort counts responses that are shorter than what was asked for. They are
 // legal, but one byte at a time leads nowhere.
-func (s *stream) countShort() error {
+func (s *resumer) countShort() error {
 	if s.body.end == s.end || s.body.end-s.pos >= shortSize {
 		return nil
 	}
@@ -173,22 +173,22 @@ func (s *stream) countShort() error {
 
 var retryable = retry.IsErrorRetryables(retry.DefaultRetryables)
 
-// pause waits before the next attempt after err. It returns an error after
+// backoff waits before the next attempt after err. It returns an error after
 // resumeLimit attempts without a byte, or when the context ends.
-func (s *stream) pause(err error) error {
+func (s *resumer) backoff(err error) error {
 	if ended := endOf(s.ctx); ended != nil {
 		return ended
 	}
-	s.fruitless++
-	if s.fruitless > resumeLimit {
-		gave := &Error{Kind: kindOf(err), Err: err, note: fmt.Sprintf("gave up at byte %d of %d after %d attempts", s.pos, s.of.info.Size, s.fruitless)}
+	s.failedAttempts++
+	if s.failedAttempts > resumeLimit {
+		gave := &Error{Kind: kindOf(err), Err: err, note: fmt.Sprintf("gave up at byte %d of %d after %d attempts", s.pos, s.of.info.Size, s.failedAttempts)}
 		if !answered(err) {
 			gave.Kind = Truncated
 		}
 		return gave
 	}
-	s.of.r.opts.Logger.Debug("s3reader: the body broke off, resuming", "bucket", s.of.r.bucket.name, "key", s.of.info.Key, "offset", s.pos, "attempt", s.fruitless, "cause", causeText(err))
-	longest := min(resumePause<<(s.fruitless-1), maxResumePause)
+	s.of.r.opts.Logger.Debug("s3reader: the body broke off, resuming", "bucket", s.of.r.bucket.name, "key", s.of.info.Key, "offset", s.pos, "attempt", s.failedAttempts, "cause", causeText(err))
+	longest := min(resumePause<<(s.failedAttempts-1), maxResumePause)
 	timer := time.NewTimer(rand.N(longest))
 	defer timer.Stop()
 	select {
@@ -200,7 +200,7 @@ func (s *stream) pause(err error) error {
 }
 
 // Close ends the connection. The next Read opens another one.
-func (s *stream) Close() {
+func (s *resumer) Close() {
 	s.release()
 	if s.body != nil {
 		s.body.Close()
@@ -209,10 +209,10 @@ func (s *stream) Close() {
 }
 
 // seek closes the current body unless pos is its next byte.
-func (s *stream) seek(pos int64) {
+func (s *resumer) seek(pos int64) {
 	if s.pos != pos {
 		s.Close()
-		s.pos, s.fruitless = pos, 0
+		s.pos, s.failedAttempts = pos, 0
 	}
 }
 

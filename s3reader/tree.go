@@ -25,37 +25,37 @@ const listedAhead = 16 << 10
 
 // tree is a directory of the bucket on its way to a local one.
 type tree struct {
-	r       *Reader
-	prefix  string
-	root    *os.Root
-	include func(*Info) bool
-	each    func(Outcome)
-	limits  *transfer.Limits
-	meter   *meter
-	made    made
+	r        *Reader
+	prefix   string
+	root     *os.Root
+	include  func(*Info) bool
+	each     func(Outcome)
+	limits   *transfer.Limits
+	reporter *reporter
+	dirs     dirMaker
 
 	asking sync.Mutex // held while include is called
 
 	mu       sync.Mutex // guards what follows, and is held while each is called
 	summary  Summary
 	failures failures
-	crew     crew
+	ramp     workerRamp
 }
 
 func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
-	crew := crew{size: r.opts.Concurrency}
+	ramp := workerRamp{size: r.opts.Concurrency}
 	if opts.Concurrency > 0 {
-		crew.size = opts.Concurrency
+		ramp.size = opts.Concurrency
 	}
-	crew.most = crew.size
-	if crew.size == 0 {
-		crew.size, crew.most = firstObjects, defaultObjects
+	ramp.most = ramp.size
+	if ramp.size == 0 {
+		ramp.size, ramp.most = firstObjects, defaultObjects
 	}
 	return &tree{
-		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, crew: crew,
-		limits: transfer.NewLimits(max(crew.most, r.opts.Concurrency), r.memory()),
-		meter:  &meter{key: prefix, tell: r.opts.Progress},
-		made:   made{root: root, dirs: map[string]bool{}, modes: map[string]fs.FileMode{}},
+		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, ramp: ramp,
+		limits:   transfer.NewLimits(max(ramp.most, r.opts.Concurrency), r.memory()),
+		reporter: &reporter{key: prefix, tell: r.opts.Progress},
+		dirs:     dirMaker{root: root, dirs: map[string]bool{}, modes: map[string]fs.FileMode{}},
 	}
 }
 
@@ -65,13 +65,13 @@ func (t *tree) fetch(parent context.Context) error {
 	defer cancel()
 	entries := make(chan entry, listedAhead)
 	var workers sync.WaitGroup
-	var hire func(n int)
-	hire = func(n int) {
+	var start func(n int)
+	start = func(n int) {
 		for range n {
-			workers.Go(func() { t.work(ctx, cancel, entries, hire) })
+			workers.Go(func() { t.work(ctx, cancel, entries, start) })
 		}
 	}
-	hire(t.crew.size)
+	start(t.ramp.size)
 	err := safely(func() error { return t.list(ctx, entries) })
 	if err != nil && parent.Err() == nil && ctx.Err() == nil {
 		cancel() // an incomplete listing is no reason to go on
@@ -101,7 +101,7 @@ func (t *tree) list(ctx context.Context, entries chan<- entry) error {
 				}
 				continue
 			}
-			t.meter.expect(e.info.Size)
+			t.reporter.expect(e.info.Size)
 			select {
 			case entries <- e:
 			case <-ctx.Done():
@@ -110,7 +110,7 @@ func (t *tree) list(ctx context.Context, entries chan<- entry) error {
 		}
 		return nil
 	}
-	var sh shadow
+	var sh pathConflicts
 	for info, err := range t.r.List(ctx, t.prefix) {
 		if err != nil {
 			return err
@@ -170,8 +170,8 @@ func (t *tree) report(o Outcome) (err error) {
 	return nil
 }
 
-func (t *tree) work(ctx context.Context, stop func(), entries <-chan entry, hire func(n int)) {
-	var in seat
+func (t *tree) work(ctx context.Context, stop func(), entries <-chan entry, start func(n int)) {
+	var in workDir
 	defer in.leave()
 	exited := true
 	defer func() {
@@ -190,7 +190,7 @@ func (t *tree) work(ctx context.Context, stop func(), entries <-chan entry, hire
 		if !wanted || ctx.Err() != nil && errors.Is(o.Err, ctx.Err()) {
 			continue
 		}
-		hire(t.done(o, stop))
+		start(t.done(o, stop))
 	}
 	exited = false
 }
@@ -205,7 +205,7 @@ func (t *tree) done(o Outcome, stop func()) int {
 			stop()
 		}
 	} else {
-		t.failures.row = 0
+		t.failures.consecutive = 0
 		t.summary.Files++
 		t.summary.Bytes += o.Info.Size
 		if o.Unchanged {
@@ -216,11 +216,11 @@ func (t *tree) done(o Outcome, stop func()) int {
 		t.failures.add(err)
 		stop()
 	}
-	return t.crew.fetched()
+	return t.ramp.finished()
 }
 
 // safelyOne is one, of which a panic is the outcome.
-func (t *tree) safelyOne(ctx context.Context, e entry, in *seat) (o Outcome, wanted bool) {
+func (t *tree) safelyOne(ctx context.Context, e entry, in *workDir) (o Outcome, wanted bool) {
 	err := safely(func() error {
 		o, wanted = t.one(ctx, e, in)
 		return nil
@@ -233,7 +233,7 @@ func (t *tree) safelyOne(ctx context.Context, e entry, in *seat) (o Outcome, wan
 }
 
 // one fetches an object. It reports false if that is no longer wanted.
-func (t *tree) one(ctx context.Context, e entry, in *seat) (Outcome, bool) {
+func (t *tree) one(ctx context.Context, e entry, in *workDir) (Outcome, bool) {
 	o := Outcome{Info: e.info, Path: path.Join(t.root.Name(), e.path)}
 	for range 3 {
 		var info Info
@@ -250,7 +250,7 @@ func (t *tree) one(ctx context.Context, e entry, in *seat) (Outcome, bool) {
 			o.Err = err
 			return o, true
 		}
-		t.meter.expect(now.Size - o.Info.Size)
+		t.reporter.expect(now.Size - o.Info.Size)
 		o.Info = now
 		wanted, err := t.wanted(now)
 		if err != nil {
@@ -258,20 +258,20 @@ func (t *tree) one(ctx context.Context, e entry, in *seat) (Outcome, bool) {
 			return o, true
 		}
 		if !wanted {
-			t.meter.expect(-now.Size)
+			t.reporter.expect(-now.Size)
 			return o, false
 		}
 	}
 	return o, true
 }
 
-func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (_ Info, unchanged bool, _ error) {
+func (t *tree) attempt(ctx context.Context, info *Info, name string, in *workDir) (_ Info, unchanged bool, _ error) {
 	dir, base := path.Split(name)
-	at, err := in.enter(&t.made, dir)
+	at, err := in.enter(&t.dirs, dir)
 	if err != nil {
 		return Info{}, false, t.r.fail("download", info.Key, err)
 	}
-	to := local{dir: at, name: base, modified: signature(info), newMode: func() (fs.FileMode, error) { return t.made.mode(dir, at) }}
+	to := local{dir: at, name: base, modified: mtimeFor(info), newMode: func() (fs.FileMode, error) { return t.dirs.mode(dir, at) }}
 	to.old, err = at.Lstat(base)
 	switch {
 	case err != nil && !isMissing(err):
@@ -280,14 +280,14 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (
 		to.old = nil
 	case to.modified.IsZero():
 	case to.old.Mode().IsRegular() && to.old.Size() == info.Size && to.old.ModTime().Equal(to.modified):
-		t.meter.bytes.Add(info.Size)
+		t.reporter.bytes.Add(info.Size)
 		return *info, true, nil
 	}
-	d := t.r.downloadWith(info.Key, t.limits, t.meter)
-	d.tally.sized = true
+	d := t.r.downloadWith(info.Key, t.limits, t.reporter)
+	d.counter.sized = true
 	if err := d.toFile(ctx, to, info.ETag); err != nil {
 		if errors.Is(err, ObjectChanged) {
-			d.tally.undo() // its bytes come again
+			d.counter.undo() // its bytes come again
 		}
 		return Info{}, false, err
 	}
@@ -297,15 +297,16 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *seat) (
 const (
 	maxFailures = 100 // errors that are kept
 
-	// hopeless is how many objects in a row may fail without a reason of their own.
-	hopeless = 100
+	// maxConsecutive is how many objects in a row may fail for reasons that are not
+	// their own.
+	maxConsecutive = 100
 )
 
 // failures are the errors of single objects.
 type failures struct {
-	errs []*Error
-	more int // than are kept
-	row  int // since the last object that was fetched
+	errs        []*Error
+	more        int // than are kept
+	consecutive int // since the last object that was fetched
 }
 
 // add keeps an error and reports whether the others are likely to fail as well.
@@ -323,11 +324,11 @@ func (f *failures) add(err error) (stop bool) {
 	case NoSuchBucket, WrongRegion, Panicked:
 		return true
 	case "", Truncated:
-		f.row++
+		f.consecutive++
 	default:
-		f.row = 0
+		f.consecutive = 0
 	}
-	return f.row >= hopeless || partfile.IsDiskFull(err)
+	return f.consecutive >= maxConsecutive || partfile.IsDiskFull(err)
 }
 
 // join is all of them and last, which may be nil.
@@ -356,10 +357,10 @@ const (
 	defaultObjects = 64
 )
 
-// crew are the workers that fetch one object each at a time. It doubles as long
-// as that brings more objects in the same time: where S3 is far away, much has to
-// be under way at once, and where it is near, that only costs.
-type crew struct {
+// workerRamp decides how many workers fetch objects, one each at a time. It doubles
+// the number while that raises throughput: if S3 is far away, many requests have to
+// be in flight, and if it is near, they only cost.
+type workerRamp struct {
 	size, most int
 
 	done  int // objects
@@ -367,9 +368,9 @@ type crew struct {
 	rate  float64 // objects a second with half the size; 0: not known
 }
 
-// fetched is told that an object is done with. It returns how many more workers
-// to begin with.
-func (c *crew) fetched() int {
+// finished records that an object is done. It returns how many more workers to
+// start.
+func (c *workerRamp) finished() int {
 	if c.since.IsZero() {
 		c.since = time.Now()
 	}
