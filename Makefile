@@ -38,7 +38,7 @@ test:
 
 ## check: every gate of CI, about 3 minutes the first time
 .PHONY: check
-check: check-format check-sleep check-tidy check-fix check-vet check-static check-platforms check-race
+check: check-format check-house check-sleep check-tidy check-fix check-vet check-static check-platforms check-race
 	@echo 'ok: all gates'
 
 .PHONY: check-format
@@ -46,6 +46,11 @@ check-format:
 	@$(call gate,gofmt: every file has the standard format)
 	found=$$($(GOFILES) -exec gofmt -l {} +) || $(call fail,fix the syntax error above)
 	[[ -z $$found ]] || { echo "$$found"; $(call fail,run: gofmt -w on the files above); }
+
+.PHONY: check-house
+check-house:
+	@$(call gate,house: a type stands together and a longer file says what it is for)
+	go test -count=1 -run '^TestHouse$$' . || $(call fail,move or introduce what is named above: CONTRIBUTING.md has the rule)
 
 # The word synctest must appear in the function before the sleep, or in its comment
 # if the function is called from a bubble.

@@ -8,6 +8,8 @@ import (
 	"strings"
 )
 
+// Routing: which service, region, bucket, key and operation a request is for.
+
 var (
 	stsHost = regexp.MustCompile(`^sts(?:-fips)?(?:\.([a-z]{2,4}(?:-[a-z]+)+-\d+))?\.(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws)$`)
 	s3Host  = regexp.MustCompile(`^(?:(.+)\.)?s3(?:-fips|-accesspoint|-accesspoint-fips)?(?:\.dualstack)?(?:[.-]([a-z]{2,4}(?:-[a-z]+)+-\d+))?\.amazonaws\.(?:com|com\.cn|eu)$`)

@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// The STS query protocol: a request's parameters, its action, and the XML of its
+// response.
+
 const (
 	stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 	stsVersion   = "2011-06-15"

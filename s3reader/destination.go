@@ -14,6 +14,10 @@ import (
 	"time"
 )
 
+// Where DownloadFile writes to: a regular file is replaced when the object is
+// complete; a pipe, a device or an open descriptor is written in order; anything else
+// is refused.
+
 const (
 	// maxLinks is how many links in a row lead to a destination at most, as in
 	// Linux (path_resolution(7)).

@@ -23,6 +23,9 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
+// What watches one attempt of a request, inside the SDK's retries: stalls, truncated
+// bodies, throttling, and the length and the secrets of error documents.
+
 const (
 	// maxErrorBody is how much is read of an error document, in bytes. S3's have
 	// a few hundred.

@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+// Progress: how Options.Progress is called while a download runs.
+
 const (
 	// progressEvery leaves room in a second's ten calls for the last one, which
 	// waits for nothing, and for one that a slow call has delayed.

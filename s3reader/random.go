@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
+// OpenOptions.Random: a handle that asks for no more than what is read.
+
 const (
 	// maxRandomAhead is how much a random reader that goes on in order is given in
 	// advance, in bytes.

@@ -4,6 +4,8 @@ import (
 	"time"
 )
 
+// Read-ahead: what is asked for in advance when a handle is read in order.
+
 const (
 	// firstWindow is how much is asked for where reading in order begins anew.
 	firstWindow = 1 << 20

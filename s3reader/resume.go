@@ -15,6 +15,8 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
+// Bodies that resume.
+
 const (
 	// resumeLimit is how many attempts in a row may deliver nothing. The SDK
 	// makes up to three requests in each.

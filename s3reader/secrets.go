@@ -11,6 +11,8 @@ import (
 	"github.com/crossrole/crossrole/internal/redact"
 )
 
+// The secrets that requests carried, and their removal from what servers say.
+
 const (
 	keptKeys       = 16 // of the latest sessions
 	keptSignatures = 32 // of the latest requests

@@ -18,6 +18,8 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
+// The ls command: what it lists, and how a line looks.
+
 func newLs() *cobra.Command {
 	var o listing
 	c := &cobra.Command{

@@ -15,6 +15,9 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
+// The root command, and what all commands share: how they find their chain, and the
+// checks of names.
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "crossrole",

@@ -11,6 +11,8 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
+// The trust command: it prints the policies of a route.
+
 func newTrust() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "trust",

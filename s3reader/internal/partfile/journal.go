@@ -14,6 +14,8 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
+// The journal of a part file: which of its bytes are verified.
+
 const (
 	// minLine is the least that a line of a journal is written for, in bytes: what
 	// a killed process loses of each connection.

@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+// The scheduler: which connection fetches which bytes.
+
 const (
 	// A segment with so many bytes left is worth another request, however fast it
 	// arrives.

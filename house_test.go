@@ -1,0 +1,129 @@
+package crossrole_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	mostFiles    = 4  // that the methods of one type may stand in
+	longUnmapped = 80 // lines that a file may have without a comment that says what it is for
+)
+
+// spread are the types whose methods may stand in more files than mostFiles, and
+// why.
+var spread = map[string]string{
+	"credentials.session": "one file for each mechanism that acts on a session: its states, refresh, exchange, token, recovery, check, KeepFresh",
+	"s3reader.Reader":     "one file for each public operation; requests are to move to a type of their own",
+}
+
+// inside are the tests of unexported code that are not below internal/, and why.
+var inside = map[string]string{
+	"awstest/chunked_internal_test.go":   "AWS publishes vectors of chunk signatures with a fixed key and time, which no request to a cloud can have",
+	"s3reader/cache_internal_test.go":    "the cache asks for ranges by a type of its package; it is to get an open function first",
+	"s3reader/failures_internal_test.go": "a full disk cannot be had through the public API on all platforms",
+}
+
+// TestHouse holds the layout that CONTRIBUTING.md describes: a type stands
+// together, unexported code is tested from outside or moves to an internal
+// package, and a file of some length says what it is for.
+func TestHouse(t *testing.T) {
+	methods := map[string]map[string]bool{} // of each type, the files that hold them
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir():
+			if name := entry.Name(); name != "." && strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" {
+				return filepath.SkipDir
+			}
+			return nil
+		case filepath.Ext(path) != ".go":
+			return nil
+		case strings.HasSuffix(path, "_internal_test.go") && !strings.Contains(filepath.ToSlash(path), "/internal/"):
+			if inside[filepath.ToSlash(path)] != "" {
+				return nil
+			}
+			t.Errorf("%s: tests of unexported code belong to a package below internal/", path)
+			return nil
+		case strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		file, err := parser.ParseFile(fset, path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		if lines := fset.File(file.Pos()).LineCount(); lines > longUnmapped && !introduced(file) {
+			t.Errorf("%s: %d lines, and no comment at its head or on its first declaration says what the file is for", path, lines)
+		}
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil {
+				id := filepath.ToSlash(filepath.Dir(path)) + "." + receiver(f.Recv.List[0].Type)
+				if methods[id] == nil {
+					methods[id] = map[string]bool{}
+				}
+				methods[id][filepath.Base(path)] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range slices.Sorted(maps.Keys(methods)) {
+		files := slices.Sorted(maps.Keys(methods[id]))
+		switch reason := spread[id]; {
+		case len(files) > mostFiles && reason == "":
+			t.Errorf("%s has methods in %d files, at most %d are wanted: %s", id, len(files), mostFiles, strings.Join(files, ", "))
+		case len(files) <= mostFiles && reason != "":
+			t.Errorf("%s has methods in %d files: take it off the list of exceptions", id, len(files))
+		}
+	}
+	for id := range spread {
+		if methods[id] == nil {
+			t.Errorf("%s is on the list of exceptions and has no methods", id)
+		}
+	}
+}
+
+// introduced reports whether the file begins with a comment: before or after its
+// package clause, or on its first declaration that is not an import.
+func introduced(file *ast.File) bool {
+	var first ast.Decl
+	for _, d := range file.Decls {
+		if g, ok := d.(*ast.GenDecl); !ok || g.Tok != token.IMPORT {
+			first = d
+			break
+		}
+	}
+	for _, c := range file.Comments {
+		directive := strings.HasPrefix(c.List[0].Text, "//go:") && len(c.List) == 1
+		if !directive && (first == nil || c.Pos() < first.Pos()) {
+			return true
+		}
+	}
+	return false
+}
+
+func receiver(expr ast.Expr) string {
+	switch e := expr.(type) {
+	case *ast.StarExpr:
+		return receiver(e.X)
+	case *ast.IndexExpr:
+		return receiver(e.X)
+	case *ast.IndexListExpr:
+		return receiver(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return fmt.Sprintf("%T", expr)
+}
