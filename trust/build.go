@@ -49,7 +49,7 @@ func (o PolicyOptions) Format(f fmt.State, _ rune) {
 }
 
 // MarshalText does the same for JSON and slog.
-func (o PolicyOptions) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(o)), nil }
+func (o PolicyOptions) MarshalText() ([]byte, error) { return fmt.Append(nil, o), nil }
 
 const redacted = "[redacted]"
 
