@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -48,14 +49,14 @@ func TestPartsArePrivate(t *testing.T) {
 				regular(t, part)
 				must(t, os.Chmod(part, c.part))
 			}
-			seen := 0
+			var seen atomic.Int64
 			s.cloud.Fault(awstest.Fault{Operation: "GetObject", Edit: func(b []byte) []byte {
 				entries, err := os.ReadDir(dir)
 				must(t, err)
 				for _, e := range entries {
 					info, err := e.Info()
 					if err == nil && strings.HasSuffix(e.Name(), ".crossrole-part") {
-						if seen++; info.Mode() != 0o600 {
+						if seen.Add(1); info.Mode() != 0o600 {
 							t.Errorf("%s has %v", e.Name(), info.Mode())
 						}
 					}
@@ -72,7 +73,7 @@ func TestPartsArePrivate(t *testing.T) {
 					t.Errorf("has %v, %v; want %v", stat.Mode(), err, want)
 				}
 			}
-			if seen == 0 {
+			if seen.Load() == 0 {
 				t.Error("saw no part")
 			}
 			if got := names(t, dir); !slices.Equal(got, []string{"f"}) {

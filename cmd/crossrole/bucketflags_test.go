@@ -40,7 +40,9 @@ func TestPathStyle(t *testing.T) {
 		{"maybe", nil, ""},
 	} {
 		for _, command := range [][]string{{"ls", "s3://pics"}, {"ls", "-r", "s3://pics"}, {"cp", "-r", "s3://pics", t.TempDir()}, {"doctor", "--bucket", "pics"}} {
+			mu.Lock()
 			asked = nil
+			mu.Unlock()
 			cmd := exec.CommandContext(t.Context(), "crossrole", append(slices.Clone(command), tt.args...)...)
 			cmd.Env = append(slices.Clone(vars), "CROSSROLE_PATH_STYLE="+tt.variable)
 			out, err := cmd.CombinedOutput()
@@ -53,6 +55,9 @@ func TestPathStyle(t *testing.T) {
 				}
 				continue
 			}
+			mu.Lock()
+			asked := slices.Clone(asked)
+			mu.Unlock()
 			if len(asked) == 0 || asked[0] != tt.want && asked[0] != tt.want+"/" {
 				t.Errorf("%q %q with %q: asked %q, want %s\n%s", command, tt.args, tt.variable, asked, tt.want, out)
 			}
