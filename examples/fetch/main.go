@@ -37,6 +37,11 @@ func main() {
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "fetch:", err)
+		if e, ok := errors.AsType[*credentials.Error](err); ok {
+			for _, fix := range e.Fixes { // statements and commands, ready to use
+				fmt.Fprintln(os.Stderr, "fix:", fix)
+			}
+		}
 		stop()
 		os.Exit(1)
 	}
