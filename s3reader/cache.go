@@ -12,7 +12,7 @@ import (
 // is safe for concurrent use. What several readers want is asked for once.
 type cache struct {
 	of    *version
-	ctx   context.Context // the handle's: a piece is for whoever comes, not for who asked first
+	ctx   context.Context // the handle's: a piece serves every reader, not only the first
 	limit int64           // bytes
 
 	frugal bool // ask for little more than what is read
@@ -43,7 +43,7 @@ func (c *cache) readAt(p []byte, off, from, until int64) (int, error) {
 }
 
 // readSome reads at least one byte and reports whether that took waiting. A
-// failure of a piece that somebody else asked for is not ours yet.
+// failure of a piece that another reader asked for is not ours yet.
 func (c *cache) readSome(p []byte, off, from, until int64) (n int, waited bool, err error) {
 	p = p[:min(int64(len(p)), c.of.info.Size-off)]
 	c.mu.Lock()
@@ -230,7 +230,7 @@ func (c *cache) clear() {
 	c.used.Init()
 }
 
-// forget gives up the pieces that a reader in order has behind it, up to off, and
+// forget discards the pieces that a reader in order has behind it, up to off, and
 // keeps the memory of one of them for the next.
 func (c *cache) forget(off int64) {
 	c.mu.Lock()
@@ -246,13 +246,13 @@ func (c *cache) forget(off int64) {
 
 // span is a piece of an object that is held in memory or on its way there. Its
 // fields are guarded by the cache's lock, but for buf[:filled], which never
-// changes while somebody has a reference.
+// changes while a reader has a reference.
 type span struct {
 	off    int64
 	buf    []byte        // as long as the piece
 	filled int           // bytes that have arrived
 	err    error         // why no more of them will
-	grown  chan struct{} // closed when filled or err changes; nil: nobody waits
+	grown  chan struct{} // closed when filled or err changes; nil: no reader waits
 	refs   int           // readers that wait for it or copy from it
 	place  *list.Element // in the order of use
 }

@@ -20,7 +20,7 @@ type DirOptions struct {
 	// of the listing, from one goroutine at a time.
 	Include func(*Info) bool
 
-	// Each, if set, is told what became of each object, in the order in which that
+	// Each, if set, is called with the outcome of each object, in the order in which that
 	// turns out. It is called by one goroutine at a time, and the next object
 	// waits for it.
 	Each func(Outcome)
@@ -80,7 +80,7 @@ type Skipped struct{ Key, Reason string }
 //
 // An object that cannot be fetched does not keep the others from it; the error
 // joins those of all objects (the first 100 that occurred, in the order of keys),
-// and Summary, which is never nil, tells what was fetched. The call ends early if
+// and Summary, which is never nil, reports what was fetched. The call ends early if
 // its context or the listing does, if there is no such bucket or it is in another
 // region, if the disk is full or cannot be written, or if 100 objects in a row fail
 // for reasons that are not theirs.
@@ -88,7 +88,7 @@ type Skipped struct{ Key, Reason string }
 // An object that is overwritten after it was listed is looked at anew, and
 // fetched as it is then if Include still wants it.
 //
-// Options.Progress is told of all objects together: Key is the prefix, and Total
+// Options.Progress is called for all objects together: Key is the prefix, and Total
 // grows while the listing goes on.
 func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...func(*DirOptions)) (*Summary, error) {
 	const op = "download"

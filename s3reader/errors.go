@@ -38,7 +38,7 @@ type Error struct {
 	HostID    string // x-amz-id-2, the extended request id
 	Region    string // where S3 was asked; empty if it did not answer
 	Endpoint  string // scheme and host of the request, such as "https://pics.s3.eu-west-1.amazonaws.com"; empty if none was made
-	RoleARN   string // whose permissions counted, if cfg.Credentials tells; else empty
+	RoleARN   string // whose permissions counted, if cfg.Credentials reports it; else empty
 
 	Err error
 
@@ -171,7 +171,7 @@ func kindOf(err error) Kind {
 		return AccessDenied
 	}
 	// Only S3's answer to a HEAD has no code of its own. To a GET, a 404 without
-	// one is somebody else's, and says nothing about the object.
+	// one belongs to another caller, and says nothing about the object.
 	if _, ok := errors.AsType[*types.NotFound](err); ok {
 		return NotFound
 	}

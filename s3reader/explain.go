@@ -125,7 +125,7 @@ type archive struct {
 	until       time.Time
 }
 
-// archiveOf reads what HEAD says. x-amz-restore is absent where nobody asked for
+// archiveOf reads what HEAD says. x-amz-restore is absent where no caller asked for
 // a restore: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 func archiveOf(head *s3.HeadObjectOutput) archive {
 	a := archive{class: storageClass(string(head.StorageClass)), tier: string(head.ArchiveStatus), restore: "none"}

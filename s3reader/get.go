@@ -171,7 +171,7 @@ type version struct {
 
 // getRange asks for the bytes [start, end) of the version that v is.
 //
-// If-Match alone tells the versions apart. The version id is sent only once the
+// If-Match alone distinguishes the versions. The version id is sent only once the
 // object has been overwritten or deleted, for it takes s3:GetObjectVersion, which
 // a role that may read need not have.
 func (v *version) getRange(ctx context.Context, start, end int64) (*body, error) {

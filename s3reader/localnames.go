@@ -59,7 +59,7 @@ func (s *pathConflicts) end() []entry {
 // mtimeFor returns the time of modification by which a file is recognised to be the
 // version of an object that info describes: the second in which that was stored,
 // and below it a hash of the ETag, in units that every file system with such
-// digits keeps. Two versions of one second and one length are told apart by
+// digits keeps. Two versions of one second and one length are distinguished by
 // these. It is zero if the object has no time or no ETag.
 func mtimeFor(info *Info) time.Time {
 	if info.LastModified.IsZero() || info.ETag == "" {

@@ -259,7 +259,7 @@ func stalled(ctx context.Context) (*stallError, bool) {
 	return errors.AsType[*stallError](context.Cause(ctx))
 }
 
-// watchAttempts gives up an attempt whose answer does not begin within the stall
+// watchAttempts abandons an attempt whose response does not begin within the stall
 // timeout. It sits around the transport alone, so that neither the wait for
 // credentials nor the pause before a retry counts.
 func (r *Reader) watchAttempts(stack *middleware.Stack) error {
@@ -301,7 +301,7 @@ func (e *truncatedError) Error() string      { return "the answer broke off: " +
 func (e *truncatedError) Unwrap() error      { return e.err }
 func (*truncatedError) RetryableError() bool { return true }
 
-// detectTruncation tells such responses from complete ones that are of no use.
+// detectTruncation distinguishes such responses from complete ones that are of no use.
 func detectTruncation(stack *middleware.Stack) error {
 	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("s3reader:brokenOff",
 		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (

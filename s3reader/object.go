@@ -224,7 +224,7 @@ func (o *Object) Seek(offset int64, whence int) (int64, error) {
 }
 
 // Close ends the handle: reads under way return, later ones fail with
-// fs.ErrClosed. It waits for nobody, may be called again, and returns nil.
+// fs.ErrClosed. It does not block, may be called again, and returns nil.
 func (o *Object) Close() error {
 	o.closed.Store(true)
 	o.cancel(fs.ErrClosed)

@@ -17,7 +17,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Link is a presigned URL: whoever has it may read the object until it expires.
+// Link is a presigned URL: anyone who has it may read the object until it expires.
 // Printed, it shows neither key nor signature; URL does.
 type Link struct {
 	URL     string

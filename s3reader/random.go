@@ -23,7 +23,7 @@ const (
 // random is what a handle knows that asks for nothing but what is read.
 type random struct {
 	on    bool
-	files bool // of FS: whoever goes on in order mostly goes on to the end
+	files bool // of FS: a reader that goes on in order mostly reads to the end
 	whole bool // all the rest is wanted, until a Seek
 
 	next, got int64 // where the latest run of reads ended, and its bytes

@@ -117,7 +117,7 @@ type trail struct {
 	used uint64
 }
 
-// trails tell the readers of a handle apart, of which there may be several at
+// trails distinguish the readers of a handle, of which there may be several at
 // work in different places.
 type trails [8]trail
 
@@ -189,12 +189,12 @@ const (
 	// gets no company.
 	ampleRate = 250e6 // bytes a second
 
-	waitShare   = 2       // the reader waits for the body if one in so many of the time is waiting
-	judgedBytes = 4 << 20 // over so many bytes
+	waitShare   = 2       // the reader waits for the body if one in waitShare of the time is waiting
+	judgedBytes = 4 << 20 // the bytes over which that is judged
 	handover    = 4 << 20 // how much of a body is still read while other connections begin
 )
 
-// pace tells whether whoever reads a body is held up by its connection.
+// pace reports whether the reader of a body is held up by its connection.
 type pace struct {
 	since  time.Time
 	waited time.Duration

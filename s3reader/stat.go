@@ -203,7 +203,7 @@ type Info struct {
 	ETag      string // in quotes, as S3 sends it, even where a store leaves them out
 	VersionID string // empty in a bucket without versions, and in a listing
 
-	// ContentType and ContentEncoding are what whoever stored the object said of
+	// ContentType and ContentEncoding are what the writer of the object said of
 	// its bytes. They are empty in a listing.
 	ContentType, ContentEncoding string
 

@@ -22,7 +22,7 @@ var (
 	})
 )
 
-// hideShapes marks what looks like a secret, whoever sent it.
+// hideShapes marks what looks like a secret, whatever its origin.
 func (l *layer) hideShapes(hidden cover) {
 	for _, m := range token().FindAllIndex(l.text, -1) {
 		l.hide(m[0], m[1], hidden)

@@ -11,7 +11,7 @@ import (
 // The scheduler: which connection fetches which bytes.
 
 const (
-	// A segment with so many bytes left is worth another request, however fast it
+	// A segment with at least this much left is worth another request, however fast it
 	// arrives.
 	worthSplitting = MinSegment
 
