@@ -16,6 +16,7 @@ require (
 	github.com/prometheus/common v0.72.0 // a test only: a scrape is parsed as Prometheus does
 	github.com/rogpeppe/go-internal v1.16.0 // a test only: testscript runs the command's scripts
 	github.com/spf13/cobra v1.10.2 // cmd/crossrole: subcommands, help, completion
+	go.yaml.in/yaml/v3 v3.0.6 // awstest.Load: world documents
 	golang.org/x/sys v0.48.0 // cmd/crossrole: exec asks the terminal who is in the foreground
 	golang.org/x/term v0.46.0 // cmd/crossrole: is it a terminal
 )

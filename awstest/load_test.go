@@ -1,0 +1,253 @@
+package awstest_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/s3reader"
+)
+
+func TestLoad(t *testing.T) {
+	document, err := os.ReadFile("testdata/world.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	world, err := awstest.Load(document, func(o *awstest.LoadOptions) { o.TokenDir = t.TempDir() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := world.Pod("app")
+	for name, roles := range map[string][]string{
+		"direct": nil,
+		"hub":    {"arn:aws:iam::444455556666:role/S3_Pics"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			role := pod.RoleARN()
+			if roles == nil {
+				role = "arn:aws:iam::444455556666:role/S3_Pics"
+			}
+			cfg, err := credentials.Wrap(world.Cloud().Config(), credentials.Assume(roles...), func(o *credentials.Options) {
+				o.Source = credentials.WebIdentity{RoleARN: role, TokenFile: pod.TokenFile()}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pics, err := s3reader.New(cfg, "pics")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := pics.Get(t.Context(), "cat.jpg"); err != nil || string(got) != "a cat" {
+				t.Errorf("cat.jpg = %q, %v; want \"a cat\"", got, err)
+			}
+		})
+	}
+}
+
+// TestLoadMistakes loads documents with mistakes. Each is reported at its line
+// and column, and nothing is built.
+func TestLoadMistakes(t *testing.T) {
+	const account = "accounts:\n  - id: \"111122223333\"\n"
+	for name, c := range map[string]struct {
+		document string
+		want     []string
+	}{
+		"not YAML":          {"accounts: [", []string{":1: this is not YAML: "}},
+		"unknown key":       {"acounts: []", []string{"1:1: the document has no key \"acounts\"; it has partition, clusters, accounts, pods"}},
+		"key twice":         {"pods: []\npods: []", []string{"2:1: the document has the key \"pods\" twice"}},
+		"list expected":     {"accounts: {}", []string{"1:11: accounts is a mapping; it is a list"}},
+		"account id":        {"accounts:\n  - id: 12", []string{"2:5: Account(\"12\"): an account id is 12 digits"}},
+		"account twice":     {account + "  - id: 111122223333", []string{"3:9: account 111122223333 is there twice"}},
+		"no name":           {account + "    buckets:\n      - region: eu-west-1", []string{"4:9: a bucket lacks the key \"name\""}},
+		"bucket name":       {account + "    buckets:\n      - name: Pics", []string{"4:9: CreateBucket(\"Pics\")"}},
+		"trust policy":      {account + "    roles:\n      - name: r\n        trust: {Version: 2012-10-17}", []string{"4:9: SetTrust"}},
+		"principal":         {account + "    roles:\n      - name: r\n        trust: '{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"arn:aws:iam::111122223333:role/none\"},\"Action\":\"sts:AssumeRole\"}]}'", []string{"4:9: "}},
+		"duration":          {account + "    roles:\n      - name: r\n        trust: '{}'\n        maxSessionDuration: 3600", []string{"6:29: maxSessionDuration is \"3600\"; write a duration such as 1h or 90m"}},
+		"cluster of a pod":  {"pods:\n  - {name: a, cluster: green, serviceAccount: a, role: r}", []string{"2:5: there is no cluster \"green\"; declare it under clusters"}},
+		"pod's folder":      {"pods:\n  - {name: ../a, cluster: b, serviceAccount: a, role: r}", []string{"2:12: pod \"../a\": a name has 1 to 63"}},
+		"files without FS":  {account + "    buckets:\n      - name: pics\n        files: pics", []string{"4:9: bucket \"pics\": files cannot be read here: set LoadOptions.Files"}},
+		"two contents":      {account + "    buckets:\n      - name: pics\n        objects:\n          - {key: a, text: b, file: c}", []string{"6:13: object \"a\" has more than one of text, base64 and file"}},
+		"several mistakes":  {"partition: aws-mars\nclusters:\n  - name: blue", []string{"1:12: partition \"aws-mars\" is unknown", "3:5: a cluster lacks the key \"issuer\""}},
+		"second document":   {"pods: []\n---\npods: []", []string{"there is a second document"}},
+		"endless aliases":   {"a: &a [x, x, x, x, x, x, x, x, x, x]\npods: *a", []string{"1:1: the document has no key \"a\"", "a pod is \"x\"; it is a mapping"}},
+		"nested aliases":    {account + "    roles:\n      - name: r\n        trust:\n          a: &a [x,x,x,x,x,x,x,x,x,x]\n          b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n          c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n          d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n          e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n          f: [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]", []string{"more than 200000 values, aliases included"}},
+		"alias of itself":   {"pods: &p [*p]", []string{"1:"}},
+		"document too long": {strings.Repeat("#", 1<<20) + "\n", []string{"1:1: the document has 1048577 bytes"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			world, err := awstest.Load([]byte(c.document), func(o *awstest.LoadOptions) { o.TokenDir = dir })
+			if err == nil || world != nil {
+				t.Fatalf("Load = %v, %v; want an error alone", world, err)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error lacks %q:\n%v", want, err)
+				}
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestLoadFiles(t *testing.T) {
+	document := []byte(`{"accounts": [{"id": "444455556666", "buckets": [{"name": "pics", "files": "pics", "objects": [{"key": "logo", "file": "other/logo.svg"}]}]}],
+		"clusters": [{"name": "blue", "issuer": "https://example.com"}],
+		"pods": [{"name": "a", "cluster": "blue", "serviceAccount": "a", "role": "arn:aws:iam::444455556666:role/none"}]}`)
+	world, err := awstest.Load(document, func(o *awstest.LoadOptions) {
+		o.Files = fstest.MapFS{
+			"pics/cat.jpg":       {Data: []byte("cat")},
+			"pics/dogs/one.jpg":  {Data: []byte("dog")},
+			"pics/dogs/link.jpg": {Data: []byte("one.jpg"), Mode: fs.ModeSymlink},
+			"other/logo.svg":     {Data: []byte("logo")},
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := world.Pod("a").TokenFile()
+	if _, err := os.Stat(token); err != nil {
+		t.Errorf("without TokenDir the volume is in a temporary folder: %v", err)
+	}
+	cfg := world.Cloud().Config()
+	keys := world.Account("444455556666").UserCredentials("admin", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`)
+	cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return keys, nil })
+	pics, err := s3reader.New(cfg, "pics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for object, err := range pics.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, object.Key)
+	}
+	if want := []string{"cat.jpg", "dogs/one.jpg", "logo"}; !slices.Equal(got, want) {
+		t.Errorf("objects %q, want %q", got, want)
+	}
+	if err := world.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(token); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Close left the volume: %v", err)
+	}
+}
+
+// TestWorldSchema holds the published schema against the parser: the error for an
+// unknown key lists the keys that the parser knows.
+func TestWorldSchema(t *testing.T) {
+	type object struct {
+		Properties map[string]json.RawMessage `json:"properties"`
+		Required   []string                   `json:"required"`
+		Additional *bool                      `json:"additionalProperties"`
+	}
+	var schema struct {
+		object
+		Defs map[string]object `json:"$defs"`
+	}
+	if err := json.Unmarshal(awstest.WorldSchema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		want     object
+		document string
+	}{
+		"document": {schema.object, "no: 1"},
+		"cluster":  {schema.Defs["cluster"], "clusters: [{no: 1}]"},
+		"account":  {schema.Defs["account"], "accounts: [{no: 1}]"},
+		"provider": {schema.Defs["provider"], "accounts: [{oidcProviders: [{no: 1}]}]"},
+		"role":     {schema.Defs["role"], "accounts: [{roles: [{no: 1}]}]"},
+		"user":     {schema.Defs["user"], "accounts: [{users: [{no: 1}]}]"},
+		"bucket":   {schema.Defs["bucket"], "accounts: [{buckets: [{no: 1}]}]"},
+		"object":   {schema.Defs["object"], "accounts: [{buckets: [{objects: [{no: 1}]}]}]"},
+		"pod":      {schema.Defs["pod"], "pods: [{no: 1}]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := awstest.Load([]byte(c.document))
+			if err == nil {
+				t.Fatal("an unknown key was accepted")
+			}
+			_, list, _ := strings.Cut(err.Error(), "has no key \"no\"; it has ")
+			list, _, _ = strings.Cut(list, "\n")
+			known := strings.Split(list, ", ")
+			if len(known) != len(c.want.Properties) || c.want.Additional == nil || *c.want.Additional {
+				t.Errorf("the parser knows %q, the schema %d keys", known, len(c.want.Properties))
+			}
+			for _, key := range known {
+				if c.want.Properties[key] == nil {
+					t.Errorf("the schema lacks %q", key)
+				}
+			}
+			for _, key := range c.want.Required {
+				if !strings.Contains(err.Error(), "lacks the key \""+key+"\"") {
+					t.Errorf("the schema requires %q, the parser does not", key)
+				}
+			}
+			if got := strings.Count(err.Error(), "lacks the key"); name != "document" && got < len(c.want.Required) {
+				t.Errorf("the parser requires %d keys, the schema %q", got, c.want.Required)
+			}
+		})
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	document, err := os.ReadFile("testdata/world.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(document)
+	f.Add([]byte("pods: &p [*p]"))
+	f.Add([]byte("accounts: [{id: 1, roles: [{trust: {<<: {a: b}}}]}]"))
+	f.Fuzz(func(t *testing.T, document []byte) {
+		world, err := awstest.Load(document)
+		if (world == nil) == (err == nil) {
+			t.Fatalf("Load = %v, %v", world, err)
+		}
+		if world != nil {
+			if err := world.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// A test can keep its accounts in a file, which crossrole emulate reads too.
+func ExampleLoad() {
+	document, err := os.ReadFile("testdata/world.yaml")
+	if err != nil {
+		panic(err)
+	}
+	world, err := awstest.Load(document)
+	if err != nil {
+		panic(err)
+	}
+	defer world.Close()
+	pod := world.Pod("app")
+	cfg, err := credentials.Wrap(world.Cloud().Config(), credentials.Assume("arn:aws:iam::444455556666:role/S3_Pics"), func(o *credentials.Options) {
+		o.Source = credentials.WebIdentity{RoleARN: pod.RoleARN(), TokenFile: pod.TokenFile()}
+	})
+	if err != nil {
+		panic(err)
+	}
+	pics, err := s3reader.New(cfg, "pics")
+	if err != nil {
+		panic(err)
+	}
+	cat, err := pics.Get(context.Background(), "cat.jpg")
+	fmt.Println(string(cat), err)
+	// Output: a cat <nil>
+}
