@@ -28,7 +28,6 @@ type Chain struct {
 	base    *aws.Config // never changed; chains of a pool share it
 	facts   *chainFacts
 	hops    []*session
-	sts     *stsClient
 	limiter *limiter.Limiter // of the pool; nil: no limit
 	shared  bool             // the chains of a pool share its hops
 
@@ -72,11 +71,11 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	source, roles := r.resolve()
 	own := detached(base)
 	c := &Chain{
-		base: &own, sts: newSTSClient(r),
+		base:   &own,
 		window: o.Refresh.Window, timeout: o.Refresh.Timeout, failureCap: o.Refresh.FailureCap,
 		expectedAccount: o.ExpectedAccount, random: random,
 	}
-	c.facts = &chainFacts{source: source, roles: pointersTo(roles), hops: len(roles) + 1, sts: c.sts.stsSettings}
+	c.facts = &chainFacts{source: source, roles: pointersTo(roles), hops: len(roles) + 1, sts: r.stsClient()}
 	c.notify.chain, c.notify.logger, c.notify.onEvent = c, o.Logger, o.OnEvent
 	r.checkPartitions()
 	if err := r.err(); err != nil {

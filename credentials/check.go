@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/crossrole/crossrole/credentials/internal/stsclient"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -91,13 +92,13 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 	}()
 	s.addWaiter()
 	defer s.removeWaiter()
-	att := &attempt{sentAt: time.Now(), signedBy: from}
+	att := &attempt{Trace: stsclient.Trace{SentAt: time.Now()}, signedBy: from}
 	snap, v, err := s.try(ctx, att)
 	p = probe{snap: snap, att: att, report: HopReport{
-		Hop: s.n, RoleARN: s.role, Operation: att.operation, Endpoint: att.endpoint, Latency: time.Since(att.sentAt),
+		Hop: s.n, RoleARN: s.role, Operation: att.operation, Endpoint: att.Endpoint, Latency: time.Since(att.SentAt),
 	}}
-	if !att.date.IsZero() {
-		p.report.Skew = skewOf(att.sentAt, att.date)
+	if !att.Date.IsZero() {
+		p.report.Skew = skewOf(att.SentAt, att.Date)
 	}
 	p.report.Notes = p.report.notes()
 	if err != nil {

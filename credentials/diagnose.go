@@ -19,6 +19,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
+	"github.com/crossrole/crossrole/credentials/internal/stsclient"
 	"github.com/crossrole/crossrole/internal/redact"
 )
 
@@ -45,13 +46,13 @@ func readReply(err error, att *attempt) reply {
 		r.requestID = withID.ServiceRequestID()
 	}
 	if att.operation == agentOperation && r.code == "" {
-		if said, ok := agentReply(att.head); ok {
+		if said, ok := agentReply(att.Head); ok {
 			return said
 		}
 	}
 	// A store that speaks STS may leave out the ErrorResponse around an error; so
 	// does S3, whose codes are others.
-	switch bare := bareError(att.head); {
+	switch bare := bareError(att.Head); {
 	case bare.code == "":
 	case !isSTSCode(bare.code):
 		bare.foreign = statusOf(err) < 500
@@ -165,12 +166,12 @@ func (h *hop) newError(att *attempt, v class, err error, attempts int) *Error {
 		}
 		e = &found
 	}
-	e.Hop, e.hops, e.Attempts, e.took = h.n, h.facts.hops, attempts, att.took
+	e.Hop, e.hops, e.Attempts, e.took = h.n, h.facts.hops, attempts, att.Took
 	if e.RoleARN == "" {
 		e.RoleARN = h.role
 	}
 	if e.Endpoint == "" {
-		e.Endpoint = att.endpoint
+		e.Endpoint = att.Endpoint
 	}
 	if e.Token == nil {
 		e.Token = att.token
@@ -180,7 +181,7 @@ func (h *hop) newError(att *attempt, v class, err error, attempts int) *Error {
 	}
 	if _, ok := errors.AsType[*Error](err); !ok {
 		r := readReply(err, att)
-		e.Code, e.Message, e.RequestID = h.redact(r.code, att), h.redact(r.message, att), h.redact(cmp.Or(r.requestID, att.requestID), att)
+		e.Code, e.Message, e.RequestID = h.redact(r.code, att), h.redact(r.message, att), h.redact(cmp.Or(r.requestID, att.RequestID), att)
 		if e.Code == "" || e.Code == "UnknownError" || r.foreign {
 			e.Code, e.Message, e.Err = "", "", h.plainCause(v, err, att)
 		}
@@ -204,10 +205,10 @@ func (h *hop) waitError(ctx context.Context) error {
 
 // expiredError returns the error of a request that is refused with a new session
 // too. The service may quote what was sent with either.
-func (h *hop) expiredError(snap *snapshot, operation string, denied smithy.APIError, err error, sent []string) *Error {
+func (h *hop) expiredError(snap *snapshot, operation string, denied smithy.APIError, err error, sent []http.Header) *Error {
 	e := &Error{
 		Hop: h.n, hops: h.facts.hops, Kind: CredentialsExpired, Operation: operation,
-		Code: denied.ErrorCode(), Message: h.redact(denied.ErrorMessage(), &attempt{signedBy: snap, sent: sent}), Err: err,
+		Code: denied.ErrorCode(), Message: h.redact(denied.ErrorMessage(), &attempt{signedBy: snap, Trace: stsclient.Trace{Sent: sent}}), Err: err,
 		Fixes: []string{"check that the region is enabled in both accounts, that nobody revoked the role's sessions, and that the service's clock is right"},
 	}
 	if snap != nil {
@@ -234,7 +235,7 @@ func (h *hop) tooShortError(snap *snapshot, wish time.Duration) *Error {
 // clock of the very reply that refused it: stores that speak STS may not say so.
 func refusedExpired(e *Error, att *attempt) bool {
 	return att.token != nil && (e.Kind == TrustDenied || e.Kind == TokenRejected) &&
-		!att.date.IsZero() && att.date.After(att.token.Expires)
+		!att.Date.IsZero() && att.Date.After(att.token.Expires)
 }
 
 // plainCause shortens a failure without a code to its innermost cause: the errors that
@@ -249,21 +250,21 @@ func (h *hop) plainCause(v class, err error, att *attempt) error {
 		return &cause{text: text, err: err} // the response put a secret in the place of a name
 	case isURL:
 		text = u.Err.Error()
-	case h.agent() && len(att.head) > 0:
-		text = fmt.Sprintf("host %s gives no credentials: its response begins %q", att.endpoint, h.bodyPreview(att, 240))
-	case v.kind == STSUnreachable && len(att.head) > 0 && !strings.Contains(string(att.head), "sts.amazonaws.com/doc"):
-		text = fmt.Sprintf("host %s does not speak STS: its response begins %q", att.endpoint, h.bodyPreview(att, 120))
+	case h.agent() && len(att.Head) > 0:
+		text = fmt.Sprintf("host %s gives no credentials: its response begins %q", att.Endpoint, h.bodyPreview(att, 240))
+	case v.kind == STSUnreachable && len(att.Head) > 0 && !strings.Contains(string(att.Head), "sts.amazonaws.com/doc"):
+		text = fmt.Sprintf("host %s does not speak STS: its response begins %q", att.Endpoint, h.bodyPreview(att, 120))
 	default:
 		text = innermost(err).Error()
 	}
 	text = localAddress().ReplaceAllString(text, "")
-	if att.status != 0 {
-		text = fmt.Sprintf("HTTP %d, %s", att.status, text)
+	if att.Status != 0 {
+		text = fmt.Sprintf("HTTP %d, %s", att.Status, text)
 	}
-	if att.status == 0 && att.proxy != "" {
-		text += " (through the proxy " + att.proxy + ")"
+	if att.Status == 0 && att.Proxy != "" {
+		text += " (through the proxy " + att.Proxy + ")"
 	}
-	return &cause{text: h.redact(text, att), status: att.status, err: err}
+	return &cause{text: h.redact(text, att), status: att.Status, err: err}
 }
 
 // localAddress is a connection's own end, whose port differs from one to the next.
@@ -302,10 +303,13 @@ var (
 // redactor removes from the text of others what this attempt sent, and the other
 // secrets of the chain that the text might quote.
 func (h *hop) redactor(att *attempt) *redact.Redactor {
-	if att.clean != nil {
-		return att.clean
+	if att.redactor != nil {
+		return att.redactor
 	}
-	secrets := append([]string{string(att.raw)}, att.sent...)
+	secrets := []string{string(att.raw)}
+	for _, header := range att.Sent {
+		secrets = append(secrets, secretsIn(header)...)
+	}
 	for part := range strings.SplitSeq(string(att.raw), ".") {
 		if len(part) > 8 { // a word of that length is no accident
 			secrets = append(secrets, part)
@@ -320,8 +324,8 @@ func (h *hop) redactor(att *attempt) *redact.Redactor {
 	if h.settings != nil {
 		secrets = append(secrets, h.settings.ExternalID)
 	}
-	att.clean = redact.New(secrets...)
-	return att.clean
+	att.redactor = redact.New(secrets...)
+	return att.redactor
 }
 
 // redact returns text without the secrets.
@@ -360,8 +364,8 @@ func secretsIn(h http.Header) []string {
 // last: a cut through a secret would hide it from redact. What is over limit is left
 // out of the middle.
 func (h *hop) bodyPreview(att *attempt, limit int) string {
-	head := string(att.head)
-	if att.status/100 == 2 {
+	head := string(att.Head)
+	if att.Status/100 == 2 {
 		// A successful response is where keys would be: its first tag says enough.
 		if tag := firstTag().FindString(head); tag != "" {
 			return tag

@@ -27,11 +27,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 
+	"github.com/crossrole/crossrole/credentials/internal/stsclient"
+	"github.com/crossrole/crossrole/internal/redact"
 	"github.com/crossrole/crossrole/trust"
 )
 
-// exchange makes one attempt to get a hop's session. What it learns in addition to the
-// keys goes into rec, also when it fails.
+// attempt is what one attempt of an exchange learns in addition to the keys.
+type attempt struct {
+	stsclient.Trace
+	operation string
+	token     *trust.Token  // web identity
+	raw       []byte        // the token itself, to see whether the file changed; never printed
+	signedBy  *snapshot     // the session that signs; nil at hop 1
+	keep      time.Duration // how long keys without an expiry are kept; 0: for one use
+
+	redactor *redact.Redactor // of the secrets that were sent; nil: not needed yet
+}
+
+// exchange makes one attempt to get a hop's session. It fills in att also when it
+// fails.
 type exchange func(ctx context.Context, att *attempt) (aws.Credentials, error)
 
 // exchange posts the token. stscreds builds the request; a new provider for
@@ -48,30 +62,23 @@ func (w WebIdentity) exchange(c *Chain) (exchange, *upstream) {
 			return aws.Credentials{}, failure
 		}
 		name := c.names.choose(w.SessionName, func() string { return podSessionName(token) })
-		client := hopClient{stsClient: c.sts, att: att}
-		return stscreds.NewWebIdentityRoleProvider(client, w.RoleARN, identityToken(raw), func(o *stscreds.WebIdentityRoleOptions) {
+		return c.facts.sts.AssumeRoleWithWebIdentity(ctx, w.RoleARN, raw, func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName = name
 			o.Duration = w.Duration
 			o.PolicyARNs = policyARNs(w.PolicyARNs)
 			if w.Policy != "" {
 				o.Policy = aws.String(w.Policy)
 			}
-		}).Retrieve(ctx)
+		})
 	}, nil
 }
-
-// identityToken is a token that was read already.
-type identityToken []byte
-
-func (t identityToken) GetIdentityToken() ([]byte, error) { return t, nil }
 
 // exchange asks for the role as the session of the previous hop.
 func (r *Role) exchange(c *Chain) exchange {
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
 		att.operation = "AssumeRole"
 		name := c.names.choose(r.SessionName, hostSessionName)
-		client := hopClient{stsClient: c.sts, att: att, signer: signer(att.signedBy.creds)}
-		return stscreds.NewAssumeRoleProvider(client, r.ARN, func(o *stscreds.AssumeRoleOptions) {
+		return c.facts.sts.AssumeRole(ctx, att.signedBy.creds, r.ARN, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = name
 			o.Duration = r.duration()
 			o.PolicyARNs = policyARNs(r.PolicyARNs)
@@ -88,14 +95,9 @@ func (r *Role) exchange(c *Chain) exchange {
 			for _, key := range slices.Sorted(maps.Keys(r.Tags)) {
 				o.Tags = append(o.Tags, types.Tag{Key: aws.String(key), Value: aws.String(r.Tags[key])})
 			}
-		}).Retrieve(ctx)
+		})
 	}
 }
-
-// signer is the parent's session as the provider of one operation.
-type signer aws.Credentials
-
-func (s signer) Retrieve(context.Context) (aws.Credentials, error) { return aws.Credentials(s), nil }
 
 func policyARNs(arns []string) []types.PolicyDescriptorType {
 	var list []types.PolicyDescriptorType
@@ -156,7 +158,7 @@ func brief(value json.RawMessage) string {
 
 // exchange asks the EKS Pod Identity agent, with its token read anew.
 func (p PodIdentity) exchange(c *Chain) (exchange, *upstream) {
-	client := directClient(*c.base)
+	client := stsclient.Direct(*c.base, inspectKeys)
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
 		token, failure := readTokenFile(p.TokenFile, agentTokenSetting)
 		if failure != nil {
@@ -167,7 +169,7 @@ func (p PodIdentity) exchange(c *Chain) (exchange, *upstream) {
 				"let "+agentTokenSetting+" name the projected token")
 		}
 		att.operation, att.raw = agentOperation, token
-		att.keep, att.inspect = keepUnending, inspectKeys
+		att.keep = keepUnending
 		return endpointcreds.New(p.Endpoint, func(o *endpointcreds.Options) {
 			o.HTTPClient = client
 			o.Retryer = aws.NopRetryer{}
@@ -182,15 +184,15 @@ func (n NodeRole) exchange(c *Chain) (exchange, *upstream) {
 		Endpoint:          n.Endpoint,
 		ClientEnableState: imds.ClientEnabled,
 		EnableFallback:    aws.FalseTernary,
-		HTTPClient:        directClient(*c.base),
+		HTTPClient:        stsclient.Direct(*c.base, inspectKeys),
 		Retryer:           aws.NopRetryer{},
 	})
 	provider := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = client })
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
-		att.operation, att.inspect = "GetCredentials of the instance metadata service", inspectKeys
+		att.operation = "GetCredentials of the instance metadata service"
 		creds, err := provider.Retrieve(ctx)
 		// The provider may have cut the life to an hour by the local clock.
-		att.date = time.Time{}
+		att.Date = time.Time{}
 		return creds, err
 	}, nil
 }
@@ -222,10 +224,10 @@ func (s *session) accept(creds aws.Credentials, att *attempt) (*snapshot, error)
 // past says by whose clock an Expiration is.
 func past(expires time.Time, att *attempt) string {
 	end := "the reply's Expiration " + expires.UTC().Format(time.RFC3339) + " is past: "
-	if att.date.IsZero() {
-		return end + "it was asked for at " + att.sentAt.UTC().Format(time.RFC3339) + " by the local clock, and has no Date"
+	if att.Date.IsZero() {
+		return end + "it was asked for at " + att.SentAt.UTC().Format(time.RFC3339) + " by the local clock, and has no Date"
 	}
-	return end + "it was sent at " + att.date.UTC().Format(time.RFC3339) + " by the same clock"
+	return end + "it was sent at " + att.Date.UTC().Format(time.RFC3339) + " by the same clock"
 }
 
 // checkAssumed compares who STS says we are with the role asked for. Role names
@@ -234,18 +236,18 @@ func (s *session) checkAssumed(att *attempt) error {
 	if s.role == "" {
 		return nil
 	}
-	if att.assumedARN == "" {
-		s.chain.notify.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.n, "role", s.role, "endpoint", att.endpoint)
+	if att.AssumedARN == "" {
+		s.chain.notify.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.n, "role", s.role, "endpoint", att.Endpoint)
 		return nil
 	}
 	want, err := parseRoleARN(s.role)
 	if err != nil {
 		return err
 	}
-	got, err := arn.Parse(att.assumedARN)
+	got, err := arn.Parse(att.AssumedARN)
 	parts := strings.Split(got.Resource, "/")
 	if err != nil || len(parts) != 3 || parts[0] != "assumed-role" || got.AccountID != want.account || !strings.EqualFold(parts[1], want.name) {
-		return fmt.Errorf("asked for a session of %s, STS gave one of %s", s.role, att.assumedARN)
+		return fmt.Errorf("asked for a session of %s, STS gave one of %s", s.role, att.AssumedARN)
 	}
 	return nil
 }
@@ -257,7 +259,7 @@ func (s *session) checkAccount(creds aws.Credentials, att *attempt) error {
 		return nil
 	}
 	account := creds.AccountID
-	if a, err := arn.Parse(att.assumedARN); err == nil {
+	if a, err := arn.Parse(att.AssumedARN); err == nil {
 		account = a.AccountID
 	}
 	if account == "" {
@@ -448,7 +450,7 @@ func (u *upstream) exchange(ctx context.Context, att *attempt) (aws.Credentials,
 	}
 	asked := time.Now()
 	creds, err := u.provider.Retrieve(ctx)
-	att.took = time.Since(asked)
+	att.Took = time.Since(asked)
 	if err == nil {
 		return creds, nil
 	}

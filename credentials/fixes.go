@@ -462,8 +462,8 @@ func fipsFix() string {
 // regionTypo is the fix for a region that is not among those known, if the
 // endpoint follows from it; otherwise none.
 func (h *hop) regionTypo() []string {
-	region := h.facts.sts.region
-	if h.facts.sts.endpoint != "" || slices.Contains(regions, region) {
+	region := h.facts.sts.Region()
+	if h.facts.sts.Endpoint() != "" || slices.Contains(regions, region) {
 		return nil
 	}
 	return []string{fmt.Sprintf("%q is not a region of AWS, as far as this version knows; the closest one is %s: set AWS_REGION or %s", region, closestRegion(region),
@@ -500,7 +500,7 @@ func (h *hop) unreachableFixes(e *Error) []string {
 		return fixes // STS's own trouble: nothing to fix here
 	case status != 0:
 		return append(fixes, otherFix)
-	case ok && noHost.IsNotFound && h.facts.sts.fips:
+	case ok && noHost.IsNotFound && h.facts.sts.FIPS():
 		fixes = append(fixes, fipsFix())
 	}
 	return append(fixes, networkFix(e.Endpoint))

@@ -1,6 +1,10 @@
 package credentials
 
-import "time"
+import (
+	"time"
+
+	"github.com/crossrole/crossrole/credentials/internal/stsclient"
+)
 
 // hop describes one step of a chain: what errors, fixes and reports say about it.
 // It never changes once the chain is made, so that diagnosing a failure takes no
@@ -21,7 +25,7 @@ type chainFacts struct {
 	source Source
 	roles  []*Role // of the chain; in a pool, of the shared hops only. By pointer, so that fmt stops before their external IDs
 	hops   int     // number of hops; in a pool, of the shared ones and the target's
-	sts    stsSettings
+	sts    *stsclient.Client
 }
 
 // agent reports whether the hop asks a service on the node instead of STS.

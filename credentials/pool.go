@@ -201,7 +201,7 @@ func (p *Pool) extend(role Role) (*Chain, error) {
 	}
 	from := p.shared
 	c := &Chain{
-		base: from.base, facts: from.facts, sts: from.sts, limiter: from.limiter,
+		base: from.base, facts: from.facts, limiter: from.limiter,
 		window: from.window, timeout: from.timeout, failureCap: from.failureCap, deniedCap: deniedCap,
 		expectedAccount: p.options.ExpectedAccount, random: from.random,
 		names: sessionNames{shared: &from.names},

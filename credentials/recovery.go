@@ -211,9 +211,9 @@ func (s *session) discardOnly(key string) {
 
 // signing is what recovery and signedBy share about an attempt.
 type signing struct {
-	by   string   // the access key ID that signed it
-	not  string   // a refused key, which must not sign the retry
-	sent []string // secrets of all requests
+	by   string        // the access key ID that signed it
+	not  string        // a refused key, which must not sign the retry
+	sent []http.Header // of all requests
 }
 
 // signingKey is the context's key for a *signing.
@@ -233,7 +233,7 @@ func (signedBy) HandleFinalize(ctx context.Context, in middleware.FinalizeInput,
 	signed, wanted := ctx.Value(signingKey{}).(*signing)
 	if req, ok := in.Request.(*smithyhttp.Request); ok && wanted {
 		signed.by = accessKeyID(req.Header.Get("Authorization"))
-		signed.sent = append(signed.sent, secretsIn(req.Header)...)
+		signed.sent = append(signed.sent, req.Header)
 		if signed.not != "" && signed.by == signed.not {
 			return middleware.FinalizeOutput{}, middleware.Metadata{}, errSameKey
 		}

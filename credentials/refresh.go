@@ -37,6 +37,7 @@ import (
 	"time"
 
 	"github.com/crossrole/crossrole/credentials/internal/limiter"
+	"github.com/crossrole/crossrole/credentials/internal/stsclient"
 )
 
 // refresh is one refresh in flight. Its result (snap, err and the flags below them)
@@ -238,10 +239,10 @@ func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot,
 	previous := s.failed.Load()
 	noRetry := previous != nil && !previous.fromParent
 	for n := 1; ; n++ {
-		att = &attempt{sentAt: time.Now(), sending: func(host string) {
+		att = &attempt{Trace: stsclient.Trace{SentAt: time.Now(), OnSend: func(host string) {
 			r.host.Store(&host)
 			s.host.Store(&host)
-		}}
+		}}}
 		s.stampToken()
 		if s.parent != nil {
 			from, err := s.parentSession(ctx)
@@ -326,7 +327,7 @@ func (s *session) try(ctx context.Context, att *attempt) (*snapshot, class, erro
 	if err != nil {
 		return nil, class{RefreshTimeout, retryNever}, err
 	}
-	ctx, cancel := context.WithTimeout(withAttempt(ctx, att), s.chain.timeout/3)
+	ctx, cancel := context.WithTimeout(stsclient.WithTrace(ctx, &att.Trace), s.chain.timeout/3)
 	defer cancel()
 	// The limiter's slot is free when the deadline passes, even if the client hangs.
 	stop := context.AfterFunc(ctx, release)

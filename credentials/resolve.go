@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/crossrole/crossrole/credentials/internal/stsclient"
 )
 
 // resolver turns options and environment into the settings of a chain and
@@ -92,6 +94,25 @@ func (r *resolver) resolveSTSEndpoint() {
 	if r.checkEndpoint(s.from, s.value) {
 		r.stsEndpoint = s.value
 	}
+}
+
+// stsClient returns the chain's STS client and checks what Options.STS made of it.
+func (r *resolver) stsClient() *stsclient.Client {
+	c := stsclient.New(r.base, r.region, r.stsEndpoint, r.options.STS)
+	if c.Endpoint() != "" && c.Endpoint() != r.stsEndpoint {
+		r.checkEndpoint("BaseEndpoint of Options.STS", c.Endpoint())
+	}
+	switch region := c.Region(); {
+	case region == r.region:
+	case !isRegion(region):
+		r.addf("Region of Options.STS", "%q is not the name of a region; want one like us-east-1, of which %s is the closest", region, closestRegion(region))
+	default:
+		r.partition(partitionOf(region), "Region "+region+" of Options.STS")
+	}
+	if c.FIPS() && c.Endpoint() != "" {
+		r.addf("STS endpoint", "FIPS is on and an endpoint is set, which the SDK refuses; give the endpoint's FIPS host and switch FIPS off in Options.STS")
+	}
+	return c
 }
 
 func (r *resolver) checkEndpoint(from, value string) bool {

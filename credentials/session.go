@@ -303,19 +303,19 @@ func (s *snapshot) sameKeys(other *snapshot) bool {
 // server's clock and counted from the moment the request left, so that a wrong local
 // clock neither prolongs nor shortens it.
 func newSnapshot(creds aws.Credentials, att *attempt, window time.Duration, first bool, random func() float64) *snapshot {
-	s := &snapshot{creds: creds, caller: att.assumedARN, issued: att.sentAt, wall: att.sentAt.UnixNano(), took: att.took}
+	s := &snapshot{creds: creds, caller: att.AssumedARN, issued: att.SentAt, wall: att.SentAt.UnixNano(), took: att.Took}
 	if !creds.CanExpire {
 		if s.life = att.keep; s.life > 0 {
 			s.due = dueAfter(s.life, window, first, random)
 		}
 		return s
 	}
-	if att.date.IsZero() {
-		s.life = creds.Expires.Sub(att.sentAt.Round(0))
+	if att.Date.IsZero() {
+		s.life = creds.Expires.Sub(att.SentAt.Round(0))
 	} else {
-		s.life = creds.Expires.Sub(att.date.Add(dateIsFloor))
+		s.life = creds.Expires.Sub(att.Date.Add(dateIsFloor))
 	}
-	s.creds.Expires = att.sentAt.Round(0).Add(s.life)
+	s.creds.Expires = att.SentAt.Round(0).Add(s.life)
 	s.due = dueAfter(s.life, window, first, random)
 	return s
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/crossrole/crossrole/credentials/internal/stsclient"
 )
 
 // A bubble of testing/synctest has one clock, so that what the wall clock and
@@ -120,7 +122,7 @@ func TestLifeIsCountedByTheServersClock(t *testing.T) {
 		sent := time.Now()
 		server := sent.Round(0).Add(off)
 		s := newSnapshot(aws.Credentials{CanExpire: true, Expires: server.Add(time.Hour)},
-			&attempt{sentAt: sent, date: server}, 0, false, random)
+			&attempt{Trace: stsclient.Trace{SentAt: sent, Date: server}}, 0, false, random)
 		if want := time.Hour - dateIsFloor; s.life != want {
 			t.Errorf("server %v ahead: life %v, want %v", off, s.life, want)
 		}
@@ -129,7 +131,7 @@ func TestLifeIsCountedByTheServersClock(t *testing.T) {
 		}
 	}
 	sent := time.Now()
-	s := newSnapshot(aws.Credentials{CanExpire: true, Expires: sent.Round(0).Add(time.Hour)}, &attempt{sentAt: sent}, 0, false, random)
+	s := newSnapshot(aws.Credentials{CanExpire: true, Expires: sent.Round(0).Add(time.Hour)}, &attempt{Trace: stsclient.Trace{SentAt: sent}}, 0, false, random)
 	if s.life != time.Hour {
 		t.Errorf("without a Date: life %v, want an hour by the local clock", s.life)
 	}

@@ -313,10 +313,10 @@ func (c *serverClock) skew() time.Duration {
 // clock, and whether the pod's token has changed.
 func (s *session) observe(att *attempt) {
 	c := s.chain
-	if !att.date.IsZero() {
-		c.clock.observe(att.date, att.sentAt)
-		if skew := att.sentAt.Round(0).Sub(att.date); skew.Abs() > skewWarning {
-			c.notify.warnOnce("skew", "the local clock differs from AWS's: it is "+describeSkew(skew), "ahead", skew.Round(time.Second), "endpoint", att.endpoint)
+	if !att.Date.IsZero() {
+		c.clock.observe(att.Date, att.SentAt)
+		if skew := att.SentAt.Round(0).Sub(att.Date); skew.Abs() > skewWarning {
+			c.notify.warnOnce("skew", "the local clock differs from AWS's: it is "+describeSkew(skew), "ahead", skew.Round(time.Second), "endpoint", att.Endpoint)
 		}
 	}
 	if att.token == nil {
