@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials/metrics"
 )
 
@@ -77,17 +78,17 @@ func TestSidecarManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named, err := parseNamedRoles(roles)
+	named, err := rolesetting.ParseAllNamed(roles)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := find(`AWS_CONTAINER_CREDENTIALS_FULL_URI\n +value: (\S+)`), "http://"+flag("listen")+"/v1/"+named[0].name; got != want {
+	if got, want := find(`AWS_CONTAINER_CREDENTIALS_FULL_URI\n +value: (\S+)`), "http://"+flag("listen")+"/v1/"+named[0].Name; got != want {
 		t.Errorf("the program asks %s, serve answers at %s", got, want)
 	}
-	if got, want := find(`AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE\n +value: (\S+)`), flag("token-dir")+"/"+named[0].name; got != want {
+	if got, want := find(`AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE\n +value: (\S+)`), flag("token-dir")+"/"+named[0].Name; got != want {
 		t.Errorf("the program looks for its token at %s, serve writes it to %s", got, want)
 	}
-	if got, want := find(`subPath: (\S+)`), named[0].name; got != want {
+	if got, want := find(`subPath: (\S+)`), named[0].Name; got != want {
 		t.Errorf("the program's mount is of %s, its token is %s", got, want)
 	}
 	if got, want := ":"+find(`containerPort: (\d+)`), flag("admin"); got != want {

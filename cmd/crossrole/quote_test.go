@@ -238,8 +238,8 @@ func TestSetupOfARoleWithSettings(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{
-		{"trust", "role", "--hub", someRole + ",external-id=hush"},
-		{"trust", "assume", "--target", someRole + ",duration=1h"},
+		{"trust", "role", "--hub", target + ",external-id=hush"},
+		{"trust", "assume", "--target", target + ",duration=1h"},
 		{"trust", "assume", "--target", "own"},
 	} {
 		if _, _, err := crossrole(t.Context(), args...); !errors.As(err, new(usageError)) || strings.Contains(err.Error(), "hush") {

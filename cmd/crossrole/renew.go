@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
 )
 
@@ -23,8 +24,8 @@ import (
 // served on.
 type renewals struct {
 	roles  []*served
-	named  []namedRole                                                 // the same, in the same order
-	opener func() (func(namedRole) (*credentials.Chain, error), error) // with sessions of its own
+	named  []rolesetting.Named                                                 // the same, in the same order
+	opener func() (func(rolesetting.Named) (*credentials.Chain, error), error) // with sessions of its own
 	watch  func(*credentials.Chain)
 	logger *slog.Logger
 
@@ -101,7 +102,7 @@ func (r *renewals) take(name string) time.Duration {
 	return 0
 }
 
-func (r *renewals) one(ctx context.Context, s *served, n namedRole, open func(namedRole) (*credentials.Chain, error)) error {
+func (r *renewals) one(ctx context.Context, s *served, n rolesetting.Named, open func(rolesetting.Named) (*credentials.Chain, error)) error {
 	chain, err := open(n)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/s3reader"
 )
@@ -38,9 +39,14 @@ Exit status: 0 all is well, 1 a problem was found, 2 wrong usage.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess(), newServe(), newExec(), newCp(), newLs(), newRoleTopic())
+	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess(), newServe(), newExec(), newCp(), newLs(), newRoles())
 	asUsage(root)
 	return root
+}
+
+// newRoles is a page of the help, and no command.
+func newRoles() *cobra.Command {
+	return &cobra.Command{Use: "roles", Short: "The form of --role: settings of a role", Long: rolesetting.Help}
 }
 
 // version is the module's, with the commit of a build from a checkout.
@@ -94,16 +100,16 @@ func (p *podFlags) addSource(c *cobra.Command) {
 
 // chain is the chain that the flags and the environment describe.
 func (p *podFlags) chain(ctx context.Context, optFns ...func(*credentials.Options)) (*credentials.Chain, error) {
-	own, roles, err := parseRoles(p.roles)
+	own, roles, err := rolesetting.ParseAll(p.roles)
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
 	base, source, err := p.start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if source, err = sourceOf(source, own); err != nil {
-		return nil, err
+	if source, err = rolesetting.Source(source, own); err != nil {
+		return nil, usageError{err}
 	}
 	return credentials.New(base, append([]func(*credentials.Options){
 		func(o *credentials.Options) { o.Source, o.Roles = source, roles },

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/credentials/metrics"
 )
@@ -94,9 +95,9 @@ the admin address; its log goes to standard error. It ends on SIGTERM.`,
 }
 
 func (s *serving) run(ctx context.Context) error {
-	named, err := parseNamedRoles(s.roles)
+	named, err := rolesetting.ParseAllNamed(s.roles)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	if err := s.checkReach(ctx); err != nil {
 		return err
@@ -106,7 +107,9 @@ func (s *serving) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	opener := func() (func(namedRole) (*credentials.Chain, error), error) { return s.opener(base, source, collector) }
+	opener := func() (func(rolesetting.Named) (*credentials.Chain, error), error) {
+		return s.opener(base, source, collector)
+	}
 	open, err := opener()
 	if err != nil {
 		return err
@@ -265,7 +268,7 @@ func splitListen(flag, address, example string) (host string, port int, err erro
 
 // opener makes the chains of roles. All that are assumed start from one session
 // of the pod's own.
-func (s *serving) opener(base aws.Config, source credentials.Source, collector *metrics.Collector) (func(namedRole) (*credentials.Chain, error), error) {
+func (s *serving) opener(base aws.Config, source credentials.Source, collector *metrics.Collector) (func(rolesetting.Named) (*credentials.Chain, error), error) {
 	options := func(o *credentials.Options) {
 		o.Source, o.Logger = source, s.logger
 		collector.Observe(o)
@@ -274,25 +277,25 @@ func (s *serving) opener(base aws.Config, source credentials.Source, collector *
 	if err != nil {
 		return nil, err
 	}
-	return func(n namedRole) (*credentials.Chain, error) {
-		if n.own {
-			own, err := sourceOf(source, n.role)
+	return func(n rolesetting.Named) (*credentials.Chain, error) {
+		if n.Own {
+			own, err := rolesetting.Source(source, n.Role)
 			if err != nil {
-				return nil, err
+				return nil, usageError{err}
 			}
 			return credentials.New(base, options, func(o *credentials.Options) { o.Source = own })
 		}
-		return pool.Chain(n.role)
+		return pool.Chain(n.Role)
 	}, nil
 }
 
 // open makes the chains, then the tokens: wrong settings leave no files.
-func (s *serving) open(named []namedRole, open func(namedRole) (*credentials.Chain, error)) ([]*served, error) {
+func (s *serving) open(named []rolesetting.Named, open func(rolesetting.Named) (*credentials.Chain, error)) ([]*served, error) {
 	chains := make([]*credentials.Chain, len(named))
 	for i, n := range named {
 		c, err := open(n)
 		if err != nil {
-			return nil, fmt.Errorf("role %s: %w", n.name, err)
+			return nil, fmt.Errorf("role %s: %w", n.Name, err)
 		}
 		chains[i] = c
 	}
@@ -303,11 +306,11 @@ func (s *serving) open(named []namedRole, open func(namedRole) (*credentials.Cha
 	defer dir.Close()
 	var roles []*served
 	for i, n := range named {
-		token, err := dir.token(n.name)
+		token, err := dir.token(n.Name)
 		if err != nil {
 			return nil, err
 		}
-		roles = append(roles, newServed(n.name, token, chains[i], !n.optional))
+		roles = append(roles, newServed(n.Name, token, chains[i], !n.Optional))
 	}
 	return roles, nil
 }

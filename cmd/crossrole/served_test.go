@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/credentials/metrics"
 )
@@ -87,13 +88,13 @@ func (s *sidecar) start() {
 // prepare makes what serving.run makes from the environment.
 func prepare(t *testing.T, s *serving, pod *fakePod) (*renewals, *metrics.Collector) {
 	t.Helper()
-	named, err := parseNamedRoles(s.roles)
+	named, err := rolesetting.ParseAllNamed(s.roles)
 	if err != nil {
 		t.Fatal(err)
 	}
 	collector := metrics.New()
 	source := credentials.WebIdentity{RoleARN: pod.pod.RoleARN(), TokenFile: pod.pod.TokenFile()}
-	opener := func() (func(namedRole) (*credentials.Chain, error), error) {
+	opener := func() (func(rolesetting.Named) (*credentials.Chain, error), error) {
 		return s.opener(pod.cloud.Config(), source, collector)
 	}
 	open, err := opener()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -27,7 +28,7 @@ type plan struct {
 	namespace, accountName string
 	partition              partitionFlag
 
-	asked roleSetting // of role
+	asked rolesetting.Setting // of role
 }
 
 func newSetup() *cobra.Command {
@@ -111,16 +112,16 @@ func (p *plan) check() (err error) {
 
 // checkRole reads the role's name and settings.
 func (p *plan) checkRole() (err error) {
-	if p.asked, err = parseRole(p.role); err != nil {
-		return err
+	if p.asked, err = rolesetting.Parse(p.role); err != nil {
+		return usageError{err}
 	}
-	if p.role = p.asked.role.ARN; p.asked.own {
+	if p.role = p.asked.Role.ARN; p.asked.Own {
 		p.role = "own" // a name like any other, here
 	}
 	if err := checkRoleName("--role", p.role); err != nil {
 		return err
 	}
-	switch r := p.asked.role; {
+	switch r := p.asked.Role; {
 	case p.route == "direct" && (r.ExternalID != "" || r.SourceIdentity != "" || r.Tags != nil):
 		return usagef("--role %s: external-id, source-identity and tags belong to a role that a role assumes (--route hub); on the direct route a token is exchanged for it", p.role)
 	case p.route == "hub" && r.Duration > time.Hour:
@@ -137,8 +138,8 @@ func (p *plan) policies(hub, target string) (policies, error) {
 	subject := []string{"system:serviceaccount:" + p.namespace + ":" + p.accountName}
 	options := func(o *trust.PolicyOptions) {
 		o.Partition = p.partition.name
-		o.ExternalID = p.asked.role.ExternalID
-		o.TagSession, o.SetSourceIdentity = p.asked.role.Tags != nil, p.asked.role.SourceIdentity != ""
+		o.ExternalID = p.asked.Role.ExternalID
+		o.TagSession, o.SetSourceIdentity = p.asked.Role.Tags != nil, p.asked.Role.SourceIdentity != ""
 	}
 	may := trust.ReadBucketPolicy(p.bucket, p.prefix, options)
 	all := policies{roleTrust: trust.WebIdentityPolicy(p.shared, p.issuers, subject, options), roleMay: may}
@@ -195,13 +196,13 @@ func (p *plan) write(out io.Writer) error {
 	if p.route == "direct" {
 		annotated = target
 		providers(p.shared)
-		role(p.shared, p.role, grants.roleTrust, grants.roleMay, asked.role.Duration, "the role that tokens are exchanged for, which may read the bucket")
-		asked.own, asked.role.ARN = true, ""
+		role(p.shared, p.role, grants.roleTrust, grants.roleMay, asked.Role.Duration, "the role that tokens are exchanged for, which may read the bucket")
+		asked.Own, asked.Role.ARN = true, ""
 	} else {
 		providers(p.cluster)
 		role(p.cluster, p.hub, grants.hubTrust, grants.hubMay, 0, "the hub role, which tokens are exchanged for")
 		role(p.shared, p.role, grants.roleTrust, grants.roleMay, 0, "the role that the hub assumes, which may read the bucket")
-		asked.own, asked.role.ARN = false, target
+		asked.Own, asked.Role.ARN = false, target
 	}
 	if asked.String() != "own" {
 		doctor = append(doctor, "--role", asked.String())

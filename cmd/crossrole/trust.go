@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/spf13/cobra"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/trust"
 )
@@ -129,14 +130,14 @@ func newTrustRole() *cobra.Command {
 // onlyARN reads the ARN of a role. The settings that --role has elsewhere would
 // become a part of the policy.
 func onlyARN(flag, s string) (string, error) {
-	r, err := parseRole(s)
+	r, err := rolesetting.Parse(s)
 	if err != nil {
 		return "", usagef("%s, read as a role: %w", flag, err)
 	}
-	if arn := (roleSetting{role: credentials.Role{ARN: r.role.ARN}}).String(); r.own || r.String() != arn {
+	if arn := (rolesetting.Setting{Role: credentials.Role{ARN: r.Role.ARN}}).String(); r.Own || r.String() != arn {
 		return "", usagef("%s takes a role's ARN without settings; the flags of this command say what the policy asks for", flag)
 	}
-	return r.role.ARN, nil
+	return r.Role.ARN, nil
 }
 
 func newTrustAssume() *cobra.Command {

@@ -1,8 +1,6 @@
-package main
+package rolesetting_test
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -11,43 +9,44 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
 )
 
 const someRole = "arn:aws:iam::444455556666:role/S3_Pics"
 
 func TestParseRole(t *testing.T) {
-	for input, want := range map[string]roleSetting{
-		someRole:       {role: credentials.Role{ARN: someRole}},
-		someRole + " ": {role: credentials.Role{ARN: someRole}},
-		someRole + ",external-id=a:b/c,session-name=batch,duration=30m,source-identity=alice,tags=team=pics;cost centre=1=2": {role: credentials.Role{
+	for input, want := range map[string]rolesetting.Setting{
+		someRole:       {Role: credentials.Role{ARN: someRole}},
+		someRole + " ": {Role: credentials.Role{ARN: someRole}},
+		someRole + ",external-id=a:b/c,session-name=batch,duration=30m,source-identity=alice,tags=team=pics;cost centre=1=2": {Role: credentials.Role{
 			ARN: someRole, ExternalID: "a:b/c", SessionName: "batch", Duration: 30 * time.Minute, SourceIdentity: "alice",
 			Tags: map[string]string{"team": "pics", "cost centre": "1=2"},
 		}},
 		// Commas that begin no setting.
-		"arn:aws:iam::444455556666:role/a,b":                          {role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/a,b"}},
-		"arn:aws:iam::444455556666:role/a%2Cduration=1h":              {role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/a,duration=1h"}},
-		"arn:aws:iam::444455556666:role/a,b,external-id=x,y":          {role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/a,b", ExternalID: "x,y"}},
-		someRole + ",external-id=x%2Cy%3D1":                           {role: credentials.Role{ARN: someRole, ExternalID: "x,y=1"}},
-		someRole + ",external-id=a=b":                                 {role: credentials.Role{ARN: someRole, ExternalID: "a=b"}},
-		someRole + ",session-name=a%2cduration=b":                     {role: credentials.Role{ARN: someRole, SessionName: "a,duration=b"}},
-		someRole + ",tags=k%3D1=v":                                    {role: credentials.Role{ARN: someRole, Tags: map[string]string{"k=1": "v"}}},
-		someRole + ",tags=empty=":                                     {role: credentials.Role{ARN: someRole, Tags: map[string]string{"empty": ""}}},
-		"own":                                                         {own: true},
-		"own,duration=12h,session-name=batch":                         {own: true, role: credentials.Role{Duration: 12 * time.Hour, SessionName: "batch"}},
+		"arn:aws:iam::444455556666:role/a,b":                          {Role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/a,b"}},
+		"arn:aws:iam::444455556666:role/a%2Cduration=1h":              {Role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/a,duration=1h"}},
+		"arn:aws:iam::444455556666:role/a,b,external-id=x,y":          {Role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/a,b", ExternalID: "x,y"}},
+		someRole + ",external-id=x%2Cy%3D1":                           {Role: credentials.Role{ARN: someRole, ExternalID: "x,y=1"}},
+		someRole + ",external-id=a=b":                                 {Role: credentials.Role{ARN: someRole, ExternalID: "a=b"}},
+		someRole + ",session-name=a%2cduration=b":                     {Role: credentials.Role{ARN: someRole, SessionName: "a,duration=b"}},
+		someRole + ",tags=k%3D1=v":                                    {Role: credentials.Role{ARN: someRole, Tags: map[string]string{"k=1": "v"}}},
+		someRole + ",tags=empty=":                                     {Role: credentials.Role{ARN: someRole, Tags: map[string]string{"empty": ""}}},
+		"own":                                                         {Own: true},
+		"own,duration=12h,session-name=batch":                         {Own: true, Role: credentials.Role{Duration: 12 * time.Hour, SessionName: "batch"}},
 		"arn:aws-cn:iam::444455556666:role/team%20/x":                 {}, // a space is in no ARN
-		"arn:aws:iam::444455556666:role/own,duration=15m":             {role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/own", Duration: 15 * time.Minute}},
-		"arn:aws-us-gov:iam::444455556666:role/r,session-name=@a.b=c": {role: credentials.Role{ARN: "arn:aws-us-gov:iam::444455556666:role/r", SessionName: "@a.b=c"}},
+		"arn:aws:iam::444455556666:role/own,duration=15m":             {Role: credentials.Role{ARN: "arn:aws:iam::444455556666:role/own", Duration: 15 * time.Minute}},
+		"arn:aws-us-gov:iam::444455556666:role/r,session-name=@a.b=c": {Role: credentials.Role{ARN: "arn:aws-us-gov:iam::444455556666:role/r", SessionName: "@a.b=c"}},
 	} {
-		got, err := parseRole(input)
-		if want.role.ARN == "" && !want.own {
+		got, err := rolesetting.Parse(input)
+		if want.Role.ARN == "" && !want.Own {
 			if err == nil {
 				t.Errorf("%s: no error", input)
 			}
 			continue
 		}
-		if err != nil || got.own != want.own || !reflect.DeepEqual(fields(got.role), fields(want.role)) {
-			t.Errorf("%s: %+v %q, %v; want %q", input, got.own, fields(got.role), err, fields(want.role))
+		if err != nil || got.Own != want.Own || !reflect.DeepEqual(fields(got.Role), fields(want.Role)) {
+			t.Errorf("%s: %+v %q, %v; want %q", input, got.Own, fields(got.Role), err, fields(want.Role))
 		}
 	}
 }
@@ -123,14 +122,14 @@ func TestParseRoleRefuses(t *testing.T) {
 		"own,source-identity=ab":              {"source-identity belongs to a role that is assumed"},
 		"own,sesion-name=ab":                  {`unknown setting "sesion-name"`, known},
 	} {
-		got, err := parseRole(input)
+		got, err := rolesetting.Parse(input)
 		if len(want) == 0 {
-			if err != nil || got.role.ARN != input {
+			if err != nil || got.Role.ARN != input {
 				t.Errorf("%q: %v", input, err)
 			}
 			continue
 		}
-		if err == nil || !errors.As(err, new(usageError)) || !strings.HasPrefix(err.Error(), "--role ") {
+		if err == nil || !strings.HasPrefix(err.Error(), "--role ") {
 			t.Errorf("%q: %v; want wrong usage of --role", input, err)
 			continue
 		}
@@ -148,29 +147,38 @@ func TestParseRoleRefuses(t *testing.T) {
 	}
 }
 
+// parseNamed reads one --role of serve.
+func parseNamed(flag string) (rolesetting.Named, error) {
+	all, err := rolesetting.ParseAllNamed([]string{flag})
+	if err != nil {
+		return rolesetting.Named{}, err
+	}
+	return all[0], nil
+}
+
 func TestParseNamedRole(t *testing.T) {
-	role := func(arn string) roleSetting { return roleSetting{role: credentials.Role{ARN: arn}} }
-	own := roleSetting{own: true}
+	role := func(arn string) rolesetting.Setting { return rolesetting.Setting{Role: credentials.Role{ARN: arn}} }
+	own := rolesetting.Setting{Own: true}
 	for _, tt := range []struct {
 		flag     string
 		name     string
-		setting  roleSetting
+		setting  rolesetting.Setting
 		optional bool
 	}{
 		{"pics=" + someRole, "pics", role(someRole), false},
 		{"pics=arn:aws:iam::444455556666:role/a,b%2Cc=d,optional", "pics", role("arn:aws:iam::444455556666:role/a,b,c=d"), true},
 		{
 			"S3_Pics-2.x=" + someRole + ",external-id=a,b,optional,duration=30m", "S3_Pics-2.x",
-			roleSetting{role: credentials.Role{ARN: someRole, ExternalID: "a,b", Duration: 30 * time.Minute}}, true,
+			rolesetting.Setting{Role: credentials.Role{ARN: someRole, ExternalID: "a,b", Duration: 30 * time.Minute}}, true,
 		},
 		{"own", "own", own, false},
 		{"own,optional", "own", own, true},
 		{"mine=own", "mine", own, false},
-		{"mine=own,duration=12h,optional", "mine", roleSetting{own: true, role: credentials.Role{Duration: 12 * time.Hour}}, true},
-		{"mine,duration=12h", "mine", roleSetting{own: true, role: credentials.Role{Duration: 12 * time.Hour}}, false},
+		{"mine=own,duration=12h,optional", "mine", rolesetting.Setting{Own: true, Role: credentials.Role{Duration: 12 * time.Hour}}, true},
+		{"mine,duration=12h", "mine", rolesetting.Setting{Own: true, Role: credentials.Role{Duration: 12 * time.Hour}}, false},
 	} {
-		got, err := parseNamedRole(tt.flag)
-		if err != nil || got.name != tt.name || got.optional != tt.optional || got.own != tt.setting.own || fields(got.role) != fields(tt.setting.role) {
+		got, err := parseNamed(tt.flag)
+		if err != nil || got.Name != tt.name || got.Optional != tt.optional || got.Own != tt.setting.Own || fields(got.Role) != fields(tt.setting.Role) {
 			t.Errorf("%s: %+v, %v; want %+v", tt.flag, got, err, tt)
 		}
 	}
@@ -194,12 +202,12 @@ func TestParseNamedRole(t *testing.T) {
 		"pics=arn:x,external-id=ab,hush=c": "after external-id comes a setting that is unknown",
 		"external-id=hush":                 "external-id is a setting, and no name",
 	} {
-		_, err := parseNamedRole(flag)
+		_, err := parseNamed(flag)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--role ") || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%q: %v; want %q", flag, err, want)
 		}
 	}
-	if _, err := parseNamedRoles([]string{"pics=arn:x", "own", "Pics=arn:y"}); err == nil || !strings.Contains(err.Error(), `the name "Pics" is taken`) {
+	if _, err := rolesetting.ParseAllNamed([]string{"pics=arn:x", "own", "Pics=arn:y"}); err == nil || !strings.Contains(err.Error(), `the name "Pics" is taken`) {
 		t.Errorf("a name twice: %v", err)
 	}
 }
@@ -217,28 +225,28 @@ func FuzzRoleSetting(f *testing.F) {
 		for _, named := range []bool{false, true} {
 			var err error
 			if named {
-				_, err = parseNamedRole("pics=" + raw)
+				_, err = parseNamed("pics=" + raw)
 			} else {
-				_, err = parseRole(raw)
+				_, err = rolesetting.Parse(raw)
 			}
 			if err == nil {
 				continue
 			}
-			if !errors.As(err, new(usageError)) {
-				t.Errorf("%q: %v is no error of usage", raw, err)
+			if !strings.HasPrefix(err.Error(), "--role ") {
+				t.Errorf("%q: %v does not name the flag", raw, err)
 			}
 			if strings.Contains(err.Error(), secret) && !strings.Contains(arn+session+duration+key+value, secret) {
 				t.Errorf("%q: the external id is printed: %v", raw, err)
 			}
 		}
 		escaped := escape(arn) + ",external-id=" + escape(external) + ",session-name=" + escape(session) + ",tags=" + escape(key) + "=" + escape(value)
-		got, err := parseRole(escaped)
+		got, err := rolesetting.Parse(escaped)
 		if err != nil {
 			return // a rule is broken
 		}
 		want := credentials.Role{ARN: strings.TrimSpace(arn), ExternalID: external, SessionName: session, Tags: map[string]string{key: value}}
-		if got.own || fields(got.role) != fields(want) {
-			t.Errorf("%q: %q, want %q", escaped, fields(got.role), fields(want))
+		if got.Own || fields(got.Role) != fields(want) {
+			t.Errorf("%q: %q, want %q", escaped, fields(got.Role), fields(want))
 		}
 	})
 }
@@ -254,78 +262,4 @@ func escape(s string) string {
 		}
 	}
 	return b.String()
-}
-
-// Every command takes the settings; STS sees them.
-func TestRoleSettingsInEveryCommand(t *testing.T) {
-	p := inPod(t)
-	p.target.SetTrust(`{"Version":"2012-10-17","Statement":[
-		{"Effect":"Allow","Principal":{"AWS":"` + p.hub.ARN() + `"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"x,y"}}},
-		{"Effect":"Allow","Principal":{"AWS":"` + p.hub.ARN() + `"},"Action":["sts:TagSession","sts:SetSourceIdentity"]}]}`)
-	p.hub.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"],"Resource":"` + target + `"}]}`)
-	role := target + ",external-id=x%2Cy,session-name=batch,duration=20m,source-identity=alice,tags=team=pics;stage=a b"
-	for _, args := range [][]string{
-		{"doctor", "--role", role},
-		{"process", "--role", role},
-		{"ls", "--role", role, "s3://pics"},
-		{"cp", "--role", role, "s3://pics/indoor-cat.jpg", t.TempDir()},
-		{"exec", "--role", role, "--", "true"},
-	} {
-		before := len(p.cloud.Calls())
-		if stdout, stderr, err := crossrole(t.Context(), args...); err != nil {
-			t.Errorf("%s: %v\n%s%s", args[0], err, stdout, stderr)
-		}
-		asked := false
-		for _, c := range p.cloud.Calls()[before:] {
-			if c.Operation != "AssumeRole" {
-				continue
-			}
-			asked = true
-			for name, want := range map[string]string{"RoleSessionName": "batch", "DurationSeconds": "1200", "SourceIdentity": "alice", "ExternalId": "x,y", "Tags": "stage=a b,team=pics"} {
-				if got := c.Params[name]; got != want {
-					t.Errorf("%s: %s is %q, want %q", args[0], name, got, want)
-				}
-			}
-		}
-		if !asked {
-			t.Errorf("%s asked for no role", args[0])
-		}
-		args[slices.Index(args, role)] = target + ",external_id=hush"
-		if _, _, err := crossrole(t.Context(), args...); !errors.As(err, new(usageError)) {
-			t.Errorf("%s with a wrong setting: %v", args[0], err)
-		}
-	}
-}
-
-// own sets what the pod's own session is like, alone or before other roles.
-func TestOwnRoleWithSettings(t *testing.T) {
-	p := inPod(t)
-	p.hub.SetMaxSessionDuration(12 * time.Hour)
-	for _, args := range [][]string{
-		{"process", "--role", "own,duration=12h,session-name=batch"},
-		{"process", "--role", "own,duration=12h,session-name=batch", "--role", target},
-	} {
-		before := len(p.cloud.Calls())
-		if _, stderr, err := crossrole(t.Context(), args...); err != nil {
-			t.Fatalf("%v: %v\n%s", args, err, stderr)
-		}
-		params := p.cloud.Calls()[before].Params
-		if params["DurationSeconds"] != "43200" || params["RoleSessionName"] != "batch" {
-			t.Errorf("%v asked %v", args, params)
-		}
-	}
-	for _, args := range [][]string{
-		{"process", "--role", target, "--role", "own"},
-		{"process", "--role", "own", "--role", "own"},
-		{"process", "--role", "own,duration=1h", "--source", "base"},
-		{"process", "--role", "own,session-name=ab", "--source", "node-role"},
-	} {
-		if _, _, err := crossrole(t.Context(), args...); !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), "--role own: ") {
-			t.Errorf("%v: %v", args, err)
-		}
-	}
-	stdout, _, err := crossrole(t.Context(), "process", "--role", "own", "--source", "web-identity")
-	if err != nil || !json.Valid([]byte(stdout)) {
-		t.Errorf("own without settings: %v %s", err, stdout)
-	}
 }

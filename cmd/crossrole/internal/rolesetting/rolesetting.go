@@ -1,4 +1,18 @@
-package main
+// Package rolesetting parses the value of the command's --role: an ARN, or own for the
+// pod's own role, and settings after commas.
+//
+// # How it works
+//
+// [ParseAll] and [ParseAllNamed] read every --role of a command; [Parse] reads one that
+// may name something else than a role's ARN. A roleParser reads one value: setting cuts
+// it where ",NAME=" stands, takes what comes before the first cut as the ARN, and
+// applies one setting after the other. Values are decoded (%XX) after the cut, so that
+// an escaped comma begins no setting.
+//
+// One of the values, the external id, is a secret: fault is the only place that makes
+// errors, and it prints the input no further than to the first setting. Every error is a
+// mistake in the command line.
+package rolesetting
 
 import (
 	"errors"
@@ -11,13 +25,11 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/spf13/cobra"
-
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// roleHelp documents the value of --role, once for all commands.
-const roleHelp = `Every command that assumes roles takes them in the same form:
+// Help documents the value of --role, once for all commands.
+const Help = `Every command that assumes roles takes them in the same form:
 
   --role ARN[,SETTING]...
 
@@ -44,22 +56,17 @@ A comma begins a setting only where a setting's name and an equals sign follow;
 any other comma is part of the ARN or of the value. In the ARN and in every value
 %2C stands for a comma, and %XX for any other byte; a percent sign is %25.`
 
-// newRoleTopic is a page of the help, and no command.
-func newRoleTopic() *cobra.Command {
-	return &cobra.Command{Use: "roles", Short: "The form of --role: settings of a role", Long: roleHelp}
+// Setting is one parsed --role.
+type Setting struct {
+	Own  bool             // the pod's own role; Role has its SessionName and Duration, and nothing else
+	Role credentials.Role // ARN is empty if Own
 }
 
-// roleSetting is one parsed --role.
-type roleSetting struct {
-	own  bool             // the pod's own role; role has its SessionName and Duration, and nothing else
-	role credentials.Role // ARN is empty if own
-}
-
-// namedRole is what serve returns under one name.
-type namedRole struct {
-	name string
-	roleSetting
-	optional bool // it need not be ready for serve to be
+// Named is a role that serve offers under a name.
+type Named struct {
+	Name string
+	Setting
+	Optional bool // serve is ready without it
 }
 
 const (
@@ -86,20 +93,21 @@ var (
 	tagPattern         = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+@-]*$`)
 )
 
-// parseRole reads the --role of every command but serve.
-func parseRole(s string) (roleSetting, error) {
+// Parse reads one value in the form of every command but serve. What stands in the
+// place of the ARN may be any word, such as a role's name.
+func Parse(s string) (Setting, error) {
 	p := roleParser{input: s}
 	return p.setting(s, false)
 }
 
-// parseNamedRole reads the --role of serve.
-func parseNamedRole(s string) (namedRole, error) {
+// parseNamed reads one --role of serve.
+func parseNamed(s string) (Named, error) {
 	p := roleParser{input: s, named: true}
 	head, rest := s, ""
 	if i := strings.IndexAny(s, "=,"); i >= 0 {
 		head, rest = s[:i], s[i:]
 	}
-	n := namedRole{name: head}
+	n := Named{Name: head}
 	if !namePattern.MatchString(head) {
 		return n, p.fault("%q is no name: it begins with a letter or digit and has at most 63 of letters, digits, '.', '_' and '-'; want NAME=ARN[,setting]..., or NAME alone for the pod's own role", head)
 	}
@@ -114,8 +122,8 @@ func parseNamedRole(s string) (namedRole, error) {
 		rest = "own" + rest
 	}
 	var err error
-	n.roleSetting, err = p.setting(rest, true)
-	n.optional = p.optional
+	n.Setting, err = p.setting(rest, true)
+	n.Optional = p.optional
 	return n, err
 }
 
@@ -135,12 +143,12 @@ func (p *roleParser) fault(format string, args ...any) error {
 			head = head[:at[0]]
 		}
 	}
-	return usagef("--role %q: %w", head, fmt.Errorf(format, args...))
+	return fmt.Errorf("--role %q: %w", head, fmt.Errorf(format, args...))
 }
 
 // setting reads ARN[,setting]... or own[,setting]...
-func (p *roleParser) setting(s string, mayBeOptional bool) (roleSetting, error) {
-	var r roleSetting
+func (p *roleParser) setting(s string, mayBeOptional bool) (Setting, error) {
+	var r Setting
 	cuts := settingPattern.FindAllStringSubmatchIndex(s, -1)
 	head := s
 	if len(cuts) > 0 {
@@ -166,9 +174,9 @@ func (p *roleParser) setting(s string, mayBeOptional bool) (roleSetting, error) 
 	case strings.ContainsFunc(head, func(c rune) bool { return c <= ' ' || c > '~' }):
 		return r, p.fault("an ARN has no spaces, control characters or letters beyond ASCII")
 	case head == "own":
-		r.own = true
+		r.Own = true
 	default:
-		r.role.ARN = head
+		r.Role.ARN = head
 	}
 	given := map[string]bool{}
 	for i, cut := range cuts {
@@ -233,34 +241,34 @@ func (p *roleParser) unknown(name, before string) error {
 }
 
 // apply sets one setting.
-func (p *roleParser) apply(r *roleSetting, name, value string) (err error) {
+func (p *roleParser) apply(r *Setting, name, value string) (err error) {
 	if value == "" {
 		return p.fault("%s is empty; leave it out, or give its value", name)
 	}
-	if r.own && name != "session-name" && name != "duration" {
+	if r.Own && name != "session-name" && name != "duration" {
 		return p.fault("%s belongs to a role that is assumed; own, the pod's own role, takes session-name and duration", name)
 	}
 	if name != "external-id" && externalPattern.MatchString(value) {
 		return p.fault("external-id stands within %s; a setting follows after a comma: want %s=…,external-id=ID", name, name)
 	}
 	if name == "tags" {
-		r.role.Tags, err = parseTags(value)
+		r.Role.Tags, err = parseTags(value)
 	} else if value, err = unescape(value); err == nil {
 		if name != "external-id" && externalPattern.MatchString(value) {
 			return p.escaped()
 		}
 		switch name {
 		case "external-id":
-			r.role.ExternalID = value
+			r.Role.ExternalID = value
 			if len(value) < 2 || len(value) > 1224 || !externalIDPattern.MatchString(value) {
 				err = fmt.Errorf("%d characters (not shown); want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(value))
 			}
 		case "session-name":
-			r.role.SessionName, err = value, checkSessionName(value)
+			r.Role.SessionName, err = value, checkSessionName(value)
 		case "source-identity":
-			r.role.SourceIdentity, err = value, checkSessionName(value)
+			r.Role.SourceIdentity, err = value, checkSessionName(value)
 		case "duration":
-			r.role.Duration, err = parseRoleDuration(value)
+			r.Role.Duration, err = parseRoleDuration(value)
 		}
 	}
 	if err != nil {
@@ -336,46 +344,47 @@ func unescape(s string) (string, error) {
 	return decoded, nil
 }
 
-// parseRoles reads every --role of a command but serve. own is what the pod's
+// ParseAll reads every --role of a command but serve. own is what the pod's
 // own role was given; its zero value: nothing.
-func parseRoles(list []string) (own credentials.Role, roles []credentials.Role, err error) {
+func ParseAll(list []string) (own credentials.Role, roles []credentials.Role, err error) {
 	for i, s := range list {
-		r, err := parseRole(s)
+		r, err := Parse(s)
 		switch {
 		case err != nil:
 			return own, nil, err
-		case r.own && i > 0:
-			return own, nil, usagef("--role own: it is what the chain starts from; give it first, and once")
-		case r.own:
-			own = r.role
+		case r.Own && i > 0:
+			return own, nil, fmt.Errorf("--role own: it is what the chain starts from; give it first, and once")
+		case r.Own:
+			own = r.Role
 		default:
-			roles = append(roles, r.role)
+			roles = append(roles, r.Role)
 		}
 	}
 	return own, roles, nil
 }
 
-// parseNamedRoles reads every --role of serve.
-func parseNamedRoles(list []string) ([]namedRole, error) {
-	var roles []namedRole
+// ParseAllNamed reads every --role of serve.
+func ParseAllNamed(list []string) ([]Named, error) {
+	var roles []Named
 	seen := map[string]bool{}
 	for _, s := range list {
-		n, err := parseNamedRole(s)
+		n, err := parseNamed(s)
 		if err != nil {
 			return nil, err
 		}
 		// Some file systems take names that differ in case for one.
-		if seen[strings.ToLower(n.name)] {
-			return nil, usagef("--role: the name %q is taken; give each role a name of its own", n.name)
+		if seen[strings.ToLower(n.Name)] {
+			return nil, fmt.Errorf("--role: the name %q is taken; give each role a name of its own", n.Name)
 		}
-		seen[strings.ToLower(n.name)] = true
+		seen[strings.ToLower(n.Name)] = true
 		roles = append(roles, n)
 	}
 	return roles, nil
 }
 
-// sourceOf is the source with the settings of the pod's own role.
-func sourceOf(source credentials.Source, own credentials.Role) (credentials.Source, error) {
+// Source returns source with the settings of the pod's own role. Only
+// credentials.WebIdentity takes any.
+func Source(source credentials.Source, own credentials.Role) (credentials.Source, error) {
 	if own.SessionName == "" && own.Duration == 0 {
 		return source, nil
 	}
@@ -384,36 +393,36 @@ func sourceOf(source credentials.Source, own credentials.Role) (credentials.Sour
 	}
 	web, ok := source.(credentials.WebIdentity)
 	if !ok {
-		return nil, usagef("--role own: session-name and duration belong to --source web-identity; the %s takes neither: leave them out", source)
+		return nil, fmt.Errorf("--role own: session-name and duration belong to --source web-identity; the %s takes neither: leave them out", source)
 	}
 	web.SessionName, web.Duration = own.SessionName, own.Duration
 	return web, nil
 }
 
-// String writes the value of a --role that parseRole reads, the external id
+// String writes the value of a --role that Parse reads, the external id
 // included.
-func (r roleSetting) String() string {
+func (r Setting) String() string {
 	escape := strings.NewReplacer("%", "%25", ",", "%2C").Replace
 	var b strings.Builder
 	b.WriteString("own")
-	if !r.own {
+	if !r.Own {
 		b.Reset()
-		b.WriteString(escape(r.role.ARN))
+		b.WriteString(escape(r.Role.ARN))
 	}
 	add := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(&b, ",%s=%s", name, value)
 		}
 	}
-	add("external-id", escape(r.role.ExternalID))
-	add("session-name", escape(r.role.SessionName))
-	if r.role.Duration > 0 {
-		add("duration", r.role.Duration.String())
+	add("external-id", escape(r.Role.ExternalID))
+	add("session-name", escape(r.Role.SessionName))
+	if r.Role.Duration > 0 {
+		add("duration", r.Role.Duration.String())
 	}
-	add("source-identity", escape(r.role.SourceIdentity))
+	add("source-identity", escape(r.Role.SourceIdentity))
 	var tags []string
-	for _, key := range slices.Sorted(maps.Keys(r.role.Tags)) {
-		tags = append(tags, strings.ReplaceAll(escape(key), "=", "%3D")+"="+escape(r.role.Tags[key]))
+	for _, key := range slices.Sorted(maps.Keys(r.Role.Tags)) {
+		tags = append(tags, strings.ReplaceAll(escape(key), "=", "%3D")+"="+escape(r.Role.Tags[key]))
 	}
 	add("tags", strings.Join(tags, ";"))
 	return b.String()
