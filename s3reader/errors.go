@@ -80,7 +80,9 @@ func (e *Error) facts() []string {
 			facts = append(facts, name+" "+oneLine(value)) // of the response, without secrets already
 		}
 	}
-	add("code", e.Code)
+	if e.Code != string(e.Kind) { // else the text names it already
+		add("code", e.Code)
+	}
 	add("request id", e.RequestID)
 	if e.Kind != NotFound { // nothing to ask about
 		add("host id", e.HostID)
@@ -107,23 +109,24 @@ func (e *Error) Is(target error) bool {
 	return ok && k != "" && k == e.Kind
 }
 
-// Kind is why a read failed. It is an error itself: errors.Is(err,
-// s3reader.Archived).
+// Kind is why a read failed, spelt as its constant is. It is an error itself:
+// errors.Is(err, s3reader.Archived). Empty: none of those below; Error.Code and
+// Error.Err say more.
 type Kind string
 
 // The kinds of failure.
 const (
-	AccessDenied     Kind = "access denied"     // S3 refused, or KMS did; also fs.ErrPermission
-	NotFound         Kind = "not found"         // no such key; also fs.ErrNotExist
-	NoSuchBucket     Kind = "no such bucket"    // also fs.ErrNotExist
-	Archived         Kind = "archived"          // must be restored before it can be read
-	ObjectChanged    Kind = "object changed"    // overwritten since it was opened
-	Truncated        Kind = "truncated"         // the responses broke off too often, or the length is unknown or beyond belief
-	RangeMismatch    Kind = "range mismatch"    // the answer is not the range that was asked for
-	ChecksumMismatch Kind = "checksum mismatch" // the bytes are not the object's
-	WrongRegion      Kind = "wrong region"      // the bucket is in another region than configured
-	BadKey           Kind = "bad key"           // empty or longer than S3 allows
-	Panicked         Kind = "panicked"          // code of the caller's, or this package, panicked: see PanicError
+	AccessDenied     Kind = "AccessDenied"     // S3 denied the request, or KMS did; also fs.ErrPermission
+	NotFound         Kind = "NotFound"         // no such key; also fs.ErrNotExist
+	NoSuchBucket     Kind = "NoSuchBucket"     // also fs.ErrNotExist
+	Archived         Kind = "Archived"         // must be restored before it can be read
+	ObjectChanged    Kind = "ObjectChanged"    // overwritten since it was opened
+	Truncated        Kind = "Truncated"        // the responses broke off too often, or the length is unknown or impossible
+	RangeMismatch    Kind = "RangeMismatch"    // the response is not the range that was requested
+	ChecksumMismatch Kind = "ChecksumMismatch" // the bytes are not the object's
+	WrongRegion      Kind = "WrongRegion"      // the bucket is in another region than configured
+	BadKey           Kind = "BadKey"           // empty, or longer than S3 allows
+	Panicked         Kind = "Panicked"         // code of the caller's, or of this package, panicked: see PanicError
 )
 
 // Error makes a Kind usable with errors.Is.

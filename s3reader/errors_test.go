@@ -61,7 +61,7 @@ func TestErrorIsOneReadableLine(t *testing.T) {
 	r := s.reader(t, mayList)
 	s.cloud.Fault(awstest.Fault{Status: 404, Code: "NoSuchKey", Message: "No\r\nsuch\x1b[31mkey.", Header: map[string]string{"X-Amz-Request-Id": "4442587FB7D0A2F9"}, Body: "<Error><Code>NoSuchKey</Code><Message>No\n such key.</Message></Error>"})
 	_, err := r.Get(t.Context(), "a b\n\"")
-	const want = `s3reader: get "a b\n\"" in bucket "pics": not found: No  such key. (code NoSuchKey, request id 4442587FB7D0A2F9)`
+	const want = `s3reader: get "a b\n\"" in bucket "pics": NotFound: No  such key. (code NoSuchKey, request id 4442587FB7D0A2F9)`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -176,7 +176,7 @@ func ExampleError() {
 		fmt.Println("not allowed, or not there")
 	}
 	// Output:
-	// get picz cats/indoor.txt no such bucket NoSuchBucket
+	// get picz cats/indoor.txt NoSuchBucket NoSuchBucket
 	// the bucket does not exist
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // trouble is what goes wrong, and how each class of operations has to end: "ok",
-// a kind or a code; alternatives are separated by "|". A class that is not named
+// a kind, or "code" and a code; alternatives are separated by "|". A class that is not named
 // does not meet this trouble.
 type trouble struct {
 	name   string
@@ -61,10 +61,10 @@ func troubles() []trouble {
 		add(fmt.Sprintf("a range short by its chunks, after %d", n), reading("ok"), after(awstest.Fault{Operation: "GetObject", NoLength: true, EndAfter: &n, Times: 2}))
 	}
 	add("reset every 700 bytes", reading("ok"), faults(awstest.Fault{Operation: "GetObject", ResetAfter: new(int64(700))}))
-	add("reset for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "truncated"}, faults(awstest.Fault{ResetAfter: new(int64(0))}))
-	add("stalled for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "silent"}, faults(awstest.Fault{StallAfter: new(int64(0))}))
-	add("short for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "truncated"}, faults(awstest.Fault{EndAfter: new(int64(0))}))
-	add("short by chunks for ever", map[class]string{byAll: "truncated", byRange: "truncated", byList: "truncated|NotFound"}, faults(awstest.Fault{NoLength: true, EndAfter: new(int64(0))}))
+	add("reset for ever", map[class]string{byAll: "Truncated", byRange: "Truncated", byList: "Truncated"}, faults(awstest.Fault{ResetAfter: new(int64(0))}))
+	add("stalled for ever", map[class]string{byAll: "Truncated", byRange: "Truncated", byList: "silent"}, faults(awstest.Fault{StallAfter: new(int64(0))}))
+	add("short for ever", map[class]string{byAll: "Truncated", byRange: "Truncated", byList: "Truncated"}, faults(awstest.Fault{EndAfter: new(int64(0))}))
+	add("short by chunks for ever", map[class]string{byAll: "Truncated", byRange: "Truncated", byList: "Truncated|code NotFound"}, faults(awstest.Fault{NoLength: true, EndAfter: new(int64(0))}))
 	add("no length", everywhere("ok"), faults(awstest.Fault{NoLength: true}))
 	for _, n := range []int64{0, 1, 500, 2999} {
 		add(fmt.Sprintf("short by chunks, after %d", n), reading("ok"), faults(awstest.Fault{Operation: "GetObject", NoLength: true, EndAfter: &n, Times: 1}))
@@ -72,28 +72,29 @@ func troubles() []trouble {
 	}
 
 	longer := func(b []byte) []byte { return append(slices.Clip(b), "more"...) }
-	add("long body", map[class]string{byAll: "checksum mismatch", byRange: "object changed", byFile: "range mismatch"}, faults(awstest.Fault{Operation: "GetObject", Edit: longer}))
-	add("long body in chunks", map[class]string{byAll: "range mismatch"}, faults(awstest.Fault{Operation: "GetObject", NoLength: true, Edit: longer}))
-	add("a long range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Edit: longer}))
+	add("long body", map[class]string{byAll: "ChecksumMismatch", byRange: "ObjectChanged", byFile: "RangeMismatch"}, faults(awstest.Fault{Operation: "GetObject", Edit: longer}))
+	add("long body in chunks", map[class]string{byAll: "RangeMismatch"}, faults(awstest.Fault{Operation: "GetObject", NoLength: true, Edit: longer}))
+	add("a long range", reading("RangeMismatch"), after(awstest.Fault{Operation: "GetObject", Edit: longer}))
 	add("a long range in chunks", reading("ok"), after(awstest.Fault{Operation: "GetObject", NoLength: true, Edit: longer}))
-	add("another range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", WrongRange: true}))
-	add("a range of another length", reading("object changed"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes 1000-2999/3001"}}))
-	add("no Content-Range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": ""}}))
-	add("nonsense for Content-Range", reading("range mismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes */3000"}}))
-	add("a range for everything", reading("range mismatch"), faults(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes 0-2999/3000"}}))
-	add("everything for a range", reading("range mismatch|ok"), after(awstest.Fault{Operation: "GetObject", IgnoreRange: true}))
-	add("another ETag", reading("object changed"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Etag": `"other"`}}))
-	add("no ETag", reading("object changed"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Etag": ""}}))
+	add("another range", reading("RangeMismatch"), after(awstest.Fault{Operation: "GetObject", WrongRange: true}))
+	add("a range of another length", reading("ObjectChanged"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes 1000-2999/3001"}}))
+	add("no Content-Range", reading("RangeMismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": ""}}))
+	add("nonsense for Content-Range", reading("RangeMismatch"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes */3000"}}))
+	add("a range for everything", reading("RangeMismatch"), faults(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Content-Range": "bytes 0-2999/3000"}}))
+	add("everything for a range", reading("RangeMismatch|ok"), after(awstest.Fault{Operation: "GetObject", IgnoreRange: true}))
+	add("another ETag", reading("ObjectChanged"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Etag": `"other"`}}))
+	add("no ETag", reading("ObjectChanged"), after(awstest.Fault{Operation: "GetObject", Header: map[string]string{"Etag": ""}}))
 
 	for _, c := range []struct {
 		status int
 		code   string
 	}{{500, "InternalError"}, {503, "SlowDown"}, {503, "ServiceUnavailable"}, {429, "TooManyRequests"}} {
 		refusal := awstest.Fault{Status: c.status, Code: c.code}
-		always := everywhere(c.code)
-		always[byHead] = strings.Join([]string{c.code, "InternalServerError", "ServiceUnavailable", "TooManyRequests"}, "|") // HEAD has no code
+		end := "code " + c.code
+		always := everywhere(end)
+		always[byHead] = end + "|code InternalServerError|code ServiceUnavailable|code TooManyRequests" // HEAD has no code
 		add(c.code, always, faults(refusal))
-		add(c.code+" of ranges", reading(c.code), after(refusal))
+		add(c.code+" of ranges", reading(end), after(refusal))
 		refusal.Times = 2
 		all = append(all, trouble{name: c.code + " twice", strike: faults(refusal), want: everywhere("ok")})
 		add(c.code+" of ranges, twice", reading("ok"), after(refusal))
@@ -102,27 +103,27 @@ func troubles() []trouble {
 		status    int
 		code, end string
 	}{
-		{400, "ExpiredToken", "ExpiredToken"}, {403, "AccessDenied", "access denied"}, {301, "PermanentRedirect", "wrong region"},
-		{404, "NoSuchBucket", "no such bucket"}, {403, "InvalidObjectState", "archived"}, {403, "RequestTimeTooSkewed", "RequestTimeTooSkewed"},
+		{400, "ExpiredToken", "code ExpiredToken"}, {403, "AccessDenied", "AccessDenied"}, {301, "PermanentRedirect", "WrongRegion"},
+		{404, "NoSuchBucket", "NoSuchBucket"}, {403, "InvalidObjectState", "Archived"}, {403, "RequestTimeTooSkewed", "code RequestTimeTooSkewed"},
 	} {
 		refusal := awstest.Fault{Status: c.status, Code: c.code}
 		all = append(all, trouble{name: c.code, strike: faults(refusal), want: everywhere(c.end)})
 		add(c.code+" of ranges", reading(c.end), after(refusal))
 	}
-	add("301 to nowhere", everywhere("wrong region"), faults(awstest.Fault{Status: 301, Code: "PermanentRedirect", Header: map[string]string{"X-Amz-Bucket-Region": "us-west-2"}}))
+	add("301 to nowhere", everywhere("WrongRegion"), faults(awstest.Fault{Status: 301, Code: "PermanentRedirect", Header: map[string]string{"X-Amz-Bucket-Region": "us-west-2"}}))
 	add("in another region", everywhere("ok"), func(s *shelf) { s.SetRegion("eu-west-1") })
 	add("dropped twice", everywhere("ok"), faults(awstest.Fault{Drop: true, Times: 2}))
 	add("hung twice", everywhere("ok"), faults(awstest.Fault{Hang: true, Times: 2}))
 	add("dropped", everywhere("reset"), faults(awstest.Fault{Drop: true}))
 	add("hung", everywhere("silent"), faults(awstest.Fault{Hang: true}))
-	add("dropped ranges", reading("truncated"), after(awstest.Fault{Drop: true}))
+	add("dropped ranges", reading("Truncated"), after(awstest.Fault{Drop: true}))
 
 	for name, change := range map[string]func(*shelf){
 		"swapped": func(s *shelf) { s.Put(matrixKey, noise(matrixSize + 1)[1:]) },
 		"shrunk":  func(s *shelf) { s.Put(matrixKey, noise(50)) },
 		"deleted": func(s *shelf) { s.Delete(matrixKey) },
 	} {
-		end := map[string]string{"swapped": "object changed", "shrunk": "object changed", "deleted": "not found"}[name]
+		end := map[string]string{"swapped": "ObjectChanged", "shrunk": "ObjectChanged", "deleted": "NotFound"}[name]
 		during := func(s *shelf, f awstest.Fault) {
 			f.Operation, f.Key, f.Times = "GetObject", matrixKey, 1
 			f.Edit = func(b []byte) []byte { change(s); return b }
@@ -140,17 +141,17 @@ func troubles() []trouble {
 	stored("no checksum", everywhere("ok"), func(o *awstest.Object) { o.ChecksumAlgorithm = "NONE" })
 	stored("composite checksum", everywhere("ok"), func(o *awstest.Object) { o.PartSize, o.ChecksumAlgorithm = 1000, "CRC32" })
 	stored("checksum of another kind", everywhere("ok"), func(o *awstest.Object) { o.ChecksumAlgorithm = "SHA256" })
-	stored("wrong checksum", map[class]string{byAll: "checksum mismatch", byRange: "ok", byFile: "checksum mismatch|ok", byHead: "ok", byList: "ok"}, func(o *awstest.Object) {
+	stored("wrong checksum", map[class]string{byAll: "ChecksumMismatch", byRange: "ok", byFile: "ChecksumMismatch|ok", byHead: "ok", byList: "ok"}, func(o *awstest.Object) {
 		o.Headers = map[string]string{"X-Amz-Checksum-Crc64nvme": "AAAAAAAAAAA="}
 	})
 	stored("stored as gzip", everywhere("ok"), func(o *awstest.Object) { o.ContentEncoding = "gzip" })
 
 	zipped := awstest.Fault{Edit: compressed, Header: map[string]string{"Content-Encoding": "gzip"}}
-	add("gzip in transit", map[class]string{byAll: "checksum mismatch", byRange: "range mismatch"}, faults(zipped))
+	add("gzip in transit", map[class]string{byAll: "ChecksumMismatch", byRange: "RangeMismatch"}, faults(zipped))
 	zipped.NoLength = true
-	add("gzip in transit, in chunks", reading("range mismatch"), faults(zipped))
+	add("gzip in transit, in chunks", reading("RangeMismatch"), faults(zipped))
 	zipped.Header = nil
-	add("gzip in transit, in chunks, unlabelled", map[class]string{byAll: "range mismatch"}, faults(zipped))
+	add("gzip in transit, in chunks, unlabelled", map[class]string{byAll: "RangeMismatch"}, faults(zipped))
 	return all
 }
 
@@ -189,14 +190,14 @@ func linkTroubles() []trouble {
 // afterHead is how an operation ends that asks by HEAD first, which has no codes.
 func afterHead(end string) string {
 	switch {
-	case end == "truncated":
+	case end == "Truncated":
 		return end + "|reset"
-	case end == "no such bucket":
-		return end + "|not found"
-	case end == "archived":
-		return end + "|access denied"
-	case end != "" && end[0] >= 'A' && end[0] <= 'Z': // a code
-		return end + "|access denied|InternalServerError|ServiceUnavailable|TooManyRequests|BadRequest"
+	case end == "NoSuchBucket":
+		return end + "|NotFound"
+	case end == "Archived":
+		return end + "|AccessDenied"
+	case strings.HasPrefix(end, "code "):
+		return end + "|AccessDenied|code InternalServerError|code ServiceUnavailable|code TooManyRequests|code BadRequest"
 	}
 	return end
 }

@@ -250,8 +250,8 @@ func matrixShelf(data []byte, stored func(*awstest.Object)) *shelf {
 	return s
 }
 
-// result is how an operation ended: "ok", or the kind or else the code of its
-// error, or, if S3 did not answer, "reset" or "silent". It fails the test for whatever must never happen:
+// result is how an operation ended: "ok", or the kind of its error, or else "code"
+// and the code, or, if S3 did not answer, "reset" or "silent". It fails the test for whatever must never happen:
 // other bytes than those of one version, an error of no known kind, and an hour.
 func result(t *testing.T, op operation, cfg aws.Config, versions ...[]byte) string {
 	t.Helper()
@@ -281,7 +281,7 @@ func result(t *testing.T, op operation, cfg aws.Config, versions ...[]byte) stri
 	case e.Kind != "":
 		return string(e.Kind)
 	case e.Code != "":
-		return e.Code
+		return "code " + e.Code
 	case errors.Is(err, syscall.ECONNRESET):
 		return "reset"
 	case strings.Contains(err.Error(), "the server sent nothing for "):

@@ -50,7 +50,7 @@ func isBoom(t *testing.T, name string, err error) {
 	if !ok || p.Value != "boom" || !strings.Contains(string(p.Stack), "panic_test.go") {
 		t.Errorf("%s: got %#v", name, p)
 	}
-	if text := err.Error(); !strings.Contains(text, "panicked: panic: boom, in ") || !strings.Contains(text, "panic_test.go:") || strings.Contains(text, "\n") {
+	if text := err.Error(); !strings.Contains(text, "Panicked: panic: boom, in ") || !strings.Contains(text, "panic_test.go:") || strings.Contains(text, "\n") {
 		t.Errorf("%s: got %q", name, text)
 	}
 }
