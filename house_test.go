@@ -22,7 +22,7 @@ const (
 // why.
 var spread = map[string]string{
 	"credentials.session": "one file for each mechanism that acts on a session: its states, refresh, exchange, token, recovery, check, KeepFresh",
-	"s3reader.Reader":     "one file for each public operation; requests are to move to a type of their own",
+	"s3reader.Reader":     "one file for each public operation; client makes the requests",
 }
 
 // inside are the tests of unexported code that are not below internal/, and why.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -15,9 +17,26 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// newClient returns a client for a region. It makes no request. The clients of all
+// client makes the requests of a [Reader] to one bucket, in the bucket's region,
+// and checks the responses. call sends any request; get.go has the GETs, stat.go
+// the HEADs, and explain.go turns a failure into an *Error. It is safe for
+// concurrent use.
+type client struct {
+	bucket bucketRef
+	opts   Options
+	pinned bool // the region was set by the user, not to be corrected
+	creds  aws.CredentialsProvider
+
+	clientFor  func(region string) *s3.Client
+	at         atomic.Pointer[place]
+	moving     sync.Mutex  // held while a client for another region is made
+	bucketSeen atomic.Bool // a response has shown that the bucket exists
+	sent       secrets
+}
+
+// newS3Client returns the SDK's client for a region. It makes no request. The clients of all
 // regions share their connections.
-func newClient(cfg aws.Config, region string, user func(*s3.Options), shared *connections) *s3.Client {
+func newS3Client(cfg aws.Config, region string, user func(*s3.Options), shared *connections) *s3.Client {
 	return s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.Region = region
 		ours := shared.of(o.HTTPClient)
@@ -45,47 +64,48 @@ func newClient(cfg aws.Config, region string, user func(*s3.Options), shared *co
 // elsewhere, it repeats the request there once. A panic of user code in it is an
 // error.
 func call[In, Out any](
-	ctx context.Context, r *Reader,
+	ctx context.Context, c *client,
 	op func(*s3.Client, context.Context, *In, ...func(*s3.Options)) (*Out, error),
 	in *In, mw ...func(*middleware.Stack) error,
 ) (_ *Out, err error) {
-	x := &exchange{r: r}
+	x := &exchange{sent: &c.sent}
 	defer func() {
 		if err != nil {
 			err = &requestError{x.endpoint, err}
 		}
 	}()
 	defer recovered(&err)
-	mw = append(slices.Clip(mw), detectTruncation, r.watchAttempts, x.add)
+	mw = append(slices.Clip(mw), detectTruncation, attemptWatch{c.opts.StallTimeout}.add, x.add)
 	optFn := func(o *s3.Options) {
 		o.APIOptions = append(o.APIOptions, mw...) // of this call's own options
 	}
-	at := r.at.Load()
+	at := c.at.Load()
 	out, err := op(at.client, ctx, in, optFn)
 	if err != nil {
-		if next, ok := r.follow(at, err); ok {
+		if next, ok := c.follow(at, err); ok {
 			out, err = op(next.client, ctx, in, optFn)
 		}
 	}
 	if err != nil {
-		return out, r.explain(ctx, in, err)
+		return out, c.explain(ctx, in, err)
 	}
-	r.bucketSeen.Store(true)
+	c.bucketSeen.Store(true)
 	return out, nil
 }
 
-func (r *Reader) payer() types.RequestPayer {
-	if r.opts.RequestPayer {
+// payer and owner return what every input carries as the Options say.
+func (c *client) payer() types.RequestPayer {
+	if c.opts.RequestPayer {
 		return types.RequestPayerRequester
 	}
 	return ""
 }
 
-func (r *Reader) owner() *string {
-	if r.opts.ExpectedBucketOwner == "" {
+func (c *client) owner() *string {
+	if c.opts.ExpectedBucketOwner == "" {
 		return nil
 	}
-	return &r.opts.ExpectedBucketOwner
+	return &c.opts.ExpectedBucketOwner
 }
 
 // validRegion holds for a host label, for a region becomes part of a host name.
@@ -138,21 +158,49 @@ func partition(region string) string {
 // follow returns the place to repeat a request that failed at from, if the
 // failure says that the bucket is elsewhere and the region was not laid down by
 // the user.
-func (r *Reader) follow(from *place, err error) (*place, bool) {
+func (c *client) follow(from *place, err error) (*place, bool) {
 	region := bucketRegion(err)
-	if region == "" || region == from.region || r.pinned || partition(region) != partition(from.region) {
+	if region == "" || region == from.region || c.pinned || partition(region) != partition(from.region) {
 		return nil, false
 	}
-	r.moving.Lock()
-	defer r.moving.Unlock()
-	if now := r.at.Load(); now.region == region {
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	if now := c.at.Load(); now.region == region {
 		return now, true
 	}
-	next := &place{region: region, client: r.clientFor(region)}
+	next := &place{region: region, client: c.clientFor(region)}
 	if next.client.Options().Region != region {
 		return nil, false // Options.S3 has another opinion
 	}
-	r.at.Store(next)
-	r.opts.Logger.Info("s3reader: the bucket is in another region than configured", "bucket", r.bucket.name, "configured", from.region, "region", region)
+	c.at.Store(next)
+	c.opts.Logger.Info("s3reader: the bucket is in another region than configured", "bucket", c.bucket.name, "configured", from.region, "region", region)
 	return next, true
+}
+
+// learnRegion sees to it that the client is one for the bucket's region: a link
+// cannot be corrected afterwards. A refusal teaches the region too, and that
+// there is a bucket.
+func (c *client) learnRegion(ctx context.Context, key string) error {
+	if c.pinned || c.bucketSeen.Load() {
+		return nil
+	}
+	var mw []func(*middleware.Stack) error
+	if payer := c.payer(); payer != "" { // which HeadBucketInput has no field for
+		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Request-Payer", string(payer)))
+	}
+	_, err := call(ctx, c, (*s3.Client).HeadBucket, &s3.HeadBucketInput{Bucket: &c.bucket.name, ExpectedBucketOwner: c.owner()}, mw...)
+	switch {
+	case err == nil:
+	case !answered(err):
+		return err
+	case kindOf(err) == AccessDenied:
+		c.bucketSeen.Store(true)
+	case isBadRequest(err):
+		// Perhaps the session has ended, of which a chain learns by an answer with a
+		// body only.
+		if why := c.ask(ctx, key); why != nil && !answered(why) {
+			return why
+		}
+	}
+	return nil
 }

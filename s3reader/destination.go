@@ -211,27 +211,27 @@ func (d *destination) unchanged(f *os.File) error {
 }
 
 // downloadThrough writes an object in order to what is not a regular file.
-func (r *Reader) downloadThrough(ctx context.Context, key string, to *destination) (*Info, error) {
+func downloadThrough(ctx context.Context, c *client, key string, to *destination) (*Info, error) {
 	const op = "download"
 	f, err := to.open(ctx)
 	if err != nil {
-		return nil, r.fail(op, key, err)
+		return nil, c.fail(op, key, err)
 	}
-	m := &reporter{key: key, tell: r.opts.Progress}
+	m := &reporter{key: key, tell: c.opts.Progress}
 	var info *Info
 	err = m.during(ctx, func(ctx context.Context) (err error) {
-		info, err = r.copyThrough(ctx, key, f, &counter{reporter: m})
+		info, err = copyThrough(ctx, c, key, f, &counter{reporter: m})
 		return err
 	})
 	if err != nil {
-		return nil, r.fail(op, key, err)
+		return nil, c.fail(op, key, err)
 	}
 	return info, nil
 }
 
 // copyThrough writes an object to f and closes it. It returns when ctx ends,
 // whatever f does: where a write cannot be interrupted, it is left behind.
-func (r *Reader) copyThrough(ctx context.Context, key string, f *os.File, t *counter) (*Info, error) {
+func copyThrough(ctx context.Context, c *client, key string, f *os.File, t *counter) (*Info, error) {
 	interruptible := f.SetWriteDeadline(time.Time{}) == nil
 	stop := context.AfterFunc(ctx, func() {
 		_ = f.SetWriteDeadline(time.Unix(1, 0)) // fails where there are no deadlines
@@ -249,7 +249,7 @@ func (r *Reader) copyThrough(ctx context.Context, key string, f *os.File, t *cou
 			done <- out
 		}()
 		out.err = safely(func() (err error) {
-			out.info, err = r.copyTo(ctx, key, f, t)
+			out.info, err = copyTo(ctx, c, key, f, t)
 			return err
 		})
 	}()
@@ -268,8 +268,8 @@ func (r *Reader) copyThrough(ctx context.Context, key string, f *os.File, t *cou
 	return out.info, out.err
 }
 
-func (r *Reader) copyTo(ctx context.Context, key string, w io.Writer, t *counter) (*Info, error) {
-	o, err := r.open(ctx, key, "download")
+func copyTo(ctx context.Context, c *client, key string, w io.Writer, t *counter) (*Info, error) {
+	o, err := openObject(ctx, c, key, "download")
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (_ *In
 			return nil, r.fail("download", key, err)
 		}
 	}
-	d := r.newDownload(key)
+	d := newDownload(r.client, key)
 	err = d.counter.reporter.during(ctx, func(ctx context.Context) error {
 		return d.fresh(ctx, "", func() error {
 			d.w = w
@@ -122,17 +122,17 @@ type download struct {
 // over each, unless Options.Concurrency says otherwise.
 const maxConnections = 32
 
-func (r *Reader) newDownload(key string) *download {
-	n := r.opts.Concurrency
+func newDownload(c *client, key string) *download {
+	n := c.opts.Concurrency
 	if n == 0 {
 		n = maxConnections
 	}
-	return r.downloadWith(key, transfer.NewLimits(n, r.memory()), &reporter{key: key, tell: r.opts.Progress})
+	return downloadWith(c, key, transfer.NewLimits(n, c.opts.memory()), &reporter{key: key, tell: c.opts.Progress})
 }
 
 // downloadWith returns a download that shares limits and reporter with others.
-func (r *Reader) downloadWith(key string, l *transfer.Limits, m *reporter) *download {
-	d := &download{version: version{r: r, info: Info{Key: key}}, counter: counter{reporter: m}, limits: l}
+func downloadWith(c *client, key string, l *transfer.Limits, m *reporter) *download {
+	d := &download{version: version{client: c, info: Info{Key: key}}, counter: counter{reporter: m}, limits: l}
 	d.mw = []func(*middleware.Stack) error{throttleWatch{l.Limiter}.add}
 	return d
 }
@@ -149,21 +149,21 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	}
 	release := sync.OnceFunc(d.limits.Release)
 	defer release()
-	in := d.r.getInput(d.info.Key)
+	in := d.client.getInput(d.info.Key)
 	if etag != "" {
 		in.IfMatch = &etag
 	}
 	asked := time.Now()
-	out, info, body, err := d.r.whole(ctx, in, d.mw...)
+	out, info, body, err := d.client.whole(ctx, in, d.mw...)
 	if err != nil {
 		if etag != "" {
-			listed := version{r: d.r, info: Info{Key: d.info.Key, ETag: etag, Size: -1}, mw: d.mw}
+			listed := version{client: d.client, info: Info{Key: d.info.Key, ETag: etag, Size: -1}, mw: d.mw}
 			err = listed.whyRefused(ctx, err)
 		}
 		return err
 	}
 	job := transfer.Job{ReleaseFirst: release, Missing: []transfer.Range{{Start: 0, End: info.Size}}}
-	if d.r.opts.Concurrency == 0 {
+	if d.client.opts.Concurrency == 0 {
 		job.FirstByte = max(1, time.Since(asked)) // 0 would be unknown
 	}
 	first := &resumer{of: &d.version, ctx: ctx, end: info.Size, body: body}
@@ -186,17 +186,17 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 // plan divides the missing bytes of the object among connections.
 func (d *download) plan(missing int64) transfer.Plan {
 	n := d.limits.Max()
-	if c := d.r.opts.Concurrency; c > 0 {
+	if c := d.client.opts.Concurrency; c > 0 {
 		n = min(n, c)
 	}
-	return transfer.NewPlan(missing, n, d.r.opts.PartSize, transfer.StoredPart(d.info.ETag, d.info.Size))
+	return transfer.NewPlan(missing, n, d.client.opts.PartSize, transfer.StoredPart(d.info.ETag, d.info.Size))
 }
 
 // leastSegment returns the size, in bytes, up to which an object is fetched over
 // one connection.
-func (r *Reader) leastSegment() int64 {
-	if r.opts.PartSize > 0 {
-		return r.opts.PartSize
+func (d *download) leastSegment() int64 {
+	if d.client.opts.PartSize > 0 {
+		return d.client.opts.PartSize
 	}
 	return transfer.MinSegment
 }
@@ -245,14 +245,14 @@ func (s *serial) WriteAt(p []byte, off int64) (int, error) {
 
 // expect sets the checksum that the complete object must have.
 func (d *download) expect(sums storedSums) {
-	if d.r.opts.Verify == VerifyAuto {
+	if d.client.opts.Verify == VerifyAuto {
 		d.kind, d.want = sums.wholeCRC()
 	}
 }
 
 // inOrder fetches all bytes over one connection.
 func (d *download) inOrder(s *resumer, sum *wholeSum) error {
-	if d.r.opts.Verify == VerifyOff {
+	if d.client.opts.Verify == VerifyOff {
 		sum = nil
 	}
 	buf := transfer.Buffer(min(d.limits.Buffer, transfer.BufferSize, s.end))
@@ -333,9 +333,9 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 		defer to.dir.Close()
 	}
 	if to.through {
-		return r.downloadThrough(ctx, key, &to)
+		return downloadThrough(ctx, r.client, key, &to)
 	}
-	d := r.newDownload(key)
+	d := newDownload(r.client, key)
 	err = d.counter.reporter.during(ctx, func(ctx context.Context) error {
 		return d.toFile(ctx, to.local, "")
 	})
@@ -365,7 +365,7 @@ func (l *local) path() string {
 // toFile fetches the object to a file. If etag is not empty, a version with another
 // ETag is an ObjectChanged error.
 func (d *download) toFile(ctx context.Context, l local, etag string) error {
-	fail := func(err error) error { return d.r.fail("download", d.info.Key, err) }
+	fail := func(err error) error { return d.client.fail("download", d.info.Key, err) }
 	if l.old != nil && !l.old.Mode().IsRegular() {
 		return fail(l.notRegular("remove it, or choose another directory"))
 	}
@@ -460,7 +460,7 @@ func (d *download) toPartial(ctx context.Context, p *partfile.File, etag string)
 			return err
 		}
 		d.w = &serial{WriterAt: p}
-		if d.info.Size <= d.r.leastSegment() || d.info.ETag == "" || !p.Shared() {
+		if d.info.Size <= d.leastSegment() || d.info.ETag == "" || !p.Shared() {
 			return nil // it could not be resumed
 		}
 		d.part = p
@@ -468,19 +468,37 @@ func (d *download) toPartial(ctx context.Context, p *partfile.File, etag string)
 	})
 }
 
+// describe asks for what there is to know of an object without its bytes, the
+// checksum of the whole included.
+func (d *download) describe(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out, err := d.client.headSums(ctx, d.info.Key, d.mw...)
+	if err != nil {
+		return err
+	}
+	info, err := d.client.describe(ctx, d.info.Key, out, d.mw...)
+	if err != nil {
+		return err
+	}
+	d.info = *info
+	d.expect(storedSums{out.ChecksumType, out.ChecksumCRC64NVME, out.ChecksumCRC32, out.ChecksumCRC32C})
+	return nil
+}
+
 // id identifies the object in a partial file, with the checksum of its pieces.
 func (d *download) id() partfile.ID {
 	if d.kind == nil { // the object has no checksum to compare with
 		d.kind = crc.CRC64NVME
 	}
-	return partfile.ID{Bucket: d.r.bucket.name, Key: d.info.Key, ETag: d.info.ETag, Size: d.info.Size, Checksum: d.kind}
+	return partfile.ID{Bucket: d.client.bucket.name, Key: d.info.Key, ETag: d.info.ETag, Size: d.info.Size, Checksum: d.kind}
 }
 
 // resume continues from what an earlier download has left in a partial file. It
 // reports false if there is nothing to resume.
 func (d *download) resume(ctx context.Context, p *partfile.File, etag string) (bool, error) {
 	size, err := p.Size()
-	if err != nil || size <= d.r.leastSegment() {
+	if err != nil || size <= d.leastSegment() {
 		return false, err
 	}
 	if err := d.describe(ctx); err != nil {
@@ -498,7 +516,7 @@ func (d *download) resume(ctx context.Context, p *partfile.File, etag string) (b
 	d.w = &serial{WriterAt: p}
 	missing := transfer.Missing(pieces, d.info.Size)
 	left := transfer.Length(missing)
-	d.r.opts.Logger.Info("s3reader: a download goes on", "bucket", d.r.bucket.name, "key", d.info.Key, "file", p.Path(), "bytes", d.info.Size, "missing", left)
+	d.client.opts.Logger.Info("s3reader: a download goes on", "bucket", d.client.bucket.name, "key", d.info.Key, "file", p.Path(), "bytes", d.info.Size, "missing", left)
 	d.counter.expect(d.info.Size)
 	d.counter.add(d.info.Size - left)
 	return true, d.run(ctx, &transfer.Job{Missing: missing, Plan: d.plan(left)}, pieces)

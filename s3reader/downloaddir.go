@@ -115,7 +115,7 @@ func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...
 		return &Summary{}, r.fail(op, prefix, err)
 	}
 	defer root.Close()
-	t := r.newTree(prefix, root, opts)
+	t := newTree(r, prefix, root, opts)
 	err = t.reporter.during(ctx, t.fetch)
 	if e, ok := err.(*Error); ok && e.Op == "" { // of Options.Progress
 		err = r.fail(op, prefix, e)

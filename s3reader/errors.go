@@ -186,68 +186,6 @@ func kindOf(err error) Kind {
 	return ""
 }
 
-// fail is err with everything that is known about it.
-func (r *Reader) fail(op, key string, err error) error {
-	known, ok := errors.AsType[*Error](err)
-	if ok && known.Op != "" {
-		return known
-	}
-	e := &Error{Op: op, Bucket: r.bucket.name, Key: key, Err: err, Kind: kindOf(err), sent: &r.sent}
-	if at, ok := errors.AsType[*requestError](err); ok {
-		e.Endpoint = at.endpoint
-	}
-	if ok {
-		e.Kind, e.Err, e.note = known.Kind, known.Err, known.note
-		if known.Endpoint != "" {
-			e.Endpoint = known.Endpoint
-		}
-	}
-	if api, ok := answerOf(e.Err); ok {
-		e.Code = api.ErrorCode()
-		if id, ok := errors.AsType[interface {
-			error
-			ServiceRequestID() string
-			ServiceHostID() string
-		}](e.Err); ok {
-			e.RequestID, e.HostID = id.ServiceRequestID(), id.ServiceHostID()
-		}
-	}
-	if e.Code != "" {
-		e.Region = r.at.Load().region
-	}
-	if of, ok := r.creds.(interface{ RoleARN() string }); ok && e.Code != "" {
-		e.RoleARN = of.RoleARN()
-	}
-	if e.note == "" {
-		e.note = r.note(e)
-	}
-	return e
-}
-
-// note is what the answer leaves open, or what to do.
-func (r *Reader) note(e *Error) string {
-	redirect := redirectNote(e)
-	switch e.Kind {
-	case AccessDenied:
-		return r.denied(e)
-	case Archived:
-		return archiveNamed(e.Err).note()
-	case ObjectChanged:
-		return "it was overwritten after it was opened: open it again"
-	case WrongRegion:
-		at := r.at.Load().region
-		text := fmt.Sprintf("it was asked for in %s and S3 does not say where it is: set Options.Region to the bucket's", at)
-		if there := bucketRegion(e.Err); there != "" {
-			text = fmt.Sprintf("the bucket is in %s and was asked for in %s: set Options.Region to %q", there, at, there)
-		}
-		if redirect != "" {
-			text += "; " + redirect
-		}
-		return text
-	}
-	return redirect
-}
-
 // causeText is err without the SDK's wrapping and on one line.
 func causeText(err error) string {
 	if err == nil {
@@ -336,13 +274,6 @@ func recovered(err *error) {
 // panicError is called by a deferred function that has recovered v.
 func panicError(v any) error {
 	return &Error{Kind: Panicked, Err: &PanicError{Value: v, Stack: debug.Stack(), at: panicPlace()}}
-}
-
-// recovered is the deferred guard of a public method.
-func (r *Reader) recovered(op, key string, err *error) {
-	if v := recover(); v != nil {
-		*err = r.fail(op, key, panicError(v))
-	}
 }
 
 // safely calls f. A panic in it is returned as an error.

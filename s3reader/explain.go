@@ -14,6 +14,75 @@ import (
 	"github.com/aws/smithy-go"
 )
 
+// fail is err with everything that is known about it.
+func (c *client) fail(op, key string, err error) error {
+	known, ok := errors.AsType[*Error](err)
+	if ok && known.Op != "" {
+		return known
+	}
+	e := &Error{Op: op, Bucket: c.bucket.name, Key: key, Err: err, Kind: kindOf(err), sent: &c.sent}
+	if at, ok := errors.AsType[*requestError](err); ok {
+		e.Endpoint = at.endpoint
+	}
+	if ok {
+		e.Kind, e.Err, e.note = known.Kind, known.Err, known.note
+		if known.Endpoint != "" {
+			e.Endpoint = known.Endpoint
+		}
+	}
+	if api, ok := answerOf(e.Err); ok {
+		e.Code = api.ErrorCode()
+		if id, ok := errors.AsType[interface {
+			error
+			ServiceRequestID() string
+			ServiceHostID() string
+		}](e.Err); ok {
+			e.RequestID, e.HostID = id.ServiceRequestID(), id.ServiceHostID()
+		}
+	}
+	if e.Code != "" {
+		e.Region = c.at.Load().region
+	}
+	if of, ok := c.creds.(interface{ RoleARN() string }); ok && e.Code != "" {
+		e.RoleARN = of.RoleARN()
+	}
+	if e.note == "" {
+		e.note = c.note(e)
+	}
+	return e
+}
+
+// recovered is the deferred guard of a public method.
+func (c *client) recovered(op, key string, err *error) {
+	if v := recover(); v != nil {
+		*err = c.fail(op, key, panicError(v))
+	}
+}
+
+// note is what the answer leaves open, or what to do.
+func (c *client) note(e *Error) string {
+	redirect := redirectNote(e)
+	switch e.Kind {
+	case AccessDenied:
+		return c.denied(e)
+	case Archived:
+		return archiveNamed(e.Err).note()
+	case ObjectChanged:
+		return "it was overwritten after it was opened: open it again"
+	case WrongRegion:
+		at := c.at.Load().region
+		text := fmt.Sprintf("it was asked for in %s and S3 does not say where it is: set Options.Region to the bucket's", at)
+		if there := bucketRegion(e.Err); there != "" {
+			text = fmt.Sprintf("the bucket is in %s and was asked for in %s: set Options.Region to %q", there, at, there)
+		}
+		if redirect != "" {
+			text += "; " + redirect
+		}
+		return text
+	}
+	return redirect
+}
+
 // explain adds to the refusal of an object what a HEAD knows of it: S3 says
 // "Access Denied" alike where a permission and where a KMS key is missing, and of
 // an archived object it does not say whether it is being restored.
@@ -21,7 +90,7 @@ import (
 // That is at most one more request for an operation that has failed. Ranges are
 // not explained: their object was opened before. Nor is a refusal that says which
 // action it is about.
-func (r *Reader) explain(ctx context.Context, in any, err error) error {
+func (c *client) explain(ctx context.Context, in any, err error) error {
 	get, ok := in.(*s3.GetObjectInput)
 	if !ok || get.Range != nil {
 		return err
@@ -30,11 +99,11 @@ func (r *Reader) explain(ctx context.Context, in any, err error) error {
 	if kind != Archived && (kind != AccessDenied || saysWhy(err)) {
 		return err
 	}
-	head, headErr := r.head(ctx, *get.Key)
+	head, headErr := c.head(ctx, *get.Key)
 	if headErr != nil {
 		return err // which is as much as can be known
 	}
-	known := &Error{Kind: kind, Err: err, note: r.deniedBytes(head)}
+	known := &Error{Kind: kind, Err: err, note: deniedBytes(head)}
 	if kind == Archived {
 		known.note = archiveOf(head).note()
 	}
@@ -48,7 +117,7 @@ func saysWhy(err error) bool {
 }
 
 // deniedBytes is for an object that S3 describes and does not deliver.
-func (r *Reader) deniedBytes(head *s3.HeadObjectOutput) string {
+func deniedBytes(head *s3.HeadObjectOutput) string {
 	if !strings.HasPrefix(string(head.ServerSideEncryption), "aws:kms") {
 		return deniedCauses
 	}
@@ -64,7 +133,7 @@ const deniedCauses = "S3 does not say why: the role's policy may not allow s3:Ge
 
 // denied lists the likely causes of a refusal, none of which what S3 says rules
 // out, and where the policy comes from.
-func (r *Reader) denied(e *Error) string {
+func (c *client) denied(e *Error) string {
 	api, _ := answerOf(e.Err)
 	if api != nil && aboutKMS(api) {
 		key := "the object's KMS key"
@@ -87,14 +156,14 @@ func (r *Reader) denied(e *Error) string {
 		}
 		text += "it may also be that the key does not exist, which S3 does not tell a role without s3:ListBucket on the bucket"
 	}
-	if !r.opts.RequestPayer {
+	if !c.opts.RequestPayer {
 		text += ", or that the bucket is requester pays (Options.RequestPayer)"
 	}
-	if r.opts.ExpectedBucketOwner != "" {
-		text += ", or that the bucket is not owned by " + r.opts.ExpectedBucketOwner + " (Options.ExpectedBucketOwner)"
+	if c.opts.ExpectedBucketOwner != "" {
+		text += ", or that the bucket is not owned by " + c.opts.ExpectedBucketOwner + " (Options.ExpectedBucketOwner)"
 	}
-	if !r.bucket.isARN() && !strings.HasSuffix(r.bucket.name, "-s3alias") {
-		text += fmt.Sprintf("; \"crossrole trust read --bucket %s\" prints the policy that the role needs (with --prefix, for some keys only)", r.bucket.name)
+	if !c.bucket.isARN() && !strings.HasSuffix(c.bucket.name, "-s3alias") {
+		text += fmt.Sprintf("; \"crossrole trust read --bucket %s\" prints the policy that the role needs (with --prefix, for some keys only)", c.bucket.name)
 	}
 	return text
 }

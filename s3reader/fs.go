@@ -92,7 +92,7 @@ func (f *fsys) Open(name string) (fs.File, error) {
 		}
 		return &dir{of: f, name: name}, nil // whether there is a bucket, ReadDir says
 	}
-	o, err := f.r.openRandom(f.ctx, key, true)
+	o, err := openRandom(f.ctx, f.r.client, key, true)
 	if err == nil {
 		o.random.files = true
 		return &file{Object: o, name: name}, nil

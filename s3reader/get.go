@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,45 +18,17 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/httprange"
 )
 
-// getStep bounds what a claimed length alone makes Get allocate.
-const getStep = 32 << 20
+// The GETs of an object: of all its bytes (client.whole), or of a range of the
+// version that is open (version.getRange). A response counts only after it was
+// compared with what was requested; body is what is left of it to read.
 
-// Get returns all bytes of an object, in memory. Bodies that break off are
-// resumed; the length and, where there is one, the checksum of the whole object
-// have been compared when the error is nil.
-func (r *Reader) Get(ctx context.Context, key string) (_ []byte, err error) {
-	const op = "get"
-	defer r.recovered(op, key, &err)
-	o, err := r.open(ctx, key, op)
-	if err != nil {
-		return nil, err
-	}
-	defer o.Close()
-	size := o.info.Size
-	if size > math.MaxInt {
-		return nil, r.fail(op, key, fmt.Errorf("an object of %d bytes does not fit in memory: use Open", size))
-	}
-	var data []byte
-	for int64(len(data)) < size {
-		n := len(data)
-		step := int(min(size-int64(n), max(int64(n), getStep)))
-		data = slices.Grow(data, step)[:n+step]
-		if _, err := io.ReadFull(o, data[n:]); err != nil {
-			return nil, err
-		}
-	}
-	if data == nil {
-		data = []byte{}
-	}
-	return data, nil
-}
-
-func (r *Reader) getInput(key string) *s3.GetObjectInput {
+// getInput returns the input of a GET of the object's current version.
+func (c *client) getInput(key string) *s3.GetObjectInput {
 	in := &s3.GetObjectInput{
-		Bucket: &r.bucket.name, Key: &key,
-		RequestPayer: r.payer(), ExpectedBucketOwner: r.owner(),
+		Bucket: &c.bucket.name, Key: &key,
+		RequestPayer: c.payer(), ExpectedBucketOwner: c.owner(),
 	}
-	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = r.opts.CustomerKey.headers()
+	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = c.opts.CustomerKey.headers()
 	return in
 }
 
@@ -82,15 +52,15 @@ type body struct {
 }
 
 // get sends one GET. The body lives until it is closed or ctx ends.
-func (r *Reader) get(ctx context.Context, in *s3.GetObjectInput, mw ...func(*middleware.Stack) error) (*s3.GetObjectOutput, *body, error) {
+func (c *client) get(ctx context.Context, in *s3.GetObjectInput, mw ...func(*middleware.Stack) error) (*s3.GetObjectOutput, *body, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	out, err := call(ctx, r, (*s3.Client).GetObject, in, mw...)
+	out, err := call(ctx, c, (*s3.Client).GetObject, in, mw...)
 	if err != nil {
 		cancel(err)
 		return nil, nil, err
 	}
 	b := &body{
-		content: out.Body, ctx: ctx, cancel: cancel, stall: r.opts.StallTimeout,
+		content: out.Body, ctx: ctx, cancel: cancel, stall: c.opts.StallTimeout,
 	}
 	if out.ContentLength == nil {
 		b.encoded = aws.ToString(out.ContentEncoding) != ""
@@ -100,6 +70,55 @@ func (r *Reader) get(ctx context.Context, in *s3.GetObjectInput, mw ...func(*mid
 		b.endpoint = from.endpoint
 	}
 	return out, b, nil
+}
+
+// whole asks for all bytes of an object's current version, and for their
+// checksum if that is to be compared.
+func (c *client) whole(ctx context.Context, in *s3.GetObjectInput, mw ...func(*middleware.Stack) error) (*s3.GetObjectOutput, *Info, *body, error) {
+	if err := checkKey(*in.Key); err != nil {
+		return nil, nil, nil, err
+	}
+	if c.opts.Verify == VerifyAuto {
+		// By header and not by ChecksumMode, which would have the SDK compare too.
+		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Checksum-Mode", "ENABLED"))
+	}
+	out, body, err := c.get(ctx, in, mw...)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	info, err := c.wholeInfo(ctx, out, *in.Key, mw...)
+	if err != nil {
+		body.Close()
+		return nil, nil, nil, body.named(err)
+	}
+	body.end = info.Size
+	if info.Size == 0 && body.exact {
+		if err := body.ended(); err != nil {
+			body.Close()
+			return nil, nil, nil, err
+		}
+	}
+	return out, info, body, nil
+}
+
+// wholeInfo describes the version of which body is to deliver all bytes. A
+// response that comes in chunks does not say how many these are: a HEAD does, of
+// the version with the same ETag.
+func (c *client) wholeInfo(ctx context.Context, out *s3.GetObjectOutput, key string, mw ...func(*middleware.Stack) error) (*Info, error) {
+	resp, err := plainResponse(out)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK || out.ContentRange != nil {
+		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for the whole object, answered with status %d and a part of it", resp.StatusCode)}
+	}
+	info := infoFromGet(key, out)
+	if out.ContentLength == nil {
+		info.Size, err = c.sizeByHead(ctx, info, mw...)
+		return info, err
+	}
+	info.Size = *out.ContentLength
+	return info, checkSize(info.Size)
 }
 
 func (b *body) Read(p []byte) (n int, err error) {
@@ -163,10 +182,10 @@ var errBodyDone = errors.New("s3reader: body done")
 // version is one version of an object, and what its bytes are asked with. It is
 // safe for concurrent use.
 type version struct {
-	r    *Reader
-	info Info        // never changes
-	byID atomic.Bool // it is no longer the current one: ask by its version id
-	mw   []func(*middleware.Stack) error
+	client *client
+	info   Info        // never changes
+	byID   atomic.Bool // it is no longer the current one: ask by its version id
+	mw     []func(*middleware.Stack) error
 }
 
 // getRange asks for the bytes [start, end) of the version that v is.
@@ -178,17 +197,17 @@ func (v *version) getRange(ctx context.Context, start, end int64) (*body, error)
 	if v.info.ETag == "" {
 		return nil, &Error{Kind: RangeMismatch, Err: errors.New("the object has no ETag, so that a second request cannot be tied to the same version")}
 	}
-	in := v.r.getInput(v.info.Key)
+	in := v.client.getInput(v.info.Key)
 	in.Range, in.IfMatch = rangeHeader(start, end), &v.info.ETag
 	pinned := v.byID.Load()
 	if pinned {
 		in.VersionId = &v.info.VersionID
 	}
-	out, body, err := v.r.get(ctx, in, v.mw...)
+	out, body, err := v.client.get(ctx, in, v.mw...)
 	if err != nil && !pinned && v.info.VersionID != "" && mayBeGone(err) {
 		in.VersionId = &v.info.VersionID
 		var again error
-		if out, body, again = v.r.get(ctx, in, v.mw...); again == nil {
+		if out, body, again = v.client.get(ctx, in, v.mw...); again == nil {
 			v.byID.Store(true)
 			err = nil
 		}
@@ -231,7 +250,7 @@ func (v *version) whyRefused(ctx context.Context, err error) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, headErr := v.r.head(ctx, v.info.Key, v.mw...)
+	out, headErr := v.client.head(ctx, v.info.Key, v.mw...)
 	if headErr != nil {
 		if kindOf(headErr) == NotFound {
 			return &Error{Kind: NotFound, Endpoint: endpoint, Err: headErr, note: fmt.Sprintf("it was deleted after it was opened, when its ETag was %s", v.info.ETag)}

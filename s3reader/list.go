@@ -85,7 +85,7 @@ func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 	if p.delimiter != "" {
 		delimiter = &p.delimiter
 	}
-	page, err := call(ctx, p.r, (*s3.Client).ListObjectsV2, &s3.ListObjectsV2Input{
+	page, err := call(ctx, p.r.client, (*s3.Client).ListObjectsV2, &s3.ListObjectsV2Input{
 		Bucket: &p.r.bucket.name, Prefix: prefix, Delimiter: delimiter, MaxKeys: p.maxKeys, ContinuationToken: p.token,
 		// A control character in one key would make the page unreadable as XML.
 		EncodingType: types.EncodingTypeUrl,

@@ -56,7 +56,7 @@ const (
 // SDK. Its middleware stands next to the HTTP client, where it sees each request
 // as it is sent, and each response before the SDK reads its body.
 type exchange struct {
-	r         *Reader
+	sent      *secrets
 	endpoint  string // scheme and host of the latest request
 	signature string // its signature; empty: not signed
 }
@@ -78,7 +78,7 @@ func (x *exchange) HandleDeserialize(ctx context.Context, in middleware.Deserial
 		return next.HandleDeserialize(ctx, in)
 	}
 	x.endpoint = sent.URL.Scheme + "://" + sent.URL.Host
-	x.signature = x.r.sent.note(sent)
+	x.signature = x.sent.note(sent)
 	out, metadata, err = next.HandleDeserialize(ctx, in)
 	resp, ok := out.RawResponse.(*smithyhttp.Response)
 	if err != nil || !ok || resp.Response == nil {
@@ -135,8 +135,8 @@ func (x *exchange) refused(resp *smithyhttp.Response) {
 	if err != nil {
 		rest = failing{err}
 	}
-	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(x.r.sent.redactedOf(string(doc), x.signature)), rest))
-	x.r.sent.redactHeader(resp.Header, x.signature)
+	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(x.sent.redactedOf(string(doc), x.signature)), rest))
+	x.sent.redactHeader(resp.Header, x.signature)
 }
 
 // shortened returns the elements of an error document that are of use, at a usual
@@ -259,14 +259,14 @@ func stalled(ctx context.Context) (*stallError, bool) {
 	return errors.AsType[*stallError](context.Cause(ctx))
 }
 
-// watchAttempts abandons an attempt whose response does not begin within the stall
+// attemptWatch abandons an attempt whose response does not begin within the stall
 // timeout. It sits around the transport alone, so that neither the wait for
 // credentials nor the pause before a retry counts.
-func (r *Reader) watchAttempts(stack *middleware.Stack) error {
-	return stack.Deserialize.Add(attemptWatch{r.opts.StallTimeout}, middleware.Before)
-}
-
 type attemptWatch struct{ after time.Duration }
+
+func (w attemptWatch) add(stack *middleware.Stack) error {
+	return stack.Deserialize.Add(w, middleware.Before)
+}
 
 func (attemptWatch) ID() string { return "s3reader:attemptWatch" }
 

@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // # How a handle works
@@ -78,7 +75,7 @@ func (o *Object) Info() Info {
 // before. If all bytes were read in order and their checksum is not the
 // object's, the last of them are withheld and the error is [ChecksumMismatch].
 func (o *Object) Read(p []byte) (n int, err error) {
-	defer o.r.recovered(o.op, o.info.Key, &err)
+	defer o.client.recovered(o.op, o.info.Key, &err)
 	o.mu.Lock()
 	defer o.unlock()
 	n, err = o.read(p)
@@ -135,7 +132,7 @@ const writeSize = 256 << 10
 
 // WriteTo writes the bytes from the current position to the end.
 func (o *Object) WriteTo(w io.Writer) (written int64, err error) {
-	defer o.r.recovered(o.op, o.info.Key, &err)
+	defer o.client.recovered(o.op, o.info.Key, &err)
 	o.mu.Lock()
 	defer o.unlock()
 	o.toEnd()
@@ -170,7 +167,7 @@ func (o *Object) WriteTo(w io.Writer) (written int64, err error) {
 // from memory; see Options.Memory. With OpenOptions.Random they ask for less, as
 // said there.
 func (o *Object) ReadAt(p []byte, off int64) (n int, err error) {
-	defer o.r.recovered(o.op, o.info.Key, &err)
+	defer o.client.recovered(o.op, o.info.Key, &err)
 	if err := o.ended(); err != nil {
 		return 0, o.fail(err)
 	}
@@ -268,7 +265,40 @@ func (o *Object) fail(err error) error {
 	if ended := o.ended(); ended != nil {
 		err = ended
 	}
-	return o.r.fail(o.op, o.info.Key, err)
+	return o.client.fail(o.op, o.info.Key, err)
+}
+
+// getStep bounds what a claimed length alone makes Get allocate.
+const getStep = 32 << 20
+
+// Get returns all bytes of an object, in memory. Bodies that break off are
+// resumed; the length and, where there is one, the checksum of the whole object
+// have been compared when the error is nil.
+func (r *Reader) Get(ctx context.Context, key string) (_ []byte, err error) {
+	const op = "get"
+	defer r.recovered(op, key, &err)
+	o, err := openObject(ctx, r.client, key, op)
+	if err != nil {
+		return nil, err
+	}
+	defer o.Close()
+	size := o.info.Size
+	if size > math.MaxInt {
+		return nil, r.fail(op, key, fmt.Errorf("an object of %d bytes does not fit in memory: use Open", size))
+	}
+	var data []byte
+	for int64(len(data)) < size {
+		n := len(data)
+		step := int(min(size-int64(n), max(int64(n), getStep)))
+		data = slices.Grow(data, step)[:n+step]
+		if _, err := io.ReadFull(o, data[n:]); err != nil {
+			return nil, err
+		}
+	}
+	if data == nil {
+		data = []byte{}
+	}
+	return data, nil
 }
 
 // OpenOptions of [Reader.Open]. The zero value is for reading an object from its
@@ -297,25 +327,25 @@ func (r *Reader) Open(ctx context.Context, key string, optFns ...func(*OpenOptio
 		fn(&opts)
 	}
 	if !opts.Random {
-		return r.open(ctx, key, op)
+		return openObject(ctx, r.client, key, op)
 	}
-	o, err := r.openRandom(ctx, key, false)
+	o, err := openRandom(ctx, r.client, key, false)
 	if err != nil {
 		return nil, r.fail(op, key, err)
 	}
 	return o, nil
 }
 
-// open is Open for a caller whose errors begin with op.
-func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error) {
-	defer r.recovered(op, key, &err)
+// openObject is Open for a caller whose errors begin with op.
+func openObject(ctx context.Context, c *client, key, op string) (_ *Object, err error) {
+	defer c.recovered(op, key, &err)
 	ctx, cancel := context.WithCancelCause(ctx)
-	out, info, body, err := r.whole(ctx, r.getInput(key))
+	out, info, body, err := c.whole(ctx, c.getInput(key))
 	if err != nil {
 		cancel(err)
-		return nil, r.fail(op, key, err)
+		return nil, c.fail(op, key, err)
 	}
-	o := r.object(ctx, cancel, info, fullObjectSum(out, info.Size))
+	o := newObject(ctx, c, cancel, info, fullObjectSum(out, info.Size))
 	if op != "open" {
 		o.op = op
 	}
@@ -324,70 +354,21 @@ func (r *Reader) open(ctx context.Context, key, op string) (_ *Object, err error
 		o.stream.Close()
 		if err := o.addToSum(0, nil); err != nil {
 			cancel(err)
-			return nil, r.fail(op, key, err)
+			return nil, c.fail(op, key, err)
 		}
 	}
 	return o, nil
 }
 
-// object is a handle on a version, of which nothing has been asked for.
-func (r *Reader) object(ctx context.Context, cancel context.CancelCauseFunc, info *Info, sum *wholeSum) *Object {
-	o := &Object{version: version{r: r, info: *info}, ctx: ctx, cancel: cancel, op: "read"}
-	o.cache = &cache{of: &o.version, ctx: ctx, limit: r.memory()}
+// newObject returns a handle on a version, of which nothing has been asked for.
+func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, info *Info, sum *wholeSum) *Object {
+	o := &Object{version: version{client: c, info: *info}, ctx: ctx, cancel: cancel, op: "read"}
+	o.cache = &cache{of: &o.version, ctx: ctx, limit: c.opts.memory()}
 	o.stream = resumer{of: &o.version, ctx: ctx}
-	if r.opts.Verify == VerifyAuto {
+	if c.opts.Verify == VerifyAuto {
 		o.sum = sum
 	}
 	return o
-}
-
-// whole asks for all bytes of an object's current version, and for their
-// checksum if that is to be compared.
-func (r *Reader) whole(ctx context.Context, in *s3.GetObjectInput, mw ...func(*middleware.Stack) error) (*s3.GetObjectOutput, *Info, *body, error) {
-	if err := checkKey(*in.Key); err != nil {
-		return nil, nil, nil, err
-	}
-	if r.opts.Verify == VerifyAuto {
-		// By header and not by ChecksumMode, which would have the SDK compare too.
-		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Checksum-Mode", "ENABLED"))
-	}
-	out, body, err := r.get(ctx, in, mw...)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	info, err := r.wholeInfo(ctx, out, *in.Key, mw...)
-	if err != nil {
-		body.Close()
-		return nil, nil, nil, body.named(err)
-	}
-	body.end = info.Size
-	if info.Size == 0 && body.exact {
-		if err := body.ended(); err != nil {
-			body.Close()
-			return nil, nil, nil, err
-		}
-	}
-	return out, info, body, nil
-}
-
-// wholeInfo describes the version of which body is to deliver all bytes. A
-// response that comes in chunks does not say how many these are: a HEAD does, of
-// the version with the same ETag.
-func (r *Reader) wholeInfo(ctx context.Context, out *s3.GetObjectOutput, key string, mw ...func(*middleware.Stack) error) (*Info, error) {
-	resp, err := plainResponse(out)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK || out.ContentRange != nil {
-		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for the whole object, answered with status %d and a part of it", resp.StatusCode)}
-	}
-	info := infoFromGet(key, out)
-	if out.ContentLength == nil {
-		info.Size, err = r.sizeByHead(ctx, info, mw...)
-		return info, err
-	}
-	info.Size = *out.ContentLength
-	return info, checkSize(info.Size)
 }
 
 const (
@@ -414,7 +395,7 @@ func (o *Object) next(p []byte) (int, error) {
 	if o.pos != s.pos || s.pos >= s.end {
 		s.Close()
 		s.end = 0
-		if n, err := o.ahead.read(o.cache, p, o.pos, o.r.connections()); n > 0 || err != nil {
+		if n, err := o.ahead.read(o.cache, p, o.pos, o.client.opts.connections()); n > 0 || err != nil {
 			return n, err
 		}
 		s.pos, s.end, s.failedAttempts = o.pos, o.info.Size, 0 // no room: over one connection
@@ -451,7 +432,7 @@ func (o *Object) handOver(began time.Time, n int) {
 		s.end = s.pos + handover
 		o.ahead = readahead{pos: s.end, window: 2 * handover, next: s.end, since: time.Now()}
 	}
-	o.ahead.fill(o.cache, o.r.connections())
+	o.ahead.fill(o.cache, o.client.opts.connections())
 }
 
 // releaseBody closes the body of Open's request if no Read has begun: random reads

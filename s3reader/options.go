@@ -92,19 +92,19 @@ const (
 	defaultMemory       = 64 << 20
 )
 
-func (r *Reader) memory() int64 {
-	if r.opts.Memory == 0 {
+func (o *Options) memory() int64 {
+	if o.Memory == 0 {
 		return defaultMemory
 	}
-	return r.opts.Memory
+	return o.Memory
 }
 
 // connections is how many requests of one open object may be under way.
-func (r *Reader) connections() int {
-	if r.opts.Concurrency == 0 {
+func (o *Options) connections() int {
+	if o.Concurrency == 0 {
 		return maxPieces // more are not under way in any case
 	}
-	return r.opts.Concurrency
+	return o.Concurrency
 }
 
 func (o *Options) validate() error {

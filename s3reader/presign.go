@@ -13,8 +13,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // Link is a presigned URL: anyone who has it may read the object until it expires.
@@ -158,7 +156,7 @@ func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration, opt
 	if err := r.learnRegion(ctx, key); err != nil {
 		return nil, r.fail(op, key, err)
 	}
-	creds, err := r.credentialsFor(ctx, ttl)
+	creds, err := credentialsFor(ctx, r.creds, ttl)
 	if err != nil {
 		return nil, r.fail(op, key, err)
 	}
@@ -183,39 +181,11 @@ func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration, opt
 
 // credentialsFor are credentials that last for ttl, if the provider can be asked
 // for such.
-func (r *Reader) credentialsFor(ctx context.Context, ttl time.Duration) (aws.Credentials, error) {
-	if p, ok := r.creds.(interface {
+func credentialsFor(ctx context.Context, from aws.CredentialsProvider, ttl time.Duration) (aws.Credentials, error) {
+	if p, ok := from.(interface {
 		RetrieveFor(context.Context, time.Duration) (aws.Credentials, error)
 	}); ok {
 		return p.RetrieveFor(ctx, ttl)
 	}
-	return r.creds.Retrieve(ctx)
-}
-
-// learnRegion sees to it that the client is one for the bucket's region: a link
-// cannot be corrected afterwards. A refusal teaches the region too, and that
-// there is a bucket.
-func (r *Reader) learnRegion(ctx context.Context, key string) error {
-	if r.pinned || r.bucketSeen.Load() {
-		return nil
-	}
-	var mw []func(*middleware.Stack) error
-	if payer := r.payer(); payer != "" { // which HeadBucketInput has no field for
-		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Request-Payer", string(payer)))
-	}
-	_, err := call(ctx, r, (*s3.Client).HeadBucket, &s3.HeadBucketInput{Bucket: &r.bucket.name, ExpectedBucketOwner: r.owner()}, mw...)
-	switch {
-	case err == nil:
-	case !answered(err):
-		return err
-	case kindOf(err) == AccessDenied:
-		r.bucketSeen.Store(true)
-	case isBadRequest(err):
-		// Perhaps the session has ended, of which a chain learns by an answer with a
-		// body only.
-		if why := r.ask(ctx, key); why != nil && !answered(why) {
-			return why
-		}
-	}
-	return nil
+	return from.Retrieve(ctx)
 }

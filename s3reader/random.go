@@ -31,16 +31,16 @@ type random struct {
 
 // openRandom opens an object without asking for its bytes. If missing is said to
 // be looked into by the caller, a 404 is not explained.
-func (r *Reader) openRandom(parent context.Context, key string, missing bool) (*Object, error) {
+func openRandom(parent context.Context, c *client, key string, missing bool) (*Object, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(parent)
-	head, err := r.headSums(ctx, key)
-	if err != nil && r.unexplained(err) && !(missing && kindOf(err) == NotFound) {
-		switch why := r.ask(ctx, key); {
+	head, err := c.headSums(ctx, key)
+	if err != nil && c.unexplained(err) && !(missing && kindOf(err) == NotFound) {
+		switch why := c.ask(ctx, key); {
 		case why == nil:
-			head, err = r.headSums(ctx, key) // perhaps with fresher credentials
+			head, err = c.headSums(ctx, key) // perhaps with fresher credentials
 		case answered(why):
 			err = why
 		}
@@ -52,9 +52,9 @@ func (r *Reader) openRandom(parent context.Context, key string, missing bool) (*
 	if normalETag(head.ETag) == "" {
 		// Nothing ties a second request to the same version.
 		cancel(nil)
-		return r.open(parent, key, "open")
+		return openObject(parent, c, key, "open")
 	}
-	o, err := r.randomObject(ctx, cancel, key, head)
+	o, err := newRandomObject(ctx, c, cancel, key, head)
 	if err != nil {
 		cancel(err)
 		return nil, err
@@ -62,8 +62,8 @@ func (r *Reader) openRandom(parent context.Context, key string, missing bool) (*
 	return o, nil
 }
 
-func (r *Reader) randomObject(ctx context.Context, cancel context.CancelCauseFunc, key string, head *s3.HeadObjectOutput) (*Object, error) {
-	info, err := r.describe(ctx, key, head)
+func newRandomObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, key string, head *s3.HeadObjectOutput) (*Object, error) {
+	info, err := c.describe(ctx, key, head)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (r *Reader) randomObject(ctx context.Context, cancel context.CancelCauseFun
 		ChecksumType: head.ChecksumType, ChecksumCRC64NVME: head.ChecksumCRC64NVME, ChecksumCRC32: head.ChecksumCRC32,
 		ChecksumCRC32C: head.ChecksumCRC32C, ChecksumSHA256: head.ChecksumSHA256, ChecksumSHA1: head.ChecksumSHA1,
 	}, info.Size)
-	o := r.object(ctx, cancel, info, sum)
+	o := newObject(ctx, c, cancel, info, sum)
 	o.random.on, o.cache.frugal = true, true
 	if info.Size == 0 {
 		if err := o.addToSum(0, nil); err != nil {
@@ -82,16 +82,6 @@ func (r *Reader) randomObject(ctx context.Context, cancel context.CancelCauseFun
 		}
 	}
 	return o, nil
-}
-
-// headSums is head with the checksum of the whole object, if that is to be
-// compared.
-func (r *Reader) headSums(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
-	in := r.headInput(key)
-	if r.opts.Verify == VerifyAuto {
-		in.ChecksumMode = types.ChecksumModeEnabled
-	}
-	return call(ctx, r, (*s3.Client).HeadObject, in)
 }
 
 // archived reports whether a GET would be refused until the object is restored.

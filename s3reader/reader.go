@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -14,16 +12,7 @@ import (
 // Reader reads one bucket. Make one with [New]. It is safe for concurrent use,
 // and there is nothing to close.
 type Reader struct {
-	bucket bucketRef
-	opts   Options
-	pinned bool // the region is the user's word, not to be corrected
-	creds  aws.CredentialsProvider
-
-	clientFor  func(region string) *s3.Client
-	at         atomic.Pointer[place]
-	moving     sync.Mutex // held while another place is made
-	bucketSeen atomic.Bool
-	sent       secrets
+	*client // makes the requests
 }
 
 // New returns a Reader of bucket, which is one of
@@ -89,21 +78,21 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, er
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Reader{
+	c := &client{
 		bucket: ref, opts: opts, creds: cfg.Credentials,
 		pinned: opts.Region != "" || ref.region != "",
 	}
 	var connections connections
-	r.clientFor = func(region string) *s3.Client {
-		return newClient(cfg, region, opts.adjust(cfg.Retryer == nil), &connections)
+	c.clientFor = func(region string) *s3.Client {
+		return newS3Client(cfg, region, opts.adjust(cfg.Retryer == nil), &connections)
 	}
-	client := r.clientFor(region)
-	settled := client.Options()
-	r.at.Store(&place{region: settled.Region, client: client})
+	first := c.clientFor(region)
+	settled := first.Options()
+	c.at.Store(&place{region: settled.Region, client: first})
 	if ref.isARN() && settled.UsePathStyle {
 		return fail("", errors.New("an access-point ARN cannot be asked for path style, which the endpoint, Options.PathStyle or Options.S3 demands: give the access point's alias"))
 	}
-	return r, nil
+	return &Reader{c}, nil
 }
 
 // Client is the S3 client that the reader uses, for what this package does not

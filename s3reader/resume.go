@@ -189,7 +189,7 @@ func (s *resumer) backoff(err error) error {
 		}
 		return gave
 	}
-	s.of.r.opts.Logger.Debug("s3reader: the body broke off, resuming", "bucket", s.of.r.bucket.name, "key", s.of.info.Key, "offset", s.pos, "attempt", s.failedAttempts, "cause", causeText(err))
+	s.of.client.opts.Logger.Debug("s3reader: the body broke off, resuming", "bucket", s.of.client.bucket.name, "key", s.of.info.Key, "offset", s.pos, "attempt", s.failedAttempts, "cause", causeText(err))
 	longest := min(resumePause<<(s.failedAttempts-1), maxResumePause)
 	timer := time.NewTimer(rand.N(longest))
 	defer timer.Stop()

@@ -26,54 +26,59 @@ import (
 func (r *Reader) Stat(ctx context.Context, key string) (_ *Info, err error) {
 	const op = "stat"
 	defer r.recovered(op, key, &err)
-	if err := checkKey(key); err != nil {
-		return nil, r.fail(op, key, err)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	out, err := r.head(ctx, key)
-	if err != nil && r.unexplained(err) {
-		switch why := r.ask(ctx, key); {
-		case why == nil:
-			// The GET got through, perhaps with fresher credentials.
-			out, err = r.head(ctx, key)
-		case answered(why):
-			err = why
-		}
-	}
-	if err != nil {
-		return nil, r.fail(op, key, err)
-	}
-	info, err := r.describe(ctx, key, out)
+	info, err := r.stat(ctx, key)
 	if err != nil {
 		return nil, r.fail(op, key, err)
 	}
 	return info, nil
 }
 
+// stat describes an object, and finds out why S3 refuses to.
+func (c *client) stat(ctx context.Context, key string) (*Info, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out, err := c.head(ctx, key)
+	if err != nil && c.unexplained(err) {
+		switch why := c.ask(ctx, key); {
+		case why == nil:
+			// The GET got through, perhaps with fresher credentials.
+			out, err = c.head(ctx, key)
+		case answered(why):
+			err = why
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.describe(ctx, key, out)
+}
+
 // describe returns what a HEAD says. If it does not say how long the object is, as
 // through a proxy that takes Content-Length away, a GET of the first byte does.
-func (r *Reader) describe(ctx context.Context, key string, out *s3.HeadObjectOutput, mw ...func(*middleware.Stack) error) (*Info, error) {
+func (c *client) describe(ctx context.Context, key string, out *s3.HeadObjectOutput, mw ...func(*middleware.Stack) error) (*Info, error) {
 	info := infoFromHead(key, out)
 	if out.ContentLength != nil {
 		info.Size = *out.ContentLength
 		return info, checkSize(info.Size)
 	}
 	var err error
-	info.Size, err = r.sizeByRange(ctx, key, info.ETag, mw...)
+	info.Size, err = c.sizeByRange(ctx, key, info.ETag, mw...)
 	return info, err
 }
 
 // sizeByRange returns the size of the version with that ETag, from the response
 // to a request for the first byte.
-func (r *Reader) sizeByRange(ctx context.Context, key, etag string, mw ...func(*middleware.Stack) error) (int64, error) {
+func (c *client) sizeByRange(ctx context.Context, key, etag string, mw ...func(*middleware.Stack) error) (int64, error) {
 	unknown := &Error{Kind: Truncated, Err: errNoLength}
 	if etag == "" { // nothing ties a second request to the same version
 		return 0, unknown
 	}
-	in := r.getInput(key)
+	in := c.getInput(key)
 	in.Range, in.IfMatch = rangeHeader(0, 1), &etag
-	out, body, err := r.get(ctx, in, mw...)
+	out, body, err := c.get(ctx, in, mw...)
 	if total, ok := unsatisfied(err); ok && total == 0 {
 		return 0, nil
 	}
@@ -99,17 +104,17 @@ func (r *Reader) sizeByRange(ctx context.Context, key, etag string, mw ...func(*
 
 // sizeByHead returns the size of the version with that ETag for a GET whose
 // response does not say it.
-func (r *Reader) sizeByHead(ctx context.Context, got *Info, mw ...func(*middleware.Stack) error) (int64, error) {
+func (c *client) sizeByHead(ctx context.Context, got *Info, mw ...func(*middleware.Stack) error) (int64, error) {
 	if got.ETag == "" {
 		return 0, &Error{Kind: Truncated, Err: errNoLength}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, err := r.head(ctx, got.Key, mw...)
+	out, err := c.head(ctx, got.Key, mw...)
 	if err != nil {
 		return 0, err
 	}
-	info, err := r.describe(ctx, got.Key, out, mw...)
+	info, err := c.describe(ctx, got.Key, out, mw...)
 	if err != nil {
 		return 0, err
 	}
@@ -122,17 +127,17 @@ func (r *Reader) sizeByHead(ctx context.Context, got *Info, mw ...func(*middlewa
 	return info.Size, nil
 }
 
-// statHead is Stat for who asks S3 something else next: a refusal remains
+// statHead is stat for a caller that makes another request next: a refusal remains
 // unexplained, unless it may be that the credentials have to be renewed.
-func (r *Reader) statHead(ctx context.Context, key string) (*Info, error) {
+func (c *client) statHead(ctx context.Context, key string) (*Info, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, err := r.head(ctx, key)
+	out, err := c.head(ctx, key)
 	if err == nil {
-		return r.describe(ctx, key, out)
+		return c.describe(ctx, key, out)
 	}
 	if isBadRequest(err) {
-		return r.Stat(ctx, key)
+		return c.stat(ctx, key)
 	}
 	return nil, err
 }
@@ -144,21 +149,31 @@ func isBadRequest(err error) bool {
 	return ok && resp.HTTPStatusCode() == http.StatusBadRequest
 }
 
-func (r *Reader) head(ctx context.Context, key string, mw ...func(*middleware.Stack) error) (*s3.HeadObjectOutput, error) {
-	return call(ctx, r, (*s3.Client).HeadObject, r.headInput(key), mw...)
+func (c *client) head(ctx context.Context, key string, mw ...func(*middleware.Stack) error) (*s3.HeadObjectOutput, error) {
+	return call(ctx, c, (*s3.Client).HeadObject, c.headInput(key), mw...)
 }
 
-func (r *Reader) headInput(key string) *s3.HeadObjectInput {
-	in := &s3.HeadObjectInput{
-		Bucket: &r.bucket.name, Key: &key,
-		RequestPayer: r.payer(), ExpectedBucketOwner: r.owner(),
+// headSums is head with the checksum of the whole object, if that is to be
+// compared.
+func (c *client) headSums(ctx context.Context, key string, mw ...func(*middleware.Stack) error) (*s3.HeadObjectOutput, error) {
+	in := c.headInput(key)
+	if c.opts.Verify == VerifyAuto {
+		in.ChecksumMode = types.ChecksumModeEnabled
 	}
-	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = r.opts.CustomerKey.headers()
+	return call(ctx, c, (*s3.Client).HeadObject, in, mw...)
+}
+
+func (c *client) headInput(key string) *s3.HeadObjectInput {
+	in := &s3.HeadObjectInput{
+		Bucket: &c.bucket.name, Key: &key,
+		RequestPayer: c.payer(), ExpectedBucketOwner: c.owner(),
+	}
+	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = c.opts.CustomerKey.headers()
 	return in
 }
 
 // unexplained reports whether the refusal of a HEAD can mean several things.
-func (r *Reader) unexplained(err error) bool {
+func (c *client) unexplained(err error) bool {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	if !ok {
 		return false
@@ -167,16 +182,16 @@ func (r *Reader) unexplained(err error) bool {
 	case http.StatusBadRequest, http.StatusForbidden:
 		return true
 	case http.StatusNotFound:
-		return !r.bucketSeen.Load()
+		return !c.bucketSeen.Load()
 	}
 	return false
 }
 
 // ask sends a GET for the sake of its error, which has a body.
-func (r *Reader) ask(ctx context.Context, key string) error {
-	in := r.getInput(key)
+func (c *client) ask(ctx context.Context, key string) error {
+	in := c.getInput(key)
 	in.Range = rangeHeader(0, 1)
-	_, body, err := r.get(ctx, in)
+	_, body, err := c.get(ctx, in)
 	if err == nil {
 		body.Close()
 		return nil
@@ -186,7 +201,7 @@ func (r *Reader) ask(ctx context.Context, key string) error {
 	case api.ErrorCode() == "InvalidRange": // an empty object
 		return nil
 	case kindOf(err) == NotFound:
-		r.bucketSeen.Store(true)
+		c.bucketSeen.Store(true)
 	}
 	return err
 }
@@ -267,26 +282,4 @@ func infoFromGet(key string, out *s3.GetObjectOutput) *Info {
 		ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding),
 		StorageClass: storageClass(string(out.StorageClass)), LastModified: aws.ToTime(out.LastModified),
 	}
-}
-
-// describe asks for what there is to know of an object without its bytes, the
-// checksum of the whole included.
-func (d *download) describe(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	in := d.r.headInput(d.info.Key)
-	if d.r.opts.Verify == VerifyAuto {
-		in.ChecksumMode = types.ChecksumModeEnabled
-	}
-	out, err := call(ctx, d.r, (*s3.Client).HeadObject, in, d.mw...)
-	if err != nil {
-		return err
-	}
-	info, err := d.r.describe(ctx, d.info.Key, out, d.mw...)
-	if err != nil {
-		return err
-	}
-	d.info = *info
-	d.expect(storedSums{out.ChecksumType, out.ChecksumCRC64NVME, out.ChecksumCRC32, out.ChecksumCRC32C})
-	return nil
 }

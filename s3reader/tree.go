@@ -42,7 +42,7 @@ type tree struct {
 	ramp     workerRamp
 }
 
-func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
+func newTree(r *Reader, prefix string, root *os.Root, opts DirOptions) *tree {
 	ramp := workerRamp{size: r.opts.Concurrency}
 	if opts.Concurrency > 0 {
 		ramp.size = opts.Concurrency
@@ -53,7 +53,7 @@ func (r *Reader) newTree(prefix string, root *os.Root, opts DirOptions) *tree {
 	}
 	return &tree{
 		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, ramp: ramp,
-		limits:   transfer.NewLimits(max(ramp.most, r.opts.Concurrency), r.memory()),
+		limits:   transfer.NewLimits(max(ramp.most, r.opts.Concurrency), r.opts.memory()),
 		reporter: &reporter{key: prefix, tell: r.opts.Progress},
 		dirs:     dirMaker{root: root, dirs: map[string]bool{}, modes: map[string]fs.FileMode{}},
 	}
@@ -283,7 +283,7 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *workDir
 		t.reporter.bytes.Add(info.Size)
 		return *info, true, nil
 	}
-	d := t.r.downloadWith(info.Key, t.limits, t.reporter)
+	d := downloadWith(t.r.client, info.Key, t.limits, t.reporter)
 	d.counter.sized = true
 	if err := d.toFile(ctx, to, info.ETag); err != nil {
 		if errors.Is(err, ObjectChanged) {
