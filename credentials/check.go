@@ -152,59 +152,40 @@ func checkToken(ctx context.Context, c *Chain, path string) *TokenReport {
 	return t
 }
 
-// errorAsJSON is an Error for programs.
-type errorAsJSON struct {
-	Kind      Kind     `json:"kind"`
-	Operation string   `json:"operation,omitempty"`
-	Code      string   `json:"code,omitempty"`
-	Message   string   `json:"message,omitempty"`
-	RequestID string   `json:"request_id,omitempty"`
-	Caller    string   `json:"caller,omitempty"`
-	Text      string   `json:"text"`
-	Fixes     []string `json:"fixes,omitempty"`
-}
-
-func (e *Error) json() *errorAsJSON {
-	if e == nil {
-		return nil
-	}
-	return &errorAsJSON{e.Kind, e.Operation, e.Code, e.Message, e.RequestID, e.Caller, e.describe(), e.Fixes}
-}
-
 // Report is what [Chain.Check] found: the token file, then each hop as it was
-// tried. It holds no secret. String is for people, JSON for programs; both are
+// tried. It holds no secret. String is for people, JSON for programs; both show
 // the same facts.
 type Report struct {
-	Chain string // as Chain.String
-	Token *TokenReport
-	Hops  []HopReport
+	Chain string       `json:"chain"` // as Chain.String
+	Token *TokenReport `json:"token,omitempty"`
+	Hops  []HopReport  `json:"hops"`
 }
 
 // TokenReport is the state of the token file. Chains without one have none.
 type TokenReport struct {
-	Path     string
-	Target   string // where links lead; empty: nowhere else
-	Mode     string // as ls prints it; empty: it could not be looked at
-	Owner    string // uid:gid; empty where the system has none
-	Modified time.Time
-	Claims   *trust.Token // nil: not a service-account token, or not one that can be read
-	Err      *Error       // why not
-	Notes    []string     // what is worth knowing and not a failure by itself
+	Path     string       `json:"path"`
+	Target   string       `json:"target,omitempty"` // where links lead; empty: nowhere else
+	Mode     string       `json:"mode,omitempty"`   // as ls prints it; empty: stat failed
+	Owner    string       `json:"owner,omitempty"`  // uid:gid; empty where the system has none
+	Modified time.Time    `json:"modified,omitzero"`
+	Claims   *trust.Token `json:"claims,omitempty"` // in JSON iss, sub, aud and exp; nil: the file holds no service-account token that can be read
+	Err      *Error       `json:"error,omitempty"`  // why not; in JSON an object, with Fixes
+	Notes    []string     `json:"notes,omitempty"`  // what is worth knowing and not a failure by itself
 }
 
-// HopReport is one hop, tried once.
+// HopReport is one hop, tried once. Its durations are seconds in JSON.
 type HopReport struct {
-	Hop       int
-	Operation string
-	RoleARN   string
-	Endpoint  string        // host
-	CallerARN string        // who we are now
-	Latency   time.Duration // of the last request, with its reply
-	Life      time.Duration // of the session; zero: it names no end
-	Skew      time.Duration // local clock less the server's: positive if it is ahead; zero also where unknown
-	Skipped   bool          // a previous hop failed
-	Notes     []string      // what is worth knowing and not a failure by itself
-	Err       *Error
+	Hop       int           `json:"hop"`
+	Operation string        `json:"operation,omitempty"`
+	RoleARN   string        `json:"role,omitempty"`
+	Endpoint  string        `json:"endpoint,omitempty"`        // host
+	CallerARN string        `json:"caller,omitempty"`          // who we are now
+	Latency   time.Duration `json:"latency_seconds"`           // of the last request, with its response
+	Life      time.Duration `json:"session_seconds,omitempty"` // of the session; zero: no expiry
+	Skew      time.Duration `json:"skew_seconds"`              // local clock less the server's: positive if it is ahead; zero also where unknown
+	Skipped   bool          `json:"skipped,omitempty"`         // a previous hop failed
+	Notes     []string      `json:"notes,omitempty"`           // what is worth knowing and not a failure by itself
+	Err       *Error        `json:"error,omitempty"`           // in JSON an object, with Fixes
 }
 
 // Healthy reports whether every hop was tried and worked.
@@ -317,52 +298,56 @@ func (h *HopReport) notes() []string {
 	return []string{fmt.Sprintf("the local clock is %s: AWS refuses signatures that are more than %v off. The chain corrects for it; other programs on this node may not: set the node's clock (NTP)", describeSkew(h.Skew), skewWarning)}
 }
 
-// MarshalJSON writes durations in seconds and errors with their fixes.
-func (r *Report) MarshalJSON() ([]byte, error) {
-	type claims struct {
-		Issuer   string    `json:"iss"`
-		Subject  string    `json:"sub"`
-		Audience []string  `json:"aud"`
-		Expires  time.Time `json:"exp"`
+// MarshalJSON adds "healthy".
+func (r Report) MarshalJSON() ([]byte, error) {
+	type plain Report // without this method
+	return json.Marshal(struct {
+		plain
+		Healthy bool `json:"healthy"`
+	}{plain(r), r.Healthy()})
+}
+
+// MarshalJSON writes the claims under their names in a token.
+func (t TokenReport) MarshalJSON() ([]byte, error) {
+	type plain TokenReport
+	var claims any
+	if c := t.Claims; c != nil {
+		claims = map[string]any{"iss": c.Issuer, "sub": c.Subject, "aud": c.Audience, "exp": c.Expires}
 	}
-	type token struct {
-		Path     string       `json:"path"`
-		Target   string       `json:"target,omitempty"`
-		Mode     string       `json:"mode,omitempty"`
-		Owner    string       `json:"owner,omitempty"`
-		Modified time.Time    `json:"modified,omitzero"`
-		Claims   *claims      `json:"claims,omitempty"`
-		Err      *errorAsJSON `json:"error,omitempty"`
-		Notes    []string     `json:"notes,omitempty"`
+	return json.Marshal(struct {
+		plain
+		Claims any          `json:"claims,omitempty"`
+		Err    *errorObject `json:"error,omitempty"`
+	}{plain(t), claims, t.Err.object()})
+}
+
+// MarshalJSON writes durations in seconds.
+func (h HopReport) MarshalJSON() ([]byte, error) {
+	type plain HopReport
+	return json.Marshal(struct {
+		plain
+		Latency float64      `json:"latency_seconds"`
+		Life    float64      `json:"session_seconds,omitempty"`
+		Skew    float64      `json:"skew_seconds"`
+		Err     *errorObject `json:"error,omitempty"`
+	}{plain(h), h.Latency.Seconds(), h.Life.Seconds(), h.Skew.Seconds(), h.Err.object()})
+}
+
+// errorObject is an Error in the JSON of a Report; elsewhere an Error is a string.
+type errorObject struct {
+	Kind      Kind     `json:"kind"`
+	Operation string   `json:"operation,omitempty"`
+	Code      string   `json:"code,omitempty"`
+	Message   string   `json:"message,omitempty"`
+	RequestID string   `json:"request_id,omitempty"`
+	Caller    string   `json:"caller,omitempty"`
+	Text      string   `json:"text"`
+	Fixes     []string `json:"fixes,omitempty"`
+}
+
+func (e *Error) object() *errorObject {
+	if e == nil {
+		return nil
 	}
-	type hop struct {
-		Hop       int          `json:"hop"`
-		Operation string       `json:"operation,omitempty"`
-		RoleARN   string       `json:"role,omitempty"`
-		Endpoint  string       `json:"endpoint,omitempty"`
-		CallerARN string       `json:"caller,omitempty"`
-		Latency   float64      `json:"latency_seconds"`
-		Life      float64      `json:"session_seconds,omitempty"`
-		Skew      float64      `json:"skew_seconds"`
-		Skipped   bool         `json:"skipped,omitempty"`
-		Notes     []string     `json:"notes,omitempty"`
-		Err       *errorAsJSON `json:"error,omitempty"`
-	}
-	out := struct {
-		Chain   string `json:"chain"`
-		Healthy bool   `json:"healthy"`
-		Token   *token `json:"token,omitempty"`
-		Hops    []hop  `json:"hops"`
-	}{Chain: r.Chain, Healthy: r.Healthy()}
-	if t := r.Token; t != nil {
-		out.Token = &token{Path: t.Path, Target: t.Target, Mode: t.Mode, Owner: t.Owner, Modified: t.Modified, Err: t.Err.json(), Notes: t.Notes}
-		if c := t.Claims; c != nil {
-			out.Token.Claims = &claims{c.Issuer, c.Subject, c.Audience, c.Expires}
-		}
-	}
-	for _, h := range r.Hops {
-		out.Hops = append(out.Hops, hop{h.Hop, h.Operation, h.RoleARN, h.Endpoint, h.CallerARN,
-			h.Latency.Seconds(), h.Life.Seconds(), h.Skew.Seconds(), h.Skipped, h.Notes, h.Err.json()})
-	}
-	return json.Marshal(out)
+	return &errorObject{e.Kind, e.Operation, e.Code, e.Message, e.RequestID, e.Caller, e.describe(), e.Fixes}
 }
