@@ -1,11 +1,15 @@
 package credentials
 
-// Which Kind a failure is and whether it is retried: the retry table and its look-up.
-// refresh.go retries, diagnose.go makes the error.
+// Which Kind a failure is and whether it is retried: the response of the server, the
+// retry table, and its look-up. refresh.go retries, diagnose.go makes the error.
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"encoding/xml"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,29 +22,29 @@ type retry int
 
 const (
 	retryNever           retry = iota
-	retryBackoff               // after a pause, some attempts
-	retryUntilDeadline         // after longer pauses, to the end of the refresh's time
+	retryBackoff               // after a pause, at most backoffAttempts
+	retryUntilDeadline         // after longer pauses, until the refresh's deadline
 	retryOnce                  // one more attempt, immediately
 	retryIfTokenChanged        // one more attempt, if the token file changed meanwhile
 	retryIfParentRenewed       // one more attempt, after the previous hop was renewed
 )
 
-// class is what the retry table says about a failure.
+// class is the result of classify.
 type class struct {
 	kind  Kind
 	retry retry
 }
 
-// rule is one row: an error code, and a part of the message where one code
-// covers several causes.
+// rule is one row: an error code, and part of the message where one code has several
+// causes.
 type rule struct {
 	code, message string
 	class
 }
 
-// retryTable is consulted from the top. Codes and texts are those of the STS API
-// reference, https://docs.aws.amazon.com/STS/latest/APIReference/, and of public
-// reports; the order within a code is from special to general.
+// retryTable is searched from the top; the rows of a code go from special to general.
+// Codes and texts are those of the STS API reference,
+// https://docs.aws.amazon.com/STS/latest/APIReference/, and of public reports.
 var retryTable = []rule{
 	{"ExpiredTokenException", "", class{TokenExpired, retryIfTokenChanged}},
 	{"InvalidIdentityToken", "retrieve verification key", class{IssuerUnreachable, retryBackoff}},
@@ -99,50 +103,147 @@ const (
 	throttledCap    = 8 * time.Second
 )
 
-// classify looks a failure up in the retry table. web is true for
-// AssumeRoleWithWebIdentity and false for AssumeRole: AccessDenied has a different
-// meaning in each.
-func classify(err error, web bool) class {
-	var denied smithy.APIError
-	if errors.As(err, &denied) {
-		code, message := denied.ErrorCode(), strings.ToLower(denied.ErrorMessage())
-		for _, r := range retryTable {
-			if r.code == code && strings.Contains(message, r.message) {
-				return r.class
+// classify returns the class of a failure. web is true for AssumeRoleWithWebIdentity and
+// false for AssumeRole: AccessDenied has a different meaning in each.
+func classify(err error, att *attempt, web bool) class {
+	r := readReply(err, att)
+	if r.foreign {
+		return class{STSUnreachable, retryNever}
+	}
+	_, denied := errors.AsType[smithy.APIError](err)
+	if denied {
+		message := strings.ToLower(r.message)
+		for _, rule := range retryTable {
+			if rule.code == r.code && strings.Contains(message, rule.message) {
+				return rule.class
 			}
 		}
-		// NoSuchEntity is how stores report a role that does not exist; AWS does
-		// not distinguish the two.
-		if code == "AccessDenied" || code == "AccessDeniedException" || code == "NoSuchEntity" {
+		// NoSuchEntity is how stores report a role that does not exist; AWS does not
+		// distinguish the two.
+		switch r.code {
+		case "AccessDenied", "AccessDeniedException", "NoSuchEntity":
 			if web {
 				return class{TrustDenied, retryNever}
 			}
 			return class{AssumeDenied, retryNever}
 		}
 	}
-	if status := statusOf(err); status != 0 {
-		switch {
-		case status == 429:
-			return class{Throttled, retryUntilDeadline}
-		case status >= 500:
-			return class{STSUnreachable, retryBackoff}
-		case denied == nil:
-			// Not a response of STS: a proxy's page, another service.
-			return class{STSUnreachable, retryNever}
-		}
-		return class{Unknown, retryNever}
-	}
-	switch {
-	case denied != nil:
-		return class{Unknown, retryNever}
-	case errors.Is(err, context.Canceled):
-		return class{Unknown, retryNever}
-	}
-	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
+	switch status := statusOf(err); {
+	case status == 429:
+		return class{Throttled, retryUntilDeadline}
+	case status >= 500:
 		return class{STSUnreachable, retryBackoff}
+	case status != 0 && !denied: // not a response of STS: a proxy's page, another service
+		return class{STSUnreachable, retryNever}
+	case status != 0, denied, errors.Is(err, context.Canceled):
+		return class{Unknown, retryNever}
 	}
 	// No response at all: refused, reset, timed out, no such host, bad certificate.
 	return class{STSUnreachable, retryBackoff}
+}
+
+// reply is the error response of an endpoint.
+type reply struct {
+	code, message, requestID string
+	foreign                  bool // another service sent it
+}
+
+// readReply returns code, message and request ID of an error response. Nothing else of
+// the server's bytes is kept.
+func readReply(err error, att *attempt) reply {
+	var r reply
+	if denied, ok := errors.AsType[smithy.APIError](err); ok {
+		r.code, r.message = denied.ErrorCode(), denied.ErrorMessage()
+		if r.message == "UnknownError" { // the SDK's placeholder for none
+			r.message = ""
+		}
+	}
+	if withID, ok := errors.AsType[interface {
+		error
+		ServiceRequestID() string
+	}](err); ok {
+		r.requestID = withID.ServiceRequestID()
+	}
+	if att.operation == agentOperation && r.code == "" {
+		if fromAgent, ok := agentReply(att.Head); ok {
+			return fromAgent
+		}
+	}
+	// A store that speaks STS may leave out the ErrorResponse element around an error.
+	// So does S3, which has other codes.
+	switch bare := bareError(att.Head); {
+	case bare.code == "":
+	case !isSTSCode(bare.code):
+		bare.foreign = statusOf(err) < 500
+		return bare
+	case r.code == "" || r.code == "UnknownError":
+		return bare
+	}
+	return r
+}
+
+// agentText matches a refusal of the EKS Pod Identity agent: text that holds the EKS
+// Auth service's request ID, code and message. A word in parentheses without an ID in
+// brackets before it must end like a code, since a proxy's page has such words too.
+var agentText = pattern(`(?s)^(?:.*?\[([^\]\s]*)\]:?\s*\(([A-Z]\w+)\)|(?:.*?\s|)\(([A-Z]\w+(?:Exception|Error))\)):?\s*(.*?)(?:,\s*fault:\s*\w*\s*)?$`)
+
+// agentReply reads a refusal of the Pod Identity agent, in text or in JSON, whatever
+// its content type is.
+func agentReply(body []byte) (reply, bool) {
+	var r reply
+	var document struct{ Code, Message, RequestID string }
+	if json.Unmarshal(body, &document) == nil && document.Code != "" {
+		r = reply{code: document.Code, message: document.Message, requestID: document.RequestID}
+	} else if m := agentText().FindStringSubmatch(strings.TrimSpace(string(body))); m != nil {
+		r = reply{code: m[2] + m[3], message: strings.TrimSpace(m[4]), requestID: m[1]}
+	}
+	if holdsKeys().MatchString(r.message) {
+		r.message = keysNotShown
+	}
+	return r, r.code != ""
+}
+
+// statusOf returns the HTTP status of an error response; 0: there was no response.
+func statusOf(err error) int {
+	if resp, ok := errors.AsType[interface {
+		error
+		HTTPStatusCode() int
+	}](err); ok {
+		return resp.HTTPStatusCode()
+	}
+	return 0
+}
+
+// bareError reads an error document without ErrorResponse, which may be cut off.
+func bareError(head []byte) reply {
+	var r reply
+	fields := map[string]*string{"Code": &r.code, "Message": &r.message, "RequestId": &r.requestID}
+	d := xml.NewDecoder(bytes.NewReader(head))
+	for inside := false; ; {
+		token, err := d.Token()
+		if err != nil {
+			return r
+		}
+		element, ok := token.(xml.StartElement)
+		switch {
+		case !ok:
+		case !inside && element.Name.Local != "Error":
+			return reply{}
+		case !inside:
+			inside = true
+		case fields[element.Name.Local] != nil:
+			if d.DecodeElement(fields[element.Name.Local], &element) != nil {
+				return r
+			}
+		}
+	}
+}
+
+// isSTSCode reports whether a code is one of STS's. In a bare document, any other code
+// comes from another service at this address.
+func isSTSCode(code string) bool {
+	return code == "AccessDenied" || code == "NoSuchEntity" ||
+		slices.ContainsFunc(retryTable, func(r rule) bool { return r.code == code })
 }
 
 // unwrapRetry removes the SDK's wrapper with its own count of attempts.

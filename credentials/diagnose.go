@@ -5,11 +5,8 @@ package credentials
 // that never change and take no lock. classify.go has the Kind, fixes.go the fixes.
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,139 +19,6 @@ import (
 	"github.com/crossrole/crossrole/credentials/internal/stsclient"
 	"github.com/crossrole/crossrole/internal/redact"
 )
-
-// reply is what an endpoint said when it refused.
-type reply struct {
-	code, message, requestID string
-	foreign                  bool // another service's refusal
-}
-
-// readReply takes code, message and request id of a refusal; nothing else of
-// the server's bytes is kept.
-func readReply(err error, att *attempt) reply {
-	var r reply
-	if denied, ok := errors.AsType[smithy.APIError](err); ok {
-		r.code, r.message = denied.ErrorCode(), denied.ErrorMessage()
-		if r.message == "UnknownError" { // the SDK's word for none
-			r.message = ""
-		}
-	}
-	if withID, ok := errors.AsType[interface {
-		error
-		ServiceRequestID() string
-	}](err); ok {
-		r.requestID = withID.ServiceRequestID()
-	}
-	if att.operation == agentOperation && r.code == "" {
-		if said, ok := agentReply(att.Head); ok {
-			return said
-		}
-	}
-	// A store that speaks STS may leave out the ErrorResponse around an error; so
-	// does S3, whose codes are others.
-	switch bare := bareError(att.Head); {
-	case bare.code == "":
-	case !isSTSCode(bare.code):
-		bare.foreign = statusOf(err) < 500
-		return bare
-	case r.code == "" || r.code == "UnknownError":
-		return bare
-	}
-	return r
-}
-
-// agentText is how the EKS Pod Identity agent refuses: in text that holds the
-// EKS Auth service's request id, code and message. A word in parentheses without
-// the brackets of an id is a code by its ending: a proxy's page has such words too.
-var agentText = pattern(`(?s)^(?:.*?\[([^\]\s]*)\]:?\s*\(([A-Z]\w+)\)|(?:.*?\s|)\(([A-Z]\w+(?:Exception|Error))\)):?\s*(.*?)(?:,\s*fault:\s*\w*\s*)?$`)
-
-// agentReply reads a refusal of the Pod Identity agent, in text or in JSON,
-// whatever its content type says.
-func agentReply(body []byte) (reply, bool) {
-	var r reply
-	var document struct{ Code, Message, RequestID string }
-	if json.Unmarshal(body, &document) == nil && document.Code != "" {
-		r = reply{code: document.Code, message: document.Message, requestID: document.RequestID}
-	} else if m := agentText().FindStringSubmatch(strings.TrimSpace(string(body))); m != nil {
-		r = reply{code: m[2] + m[3], message: strings.TrimSpace(m[4]), requestID: m[1]}
-	}
-	if holdsKeys().MatchString(r.message) {
-		r.message = keysNotShown
-	}
-	return r, r.code != ""
-}
-
-// statusOf is the HTTP status of a refusal; 0: there was no response.
-func statusOf(err error) int {
-	if resp, ok := errors.AsType[interface {
-		error
-		HTTPStatusCode() int
-	}](err); ok {
-		return resp.HTTPStatusCode()
-	}
-	return 0
-}
-
-// bareError reads an error document without ErrorResponse, as far as its
-// beginning holds it.
-func bareError(head []byte) reply {
-	var r reply
-	fields := map[string]*string{"Code": &r.code, "Message": &r.message, "RequestId": &r.requestID}
-	d := xml.NewDecoder(bytes.NewReader(head))
-	for inside := false; ; {
-		token, err := d.Token()
-		if err != nil {
-			return r // the end, or where it was cut
-		}
-		element, ok := token.(xml.StartElement)
-		switch {
-		case !ok:
-		case !inside && element.Name.Local != "Error":
-			return reply{}
-		case !inside:
-			inside = true
-		case fields[element.Name.Local] != nil:
-			if d.DecodeElement(fields[element.Name.Local], &element) != nil {
-				return r
-			}
-		}
-	}
-}
-
-// isSTSCode reports whether a code is one of STS's. Another one, in a bare
-// document, is that of some other service at this address.
-func isSTSCode(code string) bool {
-	if code == "AccessDenied" || code == "NoSuchEntity" {
-		return true
-	}
-	for _, r := range retryTable {
-		if r.code == code {
-			return true
-		}
-	}
-	return false
-}
-
-// classifyReply classifies a failure by the code in the response, also where the SDK
-// did not find it.
-func classifyReply(err error, att *attempt, web bool) class {
-	r := readReply(err, att)
-	if r.foreign {
-		return class{STSUnreachable, retryNever}
-	}
-	if denied, ok := errors.AsType[smithy.APIError](err); ok && denied.ErrorCode() != r.code {
-		return classify(&coded{smithy.GenericAPIError{Code: r.code, Message: r.message}, statusOf(err)}, web)
-	}
-	return classify(err, web)
-}
-
-// coded is a refusal whose code the SDK did not find.
-type coded struct {
-	smithy.GenericAPIError
-	status int
-}
-
-func (c *coded) HTTPStatusCode() int { return c.status }
 
 // newError makes the error that callers see.
 func (h *hop) newError(att *attempt, v class, err error, attempts int) *Error {

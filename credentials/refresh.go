@@ -347,7 +347,7 @@ func (s *session) try(ctx context.Context, att *attempt) (*snapshot, class, erro
 	if own, ok := errors.AsType[*Error](err); ok {
 		return nil, class{own.Kind, retryNever}, err
 	}
-	v := classifyReply(err, att, s.web)
+	v := classify(err, att, s.web)
 	switch {
 	case v.kind == TokenExpired && s.parent != nil: // of the previous hop's session, not of a token
 		v = class{CredentialsExpired, retryIfParentRenewed}
