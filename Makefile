@@ -7,12 +7,12 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# Every Go module of the repository. A new one is found by its go.mod.
+# Every Go module of the repository, found by its go.mod.
 MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod */*/*/go.mod))
 # The modules with our code; the others pin the versions of tools.
 CODE := $(filter-out tools tools/% %/tool,$(MODULES))
-# go mod tidy reads the dependencies of a module and of their tests. For the linter
-# that is 365 MB, so `make lint` checks the linter's module instead.
+# go mod tidy downloads the dependencies of a module and those of their tests. For the
+# linter that is 365 MB, so only `make lint` tidies the linter's module.
 TIDY := $(filter-out tools/lint,$(MODULES))
 
 PLATFORMS := linux/arm64 linux/arm darwin/arm64 windows/amd64
@@ -26,7 +26,7 @@ gate = printf '== %s\n' '$(1)'
 # $(call fail,what to do) prints the last line of a failed gate, and fails.
 fail = { printf 'FAIL %s: %s\n' '$@' '$(1)' >&2; exit 1; }
 
-## help: this list
+## help: print this list
 .PHONY: help
 help:
 	@sed -n 's/^## \([a-z0-9-]*\): /\1\t/p' Makefile | expand -t 16
@@ -36,7 +36,7 @@ help:
 test:
 	@go test ./...
 
-## check: every gate of CI, about 3 minutes the first time
+## check: the gates of CI, about 3 minutes the first time
 .PHONY: check
 check: check-format check-house check-sleep check-tidy check-fix check-vet check-static check-platforms check-race
 	@echo 'ok: all gates'
@@ -49,11 +49,11 @@ check-format:
 
 .PHONY: check-house
 check-house:
-	@$(call gate,house: a type stands together and a longer file says what it is for)
-	go test -count=1 -run '^TestHouse$$' . || $(call fail,move or introduce what is named above: CONTRIBUTING.md has the rule)
+	@$(call gate,house: the methods of a type are together and every long file says what it is for)
+	go test -count=1 -run '^TestHouse$$' . || $(call fail,move the methods or add the comment that is missing (see Layout in CONTRIBUTING.md))
 
-# The word synctest must appear in the function before the sleep, or in its comment
-# if the function is called from a bubble.
+# The word synctest must appear in the function before the sleep, or in the function's
+# comment if it is called from a bubble.
 .PHONY: check-sleep
 check-sleep:
 	@$(call gate,sleep: no test outside e2e and bench sleeps on the wall clock)
@@ -65,7 +65,7 @@ check-sleep:
 
 .PHONY: check-tidy
 check-tidy:
-	@$(call gate,go mod tidy: go.mod and go.sum of each module list exactly what is used: $(TIDY))
+	@$(call gate,go mod tidy: go.mod and go.sum list exactly what each module uses: $(TIDY))
 	for m in $(TIDY); do
 		(cd $$m && go mod tidy -diff) || $(call fail,run: (cd '$$m' && go mod tidy))
 	done
@@ -87,15 +87,15 @@ check-vet:
 
 .PHONY: check-static
 check-static:
-	@$(call gate,staticcheck: no bugs and no dead code that it can find)
+	@$(call gate,staticcheck: no bugs or dead code that it can find)
 	for m in $(CODE); do
 		(cd $$m && $(STATICCHECK) ./...) || $(call fail,fix what staticcheck reports above (module '$$m'))
 	done
 
-# vet, not build, because it compiles the tests too.
+# go vet instead of go build, because vet compiles the tests too.
 .PHONY: check-platforms
 check-platforms:
-	@$(call gate,platforms: library and tests compile for $(PLATFORMS))
+	@$(call gate,platforms: the library and its tests compile for $(PLATFORMS))
 	for p in $(PLATFORMS); do
 		GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./... || $(call fail,fix what does not compile for '$$p')
 	done
@@ -103,24 +103,24 @@ check-platforms:
 .PHONY: check-race
 check-race:
 	@$(call gate,race: all tests in random order under the race detector)
-	go test -race -shuffle=on ./... || $(call fail,fix the test above; its -test.shuffle number repeats the order: go test -race -shuffle=N PACKAGE)
+	go test -race -shuffle=on ./... || $(call fail,fix the test above; to repeat its order: go test -race -shuffle=N PACKAGE with the N that is printed after -test.shuffle)
 
 ## fuzz: every fuzz target for FUZZTIME (20s)
 .PHONY: fuzz
 fuzz:
 	@$(call gate,fuzz: every fuzz target for $(FUZZTIME))
-	.ci/fuzz $(FUZZTIME) || $(call fail,fix what failed above; the input that broke a target is now in testdata/fuzz: commit it with the fix)
+	.ci/fuzz $(FUZZTIME) || $(call fail,fix the failure above and commit the fix with the failing input that is now in testdata/fuzz)
 
-# $(call suite,pattern,packages,programs,how to get them) runs one suite of the e2e
-# module.
+# $(call suite,pattern,packages,programs,how to install them) runs one suite of the
+# e2e module.
 define suite
-$(call gate,e2e: the tests $(1) against servers that we did not write)
+$(call gate,e2e: the tests $(1) against third-party servers and clients)
 for p in $(3); do
 	command -v $$p >/dev/null || $(call fail,$(4))
 done
 cd e2e
-[[ $$(go test -list '$(1)' $(2)) == Test* ]] || $(call fail,no test in e2e/$(2) matches $(1) any more: update the suite in the Makefile)
-go test -count=1 -timeout=15m -run '$(1)' $(2) || $(call fail,the end of each server log is above)
+[[ $$(go test -list '$(1)' $(2)) == Test* ]] || $(call fail,no test in e2e/$(2) matches $(1): update the suite in the Makefile)
+go test -count=1 -timeout=15m -run '$(1)' $(2) || $(call fail,fix the test above; the end of each server log is printed with it)
 endef
 
 ## e2e-ceph: both routes against Ceph's gateway; as root
@@ -141,7 +141,7 @@ e2e-clients:
 ## e2e-observe: the alert rules, evaluated by Prometheus' own engine
 .PHONY: e2e-observe
 e2e-observe:
-	@$(call gate,alerts: they fire when they should and only then)
+	@$(call gate,alerts: each alert fires when it should and only then)
 	cd e2e/observe && go test -count=1 ./... || $(call fail,fix examples/deploy/alerts.yaml or credentials/metrics)
 
 # The first run on a machine builds the servers, which takes minutes.
@@ -159,7 +159,7 @@ e2e-kubernetes:
 e2e-bluegreen:
 	@$(call suite,^TestBlueGreen,$(KUBERNETES),$(CEPH),$(CEPH_PACKAGES))
 
-## e2e-rotation: kubelet replaces a token at its own pace, after 8 minutes; as root
+## e2e-rotation: kubelet replaces a token on its own schedule, after 8 minutes; as root
 .PHONY: e2e-rotation
 e2e-rotation:
 	@$(call suite,^TestNaturalRotation,$(KUBERNETES),$(CEPH),$(CEPH_PACKAGES))
@@ -173,10 +173,10 @@ SEEDS ?= 200
 ## soak: SEEDS (200) days of faults in virtual time, about a minute
 .PHONY: soak
 soak:
-	@$(call gate,soak: both routes keep their guarantees over $(SEEDS) seeded days of faults)
+	@$(call gate,soak: both routes keep their guarantees through $(SEEDS) seeded days of faults)
 	go test ./credentials -run '^TestSoak$$' -soak.seeds=$(SEEDS) || $(call fail,replay the seed named above: go test ./credentials -run '^TestSoak$$' -soak.seed=N)
 
-## bench: quick figures compared with the SDK and minio-go (bench/ has the long form)
+## bench: quick figures compared with the SDK and minio-go (for all: cd bench && go run .)
 .PHONY: bench
 bench:
 	@cd bench && go run . -quick
@@ -184,22 +184,22 @@ bench:
 ## lint: golangci-lint (not in CI: building it takes minutes)
 .PHONY: lint
 lint:
-	@$(call gate,golangci-lint: see .golangci.yml)
+	@$(call gate,golangci-lint: the linters of .golangci.yml find nothing)
 	(cd tools/lint && go mod tidy -diff) || $(call fail,run: (cd tools/lint && go mod tidy))
 	for m in $(CODE); do
 		(cd $$m && go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint run --config=$(CURDIR)/.golangci.yml ./...) ||
 			$(call fail,fix what is reported above (module '$$m'))
 	done
 
-## deadcode: functions that no test, example or command reaches
+## deadcode: functions that no test, example or command calls
 .PHONY: deadcode
 deadcode:
-	@$(call gate,deadcode: every function is reached from a test or a command)
+	@$(call gate,deadcode: every function is reachable from a test or a command)
 	found=$$(go tool -modfile=$(CURDIR)/tools/go.mod deadcode -test ./...)
 	[[ -z $$found ]] || { echo "$$found"; $(call fail,test or remove the functions above); }
 
 ## vuln: known vulnerabilities in our dependencies (not in CI: reads the Go vulnerability database)
 .PHONY: vuln
 vuln:
-	@$(call gate,govulncheck: nothing we call has a known vulnerability)
+	@$(call gate,govulncheck: no function we call has a known vulnerability)
 	go tool -modfile=$(CURDIR)/tools/go.mod govulncheck ./... || $(call fail,upgrade the modules above)

@@ -51,7 +51,7 @@ func (r *table) write(file string) error {
 		return fmt.Errorf("%s has no lines %q and %q to write the tables between", file, strings.TrimSpace(tableBegin), strings.TrimSpace(tableEnd))
 	}
 	tables := "| drill | what running programs see |\n|---|---|\n" + strings.Join(r.drills, "\n") +
-		"\n\n| soak | for | gateway killed | sessions | new tokens | exact reads | errors while it was away | last error after its return | other errors |\n|---|---|---|---|---|---|---|---|---|\n" +
+		"\n\n| soak | for | gateway killed | sessions | new tokens | exact reads | errors while it was down | last error after its restart | other errors |\n|---|---|---|---|---|---|---|---|---|\n" +
 		strings.Join(r.soaks, "\n") + "\n"
 	return os.WriteFile(file, []byte(head+tableBegin+tables+tableEnd+tail), 0o644)
 }

@@ -113,7 +113,7 @@ func (w *world) gatewayRestart(t *testing.T) string {
 		}
 		t.Logf("%s: %s; again well %v after the gateway", l.name, v.errors(), v.slowest)
 	}
-	return fmt.Sprintf("away for %v: typed errors (%s), then all four readers recover by themselves (%d exact reads)",
+	return fmt.Sprintf("down for %v: typed errors (%s), then all four readers recover without help (%d exact reads)",
 		o.to.Sub(o.from).Round(100*time.Millisecond), all.errors(), reads)
 }
 
