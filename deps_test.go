@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// small are the modules, besides the SDK and smithy-go, that a program takes on
-// with the library, and why. More than three are too many.
+// small lists the modules, apart from the SDK and smithy-go, that the library adds to
+// a program, and why. At most three are allowed.
 var small = map[string]string{
-	"github.com/minio/crc64nvme":    "the checksum that S3 keeps with every object, 50 times as fast as hash/crc64",
-	"github.com/klauspost/cpuid/v2": "crc64nvme asks it what the processor can do",
-	"golang.org/x/sys":              "cpuid asks it on macOS",
+	"github.com/minio/crc64nvme":    "the checksum that S3 stores with every object, 50 times as fast as hash/crc64",
+	"github.com/klauspost/cpuid/v2": "crc64nvme uses it to detect what the processor can do",
+	"golang.org/x/sys":              "cpuid uses it on macOS",
 }
 
 func TestDependencies(t *testing.T) {
 	if len(small) > 3 {
-		t.Errorf("%d small modules are listed, at most 3 are wanted", len(small))
+		t.Errorf("%d small modules are listed; at most 3 are allowed", len(small))
 	}
 	for _, platform := range []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64"} {
 		goos, goarch, _ := strings.Cut(platform, "/")
@@ -42,15 +42,15 @@ func TestDependencies(t *testing.T) {
 			case path == "github.com/aws/aws-sdk-go-v2", strings.HasPrefix(path, "github.com/aws/aws-sdk-go-v2/"):
 			case small[path] != "":
 			default:
-				t.Errorf("%s: credentials and s3reader take on %s, which is not agreed: do without, or list it in small with the reason", platform, path)
+				t.Errorf("%s: credentials or s3reader depends on %s: remove the dependency, or add it to small with a reason", platform, path)
 			}
 		}
 		// Only LoadConfig, in the root package, loads the SDK's configuration files.
 		if modules["github.com/aws/aws-sdk-go-v2/config"] {
-			t.Errorf("%s: credentials or s3reader takes on the SDK's config module, which only the root package may", platform)
+			t.Errorf("%s: credentials or s3reader depends on the SDK's config module, which only the root package may import", platform)
 		}
 		if !modules["github.com/aws/aws-sdk-go-v2/service/s3"] {
-			t.Errorf("%s: go list names no dependencies: %q", platform, out)
+			t.Errorf("%s: go list printed no dependencies: %q", platform, out)
 		}
 	}
 }

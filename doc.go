@@ -32,17 +32,17 @@
 //		os.Stdout.Write(cat)
 //	}
 //
-// The pod's service account is annotated with a hub role of its own account here;
-// without Assume the annotated role is the other account's, and the chain is
-// direct.
+// In this program, the pod's service account is annotated with a hub role of the
+// pod's own account. If the annotation names the role of the other account, leave
+// out Assume; the route is then direct.
 //
 // The other packages:
 //
 //   - [github.com/crossrole/crossrole/credentials] is the chain itself. Its Wrap
-//     signs an aws.Config that the program has already.
+//     takes an aws.Config that the program already has.
 //   - [github.com/crossrole/crossrole/s3reader] reads objects from a bucket.
-//   - [github.com/crossrole/crossrole/credentials/metrics] exports the sessions to
-//     Prometheus.
+//   - [github.com/crossrole/crossrole/credentials/metrics] exports metrics of the
+//     sessions to Prometheus.
 //   - [github.com/crossrole/crossrole/trust] reads a token's claims and writes,
 //     evaluates and explains the policies involved.
 //   - [github.com/crossrole/crossrole/awstest] is an in-memory AWS for your tests.

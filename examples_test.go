@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestExamplesCompileWhenCopied copies examples/ into another module, as a user
-// does who starts from one of them, and compiles the programs and their tests
+// TestExamplesCompileWhenCopied copies examples/ into another module, as a user would
+// who starts from one of them, and compiles the programs and their tests
 // there. Nothing is downloaded: go.mod and go.sum are this module's.
 func TestExamplesCompileWhenCopied(t *testing.T) {
 	root, err := os.Getwd()

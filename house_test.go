@@ -14,29 +14,29 @@ import (
 )
 
 const (
-	mostFiles    = 4  // that the methods of one type may stand in
+	mostFiles    = 4  // over which the methods of one type may be spread
 	longUnmapped = 80 // lines that a file may have without a comment that says what it is for
 )
 
-// spread are the types whose methods may stand in more files than mostFiles, and
-// why.
+// spread lists the types whose methods may be spread over more than mostFiles files,
+// and why.
 var spread = map[string]string{
 	"credentials.session": "one file for each mechanism that acts on a session: its states, refresh, exchange, token, recovery, check, KeepFresh",
 	"s3reader.Reader":     "one file for each public operation; client makes the requests",
 }
 
-// inside are the tests of unexported code that are not below internal/, and why.
+// inside lists the tests of unexported code outside internal/, and why they are there.
 var inside = map[string]string{
-	"awstest/chunked_internal_test.go":   "AWS publishes vectors of chunk signatures with a fixed key and time, which no request to a cloud can have",
-	"s3reader/cache_internal_test.go":    "the cache asks for ranges by a type of its package; it is to get an open function first",
-	"s3reader/failures_internal_test.go": "a full disk cannot be had through the public API on all platforms",
+	"awstest/chunked_internal_test.go":   "AWS's test vectors for chunk signatures have a fixed key and time, which no request to a cloud can have",
+	"s3reader/cache_internal_test.go":    "the cache fetches ranges through a type of its package; it needs an open function first",
+	"s3reader/failures_internal_test.go": "the public API cannot provoke a full disk on all platforms",
 }
 
-// TestHouse holds the layout that CONTRIBUTING.md describes: a type stands
-// together, unexported code is tested from outside or moves to an internal
-// package, and a file of some length says what it is for.
+// TestHouse enforces the layout that CONTRIBUTING.md describes: the methods of a type
+// are in few files, unexported code is tested from outside or moves to an internal
+// package, and a long file says what it is for.
 func TestHouse(t *testing.T) {
-	methods := map[string]map[string]bool{} // of each type, the files that hold them
+	methods := map[string]map[string]bool{} // for each type, the files with its methods
 	fset := token.NewFileSet()
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
@@ -83,14 +83,14 @@ func TestHouse(t *testing.T) {
 		files := slices.Sorted(maps.Keys(methods[id]))
 		switch reason := spread[id]; {
 		case len(files) > mostFiles && reason == "":
-			t.Errorf("%s has methods in %d files, at most %d are wanted: %s", id, len(files), mostFiles, strings.Join(files, ", "))
+			t.Errorf("%s has methods in %d files; at most %d are allowed: %s", id, len(files), mostFiles, strings.Join(files, ", "))
 		case len(files) <= mostFiles && reason != "":
-			t.Errorf("%s has methods in %d files: take it off the list of exceptions", id, len(files))
+			t.Errorf("%s has methods in only %d files: remove it from the exceptions", id, len(files))
 		}
 	}
 	for id := range spread {
 		if methods[id] == nil {
-			t.Errorf("%s is on the list of exceptions and has no methods", id)
+			t.Errorf("%s is in the list of exceptions but has no methods", id)
 		}
 	}
 }

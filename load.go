@@ -9,24 +9,25 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// LoadConfig returns the SDK's shared configuration (region, endpoints, HTTP
-// client, retries), signed as the last role of the chain that optFns describe.
-// Without options the chain is direct: the pod's token becomes AWS_ROLE_ARN.
+// LoadConfig loads the SDK's shared configuration (region, endpoints, HTTP client,
+// retries) and returns it with the credentials of the last role in the chain that
+// optFns describe. Without options the chain is direct: the pod's token is exchanged
+// for a session of AWS_ROLE_ARN.
 //
-// It runs no search for credentials. The SDK's own search fails on half-set
-// variables and may find the node's role. Only if optFns set the source
-// [credentials.FromBase] does the SDK load its own credentials, and the chain
+// LoadConfig skips the SDK's own search for credentials, which fails if only some of
+// the variables are set and may find the node's role. The SDK loads its own
+// credentials only if optFns set the source to [credentials.FromBase]; the chain then
 // starts from those.
 //
-// LoadConfig makes no call to AWS, except what the SDK itself needs for
-// FromBase (a profile may name a provider that asks the network). ctx governs
-// loading alone. Wrong settings are a [credentials.ConfigInvalid] that lists all
-// of them; an unreadable configuration file is the SDK's own error.
+// LoadConfig does not call AWS, except for what the SDK itself needs for FromBase (a
+// profile may use a provider that needs the network). ctx applies to the loading only.
+// If settings are invalid, the error is a [credentials.ConfigInvalid] that lists all of
+// them. If a configuration file cannot be read, it is the SDK's own error.
 //
-// Each of optFns is called twice: to see the source, and to build the chain.
+// Each of optFns is called twice: once to find the source, once to build the chain.
 //
-// For a configuration that the program has already, use [credentials.Wrap]. The
-// chain that signs is [credentials.ChainOf] of the result.
+// If the program already has a configuration, use [credentials.Wrap]. To get the chain,
+// pass the result to [credentials.ChainOf].
 func LoadConfig(ctx context.Context, optFns ...func(*credentials.Options)) (aws.Config, error) {
 	load := []func(*config.LoadOptions) error{config.WithCredentialsProvider(aws.AnonymousCredentials{})}
 	if startsFromBase(optFns) {
@@ -39,7 +40,7 @@ func LoadConfig(ctx context.Context, optFns ...func(*credentials.Options)) (aws.
 	return credentials.Wrap(base, optFns...)
 }
 
-// startsFromBase reports whether optFns choose the SDK's own credentials.
+// startsFromBase reports whether optFns set the source to FromBase.
 func startsFromBase(optFns []func(*credentials.Options)) bool {
 	var o credentials.Options
 	for _, fn := range optFns {

@@ -23,9 +23,9 @@ func TestMain(m *testing.M) { bareenv.Main(m) }
 
 const target = "arn:aws:iam::444455556666:role/S3_Pics"
 
-// enterPod raises two accounts, a cluster and a bucket, sets the environment of
-// a pod whose service account is annotated with the hub role, and returns a
-// function that undoes it.
+// enterPod creates two accounts, a cluster and a bucket, sets the environment of a pod
+// whose service account is annotated with the hub role, and returns a function that
+// undoes it.
 func enterPod() (leave func()) {
 	cloud := awstest.New()
 	dev, shared := cloud.Account("111122223333"), cloud.Account("444455556666")
@@ -56,9 +56,9 @@ func enterPod() (leave func()) {
 	}
 }
 
-// Two lines reach the bucket of the other account.
+// Read an object from a bucket in another account.
 func ExampleLoadConfig() {
-	defer enterPod()() // stands for the pod and both accounts
+	defer enterPod()() // simulates the pod and both accounts
 	ctx := context.Background()
 
 	cfg, err := crossrole.LoadConfig(ctx, credentials.Assume("arn:aws:iam::444455556666:role/S3_Pics"))
@@ -77,8 +77,8 @@ func ExampleLoadConfig() {
 	// Output: meow
 }
 
-// The SDK's own search for credentials must not run: here it would take the
-// static keys, and fail on the token file that has no role.
+// The SDK's own search for credentials must not run: here it would find the static
+// keys, and fail because the token file comes without a role.
 func TestLoadConfigSearchesForNoCredentials(t *testing.T) {
 	defer enterPod()()
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIARIVAL")
@@ -107,7 +107,7 @@ func TestLoadConfigSearchesForNoCredentials(t *testing.T) {
 	}
 }
 
-// From the base configuration, the SDK's own credentials are loaded.
+// With FromBase, the SDK's own credentials are loaded.
 func TestLoadConfigFromBase(t *testing.T) {
 	for name, source := range map[string]credentials.Source{"value": credentials.FromBase{}, "pointer": &credentials.FromBase{}} {
 		t.Run(name, func(t *testing.T) {
@@ -145,12 +145,12 @@ func TestLoadConfigReportsBadInput(t *testing.T) {
 			t.Errorf("%s: %v; want a ConfigInvalid that names %s", name, err, tt.names)
 		}
 		if cfg.Credentials != nil {
-			t.Errorf("%s: a configuration comes with the error", name)
+			t.Errorf("%s: LoadConfig returned a configuration with the error", name)
 		}
 	}
 }
 
-// A profile that is not there is the SDK's own error.
+// If the profile does not exist, the error is the SDK's own.
 func TestLoadConfigMissingProfile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(file, []byte("[profile x\nnonsense"), 0o600); err != nil {

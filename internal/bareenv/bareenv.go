@@ -1,5 +1,5 @@
-// Package bareenv keeps what the shell says of AWS out of tests: each of them says
-// itself what its environment holds.
+// Package bareenv keeps the shell's AWS variables out of tests, so that each test sets
+// all the variables it needs.
 package bareenv
 
 import (
@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Main is a TestMain without any AWS_ variable.
+// Main runs the tests of a package without any AWS_ variable; call it from TestMain.
 func Main(m *testing.M) {
 	Clear()
 	os.Exit(m.Run())

@@ -6,14 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// A layer is the text after it was unescaped some times over. Each byte knows
-// the part of the original text that it stands for.
+// A layer is the text after it was unescaped zero or more times. For each byte it
+// records the part of the original text that the byte came from.
 type layer struct {
 	text     []byte
 	from, to []int32
 }
 
-// newLayer is the text as it is.
+// newLayer returns the layer of the original text.
 func newLayer(s string) *layer {
 	l := &layer{text: []byte(s), from: make([]int32, len(s)), to: make([]int32, len(s))}
 	for i := range l.from {
@@ -22,12 +22,12 @@ func newLayer(s string) *layer {
 	return l
 }
 
-// hide marks what bytes start to end stand for in the original text.
+// hide marks the part of the original text that l's bytes start to end came from.
 func (l *layer) hide(start, end int, hidden cover) {
 	hidden.add(l.from[start], l.to[end-1])
 }
 
-// put appends bytes that stand for l's bytes start to end.
+// put appends value, which l's bytes start to end were decoded to.
 func (to *layer) put(value []byte, l *layer, start, end int) {
 	for _, c := range value {
 		to.text = append(to.text, c)
@@ -36,9 +36,8 @@ func (to *layer) put(value []byte, l *layer, start, end int) {
 	}
 }
 
-// alphanumeric is the layer without any other characters: escapes that differ
-// only in punctuation, line breaks and the two alphabets of base64 are alike in
-// it.
+// alphanumeric returns the layer's letters and digits only. So differences in
+// punctuation, in line breaks and between the two alphabets of base64 do not matter.
 func (l *layer) alphanumeric() *layer {
 	bare := &layer{}
 	for i, c := range l.text {
@@ -73,8 +72,8 @@ func isAlphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-// unescaped takes off one level of escapes of all kinds, and reports whether
-// there were any.
+// unescaped removes one level of escapes of all kinds, and reports whether there were
+// any.
 func (l *layer) unescaped() (next *layer, changed bool) {
 	next = &layer{}
 	for i := 0; i < len(l.text); {
@@ -90,8 +89,8 @@ func (l *layer) unescaped() (next *layer, changed bool) {
 	return next, changed
 }
 
-// unescape returns what the escape at the beginning of text stands for, and its
-// length; 0: there is none.
+// unescape decodes the escape at the beginning of text and returns its length, or 0 if
+// there is none.
 func unescape(text []byte) (value []byte, n int) {
 	switch text[0] {
 	case '%':
@@ -136,8 +135,8 @@ func unescapeBackslash(text []byte) (value []byte, n int) {
 	return nil, 0
 }
 
-// entities are those that may stand for a character of a secret or of an escape.
-// The others are as good as any punctuation.
+// entities lists those that can encode a character of a secret or of an escape. Others
+// can be treated like punctuation.
 var entities = map[string]byte{
 	"amp": '&', "lt": '<', "gt": '>', "quot": '"', "apos": '\'', "plus": '+', "sol": '/', "equals": '=',
 	"colon": ':', "comma": ',', "period": '.', "commat": '@', "lowbar": '_', "hyphen": '-', "dash": '-',
@@ -180,7 +179,7 @@ func octet(text []byte, start int) (value []byte, n int) {
 	return []byte{byte(v)}, start + 2
 }
 
-// code reads a number of digits as one character.
+// code reads digits digits in the given base as one character.
 func code(text []byte, start, digits, base int) (value []byte, n int) {
 	if digits < 1 || len(text) < start+digits {
 		return nil, 0

@@ -1,11 +1,9 @@
-// Package redact removes secrets from text that another program wrote: the
-// error message of a server that quotes the request, a proxy's page, a
-// provider's error.
+// Package redact removes secrets from text that another program wrote: a server's
+// error message that quotes the request, a proxy's error page, a provider's error.
 //
-// A server may quote a secret in another spelling than the one that was sent.
-// The package finds it escaped for URLs, JSON, XML, HTML or Go, also several
-// times over; in base64 and in hex; wrapped over lines; and fragments of a long
-// one.
+// A server may encode a secret differently from how it was sent. The package finds
+// secrets that are escaped for URLs, JSON, XML, HTML or Go, even repeatedly; in base64
+// or hex; and wrapped over several lines. It also finds fragments of long secrets.
 package redact
 
 import (
@@ -16,37 +14,36 @@ import (
 	"strings"
 )
 
-// Mark stands in the text where a secret was.
+// Mark replaces each secret.
 const Mark = "[redacted]"
 
 const (
 	// run is how many letters and digits in a row identify a long secret.
 	run = 16
 
-	// long is how many letters and digits a secret needs for its fragments to be
-	// recognized, and whole for the secret to be recognized whatever characters
-	// stand in between.
+	// A secret with at least long letters and digits is recognized by its fragments.
+	// One with at least whole is recognized whatever other characters are in between.
 	long, whole = 32, 12
 
-	// bounded is the length below which a secret counts only as a word of its own.
-	// A shorter one would occur in ordinary words.
+	// A secret shorter than bounded is recognized only as a separate word, because it
+	// could be part of an ordinary word.
 	bounded = 6
 
-	// layers is how many times over an escaped text is unescaped.
+	// layers is how many times a text is unescaped at most.
 	layers = 6
 )
 
-// A Redactor removes a set of secrets. The zero value knows no secret: it
-// removes only what has a secret's usual shape or place. A Redactor does not
-// change and may be used concurrently.
+// A Redactor removes a set of secrets. The zero value has no secrets: it removes only
+// what looks like a secret, or is where a secret usually is. A Redactor is immutable
+// and safe for concurrent use.
 type Redactor struct {
 	fragments []string // letters and digits of the long spellings
 	wholes    []string // letters and digits of the others
 	words     []string // spellings of what is too short for either
 }
 
-// New returns a Redactor for secrets. Those of fewer than two characters are
-// ignored: the text would lose single letters, and show which.
+// New returns a Redactor for secrets. It ignores secrets of one character: removing
+// them would damage the text and reveal the character.
 func New(secrets ...string) *Redactor {
 	r := &Redactor{}
 	for _, secret := range secrets {
@@ -65,7 +62,7 @@ func New(secrets ...string) *Redactor {
 	return r
 }
 
-// add files one spelling by its number of letters and digits.
+// add adds one spelling to the list for its number of letters and digits.
 func (r *Redactor) add(spelling string) {
 	list, entry := &r.words, spelling
 	switch bare := alphanumeric(spelling); {
@@ -82,9 +79,9 @@ func (r *Redactor) add(spelling string) {
 // urlAlphabet turns base64 into that of URLs (RFC 4648, section 5).
 var urlAlphabet = strings.NewReplacer("+", "-", "/", "_")
 
-// addEncoded adds the spellings in hex and base64. How base64 spells a secret
-// depends on its position in the encoded text, modulo 3, and at both ends on its
-// neighbours: those characters are left out.
+// addEncoded adds the spellings in hex and base64. In base64, the spelling depends on
+// the position of the secret in the encoded text, modulo 3, and the characters at both
+// ends depend on what is next to the secret; addEncoded leaves those out.
 func (r *Redactor) addEncoded(secret string) {
 	lower := hex.EncodeToString([]byte(secret))
 	spellings := []string{lower, strings.ToUpper(lower)}
@@ -123,8 +120,8 @@ func (r *Redactor) String(s string) string {
 	return hidden.redact(s)
 }
 
-// A cover holds which bytes of a text are hidden: at each index how many more
-// hidden parts begin there than end.
+// A cover records which bytes of a text are hidden. At each index it has the number of
+// hidden parts that begin there minus the number that end there.
 type cover []int32
 
 func (c cover) add(from, to int32) {
@@ -166,7 +163,7 @@ func (r *Redactor) search(l *layer, hidden cover) {
 	bare.hideRuns(r.fragments, hidden)
 }
 
-// hideWord marks the places of a short secret.
+// hideWord marks the occurrences of a short secret.
 func (l *layer) hideWord(word string, hidden cover) {
 	occurrences(l.text, word, func(start, end int) {
 		inside := start > 0 && isAlphanumeric(l.text[start-1]) || end < len(l.text) && isAlphanumeric(l.text[end])
@@ -176,10 +173,10 @@ func (l *layer) hideWord(word string, hidden cover) {
 	})
 }
 
-// occurrences calls fn for each place of word in text, overlapping ones too, in
-// linear time (Knuth, Morris and Pratt).
+// occurrences calls fn for each occurrence of word in text, including overlapping ones,
+// in linear time (Knuth, Morris and Pratt).
 func occurrences(text []byte, word string, fn func(start, end int)) {
-	border := make([]int, len(word)+1) // of each beginning of word
+	border := make([]int, len(word)+1) // of each prefix of word
 	border[0] = -1
 	for i, k := 0, -1; i < len(word); i++ {
 		for k >= 0 && word[i] != word[k] {
@@ -200,11 +197,11 @@ func occurrences(text []byte, word string, fn func(start, end int)) {
 	}
 }
 
-// hideRuns marks all that the text has in common with a secret, for at least run
-// characters in a row.
+// hideRuns marks every part of the text, of at least run characters, that is also part
+// of a secret.
 func (l *layer) hideRuns(secrets []string, hidden cover) {
 	found := map[uint64]bool{} // the runs of the text, and whether a secret has them
-	var maybe [1 << 10]uint64  // a bit for each of them: secrets are long, and few of their runs are in the text
+	var maybe [1 << 10]uint64  // a Bloom filter of found: secrets are long, and few of their runs are in the text
 	rolling(l.text, func(_ int, hash uint64) {
 		found[hash] = false
 		maybe[hash>>54] |= 1 << (hash >> 48 & 63)
@@ -229,8 +226,8 @@ func (l *layer) hideRuns(secrets []string, hidden cover) {
 	})
 }
 
-// rolling calls fn for each run of the text with a hash of it. Two runs with the
-// same hash would be redacted alike, which does no harm.
+// rolling calls fn for each run of the text, with its hash. If two runs have the same
+// hash, the other one is redacted too, which does no harm.
 func rolling[T string | []byte](text T, fn func(start int, hash uint64)) {
 	const base = 1099511628211 // the prime of 64-bit FNV
 	var leading uint64 = 1     // base to the power of run

@@ -5,24 +5,23 @@ import (
 	"sync"
 )
 
-// The expressions are compiled when the first text is redacted: most programs
-// never need them.
+// The expressions are compiled on first use, because most programs never need them.
 var (
-	// token is a JSON web token, or the part that was left of one: the base64 of
-	// its header and of its claims begins alike, as both are JSON objects.
+	// token matches a JSON web token or a fragment of one: the base64 of its header and
+	// that of its claims begin with the same characters, as both are JSON objects.
 	token = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`\beyJ[\w-]{8,}(?:\.[\w-]*)*`)
 	})
 
-	// parameter is a value in the place of a secret: in a URL, a form, a header, a
-	// canonical request or an XML element.
+	// parameter matches a value that belongs to the name of a secret, in a URL, a form, a
+	// header, a canonical request or an XML element.
 	parameter = sync.OnceValue(func() *regexp.Regexp {
 		const names = `X-Amz-Signature|X-Amz-Security-Token|X-Amz-Credential|WebIdentityToken|SignatureProvided|Signature|SessionToken|SecretAccessKey|ExternalId`
 		return regexp.MustCompile(`(?i)\b(?:` + names + `)["']?(?:=["']?([^&\s"'<>,;]+)|\s*[:>]\s*["']?([^&\s"'<>,;]{16,}))`)
 	})
 )
 
-// hideShapes marks what looks like a secret, whatever its origin.
+// hideShapes marks everything that looks like a secret.
 func (l *layer) hideShapes(hidden cover) {
 	for _, m := range token().FindAllIndex(l.text, -1) {
 		l.hide(m[0], m[1], hidden)

@@ -1,17 +1,16 @@
-// Package settings names the settings of a chain as the user of the running
-// program sets them: by fields of the Go types, or by flags of the crossrole
-// command.
+// Package settings chooses how errors refer to a setting of a chain: by the field of a
+// Go type, or, in the crossrole command, by the flag.
 package settings
 
 import "sync/atomic"
 
 var flags atomic.Bool
 
-// UseFlags makes Name return flags from now on. The crossrole command calls it
-// when it starts.
+// UseFlags makes Name return flags from now on. The crossrole command calls it when it
+// starts. It is safe for concurrent use, as is Name.
 func UseFlags() { flags.Store(true) }
 
-// Name is the name of a setting: goName in a Go program, flag in the crossrole
+// Name returns the name of a setting: goName in a Go program, flag in the crossrole
 // command.
 func Name(goName, flag string) string {
 	if flags.Load() {
