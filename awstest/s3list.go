@@ -78,6 +78,9 @@ func (b *Bucket) list(page *listing) {
 	}
 	keys := b.sorted
 	keys = keys[sort.SearchStrings(keys, max(page.prefix, page.after)):]
+	if len(keys) > 0 && keys[0] == page.after {
+		keys = keys[1:]
+	}
 	for len(keys) > 0 && strings.HasPrefix(keys[0], page.prefix) {
 		key := keys[0]
 		newest := b.objects[key][len(b.objects[key])-1]

@@ -73,6 +73,7 @@ func TestListing(t *testing.T) {
 		{"start-after=0&prefix=dir/", "dir/ dir/x"},
 		{"start-after=zz&prefix=dir/", ""},
 		{"delimiter=/&start-after=a/b", "a/* dir/* z é Ａ 🐈"},
+		{"delimiter=/&start-after=a/d/e", "dir/* z é Ａ 🐈"}, // the last key below a/
 		{"max-keys=2", "Z a"},
 		{"max-keys=0", ""},
 		{"encoding-type=url&prefix=%C3%A9", "%C3%A9"},
