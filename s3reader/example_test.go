@@ -121,6 +121,36 @@ func ExampleReader_List() {
 	// cats/outdoor.txt 9
 }
 
+// A delimiter lists one directory.
+func ExampleReader_List_delimiter() {
+	oneLevel := func(o *s3reader.ListOptions) { o.Delimiter = "/" }
+	for info, err := range sharedReader().List(context.Background(), "", oneLevel) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if info.IsPrefix {
+			fmt.Println(info.Key)
+			continue
+		}
+		fmt.Println(info.Key, info.Size)
+	}
+	// Output:
+	// cats/
+	// prices.csv 29
+}
+
+// StartAfter continues an earlier listing.
+func ExampleReader_List_startAfter() {
+	later := func(o *s3reader.ListOptions) { o.StartAfter = "cats/indoor.txt" }
+	for info, err := range sharedReader().List(context.Background(), "cats/", later) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(info.Key)
+	}
+	// Output: cats/outdoor.txt
+}
+
 // What this package does not do is done with its client.
 func ExampleReader_Client() {
 	_, err := sharedReader().Client().HeadBucket(context.Background(), &s3.HeadBucketInput{Bucket: aws.String("pics")})

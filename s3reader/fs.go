@@ -1,12 +1,14 @@
 package s3reader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -48,10 +50,10 @@ import (
 //     So net/http's file server moves nothing for a HEAD request or a 304, and
 //     little more than the range for a range.
 //   - ReadFile is one GET. Neither it nor Open takes a permission to list.
-//   - ReadDir asks for pages of 1,000 names, and says all there is to know of a
-//     file without further requests. ReadDir of an open directory, with n > 0,
-//     asks for no more pages than it needs. For each of them it may ask for a
-//     single key up to eight times, to give "a" before "a-", which S3 lists first.
+//   - ReadDir requests pages of 1,000 names, and describes each file without
+//     further requests. fs.ReadDir returns the names sorted. ReadDir of an open
+//     directory returns them in the order in which S3 lists them ("a-" before the
+//     directory "a") and, with n > 0, requests no more pages than it needs.
 //
 // # Errors
 //
@@ -131,9 +133,10 @@ func (f *fsys) ReadDir(name string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, pathError(op, name, err)
 	}
-	e := f.entries(name)
-	list, err := e.rest(f.ctx)
-	if err == nil && e.nothing && name != "." {
+	d := f.list(name)
+	list, err := d.rest(f.ctx)
+	slices.SortFunc(list, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
+	if err == nil && d.nothing && name != "." {
 		err = f.noDirectory(op, key)
 	}
 	if err != nil {
@@ -256,9 +259,9 @@ type dir struct {
 	of   *fsys
 	name string
 
-	mu      sync.Mutex // guards what follows
-	entries *entries   // nil: not begun
-	closed  bool
+	mu     sync.Mutex // guards what follows
+	list   *directory // nil: not begun
+	closed bool
 }
 
 var _ fs.ReadDirFile = (*dir)(nil)
@@ -270,12 +273,12 @@ func (d *dir) Read([]byte) (int, error) { return 0, d.fail("read", errIsDirector
 func (d *dir) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.closed, d.entries = true, nil
+	d.closed, d.list = true, nil
 	return nil
 }
 
-// ReadDir reads on as [fs.ReadDirFile] says, in the order of the names. After an
-// error it may be called again, and goes on from there.
+// ReadDir continues as [fs.ReadDirFile] describes, in S3's order. After an error it
+// may be called again, and continues from there.
 func (d *dir) ReadDir(n int) ([]fs.DirEntry, error) {
 	const op = "readdir"
 	d.mu.Lock()
@@ -283,16 +286,16 @@ func (d *dir) ReadDir(n int) ([]fs.DirEntry, error) {
 	if d.closed {
 		return nil, d.fail(op, fs.ErrClosed)
 	}
-	if d.entries == nil {
-		d.entries = d.of.entries(d.name)
+	if d.list == nil {
+		d.list = d.of.list(d.name)
 	}
 	if n <= 0 {
-		list, err := d.entries.rest(d.of.ctx)
+		list, err := d.list.rest(d.of.ctx)
 		return list, d.fail(op, err)
 	}
 	var list []fs.DirEntry
 	for len(list) < n {
-		entry, err := d.entries.next(d.of.ctx)
+		entry, err := d.list.next(d.of.ctx)
 		if err == io.EOF && len(list) > 0 {
 			break
 		}

@@ -13,39 +13,63 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
+// ListOptions of [Reader.List]. The zero value lists every object under the
+// prefix.
+type ListOptions struct {
+	// Delimiter groups keys: those that contain it after the prefix are not listed.
+	// In their place comes one entry for each beginning that they have in common, up
+	// to and including the first Delimiter (Info.IsPrefix). "/" lists one directory.
+	// Empty: nothing is grouped.
+	Delimiter string
+
+	// StartAfter leaves out the keys up to and including this one, in the order of
+	// their bytes; there need not be an object with that key. With a Delimiter, a
+	// common prefix is listed if at least one of its keys comes after StartAfter, but
+	// not if StartAfter is that prefix itself. So the Key of the last entry of one
+	// listing, an object or a prefix, continues it in another. Empty: the listing
+	// starts with the first key.
+	StartAfter string
+}
+
 // List yields every object whose key begins with prefix, in the order of the
-// keys' bytes; an empty prefix means the whole bucket. It asks for a page of up
-// to 1,000 keys when the one before has been consumed, and holds no more than
-// one. A page that breaks off is asked for again.
+// keys' bytes; an empty prefix means the complete bucket. With
+// ListOptions.Delimiter it yields the objects and the common prefixes of one
+// level.
 //
-// An error ends the sequence: it comes once, with a nil *Info. ctx is looked at
-// between pages. Each range over the sequence lists anew.
-func (r *Reader) List(ctx context.Context, prefix string) iter.Seq2[*Info, error] {
+// It requests a page of up to 1,000 entries when the previous one has been
+// consumed, and holds no more than one in memory. A page that breaks off is
+// requested again.
+//
+// An error ends the sequence: it comes once, with a nil *Info. Its Kind is
+// [BadKey] if prefix or an option is longer than S3 allows for a key. What a
+// server lists in another order, outside the prefix or against the options is an
+// error; so is a listing that is cut off. ctx is checked between pages. Each range
+// over the sequence lists again.
+func (r *Reader) List(ctx context.Context, prefix string, optFns ...func(*ListOptions)) iter.Seq2[*Info, error] {
+	opts, invalid := optionsOf(optFns)
+	if invalid == nil {
+		invalid = opts.validate()
+	}
+	if err := checkPrefix(prefix); err != nil {
+		invalid = err
+	}
 	return func(yield func(*Info, error) bool) {
-		if err := checkPrefix(prefix); err != nil {
-			yield(nil, r.fail("list", prefix, err))
+		if invalid != nil {
+			yield(nil, r.fail("list", prefix, invalid))
 			return
 		}
-		p := pages{r: r, prefix: prefix}
+		p := pages{r: r, prefix: prefix, delimiter: opts.Delimiter, after: opts.StartAfter, last: opts.StartAfter}
 		for !p.done {
 			page, err := p.next(ctx)
 			if err != nil {
 				yield(nil, r.fail("list", prefix, err))
 				return
 			}
-			for i := range page.Contents {
-				info, err := infoFromListing(&page.Contents[i], page.EncodingType)
-				if err == nil {
-					err = p.belongs(info.Key)
-				}
-				if err == nil && p.last != "" && info.Key <= p.last {
-					err = fmt.Errorf("the listing is out of order: %q stands after %q", info.Key, p.last)
-				}
+			for info, err := range p.entries(page) {
 				if err != nil {
 					yield(nil, r.fail("list", prefix, err))
 					return
 				}
-				p.last = info.Key
 				if !yield(info, nil) {
 					return
 				}
@@ -54,43 +78,57 @@ func (r *Reader) List(ctx context.Context, prefix string) iter.Seq2[*Info, error
 	}
 }
 
-// pages asks for one page of a listing after the other and sees to it that they
-// lead somewhere.
+func (o *ListOptions) validate() error {
+	for name, text := range map[string]string{"Delimiter": o.Delimiter, "StartAfter": o.StartAfter} {
+		if len(text) > maxKey {
+			return &Error{Kind: BadKey, Err: fmt.Errorf("ListOptions.%s has %d bytes, S3 allows %d for a key", name, len(text), maxKey)}
+		}
+	}
+	return nil
+}
+
+// pages requests the pages of a listing, and checks that each is further on than
+// the previous one and holds only what was requested.
 type pages struct {
 	r         *Reader
 	prefix    string
 	delimiter string // what ends a common prefix; empty: all keys
+	after     string // only keys after this one; empty: all
 	maxKeys   *int32 // nil: 1,000
 
 	token *string // nil: the first page
-	first string  // key or common prefix that the latest page begins with
-	last  string  // key or common prefix that was yielded
+	last  string  // key or common prefix of the latest entry; after, if there was none
 	done  bool
 
-	// tokens are those of pages in a row that held nothing new, to see a circle.
+	// tokens are those of consecutive pages that held nothing new, to detect a circle.
 	tokens map[string]bool
 }
 
-// maxEmptyPages is how many pages in a row may hold no key and announce more, as
+// maxEmptyPages is how many consecutive pages may hold no key and announce more, as
 // happens where a store scans past deleted versions, a thousand for each page.
 const maxEmptyPages = 10_000
 
+// next requests a page. Its entries must be consumed before the next one is
+// requested.
 func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var prefix, delimiter *string
-	if p.prefix != "" {
-		prefix = &p.prefix
-	}
-	if p.delimiter != "" {
-		delimiter = &p.delimiter
-	}
-	page, err := call(ctx, p.r.client, (*s3.Client).ListObjectsV2, &s3.ListObjectsV2Input{
-		Bucket: &p.r.bucket.name, Prefix: prefix, Delimiter: delimiter, MaxKeys: p.maxKeys, ContinuationToken: p.token,
+	in := &s3.ListObjectsV2Input{
+		Bucket: &p.r.bucket.name, MaxKeys: p.maxKeys, ContinuationToken: p.token,
 		// A control character in one key would make the page unreadable as XML.
 		EncodingType: types.EncodingTypeUrl,
 		RequestPayer: p.r.payer(), ExpectedBucketOwner: p.r.owner(),
-	})
+	}
+	if p.prefix != "" {
+		in.Prefix = &p.prefix
+	}
+	if p.delimiter != "" {
+		in.Delimiter = &p.delimiter
+	}
+	if p.after != "" && p.token == nil {
+		in.StartAfter = &p.after
+	}
+	page, err := call(ctx, p.r.client, (*s3.Client).ListObjectsV2, in)
 	if err != nil {
 		return nil, err
 	}
@@ -102,67 +140,43 @@ func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 	return page, nil
 }
 
-// check refuses a page after which the listing would not be further than before.
+// check refuses a page that is none, or after which the listing cannot continue.
 func (p *pages) check(page *s3.ListObjectsV2Output) error {
 	if page.IsTruncated == nil {
 		// The SDK makes an empty listing of an empty body, and of a page of HTML.
-		return &Error{Kind: Truncated, Err: errors.New("the answer is not a listing of S3 (no IsTruncated)")}
+		return &Error{Kind: Truncated, Err: errors.New("the response is not a listing of S3 (no IsTruncated)")}
 	}
-	if aws.ToBool(page.IsTruncated) {
-		switch next := aws.ToString(page.NextContinuationToken); {
+	next := aws.ToString(page.NextContinuationToken)
+	if *page.IsTruncated {
+		switch {
 		case next == "":
 			return errors.New("the listing says that there is more, and not how to go on (no NextContinuationToken)")
 		case p.token != nil && next == *p.token:
 			return errors.New("the listing goes in a circle: its continuation token is the one just used")
 		}
 	}
-	p.first = ""
-	objects, err := p.head(page.EncodingType, len(page.Contents), func(i int) *string { return page.Contents[i].Key })
-	if err != nil {
-		return err
-	}
-	var prefixes string
 	if p.repeats(page) {
 		page.CommonPrefixes = page.CommonPrefixes[1:]
 	}
-	prefixes, err = p.head(page.EncodingType, len(page.CommonPrefixes), func(i int) *string { return page.CommonPrefixes[i].Prefix })
-	if err != nil {
-		return err
-	}
-	if objects == "" && prefixes == "" {
-		return p.nothingNew(aws.ToString(page.NextContinuationToken))
+	if len(page.Contents)+len(page.CommonPrefixes) == 0 {
+		return p.nothingNew(next)
 	}
 	p.tokens = nil
-	if p.first = objects; objects == "" || prefixes != "" && prefixes < objects {
-		p.first = prefixes
-	}
-	return p.belongs(p.first)
+	return nil
 }
 
-// head is the first key or common prefix of a page; empty if there is none. It
-// must come after all that was listed before.
-func (p *pages) head(encoding types.EncodingType, n int, at func(int) *string) (string, error) {
-	if n == 0 {
-		return "", nil
-	}
-	head, err := decodeKey(at(0), encoding)
-	if err == nil && p.last != "" && head <= p.last {
-		err = fmt.Errorf("the listing goes in a circle or is out of order: the page after %q begins with %q", p.last, head)
-	}
-	return head, err
-}
-
-// repeats reports whether a page begins with the common prefix that the one before
-// ended with, as some stores do whose pages end in the middle of it.
+// repeats reports whether a page begins with the common prefix that the previous one
+// ended with, as with some stores whose pages end in the middle of it, or with the
+// one that the listing is to start after.
 func (p *pages) repeats(page *s3.ListObjectsV2Output) bool {
 	if len(page.CommonPrefixes) == 0 || p.last == "" {
 		return false
 	}
-	head, err := decodeKey(page.CommonPrefixes[0].Prefix, page.EncodingType)
-	return err == nil && head == p.last
+	first, err := decodeKey(page.CommonPrefixes[0].Prefix, page.EncodingType)
+	return err == nil && first == p.last
 }
 
-// nothingNew notes a page without a new key. It fails if the listing gets no
+// nothingNew records a page without a new key. It fails if the listing gets no
 // further: a token comes again, or there have been too many such pages.
 func (p *pages) nothingNew(token string) error {
 	switch {
@@ -179,26 +193,93 @@ func (p *pages) nothingNew(token string) error {
 	return nil
 }
 
-// belongs checks that a key or a common prefix is one that was asked for.
-func (p *pages) belongs(key string) error {
-	if !strings.HasPrefix(key, p.prefix) {
-		return fmt.Errorf("the listing has %q, which is not under the prefix", key)
+// entries yields the objects and common prefixes of a page, in the order of their
+// bytes. An error ends the sequence.
+func (p *pages) entries(page *s3.ListObjectsV2Output) iter.Seq2[*Info, error] {
+	return func(yield func(*Info, error) bool) {
+		objects, prefixes := page.Contents, page.CommonPrefixes
+		var object, prefix *Info // the next ones
+		for {
+			var err error
+			if object == nil && len(objects) > 0 {
+				object, err = infoFromListing(&objects[0], page.EncodingType)
+				objects = objects[1:]
+			}
+			if err == nil && prefix == nil && len(prefixes) > 0 {
+				prefix = &Info{IsPrefix: true}
+				prefix.Key, err = decodeKey(prefixes[0].Prefix, page.EncodingType)
+				prefixes = prefixes[1:]
+			}
+			if err == nil && object == nil && prefix == nil {
+				return
+			}
+			var next *Info
+			if object != nil && (prefix == nil || object.Key < prefix.Key) {
+				next, object = object, nil
+			} else {
+				next, prefix = prefix, nil
+			}
+			if err == nil {
+				err = p.accept(next)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(next, nil) {
+				return
+			}
+		}
 	}
+}
+
+// accept checks that an entry is one that was requested, and comes after all that
+// were listed before.
+func (p *pages) accept(e *Info) error {
+	rest, ok := strings.CutPrefix(e.Key, p.prefix)
+	if !ok {
+		return fmt.Errorf("the listing has %q, which is not under the prefix", e.Key)
+	}
+	grouped := false
+	if p.delimiter != "" {
+		_, below, found := strings.Cut(rest, p.delimiter)
+		grouped = found
+		ok = below == ""
+	}
+	if !ok || grouped != e.IsPrefix {
+		return fmt.Errorf("the listing has %q, which does not fit the delimiter %q", e.Key, p.delimiter)
+	}
+	if p.last != "" && e.Key <= p.last {
+		switch started := p.last != p.after; {
+		case started:
+			return fmt.Errorf("the listing goes in a circle or is out of order: %q stands after %q", e.Key, p.last)
+		case !e.IsPrefix || !strings.HasPrefix(p.after, e.Key):
+			return fmt.Errorf("the listing was to start after %q, and has %q", p.after, e.Key)
+		}
+	}
+	p.last = e.Key
 	return nil
 }
 
-// firstKey is the first key that begins with prefix; empty if there is none.
+// firstKey returns the first key that begins with prefix; empty if there is none.
 func (r *Reader) firstKey(ctx context.Context, prefix string) (string, error) {
 	if len(prefix) > maxKey {
 		return "", nil // as long as no key is
 	}
 	p := pages{r: r, prefix: prefix, maxKeys: new(int32(1))}
-	for p.first == "" && !p.done {
-		if _, err := p.next(ctx); err != nil {
+	for !p.done {
+		page, err := p.next(ctx)
+		if err != nil {
 			return "", err
 		}
+		for info, err := range p.entries(page) {
+			if err != nil {
+				return "", err
+			}
+			return info.Key, nil
+		}
 	}
-	return p.first, nil
+	return "", nil
 }
 
 // decodeKey undoes encoding-type=url, which the SDK leaves to its caller. A

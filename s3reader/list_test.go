@@ -349,7 +349,7 @@ func FuzzListDecoding(f *testing.F) {
 }
 
 // FuzzListPage holds that any page ends in keys or in an error, and as a
-// directory in names that are in order or in an error.
+// directory, of List or of FS, in names that are in order or in an error.
 func FuzzListPage(f *testing.F) {
 	f.Add(`<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken><Contents><Key>a%2Bb</Key><Size>1</Size></Contents></ListBucketResult>`)
 	f.Add(`<ListBucketResult><Contents><Key>a</Key><Size>x</Size></Contents></ListBucketResult>`)
@@ -362,6 +362,15 @@ func FuzzListPage(f *testing.F) {
 		for info, err := range r.List(t.Context(), "") {
 			if (info == nil) == (err == nil) || info != nil && (info.Key == "" || info.Size < 0) {
 				t.Errorf("got %+v, %v", info, err)
+			}
+		}
+		last := ""
+		for info, err := range r.List(t.Context(), "", level("/", "")) {
+			if (info == nil) == (err == nil) || info != nil && (info.Key <= last || strings.Contains(strings.TrimSuffix(info.Key, "/"), "/")) {
+				t.Errorf("after %q got %+v, %v", last, info, err)
+			}
+			if info != nil {
+				last = info.Key
 			}
 		}
 		entries, err := fs.ReadDir(r.FS(t.Context()), ".")

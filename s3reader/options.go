@@ -143,7 +143,20 @@ func (o *Options) adjust(sdkRetryer bool) func(*s3.Options) {
 	}
 }
 
-// nilOption is what is wrong with an option that there is not.
+// optionsOf returns the options of one call. A function that panics is an error of
+// Kind Panicked.
+func optionsOf[T any](optFns []func(*T)) (opts T, err error) {
+	defer recovered(&err)
+	for i, fn := range optFns {
+		if fn == nil {
+			return opts, nilOption(i)
+		}
+		fn(&opts)
+	}
+	return opts, nil
+}
+
+// nilOption reports an option function that is nil.
 func nilOption(i int) error {
 	return fmt.Errorf("optFns[%d] is nil: leave out what sets no option", i)
 }

@@ -212,9 +212,12 @@ func answered(err error) bool {
 	return ok && resp.HTTPStatusCode() != 0 // the SDK makes one up where there was no answer
 }
 
-// Info describes one version of an object.
+// Info describes one version of an object or, from [Reader.List] with a delimiter,
+// a common prefix of keys.
 type Info struct {
-	Key       string
+	Key      string
+	IsPrefix bool // Key is what several keys begin with; the other fields are zero
+
 	ETag      string // in quotes, as S3 sends it, even where a store leaves them out
 	VersionID string // empty in a bucket without versions, and in a listing
 
