@@ -33,7 +33,7 @@ type Bucket struct {
 	region        string
 	policy        *trust.Policy // nil: none
 	pins          pins          // of policy
-	versioned     bool
+	versioning    string        // empty: never switched on; Enabled, Suspended
 	requesterPays bool
 	objects       map[string][]*version // newest last
 	sorted        []string              // keys of objects in UTF-8 order; nil: to be sorted
@@ -144,12 +144,19 @@ func (b *Bucket) checkPolicy(policy *trust.Policy) error {
 	return nil
 }
 
+// What a bucket's versioning can be once it was switched on.
+const (
+	versioningEnabled   = "Enabled"
+	versioningSuspended = "Suspended"
+)
+
 // SetVersioning switches versioning on; it is off at first. What was stored
-// before keeps the version id "null".
+// before keeps the version id "null". A program suspends it with
+// PutBucketVersioning.
 func (b *Bucket) SetVersioning() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.versioned = true
+	b.versioning = versioningEnabled
 }
 
 // SetRegion moves the bucket to another region: requests to a wrong region's
@@ -178,12 +185,12 @@ type bucketSettings struct {
 	region        string
 	policy        *trust.Policy
 	pins          pins
-	versioned     bool
+	versioning    string
 	requesterPays bool
 }
 
 func (b *Bucket) settings() bucketSettings {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return bucketSettings{b.region, b.policy, b.pins, b.versioned, b.requesterPays}
+	return bucketSettings{b.region, b.policy, b.pins, b.versioning, b.requesterPays}
 }

@@ -1,7 +1,7 @@
 // Package awstest provides an in-memory AWS for tests: accounts, Kubernetes
 // clusters that sign service-account tokens, OIDC providers, roles with their
-// policies, STS, and the reading half of S3 with PutObject. It refuses what AWS
-// refuses, with AWS's codes and HTTP statuses.
+// policies, STS and S3. It refuses what AWS refuses, with AWS's codes and HTTP
+// statuses.
 //
 // Start with [New]; the package example is a whole test. A cloud needs no
 // network, no environment and no clean-up; parallel tests can have hundreds.
@@ -60,9 +60,11 @@
 //     that a request is signed for is taken for the endpoint's, so that a bucket
 //     elsewhere gets a 301, where AWS says AuthorizationHeaderMalformed.
 //   - Signatures of version 2 and 4A, and a Date header in place of X-Amz-Date.
-//   - Of S3: every operation but GetObject, HeadObject, HeadBucket,
-//     ListObjectsV2, GetBucketLocation and PutObject; ACLs, PutObject
-//     with a customer's key (see Object.CustomerKey), object lock, access points.
+//   - Of S3: every operation but CopyObject, DeleteObject, DeleteObjects,
+//     GetBucketLocation, GetBucketVersioning, GetObject, HeadBucket, HeadObject,
+//     ListObjectsV2, PutBucketVersioning and PutObject; ACLs, PutObject
+//     with a customer's key (see Object.CustomerKey), MFA delete, tags of objects,
+//     object lock, access points.
 //
 // # Compatibility
 //

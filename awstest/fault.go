@@ -78,12 +78,7 @@ func (c *Cloud) Fault(f Fault) (remove func()) {
 }
 
 // faultOperations are those that a fault may select.
-var faultOperations = []string{
-	"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity",
-	"GetObject", "HeadObject", "PutObject", "DeleteObject", "HeadBucket", "ListObjects", "ListObjectsV2",
-	"ListObjectVersions", "ListBuckets", "GetBucketLocation", "GetBucketVersioning", "GetObjectAttributes",
-	"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload",
-}
+var faultOperations = slices.Concat([]string{"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"}, s3OperationNames)
 
 func (f Fault) validate() {
 	switch {

@@ -29,8 +29,8 @@ type Object struct {
 	PartSize int64
 
 	// ChecksumAlgorithm is the checksum stored with the object: CRC64NVME (also
-	// if empty, as S3 does for an upload without one), CRC32, CRC32C, SHA1,
-	// SHA256, or NONE for an object from before S3 added its own.
+	// if empty, as S3 does for an upload without one), CRC32, CRC32C, SHA1, SHA256,
+	// SHA512, MD5, or NONE for an object from before S3 added its own.
 	ChecksumAlgorithm string
 	// ChecksumType is FULL_OBJECT or, with PartSize, COMPOSITE (a checksum of
 	// the parts' checksums). Empty: what S3 makes of it, which is COMPOSITE for
@@ -83,12 +83,7 @@ func (b *Bucket) Put(key string, data []byte, optFns ...func(*Object)) Object {
 func (b *Bucket) Delete(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.versioned {
-		b.store(&version{Object: Object{Key: key, LastModified: storedTime(time.Time{})}, marker: true})
-		return
-	}
-	delete(b.objects, key)
-	b.sorted = nil
+	b.remove(key)
 }
 
 func (o *Object) check() error {
@@ -106,12 +101,12 @@ func (o *Object) check() error {
 	case o.PartSize < 0:
 		return fmt.Errorf("a PartSize of %d: it is a number of bytes, or 0 for an object uploaded by one PUT", o.PartSize)
 	case o.ChecksumAlgorithm != "" && o.ChecksumAlgorithm != "NONE" && checksumNew[o.ChecksumAlgorithm] == nil:
-		return fmt.Errorf("no checksum algorithm %q; use CRC64NVME, CRC32, CRC32C, SHA1, SHA256 or NONE", o.ChecksumAlgorithm)
+		return fmt.Errorf("no checksum algorithm %q; use %s or NONE", o.ChecksumAlgorithm, strings.Join(checksumNames(), ", "))
 	case o.ChecksumType == "COMPOSITE" && o.PartSize == 0:
 		return fmt.Errorf("a COMPOSITE checksum belongs to an object in parts; set PartSize")
 	case o.ChecksumType == "COMPOSITE" && (o.ChecksumAlgorithm == "" || o.ChecksumAlgorithm == "CRC64NVME"):
 		return fmt.Errorf("CRC64NVME knows FULL_OBJECT only; use another ChecksumAlgorithm for COMPOSITE")
-	case o.ChecksumType == "FULL_OBJECT" && o.PartSize > 0 && strings.HasPrefix(o.ChecksumAlgorithm, "SHA"):
+	case o.ChecksumType == "FULL_OBJECT" && o.PartSize > 0 && o.ChecksumAlgorithm != "" && !strings.HasPrefix(o.ChecksumAlgorithm, "CRC"):
 		return fmt.Errorf("%s of an object in parts is COMPOSITE only; use a CRC for FULL_OBJECT", o.ChecksumAlgorithm)
 	case !slices.Contains([]string{"", "FULL_OBJECT", "COMPOSITE"}, o.ChecksumType):
 		return fmt.Errorf("no checksum type %q; use FULL_OBJECT or COMPOSITE", o.ChecksumType)
@@ -158,21 +153,79 @@ func newVersion(o Object, data []byte) *version {
 	return v
 }
 
-// store puts v on top of its key's versions and returns its object. b.mu must
-// be held.
+// store puts v on top of its key's versions and returns its object. Without
+// versioning, and while it is suspended, v becomes the null version and replaces
+// the one there was. b.mu must be held.
 func (b *Bucket) store(v *version) Object {
-	if len(b.objects[v.Key]) == 0 {
-		b.sorted = nil
-	}
-	if b.versioned {
+	versions := b.objects[v.Key]
+	if b.versioning == versioningEnabled {
 		v.VersionID = newVersionID()
-		b.objects[v.Key] = append(b.objects[v.Key], v)
 	} else {
-		b.objects[v.Key] = []*version{v}
+		versions = withoutVersion(versions, "null")
 	}
+	b.put(v.Key, append(versions, v))
 	o := v.Object
 	o.Metadata, o.Headers = maps.Clone(o.Metadata), maps.Clone(o.Headers)
 	return o
+}
+
+// remove deletes a key, which leaves a delete marker in a bucket that has or had
+// versioning. It returns the marker, or nil. b.mu must be held.
+func (b *Bucket) remove(key string) *version {
+	if b.versioning == "" {
+		b.put(key, nil)
+		return nil
+	}
+	marker := &version{Object: Object{Key: key, LastModified: storedTime(time.Time{})}, marker: true}
+	b.store(marker)
+	return marker
+}
+
+// removeVersion deletes one version for good and returns it, or nil if there is
+// no such version. b.mu must be held.
+func (b *Bucket) removeVersion(key, id string) *version {
+	versions := b.objects[key]
+	i := slices.IndexFunc(versions, func(v *version) bool { return v.shownID() == id })
+	if i < 0 {
+		return nil
+	}
+	b.put(key, withoutVersion(versions, id))
+	return versions[i]
+}
+
+// withoutVersion returns a copy of versions without the one that has this id.
+func withoutVersion(versions []*version, id string) []*version {
+	return slices.DeleteFunc(slices.Clone(versions), func(v *version) bool { return v.shownID() == id })
+}
+
+// put sets the versions of a key and keeps the sorted list of keys, if there is
+// one, in step. b.mu must be held.
+func (b *Bucket) put(key string, versions []*version) {
+	_, known := b.objects[key]
+	if len(versions) == 0 {
+		delete(b.objects, key)
+	} else {
+		b.objects[key] = versions
+	}
+	if b.sorted == nil || known == (len(versions) > 0) {
+		return
+	}
+	i, _ := slices.BinarySearch(b.sorted, key)
+	if known {
+		b.sorted = slices.Delete(b.sorted, i, i+1)
+	} else {
+		b.sorted = slices.Insert(b.sorted, i, key)
+	}
+}
+
+// newest returns what a key holds now: nil if nothing, or if it was deleted. b.mu
+// must be held.
+func (b *Bucket) newest(key string) *version {
+	versions := b.objects[key]
+	if len(versions) == 0 || versions[len(versions)-1].marker {
+		return nil
+	}
+	return versions[len(versions)-1]
 }
 
 // parts is the number of parts that the object was uploaded in; 1 for one PUT.

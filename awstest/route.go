@@ -74,6 +74,14 @@ func (r *request) routeS3(virtualHost bool) {
 		r.bucket, r.key, _ = strings.Cut(path, "/")
 	}
 	r.call.Operation = s3Operation(r.Method, r.bucket, r.key, r.URL.Query())
+	if r.Header.Get("X-Amz-Copy-Source") != "" {
+		switch r.call.Operation {
+		case "PutObject":
+			r.call.Operation = "CopyObject"
+		case "UploadPart":
+			r.call.Operation = "UploadPartCopy"
+		}
+	}
 	if r.bucket != "" {
 		r.call.Params["Bucket"] = r.bucket
 	}
@@ -86,17 +94,18 @@ func (r *request) routeS3(virtualHost bool) {
 // s3Subresources are query parameters that make another operation of a request
 // which by method and path would be a plain one.
 var s3Subresources = []string{
-	"acl", "accelerate", "analytics", "attributes", "cors", "delete", "encryption", "inventory", "legal-hold",
-	"lifecycle", "location", "logging", "metrics", "notification", "object-lock", "ownershipControls", "policy",
-	"policyStatus", "publicAccessBlock", "replication", "requestPayment", "restore", "retention", "select",
-	"session", "tagging", "torrent", "uploadId", "uploads", "versioning", "versions", "website",
+	"abac", "acl", "accelerate", "analytics", "annotation", "attributes", "cors", "delete", "encryption", "intelligent-tiering",
+	"inventory", "legal-hold", "lifecycle", "location", "logging", "metadataAnnotationTable", "metadataConfiguration",
+	"metadataInventoryTable", "metadataJournalTable", "metadataTable", "metrics", "notification", "object-lock",
+	"ownershipControls", "policy", "policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment",
+	"restore", "retention", "select", "session", "tagging", "torrent", "uploadId", "uploads", "versioning", "versions", "website",
 }
 
 // s3Operation names an S3 request by the API's name, or by "<METHOD> <what>"
 // where the cloud does not know the operation.
 func s3Operation(method, bucket, key string, query map[string][]string) string {
 	for _, sub := range s3Subresources {
-		if _, ok := query[sub]; ok {
+		if _, ok := query[sub]; ok && bucket != "" {
 			return s3SubresourceOperation(method, key, sub)
 		}
 	}
@@ -133,30 +142,40 @@ func s3Operation(method, bucket, key string, query map[string][]string) string {
 	return method + " " + what
 }
 
+// s3SubresourceOperations are the operations on subresources, by method, "Bucket" or "Object", and parameter.
+var s3SubresourceOperations = map[string]string{
+	"DELETE Bucket policy":    "DeleteBucketPolicy",
+	"DELETE Object tagging":   "DeleteObjectTagging",
+	"DELETE Object uploadId":  "AbortMultipartUpload",
+	"GET Bucket acl":          "GetBucketAcl",
+	"GET Bucket location":     "GetBucketLocation",
+	"GET Bucket policy":       "GetBucketPolicy",
+	"GET Bucket uploads":      "ListMultipartUploads",
+	"GET Bucket versioning":   "GetBucketVersioning",
+	"GET Bucket versions":     "ListObjectVersions",
+	"GET Object acl":          "GetObjectAcl",
+	"GET Object attributes":   "GetObjectAttributes",
+	"GET Object tagging":      "GetObjectTagging",
+	"GET Object uploadId":     "ListParts",
+	"POST Bucket delete":      "DeleteObjects",
+	"POST Object uploadId":    "CompleteMultipartUpload",
+	"POST Object uploads":     "CreateMultipartUpload",
+	"PUT Bucket acl":          "PutBucketAcl",
+	"PUT Bucket policy":       "PutBucketPolicy",
+	"PUT Bucket versioning":   "PutBucketVersioning",
+	"PUT Object acl":          "PutObjectAcl",
+	"PUT Object renameObject": "RenameObject",
+	"PUT Object tagging":      "PutObjectTagging",
+	"PUT Object uploadId":     "UploadPart",
+}
+
 func s3SubresourceOperation(method, key, sub string) string {
-	switch {
-	case method == http.MethodGet && key == "" && sub == "location":
-		return "GetBucketLocation"
-	case method == http.MethodGet && key == "" && sub == "versioning":
-		return "GetBucketVersioning"
-	case method == http.MethodGet && key == "" && sub == "versions":
-		return "ListObjectVersions"
-	case method == http.MethodGet && key == "" && sub == "uploads":
-		return "ListMultipartUploads"
-	case method == http.MethodGet && key != "" && sub == "attributes":
-		return "GetObjectAttributes"
-	case method == http.MethodGet && key != "" && sub == "tagging":
-		return "GetObjectTagging"
-	case method == http.MethodPost && key != "" && sub == "uploads":
-		return "CreateMultipartUpload"
-	case method == http.MethodPut && key != "" && sub == "uploadId":
-		return "UploadPart"
-	case method == http.MethodPost && key != "" && sub == "uploadId":
-		return "CompleteMultipartUpload"
-	case method == http.MethodDelete && key != "" && sub == "uploadId":
-		return "AbortMultipartUpload"
-	case method == http.MethodPost && key == "" && sub == "delete":
-		return "DeleteObjects"
+	what := "Object"
+	if key == "" {
+		what = "Bucket"
+	}
+	if operation := s3SubresourceOperations[method+" "+what+" "+sub]; operation != "" {
+		return operation
 	}
 	return method + " ?" + sub
 }

@@ -19,13 +19,27 @@ type s3Request struct {
 	query    url.Values
 }
 
+// s3Operations are the operations on a bucket that exists.
 var s3Operations = map[string]func(*s3Request) (*response, *refusal){
-	"GetBucketLocation": (*s3Request).getBucketLocation,
-	"GetObject":         (*s3Request).getObject,
-	"HeadBucket":        (*s3Request).headBucket,
-	"HeadObject":        (*s3Request).getObject,
-	"ListObjectsV2":     (*s3Request).listObjects,
-	"PutObject":         (*s3Request).putObject,
+	"CopyObject":          copyObject,
+	"DeleteObject":        deleteObject,
+	"DeleteObjects":       deleteObjects,
+	"GetBucketLocation":   (*s3Request).getBucketLocation,
+	"GetBucketVersioning": getBucketVersioning,
+	"GetObject":           (*s3Request).getObject,
+	"HeadBucket":          (*s3Request).headBucket,
+	"HeadObject":          (*s3Request).getObject,
+	"ListObjectsV2":       (*s3Request).listObjects,
+	"PutBucketVersioning": putBucketVersioning,
+	"PutObject":           (*s3Request).putObject,
+}
+
+// s3OperationNames are the operations of S3 that a Fault may select.
+var s3OperationNames = []string{
+	"AbortMultipartUpload", "CompleteMultipartUpload", "CopyObject", "CreateBucket", "CreateMultipartUpload", "DeleteBucket",
+	"DeleteBucketPolicy", "DeleteObject", "DeleteObjects", "GetBucketLocation", "GetBucketPolicy", "GetBucketVersioning",
+	"GetObject", "GetObjectAttributes", "HeadBucket", "HeadObject", "ListBuckets", "ListMultipartUploads", "ListObjectVersions",
+	"ListObjects", "ListObjectsV2", "ListParts", "PutBucketPolicy", "PutBucketVersioning", "PutObject", "UploadPart", "UploadPartCopy",
 }
 
 // serveS3 handles a request to S3.
@@ -64,7 +78,7 @@ func answerS3(c *Cloud, req *request) (*response, *refusal) {
 		return nil, s.elsewhere()
 	}
 	if len(req.key) > maxKeyLength {
-		return nil, refuse(400, "KeyTooLongError", "Your key is too long", "Size", itoa(len(req.key)), "MaxSizeAllowed", itoa(maxKeyLength))
+		return nil, keyTooLong(req.key)
 	}
 	if owner := s.option("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != b.owner.id {
 		if !accountID.MatchString(owner) {
@@ -90,17 +104,21 @@ func noSuchMethod(req *request) string {
 // unknownFeature names a header that asks for what awstest does not do. S3 has
 // these features; to ignore the header would be to do something else than asked.
 func unknownFeature(req *request, query url.Values) string {
-	for _, names := range []map[string][]string{req.Header, query} {
-		for name := range names {
-			lower := strings.ToLower(name)
-			if strings.HasPrefix(lower, strings.ToLower(customerKeyHeader)) && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
-				continue
-			}
-			for _, prefix := range unknownFeatures {
-				if strings.HasPrefix(lower, prefix) {
-					return lower
-				}
-			}
+	for name := range query {
+		lower := strings.ToLower(name)
+		if strings.HasPrefix(lower, "x-amz-copy-source") || hasAnyPrefix(lower, unknownFeatures) || hasAnyPrefix(lower, encryptionFeatures) {
+			return lower
+		}
+	}
+	for name := range req.Header {
+		lower := strings.ToLower(name)
+		switch {
+		case strings.HasPrefix(lower, strings.ToLower(customerKeyHeader)) && slices.Contains(customerKeyOperations, req.call.Operation):
+		case strings.HasPrefix(lower, "x-amz-copy-source") && !isCopy(req):
+			return lower
+		case lower == "x-amz-tagging-directive" && req.Header.Get(name) == "COPY":
+		case hasAnyPrefix(lower, unknownFeatures) || hasAnyPrefix(lower, encryptionFeatures):
+			return lower
 		}
 	}
 	if sse := req.Header.Get("X-Amz-Server-Side-Encryption"); sse != "" && sse != "AES256" {
@@ -109,9 +127,23 @@ func unknownFeature(req *request, query url.Values) string {
 	return ""
 }
 
+func hasAnyPrefix(text string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
+}
+
+func isCopy(req *request) bool {
+	return req.call.Operation == "CopyObject" || req.call.Operation == "UploadPartCopy"
+}
+
+// customerKeyOperations are those that know the headers of SSE-C.
+var customerKeyOperations = []string{"GetObject", "HeadObject"}
+
+var encryptionFeatures = []string{"x-amz-server-side-encryption-"}
+
 var unknownFeatures = []string{
-	"x-amz-copy-source", "x-amz-grant-", "x-amz-object-lock-", "x-amz-optional-object-attributes",
-	"x-amz-server-side-encryption-", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-write-offset-bytes",
+	"x-amz-bucket-namespace", "x-amz-bucket-object-lock-", "x-amz-bypass-governance-retention", "x-amz-grant-",
+	"x-amz-if-match-", "x-amz-mfa", "x-amz-object-annotation-directive", "x-amz-object-lock-", "x-amz-optional-object-attributes",
+	"x-amz-rename-source", "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-write-offset-bytes",
 }
 
 // option is the value of an x-amz- header, which a presigned URL carries in its
@@ -136,6 +168,10 @@ func (s *s3Request) elsewhere() *refusal {
 		"Endpoint", s.of.name+".s3."+region+"."+s.cloud.partition.suffix, "Bucket", s.of.name)
 	refused.header.Set("X-Amz-Bucket-Region", region)
 	return refused
+}
+
+func keyTooLong(key string) *refusal {
+	return refuse(400, "KeyTooLongError", "Your key is too long", "Size", itoa(len(key)), "MaxSizeAllowed", itoa(maxKeyLength))
 }
 
 func (s *s3Request) headBucket() (*response, *refusal) {
@@ -170,11 +206,38 @@ func (s *s3Request) getBucketLocation() (*response, *refusal) {
 	return x.response(), nil
 }
 
+// objectActions are the actions whose resource is an object (Service
+// Authorization Reference, "Actions, resources, and condition keys for Amazon S3").
+var objectActions = []string{
+	"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:GetObjectAttributes",
+	"s3:GetObjectVersion", "s3:GetObjectVersionAttributes", "s3:ListMultipartUploadParts", "s3:PutObject",
+}
+
+// inner returns a request for one object that S3 makes on the caller's behalf:
+// the read of a copy's source, or one deletion out of many. It is authorized like
+// a request of its own, with the given headers in place of the request's.
+func (s *s3Request) inner(method string, of *Bucket, key, versionID string, header http.Header) *s3Request {
+	for _, name := range []string{"User-Agent", "Referer", "X-Amz-Request-Payer", "X-Amz-Content-Sha256"} {
+		if values := s.Header.Values(name); len(values) > 0 {
+			header[name] = values
+		}
+	}
+	sent := *s.Request
+	sent.Method, sent.Header = method, header
+	one := *s.request
+	one.Request, one.bucket, one.key, one.body, one.fault = &sent, of.name, key, nil, nil
+	query := url.Values{}
+	if versionID != "" {
+		query.Set("versionId", versionID)
+	}
+	return &s3Request{request: &one, cloud: s.cloud, of: of, settings: of.settings(), query: query}
+}
+
 // authorize returns nil if the caller may do action, or else AccessDenied.
 // The resource is the object for actions on objects, else the bucket.
 func (s *s3Request) authorize(action string) *refusal {
 	resource := s.of.arnPrefix() + s.of.name
-	if strings.HasPrefix(action, "s3:GetObject") || action == "s3:PutObject" {
+	if slices.Contains(objectActions, action) {
 		resource += "/" + s.key
 	}
 	question := access{

@@ -46,7 +46,9 @@ func newStore(t testing.TB) *store {
 		"reader": owner.UserCredentials("reader", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::*"}]}`),
 		"lister": owner.UserCredentials("lister", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::pics",
 			"Condition":{"StringLike":{"s3:prefix":"public/*"}}}]}`),
-		"other": other.UserCredentials("other", allowAll),
+		"deleter": owner.UserCredentials("deleter", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:DeleteObject","Resource":"arn:aws:s3:::*"}]}`),
+		"writer":  owner.UserCredentials("writer", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::*"}]}`),
+		"other":   other.UserCredentials("other", allowAll),
 	}
 
 	put := func(key, data string, optFns ...func(*awstest.Object)) {

@@ -4,11 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/xml"
-	"fmt"
 	"maps"
 	"math"
-	"net/http"
 	"slices"
 	"sort"
 	"strconv"
@@ -150,7 +147,7 @@ func (s *s3Request) writeListing(page *listing, encode func(string) string) *res
 func (s *s3Request) writeListed(x *s3XML, v *version, encode func(string) string) {
 	x.open("Contents")
 	x.element("Key", encode(v.Key))
-	x.element("LastModified", v.LastModified.Format("2006-01-02T15:04:05.000Z"))
+	x.element("LastModified", v.LastModified.Format(xmlTime))
 	x.element("ETag", v.ETag)
 	if v.ChecksumType != "" {
 		x.element("ChecksumAlgorithm", v.ChecksumAlgorithm)
@@ -193,61 +190,6 @@ const sealSize = 8
 func (b *Bucket) seal(after string) []byte {
 	sum := sha256.Sum256([]byte(b.name + "/" + after))
 	return sum[:sealSize:sealSize]
-}
-
-// s3XML writes S3's responses in XML. encoding/xml would replace the control
-// characters of a key; S3 writes them as character references, which XML 1.0
-// does not allow and parsers refuse.
-type s3XML struct {
-	b     strings.Builder
-	depth int
-}
-
-const s3Namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
-
-func (x *s3XML) open(name string) {
-	if x.depth == 0 {
-		x.b.WriteString(xml.Header + "<" + name + ` xmlns="` + s3Namespace + `">`)
-	} else {
-		x.b.WriteString("<" + name + ">")
-	}
-	x.depth++
-}
-
-func (x *s3XML) close(name string) {
-	x.depth--
-	x.b.WriteString("</" + name + ">")
-}
-
-func (x *s3XML) element(name, text string) {
-	x.open(name)
-	x.text(text)
-	x.close(name)
-}
-
-func (x *s3XML) text(text string) {
-	for _, r := range text {
-		switch {
-		case r == '&':
-			x.b.WriteString("&amp;")
-		case r == '<':
-			x.b.WriteString("&lt;")
-		case r == '>':
-			x.b.WriteString("&gt;")
-		case r == '"':
-			x.b.WriteString("&quot;")
-		case r < ' ' || r == 0x7f || r == 0xfffe || r == 0xffff:
-			fmt.Fprintf(&x.b, "&#x%x;", r)
-		default:
-			x.b.WriteRune(r)
-		}
-	}
-}
-
-func (x *s3XML) response() *response {
-	resp := &response{status: 200, header: http.Header{}, body: []byte(x.b.String())}
-	resp.header.Set("Content-Type", "application/xml")
-	return resp
 }
 
 // urlEncoded is text as encoding-type=url gives it: as an HTML form encodes it,

@@ -1,9 +1,6 @@
 package awstest
 
 import (
-	"crypto/md5"
-	"encoding/base64"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,64 +13,73 @@ var storedHeaders = []string{"Cache-Control", "Content-Disposition", "Content-La
 
 // putObject handles PutObject.
 func (s *s3Request) putObject() (*response, *refusal) {
-	if refused := s.authorize("s3:PutObject"); refused != nil {
+	if refused := s.authorizeWrite(); refused != nil {
 		return nil, refused
 	}
-	if s.Header.Get("If-Match") != "" {
-		// Only a caller that may read the object learns what is stored.
-		if refused := s.authorize("s3:GetObject"); refused != nil {
-			return nil, refused
-		}
+	if refused := checkLength(s); refused != nil {
+		return nil, refused
 	}
-	o := Object{
-		Key: s.key, ContentType: s.Header.Get("Content-Type"), StorageClass: s.Header.Get("X-Amz-Storage-Class"),
-		ContentEncoding: s.contentEncoding(), Metadata: s.metadata(),
+	o, refused := s.described()
+	if refused != nil {
+		return nil, refused
 	}
-	for _, name := range storedHeaders {
-		if value := s.Header.Get(name); value != "" {
-			if o.Headers == nil {
-				o.Headers = map[string]string{}
-			}
-			o.Headers[name] = value
-		}
+	if refused := verifyMD5(s); refused != nil {
+		return nil, refused
 	}
-	for _, check := range []func(*Object) *refusal{s.checkHeaders, s.checkMD5, s.checkChecksum} {
-		if refused := check(&o); refused != nil {
-			return nil, refused
-		}
+	if o.ChecksumAlgorithm, refused = verifyChecksum(s); refused != nil {
+		return nil, refused
 	}
-
 	v := newVersion(o, s.body)
 	if refused := s.storeIf(v); refused != nil {
 		return nil, refused
 	}
 	resp := &response{status: 200, header: http.Header{}}
 	resp.header.Set("Etag", v.ETag)
+	setChecksum(resp.header, v)
+	s.written(resp, v)
+	return resp, nil
+}
+
+// authorizeWrite refuses a caller that may not write the object. Only a caller
+// that may read it learns, by If-Match, what is stored.
+func (s *s3Request) authorizeWrite() *refusal {
+	if refused := s.authorize("s3:PutObject"); refused != nil || s.Header.Get("If-Match") == "" {
+		return refused
+	}
+	return s.authorize("s3:GetObject")
+}
+
+// written adds what every response to a write says of the new version.
+func (s *s3Request) written(resp *response, v *version) {
 	resp.header.Set("X-Amz-Server-Side-Encryption", "AES256")
-	resp.header.Set("X-Amz-Checksum-"+v.ChecksumAlgorithm, v.checksum(0))
-	resp.header.Set("X-Amz-Checksum-Type", v.ChecksumType)
-	if v.VersionID != "" {
-		resp.header.Set("X-Amz-Version-Id", v.VersionID)
+	if s.settings.versioning != "" {
+		resp.header.Set("X-Amz-Version-Id", v.shownID())
 	}
 	if s.charged() {
 		resp.header.Set("X-Amz-Request-Charged", "requester")
 	}
-	return resp, nil
 }
 
 // storeIf stores the object if the request's conditions hold, in one step.
 func (s *s3Request) storeIf(v *version) *refusal {
-	match, none := s.Header.Get("If-Match"), s.Header.Get("If-None-Match")
-	if none != "" && none != "*" {
-		return refuse(501, "NotImplemented", "A header you provided implies functionality that is not implemented", "Header", "If-None-Match")
-	}
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
-	var newest *version
-	if versions := s.of.objects[s.key]; len(versions) > 0 && !versions[len(versions)-1].marker {
-		newest = versions[len(versions)-1]
+	if refused := s.writeConditions(); refused != nil {
+		return refused
 	}
+	s.of.store(v)
+	return nil
+}
+
+// writeConditions refuses a write whose If-Match or If-None-Match does not hold
+// for what the key has now (Amazon S3 User Guide, "Conditional writes"). The
+// bucket's mutex must be held.
+func (s *s3Request) writeConditions() *refusal {
+	match, none := s.Header.Get("If-Match"), s.Header.Get("If-None-Match")
+	newest := s.of.newest(s.key)
 	switch {
+	case none != "" && none != "*":
+		return refuse(501, "NotImplemented", "A header you provided implies functionality that is not implemented", "Header", "If-None-Match")
 	case match != "" && newest == nil:
 		return s.noSuchKey()
 	case match != "" && !etagIn(match, newest.ETag):
@@ -81,8 +87,40 @@ func (s *s3Request) storeIf(v *version) *refusal {
 	case none != "" && newest != nil:
 		return preconditionFailed("If-None-Match")
 	}
-	s.of.store(v)
 	return nil
+}
+
+// described returns an object as the headers of a write describe it, without
+// checksum and data.
+func (s *s3Request) described() (Object, *refusal) {
+	o := Object{
+		Key: s.key, ContentType: s.Header.Get("Content-Type"), StorageClass: s.option("X-Amz-Storage-Class"),
+		ContentEncoding: s.contentEncoding(), Metadata: s.metadata(), Headers: map[string]string{},
+	}
+	for _, name := range storedHeaders {
+		if value := s.Header.Get(name); value != "" {
+			o.Headers[name] = value
+		}
+	}
+	size := 0
+	for name, value := range o.Metadata {
+		size += len(name) + len(value)
+	}
+	switch acl := s.option("X-Amz-Acl"); {
+	case size > maxMetadata:
+		return o, refuse(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", "Size", itoa(size), "MaxSizeAllowed", itoa(maxMetadata))
+	case o.StorageClass != "" && !slices.Contains(storageClasses, o.StorageClass):
+		return o, refuse(400, "InvalidStorageClass", "The storage class you specified is not valid", "StorageClassRequested", o.StorageClass)
+	case acl != "" && acl != "private" && acl != "bucket-owner-full-control":
+		return o, noACLs()
+	}
+	return o, nil
+}
+
+// noACLs is the response to every ACL but the one that changes nothing: new
+// buckets have ACLs switched off ("bucket owner enforced").
+func noACLs() *refusal {
+	return refuse(400, "AccessControlListNotSupported", "The bucket does not allow ACLs")
 }
 
 // contentEncoding is that of the object: aws-chunked was that of the transfer.
@@ -96,92 +134,33 @@ func (s *s3Request) contentEncoding() string {
 	return strings.Join(codings, ",")
 }
 
-// metadata is the user's own, its names in lower case as S3 keeps them.
+// metadata is the user's own, its names in lower case as S3 keeps them. A
+// presigned URL may carry it in its query.
 func (s *s3Request) metadata() map[string]string {
 	metadata := map[string]string{}
-	for name, values := range s.Header {
-		if name, ok := strings.CutPrefix(strings.ToLower(name), "x-amz-meta-"); ok {
-			metadata[name] = strings.Join(values, ",")
+	for _, from := range []map[string][]string{s.query, s.Header} {
+		for name, values := range from {
+			if name, ok := strings.CutPrefix(strings.ToLower(name), "x-amz-meta-"); ok {
+				metadata[name] = strings.Join(values, ",")
+			}
 		}
 	}
 	return metadata
 }
 
-func (s *s3Request) checkHeaders(o *Object) *refusal {
-	size := 0
-	for name, value := range o.Metadata {
-		size += len(name) + len(value)
-	}
-	acl := s.Header.Get("X-Amz-Acl")
+// checkLength refuses a body of unknown length, and one that is too long for one
+// request.
+func checkLength(s *s3Request) *refusal {
 	switch {
 	case s.ContentLength < 0 && s.Header.Get("X-Amz-Decoded-Content-Length") == "":
 		return refuse(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
 	case int64(len(s.body)) > maxUpload:
 		return refuse(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", "ProposedSize", itoa(len(s.body)), "MaxSizeAllowed", strconv.FormatInt(maxUpload, 10))
-	case size > maxMetadata:
-		return refuse(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", "Size", itoa(size), "MaxSizeAllowed", itoa(maxMetadata))
-	case o.StorageClass != "" && !slices.Contains(storageClasses, o.StorageClass):
-		return refuse(400, "InvalidStorageClass", "The storage class you specified is not valid", "StorageClassRequested", o.StorageClass)
-	case acl != "" && acl != "private" && acl != "bucket-owner-full-control":
-		// New buckets have ACLs switched off ("bucket owner enforced").
-		return refuse(400, "AccessControlListNotSupported", "The bucket does not allow ACLs")
 	}
 	return nil
 }
 
 const (
 	maxMetadata = 2048    // Amazon S3 User Guide, "Working with object metadata"
-	maxUpload   = 5 << 30 // Amazon S3 User Guide, "Uploading objects": by one PUT
+	maxUpload   = 5 << 30 // Amazon S3 User Guide, "Uploading objects": by one PUT, or as one part
 )
-
-func (s *s3Request) checkMD5(*Object) *refusal {
-	given := s.Header.Get("Content-Md5")
-	if given == "" {
-		return nil
-	}
-	want, err := base64.StdEncoding.DecodeString(given)
-	if err != nil || len(want) != md5.Size {
-		return refuse(400, "InvalidDigest", "The Content-MD5 you specified was invalid.", "Content-MD5", given)
-	}
-	got := md5.Sum(s.body)
-	if string(want) != string(got[:]) {
-		return refuse(400, "BadDigest", "The Content-MD5 you specified did not match what we received.",
-			"ExpectedDigest", given, "CalculatedDigest", base64.StdEncoding.EncodeToString(got[:]))
-	}
-	return nil
-}
-
-// checkChecksum compares the x-amz-checksum-* of the request, be it a header or
-// a trailer, and notes its algorithm in o.
-func (s *s3Request) checkChecksum(o *Object) *refusal {
-	given := map[string]string{}
-	for _, from := range []http.Header{s.Header, s.Trailer} {
-		for name, values := range from {
-			algorithm, ok := strings.CutPrefix(strings.ToUpper(name), "X-AMZ-CHECKSUM-")
-			if ok && algorithm != "TYPE" && algorithm != "ALGORITHM" && algorithm != "MODE" && len(values) > 0 {
-				given[algorithm] = values[0]
-			}
-		}
-	}
-	switch {
-	case len(given) > 1:
-		return refuse(400, "InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
-	case len(given) == 0 && s.Header.Get("X-Amz-Sdk-Checksum-Algorithm") != "":
-		return refuse(400, "InvalidRequest", "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
-	case len(given) == 0:
-		return nil
-	}
-	algorithm := slices.Collect(maps.Keys(given))[0]
-	if checksumNew[algorithm] == nil {
-		return refuse(501, "NotImplemented", "A header you provided implies functionality that is not implemented", "Header", "x-amz-checksum-"+strings.ToLower(algorithm))
-	}
-	want, err := base64.StdEncoding.DecodeString(given[algorithm])
-	if err != nil || len(want) != checksumNew[algorithm]().Size() {
-		return refuse(400, "InvalidRequest", "Value for x-amz-checksum-"+strings.ToLower(algorithm)+" header is invalid.")
-	}
-	if string(checksum(algorithm, s.body)) != string(want) {
-		return refuse(400, "BadDigest", "The "+algorithm+" you specified did not match the calculated checksum.")
-	}
-	o.ChecksumAlgorithm = algorithm
-	return nil
-}

@@ -161,8 +161,6 @@ var refusedRows = []s3Row{
 	{request: "GET /pics/cat?uploadId=x", status: 501, code: "NotImplemented"},
 	{request: "POST /pics/cat?uploads", status: 501, code: "NotImplemented"},
 	{request: "PUT /pics/cat?partNumber=1&uploadId=x", status: 501, code: "NotImplemented"},
-	{request: "POST /pics?delete", status: 501, code: "NotImplemented"},
-	{request: "DELETE /pics/cat", status: 501, code: "NotImplemented"},
 	{request: "PUT /pics", status: 501, code: "NotImplemented"},
 	{request: "POST /pics/cat", status: 405, code: "MethodNotAllowed"},
 	{request: "PATCH /pics/cat", status: 405, code: "MethodNotAllowed"},
@@ -170,7 +168,6 @@ var refusedRows = []s3Row{
 	{request: "DELETE /", status: 405, code: "MethodNotAllowed"},
 	{request: "POST /pics", status: 501, code: "NotImplemented"}, // a browser's upload
 	{request: "OPTIONS /pics/cat", status: 501, code: "NotImplemented"},
-	{request: "PUT /pics/copy", headers: "x-amz-copy-source: /pics/cat", status: 501, code: "NotImplemented"},
 	{request: "GET /pics/cat", headers: "x-amz-server-side-encryption-customer-algorithm: AES256", status: 400, code: "InvalidArgument"},
 	{request: "GET /pics/cat", headers: "x-amz-server-side-encryption-customer-algorithm: DES", status: 400, code: "InvalidEncryptionAlgorithmError"},
 	{request: "PUT /pics/cat", headers: "x-amz-server-side-encryption-customer-algorithm: AES256", status: 501, code: "NotImplemented"},
