@@ -102,9 +102,6 @@ func TestCopyDestinations(t *testing.T) {
 	mustHold(t, at("old"), "meow")
 
 	must(unix.Mkfifo(at("fifo"), 0o600))
-	if _, err := openTokenDir(at("fifo")); err == nil {
-		t.Error("a named pipe is a token directory")
-	}
 	for _, path := range []string{at("fifo"), link("to-fifo", "fifo")} {
 		reader, err := os.OpenFile(at("fifo"), os.O_RDWR, 0) // waits for no writer
 		must(err)

@@ -9,12 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
 	"github.com/crossrole/crossrole/credentials"
 )
 
@@ -107,17 +107,17 @@ type program struct {
 
 // runBeside runs the program next to an endpoint of its own.
 func (p *program) runBeside(ctx context.Context, chain *credentials.Chain, logger *slog.Logger) error {
-	token := newToken()
+	token := credserver.NewToken()
 	listener, err := listen(ctx, "exec", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	role := newServed("role", token, chain, true)
+	role := credserver.NewRole("role", token, chain, false)
 	env := os.Environ()
 	if p.held != nil {
 		env = p.held.environ()
 	}
-	url := "http://" + listener.Addr().String() + role.path()
+	url := "http://" + listener.Addr().String() + role.Path()
 	p.Env = childEnv(env, chain.Config().Region, url, token, runtime.GOOS == "windows")
 
 	// From here on signals are the program's: the endpoint goes on until the
@@ -131,14 +131,12 @@ func (p *program) runBeside(ctx context.Context, chain *credentials.Chain, logge
 		return errors.Join(err, listener.Close())
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var beside sync.WaitGroup
-	var serveErr error
-	beside.Go(func() { serveErr = serveSites(ctx, logger, site{listener, newEndpoint([]*served{role}, false)}) })
-	beside.Go(func() { role.keep(ctx) })
+	served := make(chan error, 1)
+	server := credserver.Server{Roles: []*credserver.Role{role}, Logger: logger}
+	go func() { served <- server.Run(ctx, listener, nil) }()
 	err = p.run(signals)
 	stop()
-	beside.Wait()
-	return errors.Join(err, serveErr)
+	return errors.Join(err, <-served)
 }
 
 // signals returns what is to be passed on to the program, and how to end that.

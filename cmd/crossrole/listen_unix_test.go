@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -18,14 +17,14 @@ import (
 
 // serveHere runs serve on a listener of this machine until the test ends, and
 // returns the fields of the first line that it prints.
-func serveHere(t *testing.T, s *serving, pod *fakePod, listener net.Listener) []string {
+func serveHere(t *testing.T, s *serveCmd, pod *fakePod, listener net.Listener) []string {
 	t.Helper()
 	printed, out := io.Pipe()
-	s.roles, s.out, s.logger = []string{"pics=" + target}, out, slog.New(slog.DiscardHandler)
-	renew, collector := prepare(t, s, pod)
+	s.out = out
+	server := newServer(t, s, pod, "pics="+target)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.serve(ctx, renew, collector, listener, nil) }()
+	go func() { ended <- s.serve(ctx, server, listener, nil) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -51,7 +50,7 @@ func TestPrintedURLs(t *testing.T) {
 		{"0.0.0.0:0", ""}, {"[::]:0", ""}, {":0", ""}, {hostname + ":0", hostname},
 	} {
 		pod := newQuietPod(t.TempDir())
-		s := &serving{listen: tt.listen, tokenDir: t.TempDir(), beyondPod: strings.HasPrefix(tt.listen, "0.") || strings.HasPrefix(tt.listen, "[::]") || strings.HasPrefix(tt.listen, ":") || tt.name == hostname}
+		s := &serveCmd{listen: tt.listen, tokenDir: t.TempDir(), beyondPod: strings.HasPrefix(tt.listen, "0.") || strings.HasPrefix(tt.listen, "[::]") || strings.HasPrefix(tt.listen, ":") || tt.name == hostname}
 		if err := s.checkReach(t.Context()); err != nil {
 			t.Errorf("%s: %v", tt.listen, err)
 			continue
@@ -97,7 +96,7 @@ func TestPrintedURLs(t *testing.T) {
 }
 
 func TestListenAddresses(t *testing.T) {
-	for _, tt := range []serving{
+	for _, tt := range []serveCmd{
 		{listen: "127.0.0.1:9911", admin: "127.0.0.1:9911"}, {listen: "127.0.0.1:9911", admin: ":9911"}, {listen: "127.0.0.1:9911", admin: "0.0.0.0:9911"},
 		{listen: "127.0.0.1:99999"}, {listen: "127.0.0.1:-1"}, {listen: "127.0.0.1:http"}, {listen: "127.0.0.1:"}, {listen: "10.0.0.1:9911"}, {listen: ":9911"}, {listen: "[fe80::1%eth0]:9911"},
 		{listen: "127.0.0.1:9911", admin: "9912"}, {listen: "127.0.0.1:9911", admin: "127.0.0.1:70000"},
@@ -106,7 +105,7 @@ func TestListenAddresses(t *testing.T) {
 			t.Errorf("--listen %q --admin %q: %v", tt.listen, tt.admin, err)
 		}
 	}
-	for _, tt := range []serving{{listen: "127.0.0.1:9911", admin: "127.0.0.2:9911"}, {listen: "127.0.0.1:0", admin: "127.0.0.1:0"}, {listen: "127.0.0.1:9911", admin: ":9912"}} {
+	for _, tt := range []serveCmd{{listen: "127.0.0.1:9911", admin: "127.0.0.2:9911"}, {listen: "127.0.0.1:0", admin: "127.0.0.1:0"}, {listen: "127.0.0.1:9911", admin: ":9912"}} {
 		if err := tt.checkReach(t.Context()); err != nil {
 			t.Errorf("--listen %q --admin %q: %v", tt.listen, tt.admin, err)
 		}

@@ -4,11 +4,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -100,6 +103,34 @@ func programOf(cloud *fakePod, url, tokenFile string) *s3.Client {
 	cfg := cloud.cloud.Config()
 	cfg.Credentials = aws.NewCredentialsCache(provider, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = 5 * time.Minute })
 	return s3.NewFromConfig(cfg)
+}
+
+func read(ctx context.Context, client *s3.Client) error {
+	object, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String("pics"), Key: aws.String("indoor-cat.jpg")})
+	if err != nil {
+		return err
+	}
+	defer object.Body.Close()
+	_, err = io.Copy(io.Discard, object.Body)
+	return err
+}
+
+// record is a writer for several goroutines.
+type record struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.String()
 }
 
 // After a kill -9 and a restart programs go on with the same two variables.

@@ -12,22 +12,23 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/credentials/metrics"
 )
 
-// serving is what serve is asked for.
-type serving struct {
+// serveCmd is the command serve with its flags.
+type serveCmd struct {
 	pod       podFlags
 	roles     []string
 	tokenDir  string
@@ -35,13 +36,12 @@ type serving struct {
 	admin     string
 	beyondPod bool
 
-	logger  *slog.Logger
-	out     io.Writer
-	hangups <-chan os.Signal // each renews all sessions
+	logger *slog.Logger
+	out    io.Writer
 }
 
 func newServe() *cobra.Command {
-	var s serving
+	var s serveCmd
 	c := &cobra.Command{
 		Use:   "serve --role NAME=ARN... --token-dir DIR",
 		Short: "Hand the credentials of roles to the other containers of the pod",
@@ -94,7 +94,7 @@ the admin address; its log goes to standard error. It ends on SIGTERM.`,
 	return c
 }
 
-func (s *serving) run(ctx context.Context) error {
+func (s *serveCmd) run(ctx context.Context) error {
 	named, err := rolesetting.ParseAllNamed(s.roles)
 	if err != nil {
 		return usageError{err}
@@ -102,31 +102,23 @@ func (s *serving) run(ctx context.Context) error {
 	if err := s.checkReach(ctx); err != nil {
 		return err
 	}
-	collector := metrics.New()
 	base, source, err := s.pod.start(ctx)
 	if err != nil {
 		return err
 	}
-	opener := func() (func(rolesetting.Named) (*credentials.Chain, error), error) {
-		return s.opener(base, source, collector)
-	}
-	open, err := opener()
-	if err != nil {
-		return err
-	}
-	roles, err := s.open(named, open)
+	server, err := s.server(base, source, named)
 	if err != nil {
 		return err
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	s.hangups = hangups
+	server.Signals = hangups
 	listener, err := listen(ctx, "--listen", s.listen)
 	if err != nil {
 		return err
 	}
-	if !s.beyondPod && !isLoopback(listener.Addr().String()) { // the name resolves to something else now
+	if at, ok := listener.Addr().(*net.TCPAddr); !s.beyondPod && (!ok || !at.IP.IsLoopback()) { // the name resolves to something else now
 		return errors.Join(s.checkLoopback(ctx, ""), listener.Close())
 	}
 	var admin net.Listener
@@ -135,51 +127,33 @@ func (s *serving) run(ctx context.Context) error {
 			return errors.Join(err, listener.Close())
 		}
 	}
-	renew := &renewals{roles: roles, named: named, opener: opener, watch: collector.Watch, logger: s.logger, last: map[string]time.Time{}}
-	return s.serve(ctx, renew, collector, listener, admin)
+	return s.serve(ctx, server, listener, admin)
 }
 
-// serve answers on the listeners, of which admin may be nil, until ctx ends.
-func (s *serving) serve(ctx context.Context, renew *renewals, collector *metrics.Collector, listener, admin net.Listener) error {
-	roles := renew.roles
-	counted := newRequests(roles)
-	e := newEndpoint(roles, s.beyondPod)
-	e.name, _, _ = net.SplitHostPort(s.listen)
-	e.observe, e.refused = counted.observe, newRefusals(s.logger).log
-	sites := []site{{listener, e}}
-	if admin != nil {
-		sites = append(sites, site{admin, newAdmin(roles, renew, collector, counted)})
-	}
-	for _, r := range roles {
-		collector.Watch(r.chain())
-		fmt.Fprintf(s.out, "%s %s%s %s\n", r.name, urlOf(listener.Addr()), r.path(), shown(filepath.Join(s.tokenDir, r.name)))
+// serve prints where the roles are served, and serves them until ctx ends.
+func (s *serveCmd) serve(ctx context.Context, server *credserver.Server, listener, admin net.Listener) error {
+	for _, r := range server.Roles {
+		fmt.Fprintf(s.out, "%s %s%s %s\n", r.Name(), urlOf(listener.Addr()), r.Path(), shown(filepath.Join(s.tokenDir, r.Name())))
 	}
 	if admin != nil {
 		fmt.Fprintf(s.out, "admin %s\n", urlOf(admin.Addr()))
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	var keeping sync.WaitGroup
-	for _, r := range roles {
-		keeping.Go(func() { r.keep(ctx) })
-	}
-	keeping.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-s.hangups: // never, if nil
-				renew.renew(ctx, "")
-			}
-		}
-	})
-	err := serveSites(ctx, s.logger, sites...)
-	cancel()
-	keeping.Wait()
+	err := server.Run(ctx, listener, admin)
 	s.logger.Info("ended")
 	return err
 }
 
-// urlOf is a URL by which this host reaches a listener.
+// listen opens an address that a flag names.
+func listen(ctx context.Context, flag, address string) (net.Listener, error) {
+	var c net.ListenConfig
+	l, err := c.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w", flag, address, err)
+	}
+	return l, nil
+}
+
+// urlOf returns a URL at which this host reaches a listener.
 func urlOf(address net.Addr) string {
 	at, err := netip.ParseAddrPort(address.String())
 	if err != nil {
@@ -199,7 +173,7 @@ func urlOf(address net.Addr) string {
 // checkReach refuses, unless asked for, what would let others than the pod's own
 // containers ask, and two listeners at one place. Without --beyond-pod, a host
 // name is resolved here, once, and must be loopback.
-func (s *serving) checkReach(ctx context.Context) error {
+func (s *serveCmd) checkReach(ctx context.Context) error {
 	host, port, err := splitListen("--listen", s.listen, "127.0.0.1:9911")
 	if err != nil {
 		return err
@@ -228,7 +202,7 @@ func (s *serving) checkReach(ctx context.Context) error {
 	return nil
 }
 
-func (s *serving) checkLoopback(ctx context.Context, host string) error {
+func (s *serveCmd) checkLoopback(ctx context.Context, host string) error {
 	refused := usagef("--listen %q is not a loopback address: everybody who reaches it could ask for credentials, and read along; use 127.0.0.1, or say --beyond-pod if that is meant", s.listen)
 	if host == "" {
 		return refused
@@ -266,9 +240,40 @@ func splitListen(flag, address, example string) (host string, port int, err erro
 	return host, port, nil
 }
 
-// opener makes the chains of roles. All that are assumed start from one session
-// of the pod's own.
-func (s *serving) opener(base aws.Config, source credentials.Source, collector *metrics.Collector) (func(rolesetting.Named) (*credentials.Chain, error), error) {
+// server makes the chains of the roles, then their tokens, so that wrong settings leave
+// no files behind.
+func (s *serveCmd) server(base aws.Config, source credentials.Source, named []rolesetting.Named) (*credserver.Server, error) {
+	server := &credserver.Server{BeyondPod: s.beyondPod, Logger: s.logger, RefusalLog: s.logger, Metrics: metrics.New()}
+	server.Host, _, _ = net.SplitHostPort(s.listen)
+	server.Open = func() (credserver.OpenChain, error) { return s.opener(base, source, named, server.Metrics) }
+	open, err := server.Open()
+	if err != nil {
+		return nil, err
+	}
+	chains := make([]*credentials.Chain, len(named))
+	for i, n := range named {
+		if chains[i], err = open(n.Name); err != nil {
+			return nil, fmt.Errorf("role %s: %w", n.Name, err)
+		}
+	}
+	dir, err := credserver.OpenTokenDir(s.tokenDir)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	for i, n := range named {
+		token, err := dir.Token(n.Name)
+		if err != nil {
+			return nil, err
+		}
+		server.Roles = append(server.Roles, credserver.NewRole(n.Name, token, chains[i], n.Optional))
+	}
+	return server, nil
+}
+
+// opener returns what makes the chains of the roles. All roles that are assumed start
+// from one session of the pod's own role.
+func (s *serveCmd) opener(base aws.Config, source credentials.Source, named []rolesetting.Named, collector *metrics.Collector) (credserver.OpenChain, error) {
 	options := func(o *credentials.Options) {
 		o.Source, o.Logger = source, s.logger
 		collector.Observe(o)
@@ -277,7 +282,8 @@ func (s *serving) opener(base aws.Config, source credentials.Source, collector *
 	if err != nil {
 		return nil, err
 	}
-	return func(n rolesetting.Named) (*credentials.Chain, error) {
+	return func(name string) (*credentials.Chain, error) {
+		n := named[slices.IndexFunc(named, func(n rolesetting.Named) bool { return n.Name == name })]
 		if n.Own {
 			own, err := rolesetting.Source(source, n.Role)
 			if err != nil {
@@ -287,30 +293,4 @@ func (s *serving) opener(base aws.Config, source credentials.Source, collector *
 		}
 		return pool.Chain(n.Role)
 	}, nil
-}
-
-// open makes the chains, then the tokens: wrong settings leave no files.
-func (s *serving) open(named []rolesetting.Named, open func(rolesetting.Named) (*credentials.Chain, error)) ([]*served, error) {
-	chains := make([]*credentials.Chain, len(named))
-	for i, n := range named {
-		c, err := open(n)
-		if err != nil {
-			return nil, fmt.Errorf("role %s: %w", n.Name, err)
-		}
-		chains[i] = c
-	}
-	dir, err := openTokenDir(s.tokenDir)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	var roles []*served
-	for i, n := range named {
-		token, err := dir.token(n.Name)
-		if err != nil {
-			return nil, err
-		}
-		roles = append(roles, newServed(n.Name, token, chains[i], !n.Optional))
-	}
-	return roles, nil
 }

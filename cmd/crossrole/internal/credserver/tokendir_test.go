@@ -1,22 +1,25 @@
-package main
+package credserver_test
 
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
 )
 
-// tokenIn is what serve finds in, or makes for, the directory.
+// tokenIn returns the token that a server finds in the directory, or makes.
 func tokenIn(t *testing.T, dir, name string) (string, error) {
 	t.Helper()
-	d, err := openTokenDir(dir)
+	d, err := credserver.OpenTokenDir(dir)
 	if err != nil {
 		return "", err
 	}
 	defer d.Close()
-	return d.token(name)
+	return d.Token(name)
 }
 
 func TestTokenIsKept(t *testing.T) {
@@ -26,7 +29,7 @@ func TestTokenIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "pics")
-	if b, err := os.ReadFile(file); err != nil || string(b) != first || !tokenPattern.MatchString(first) {
+	if b, err := os.ReadFile(file); err != nil || string(b) != first || !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(first) {
 		t.Errorf("the file holds %d bytes, %v; want the 64 of the token and no line's end", len(b), err)
 	}
 	again, err := tokenIn(t, dir, "pics")
@@ -127,7 +130,7 @@ func TestTokenIsRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := openTokenDir(filepath.Join(t.TempDir(), "nothing")); err == nil || !strings.Contains(err.Error(), "mount a volume there") {
+	if _, err := credserver.OpenTokenDir(filepath.Join(t.TempDir(), "nothing")); err == nil || !strings.Contains(err.Error(), "mount a volume there") {
 		t.Errorf("no directory: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package credserver
 
 import (
 	"encoding/json"
@@ -18,28 +18,27 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// newAdmin answers for those who operate the pod: kubelet's probes, Prometheus
-// and people. It knows no credentials.
-func newAdmin(roles []*served, renew http.Handler, counted ...prometheus.Collector) http.Handler {
+// newAdmin returns the handler for operators: kubelet's probes, Prometheus and people.
+// It serves no credentials.
+func (s *Server) newAdmin(counter requestCounter, renewer http.Handler) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(counted...)
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(s.Metrics, counter, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	pages := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }),
-		"/readyz":  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeReady(w, statusOf(roles)) }),
-		"/status":  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeStatus(w, statusOf(roles)) }),
+		"/readyz":  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeReady(w, statusOf(s.Roles)) }),
+		"/status":  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeStatus(w, statusOf(s.Roles)) }),
 		"/metrics": promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 5 * time.Second}),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page := pages[r.URL.Path]
 		switch {
 		case r.URL.Path == "/renew" && r.Method == http.MethodPost:
-			renew.ServeHTTP(w, r)
+			renewer.ServeHTTP(w, r)
 		case r.URL.Path == "/renew":
 			w.Header().Set("Allow", http.MethodPost)
 			http.Error(w, "POST only", http.StatusMethodNotAllowed)
 		case page == nil:
-			http.Error(w, "here are /healthz, /readyz, /metrics, /status and /renew, and nothing else", http.StatusNotFound)
+			http.Error(w, "not found; there are /healthz, /readyz, /metrics, /status and /renew", http.StatusNotFound)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			http.Error(w, "GET only", http.StatusMethodNotAllowed)
 		default:
@@ -48,7 +47,7 @@ func newAdmin(roles []*served, renew http.Handler, counted ...prometheus.Collect
 	})
 }
 
-// status is what /status shows. Nothing secret is in it.
+// status is the content of /status. It holds no secret.
 type status struct {
 	Ready bool         `json:"ready"`
 	Roles []roleStatus `json:"roles"`
@@ -73,13 +72,12 @@ type hopStatus struct {
 	Error        string           `json:"error,omitempty"`
 }
 
-func statusOf(roles []*served) status {
+func statusOf(roles []*Role) status {
 	st := status{Ready: true}
-	for _, s := range roles {
-		chain := s.chain()
-		r := roleStatus{Name: s.name, Chain: chain.String(), Required: s.required}
+	for _, role := range roles {
+		chain := role.chain()
 		now := chain.Status()
-		r.Ready = now.Healthy()
+		r := roleStatus{Name: role.name, Chain: chain.String(), Required: role.required, Ready: now.Healthy()}
 		for _, h := range now.Hops {
 			hop := hopStatus{
 				Role: h.RoleARN, Caller: h.CallerARN, Expires: h.Expires.UTC(), Waiting: h.Waiting,
@@ -91,7 +89,7 @@ func statusOf(roles []*served) status {
 			r.Hops = append(r.Hops, hop)
 		}
 		st.Roles = append(st.Roles, r)
-		st.Ready = st.Ready && (r.Ready || !s.required)
+		st.Ready = st.Ready && (r.Ready || !role.required)
 	}
 	return st
 }
@@ -104,7 +102,8 @@ func writeStatus(w http.ResponseWriter, st status) {
 	_ = encoder.Encode(st) // the client may have left
 }
 
-// writeReady is short: kubelet shows it among the pod's events.
+// writeReady writes a line for each role. kubelet shows the text in the pod's events, so
+// it is short.
 func writeReady(w http.ResponseWriter, st status) {
 	if !st.Ready {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -114,7 +113,7 @@ func writeReady(w http.ResponseWriter, st status) {
 	}
 }
 
-// String is one line: "pics: ready", "pics: no session: hop 2 of 2: AssumeDenied".
+// String returns one line, such as "pics: ready", "pics: no session: hop 2 of 2: AssumeDenied".
 func (r roleStatus) String() string {
 	var b strings.Builder
 	b.WriteString(r.Name + ": ")
@@ -142,33 +141,36 @@ func kindOf(err error) credentials.Kind {
 	return credentials.Unknown
 }
 
-// requests counts what the endpoint answered.
-type requests struct{ *prometheus.CounterVec }
+// RequestsMetric is the name of the metric that counts the endpoint's responses.
+const RequestsMetric = "crossrole_serve_requests_total"
 
-// newRequests counts for these names. Prometheus sees no increase in a series
-// that begins with 1: the usual ones are there from the start.
-func newRequests(roles []*served) requests {
-	r := requests{prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "crossrole_serve_requests_total",
-		Help: "Answers of the credential endpoint by name of the role (empty: no such path) and HTTP status.",
+// requestCounter counts the endpoint's responses.
+type requestCounter struct{ *prometheus.CounterVec }
+
+// newRequestCounter returns a counter for these roles. Prometheus sees no increase in a
+// series that begins with 1, so the usual series exist from the start.
+func newRequestCounter(roles []*Role) requestCounter {
+	c := requestCounter{prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: RequestsMetric,
+		Help: "Responses of the credential endpoint by name of the role (empty: no such path) and HTTP status.",
 	}, []string{"name", "status"})}
 	for _, status := range []string{"400", "401", "403", "405", "503"} {
-		r.WithLabelValues("", status)
-		for _, s := range roles {
-			r.WithLabelValues(s.name, status)
+		c.WithLabelValues("", status)
+		for _, r := range roles {
+			c.WithLabelValues(r.name, status)
 		}
 	}
-	return r
+	return c
 }
 
-func (r requests) observe(name string, status int) {
-	r.WithLabelValues(name, strconv.Itoa(status)).Inc()
+func (c requestCounter) count(name string, status int) {
+	c.WithLabelValues(name, strconv.Itoa(status)).Inc()
 }
 
-// refusals logs requests that were refused, at a limited rate: a caller that keeps
-// asking must not fill the log. It logs nothing that the peer sent.
-type refusals struct {
-	logger *slog.Logger
+// refusalLog logs refused requests, at a limited rate: a client that keeps asking must
+// not fill the log. It logs nothing that the client sent.
+type refusalLog struct {
+	logger *slog.Logger // nil: nothing is logged
 
 	mu      sync.Mutex
 	logged  map[string]time.Time // by reason and role
@@ -177,12 +179,15 @@ type refusals struct {
 
 const refusalPause = time.Minute
 
-func newRefusals(logger *slog.Logger) *refusals {
-	return &refusals{logger: logger, logged: map[string]time.Time{}, skipped: map[string]int{}}
+func newRefusalLog(logger *slog.Logger) *refusalLog {
+	return &refusalLog{logger: logger, logged: map[string]time.Time{}, skipped: map[string]int{}}
 }
 
-// log logs the first refusal for a reason in a minute.
-func (r *refusals) log(reason, role string) {
+// log logs the first refusal per minute for each reason and role.
+func (r *refusalLog) log(reason, role string) {
+	if r.logger == nil {
+		return
+	}
 	key := reason + " " + role
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package credserver_test
 
 import (
 	"os"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
 )
 
 // Only root may give files away: others see the rules of groups and owners
@@ -51,5 +53,16 @@ func TestTokenOfAnotherUserIsRefused(t *testing.T) {
 	}
 	if _, err := tokenIn(t, dir, "pics"); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A named pipe in the place of the directory is refused without waiting for its writer.
+func TestNamedPipeIsNoTokenDirectory(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := credserver.OpenTokenDir(pipe); err == nil || !strings.Contains(err.Error(), "is not a directory") {
+		t.Errorf("a named pipe is a token directory: %v", err)
 	}
 }

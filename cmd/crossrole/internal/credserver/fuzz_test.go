@@ -1,4 +1,4 @@
-package main
+package credserver_test
 
 import (
 	"context"
@@ -8,21 +8,23 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
 	"github.com/crossrole/crossrole/credentials"
 )
 
 // Whatever a request looks like: a session is handed out to a GET of the role's
 // very path, with its very token, by a loopback peer to a loopback host.
 func FuzzEndpoint(f *testing.F) {
-	pod := newQuietPod(f.TempDir())
+	pod := newPod(f.TempDir())
 	chain, err := credentials.New(pod.cloud.Config(), func(o *credentials.Options) {
-		o.Source = credentials.WebIdentity{RoleARN: pod.pod.RoleARN(), TokenFile: pod.pod.TokenFile()}
+		o.Source = pod.source()
 	})
 	if err != nil {
 		f.Fatal(err)
 	}
-	token := newToken()
-	e := newEndpoint([]*served{newServed("pics", token, chain, true)}, false)
+	token := credserver.NewToken()
+	server := credserver.Server{Roles: []*credserver.Role{credserver.NewRole("pics", token, chain, false)}}
+	e := server.Endpoint()
 	good := []string{"GET", "/v1/pics", "127.0.0.1:9911", token, "127.0.0.1:40000"}
 	f.Add(good[0], good[1], good[2], good[3], good[4])
 	for i, bad := range []string{"get", "/v1/pics/../pics", "LOCALHOST:9911", token[:63] + " ", "[::ffff:10.0.0.1]:1"} {

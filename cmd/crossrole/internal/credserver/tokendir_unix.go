@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package credserver
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ const (
 	hasModes     = true
 )
 
-// checkOwner refuses a file that another user made: he would know its content.
+// checkOwner refuses a file of another user: its owner would know the token.
 func checkOwner(info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {

@@ -1,8 +1,9 @@
-package main
+package credserver_test
 
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,7 +15,9 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
 	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/credentials/metrics"
 )
 
 func TestReadiness(t *testing.T) {
@@ -59,7 +62,19 @@ func TestStatusPage(t *testing.T) {
 		began := time.Now()
 		time.Sleep(58*time.Minute + 30*time.Second)
 		code, body := s.look("/status")
-		var got status
+		var got struct {
+			Ready bool
+			Roles []struct {
+				Name, Chain     string
+				Ready, Required bool
+				Hops            []struct {
+					Role, Caller, Kind, Error string
+					Expires                   time.Time
+					FailingSince              time.Time `json:"failing_since"`
+					NextAttempt               time.Time `json:"next_attempt"`
+				}
+			}
+		}
 		if err := json.Unmarshal([]byte(body), &got); err != nil || code != http.StatusOK || len(got.Roles) != 1 || len(got.Roles[0].Hops) != 2 {
 			t.Fatalf("%d %v\n%s", code, err, body)
 		}
@@ -110,26 +125,31 @@ func TestMetricsPage(t *testing.T) {
 // Keys without an expiry are a session, for /readyz as for those who ask.
 func TestReadinessOfKeysWithoutExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pod := newQuietPod(t.TempDir())
-		chain, err := credentials.New(pod.cloud.Config(), func(o *credentials.Options) {
+		p := newPod(t.TempDir())
+		given := make(chan struct{})
+		chain, err := credentials.New(p.cloud.Config(), func(o *credentials.Options) {
 			o.Source = credentials.Provider{Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				<-given
 				return aws.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"}, nil
 			})}
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newServed("keys", newToken(), chain, true)
-		if st := statusOf([]*served{s}); st.Ready {
-			t.Errorf("ready before there is a session: %+v", st)
+		s := &sidecar{fakePod: p, t: t, endpoint: newPipes(9911), admin: newPipes(9912)}
+		s.server = credserver.Server{
+			Roles:  []*credserver.Role{credserver.NewRole("keys", credserver.NewToken(), chain, false)},
+			Logger: slog.New(slog.DiscardHandler), Metrics: metrics.New(),
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go s.keep(ctx)
+		s.run()
+		if status, body := s.look("/readyz"); status != http.StatusServiceUnavailable {
+			t.Errorf("ready before there is a session: %d %s", status, body)
+		}
+		close(given)
 		for _, wait := range []time.Duration{time.Second, 48 * time.Hour} {
 			time.Sleep(wait)
-			if st := statusOf([]*served{s}); !st.Ready || st.Roles[0].String() != "keys: ready" {
-				t.Errorf("after %v: %+v", wait, st)
+			if status, body := s.look("/readyz"); status != http.StatusOK || body != "keys: ready\n" {
+				t.Errorf("after %v: %d %s", wait, status, body)
 			}
 		}
 	})

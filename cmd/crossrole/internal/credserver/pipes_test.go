@@ -1,4 +1,4 @@
-package main
+package credserver_test
 
 import (
 	"context"
