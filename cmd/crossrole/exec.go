@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/child"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
 	"github.com/crossrole/crossrole/credentials"
 )
@@ -49,7 +49,7 @@ signal ended it, 127 where there is no such program, 126 where it cannot be run,
 		Example: "  crossrole exec --role arn:aws:iam::444455556666:role/S3_Pics -- aws s3 ls s3://pics",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			held := holdSignals() // first of all: it may start the command again
+			signals := child.Hold(isCommand) // first of all: it may start the command again
 			if !keepHomeFiles {
 				if err := identityInHome(os.Getenv); err != nil {
 					return err
@@ -67,13 +67,13 @@ signal ended it, 127 where there is no such program, 126 where it cannot be run,
 				return err
 			}
 			started.Store(true)
-			child := exec.Command(args[0], args[1:]...)
-			child.Stdin, child.Stdout, child.Stderr = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
-			p := program{Cmd: child, held: held}
+			cmd := exec.Command(args[0], args[1:]...)
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
+			var grace time.Duration
 			if pod.source == "base" {
-				p.grace = 50 * time.Millisecond // for a credential_process of the SDK
+				grace = 50 * time.Millisecond // for a credential_process of the SDK
 			}
-			return p.runBeside(c.Context(), chain, logger)
+			return runBeside(c.Context(), cmd, signals, grace, chain, logger)
 		},
 	}
 	pod.add(c)
@@ -98,31 +98,20 @@ func (l startLog) Handle(ctx context.Context, r slog.Record) error {
 	return l.Handler.Handle(ctx, r)
 }
 
-// program is the program that exec runs.
-type program struct {
-	*exec.Cmd
-	held  *heldSignals  // nil where signals cannot be held
-	grace time.Duration // see reapOrphans
-}
-
-// runBeside runs the program next to an endpoint of its own.
-func (p *program) runBeside(ctx context.Context, chain *credentials.Chain, logger *slog.Logger) error {
-	token := credserver.NewToken()
+// runBeside runs the program while the sessions of chain are served to it.
+func runBeside(ctx context.Context, cmd *exec.Cmd, signals *child.Signals, grace time.Duration, chain *credentials.Chain, logger *slog.Logger) error {
 	listener, err := listen(ctx, "exec", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
+	token := credserver.NewToken()
 	role := credserver.NewRole("role", token, chain, false)
-	env := os.Environ()
-	if p.held != nil {
-		env = p.held.environ()
-	}
 	url := "http://" + listener.Addr().String() + role.Path()
-	p.Env = childEnv(env, chain.Config().Region, url, token, runtime.GOOS == "windows")
+	cmd.Env = childEnv(signals.Environ(), chain.Config().Region, url, token, runtime.GOOS == "windows")
 
-	// From here on signals are the program's: the endpoint goes on until the
-	// program has ended, whatever becomes of ctx.
-	signals, stopSignals, err := p.signals()
+	// From here on signals are the program's: credentials are served until the program
+	// has ended, even if ctx ends before.
+	stopSignals, err := signals.Receive()
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -134,71 +123,14 @@ func (p *program) runBeside(ctx context.Context, chain *credentials.Chain, logge
 	served := make(chan error, 1)
 	server := credserver.Server{Roles: []*credserver.Role{role}, Logger: logger}
 	go func() { served <- server.Run(ctx, listener, nil) }()
-	err = p.run(signals)
+	status, err := signals.Run(cmd, grace)
 	stop()
+	if err != nil && status > 1 { // not started
+		fmt.Fprintf(cmd.Stderr, "crossrole: exec: %v\n", err)
+		err = nil
+	}
+	if err == nil && status != 0 {
+		err = exitError(status)
+	}
 	return errors.Join(err, <-served)
-}
-
-// signals returns what is to be passed on to the program, and how to end that.
-func (p *program) signals() (chan received, func(), error) {
-	if p.held == nil {
-		signals, stop := notified()
-		return signals, stop, nil
-	}
-	signals, err := p.held.receive()
-	return signals, func() {}, err
-}
-
-func (p *program) start(signals chan<- received) error {
-	defer inForeground(p.Cmd)()
-	var err error
-	if p.held != nil {
-		err = p.held.start(p.Cmd, signals)
-	} else {
-		err = p.Start()
-	}
-	if err == nil && os.Getpid() == 1 {
-		go reapOrphans(p.Process.Pid, p.grace)
-	}
-	return err
-}
-
-// received is a signal that was sent to this process.
-type received struct {
-	signal os.Signal
-	// toGroup says that the kernel sent it to the whole process group, as it does
-	// for the interrupt key of a terminal. The program has it already, unless it
-	// is in another group.
-	toGroup bool
-}
-
-// run starts the program and passes signals on to it until it has ended. Its
-// exit status, if it is not 0, is the error.
-func (p *program) run(signals chan received) error {
-	if err := p.start(signals); err != nil {
-		status := exitError(126)
-		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-			status = 127
-		}
-		fmt.Fprintf(p.Stderr, "crossrole: exec: %v\n", err)
-		return status
-	}
-	done := make(chan error, 1)
-	go func() { done <- p.Wait() }()
-	for {
-		select {
-		case s := <-signals:
-			if !s.toGroup || !inOurGroup(p.Process.Pid) {
-				_ = p.Process.Signal(s.signal) // it may have ended meanwhile
-			}
-		case err := <-done:
-			if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
-				return fmt.Errorf("exec: %w", err)
-			}
-			if status := statusOfChild(p.ProcessState); status != 0 {
-				return status
-			}
-			return nil
-		}
-	}
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package child
 
 import (
 	"os/exec"
@@ -10,7 +10,7 @@ import (
 // heldSignals exist on Linux only.
 type heldSignals struct{}
 
-func holdSignals() *heldSignals { return nil }
+func holdSignals(bool) *heldSignals { return nil }
 
 func (*heldSignals) environ() []string                              { return nil }
 func (*heldSignals) receive() (chan received, error)                { return nil, nil }

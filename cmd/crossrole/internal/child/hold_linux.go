@@ -1,4 +1,4 @@
-package main
+package child
 
 import (
 	"encoding/hex"
@@ -16,27 +16,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// heldSignals are signals that every thread of this process blocks from its
-// first instruction on, so that they are read from a signalfd. Unlike os/signal
-// that shows whether the kernel sent a signal to the whole process group, and
-// whether this process caused it itself, such as SIGPIPE, or the SIGURG by which
-// the Go runtime preempts its own threads.
+// heldSignals are signals that every thread of this process blocks from its first
+// instruction on, and that are read from a signalfd. Unlike os/signal, that shows
+// whether the kernel sent a signal to the whole process group, and whether this process
+// caused it itself, such as SIGPIPE, or the SIGURG that the Go runtime uses to preempt
+// its own threads.
 //
-// A Go program cannot block signals in threads that it has already started, so
-// the command runs itself again in its place, with the signals blocked.
+// A Go program cannot block signals in threads that it has already started, so the
+// command starts itself again with the signals blocked.
 type heldSignals struct {
-	inherited unix.Sigset_t // what the program is to have blocked
-	goDebug   string        // what the program is to have as GODEBUG
+	inherited unix.Sigset_t // the program's signal mask
+	goDebug   string        // the program's GODEBUG
 	held      []syscall.Signal
 }
 
-// heldVariable passes the inherited signal mask and GODEBUG through the second
-// start.
+// heldVariable passes the inherited signal mask and GODEBUG on to the second start.
 const heldVariable = "CROSSROLE_HELD_SIGNALS"
 
-// holdSignals returns nil if signals cannot be held. At the first call it does
-// not return if they can: the command begins again.
-func holdSignals() *heldSignals {
+// holdSignals returns nil if signals cannot be held. If they can, the first call does
+// not return: the command starts again.
+func holdSignals(restart bool) *heldSignals {
 	h := &heldSignals{held: signalsToHold()}
 	if value, again := os.LookupEnv(heldVariable); again {
 		os.Unsetenv(heldVariable)
@@ -47,7 +46,7 @@ func holdSignals() *heldSignals {
 		h.goDebug = goDebug
 		return h
 	}
-	if !isCommand {
+	if !restart {
 		return nil
 	}
 	program, err := os.Executable()
@@ -79,7 +78,7 @@ func withoutVariable(env []string, name string) []string {
 	return kept
 }
 
-// environ is what the program inherits: the environment of the first start.
+// environ returns what the program inherits: the environment of the first start.
 func (h *heldSignals) environ() []string {
 	env := withoutVariable(os.Environ(), "GODEBUG")
 	if h.goDebug != "" {
@@ -103,18 +102,17 @@ func sigset(signals []syscall.Signal) unix.Sigset_t {
 
 const lastSignal = syscall.Signal(64)
 
-// unblockable are the signals that the Go runtime unblocks in each thread. Sent
-// by a process they arrive through os/signal. Not passed on are SIGPROF, which
-// the runtime keeps, and 32 to 34, for which it installs no handler: the C
-// libraries use them.
+// unblockable are the signals that the Go runtime unblocks in each thread. If a process
+// sends one, it arrives through os/signal. Not passed on are SIGPROF, which the runtime
+// keeps, and 32 to 34, for which it installs no handler because C libraries use them.
 var unblockable = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGTERM, syscall.SIGSYS,
 	syscall.SIGILL, syscall.SIGTRAP, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSTKFLT,
 }
 
-// signalsToHold are all others but SIGKILL and SIGSTOP, which no process can
-// block, and SIGCHLD. Where a shell controls jobs it stops and continues this
-// process together with the program.
+// signalsToHold returns all others except SIGCHLD, and SIGKILL and SIGSTOP, which no
+// process can block. A shell with job control stops and continues this process together
+// with the program, so those signals are not held there.
 func signalsToHold() []syscall.Signal {
 	var held []syscall.Signal
 	shell := os.Getpid() != 1 && hasTerminal()
@@ -144,7 +142,7 @@ func hasTerminal() bool {
 	return true
 }
 
-// receive returns the signals that are sent to this process from now on.
+// receive returns a channel of the signals that are sent to this process from now on.
 func (h *heldSignals) receive() (chan received, error) {
 	set := sigset(h.held)
 	fd, err := unix.Signalfd(-1, &set, unix.SFD_CLOEXEC)
@@ -153,7 +151,7 @@ func (h *heldSignals) receive() (chan received, error) {
 	}
 	others := make(chan os.Signal, signalQueue)
 	for _, s := range unblockable {
-		if !signal.Ignored(s) { // the program is to ignore it too, as under nohup
+		if !signal.Ignored(s) { // the program should ignore it too, as under nohup
 			signal.Notify(others, s)
 		}
 	}
@@ -184,13 +182,13 @@ func (h *heldSignals) receive() (chan received, error) {
 	return out, nil
 }
 
-// start starts the program with the signal mask that this process was given.
-// For that moment one thread does not block what is held, so that signals arrive
-// through os/signal as well.
+// start starts the program with the signal mask that this process inherited. During the
+// start one thread does not block the held signals, so they arrive through os/signal as
+// well.
 func (h *heldSignals) start(child *exec.Cmd, out chan<- received) error {
 	meanwhile := make(chan os.Signal, signalQueue)
 	for _, s := range h.held {
-		if !signal.Ignored(s) { // the program is to ignore it too, as under nohup
+		if !signal.Ignored(s) { // the program should ignore it too, as under nohup
 			signal.Notify(meanwhile, s)
 		}
 	}
@@ -214,10 +212,10 @@ func (h *heldSignals) startUnblocked(child *exec.Cmd) error {
 	return child.Start()
 }
 
-// inForeground has the program start in a process group of its own, in the
-// foreground of the terminal, if this is process 1 and has one. What the
-// terminal sends goes to the program alone then, and what arrives here was sent
-// here. Elsewhere a shell controls the groups.
+// inForeground makes the program start in its own process group, in the foreground of
+// the terminal, if this is process 1 and has a terminal. Then the terminal's signals go
+// to the program alone, and what arrives here was sent to this process. Elsewhere a
+// shell controls the groups. Call the returned function after the start.
 func inForeground(child *exec.Cmd) func() {
 	if os.Getpid() != 1 {
 		return func() {}
@@ -232,9 +230,9 @@ func inForeground(child *exec.Cmd) func() {
 	return func() { terminal.Close() }
 }
 
-// reapOrphans reaps, as process 1 of a container must, the processes whose
-// parents have ended, until there is none. It leaves child to its own Wait.
-// grace is how long any other process may be waited for by this program itself.
+// reapOrphans reaps processes whose parents have ended, as process 1 of a container
+// must, until no child is left. It leaves child to its own Wait. For any other process
+// it waits for grace, in which this program may wait for it itself.
 func reapOrphans(child int, grace time.Duration) {
 	for {
 		var info unix.Siginfo
@@ -255,7 +253,7 @@ func reapOrphans(child int, grace time.Duration) {
 	}
 }
 
-// endedProcess reads si_pid, which follows three integers and is aligned like a
+// endedProcess returns si_pid, which follows three integers and is aligned like a
 // pointer.
 func endedProcess(info *unix.Siginfo) int {
 	const offset = (3*4 + unsafe.Sizeof(uintptr(0)) - 1) &^ (unsafe.Sizeof(uintptr(0)) - 1)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package child
 
 import (
 	"os"
@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwarded are the signals to pass on where signals cannot be held.
+// forwarded are the signals that are passed on where signals cannot be held.
 var forwarded = []os.Signal{
 	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH,
 }
 
-// fromTerminal reports whether the kernel may have sent s to the whole process
-// group: this group is in the foreground of a terminal, and s is what a
-// terminal sends. Many programs take a second interrupt for impatience.
+// fromTerminal reports whether the kernel may have sent s to the whole process group:
+// this group is in the foreground of a terminal, and a terminal can send s. The program
+// must not get such a signal twice: many programs quit at a second interrupt.
 func fromTerminal(s os.Signal) bool {
 	if s != syscall.SIGINT && s != syscall.SIGQUIT && s != syscall.SIGWINCH {
 		return false
@@ -36,10 +36,10 @@ func inOurGroup(pid int) bool {
 	return err == nil && group == unix.Getpgrp()
 }
 
-// statusOfChild is the exit status as shells report it.
-func statusOfChild(p *os.ProcessState) exitError {
+// exitStatus returns the exit status as shells report it.
+func exitStatus(p *os.ProcessState) int {
 	if w, ok := p.Sys().(syscall.WaitStatus); ok && w.Signaled() {
-		return exitError(128 + int(w.Signal()))
+		return 128 + int(w.Signal())
 	}
-	return exitError(p.ExitCode())
+	return p.ExitCode()
 }
