@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/child"
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/childenv"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
 	"github.com/crossrole/crossrole/credentials"
 )
@@ -51,7 +52,7 @@ signal ended it, 127 where there is no such program, 126 where it cannot be run,
 		RunE: func(c *cobra.Command, args []string) error {
 			signals := child.Hold(isCommand) // first of all: it may start the command again
 			if !keepHomeFiles {
-				if err := identityInHome(os.Getenv); err != nil {
+				if err := childenv.CheckHome(os.Getenv); err != nil {
 					return err
 				}
 			}
@@ -107,7 +108,7 @@ func runBeside(ctx context.Context, cmd *exec.Cmd, signals *child.Signals, grace
 	token := credserver.NewToken()
 	role := credserver.NewRole("role", token, chain, false)
 	url := "http://" + listener.Addr().String() + role.Path()
-	cmd.Env = childEnv(signals.Environ(), chain.Config().Region, url, token, runtime.GOOS == "windows")
+	cmd.Env = childenv.Environ(signals.Environ(), chain.Config().Region, url, token, runtime.GOOS == "windows")
 
 	// From here on signals are the program's: credentials are served until the program
 	// has ended, even if ctx ends before.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package childenv_test
 
 import (
 	"os"
@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/childenv"
 )
 
 // What stands in the place of a profile file does not block exec.
@@ -38,7 +40,7 @@ func TestHomeFilesThatAreNoFiles(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		go func() {
-			done <- identityInHome(func(name string) string { return map[string]string{"HOME": home}[name] })
+			done <- childenv.CheckHome(func(name string) string { return map[string]string{"HOME": home}[name] })
 		}()
 		select {
 		case err := <-done:

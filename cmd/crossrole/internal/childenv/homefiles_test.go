@@ -1,10 +1,12 @@
-package main
+package childenv_test
 
 import (
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/childenv"
 )
 
 // A default profile in ~/.aws with which the PHP SDK or boto 2 would act as
@@ -38,7 +40,7 @@ func TestIdentityInHome(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := identityInHome(func(name string) string { return map[string]string{"HOME": home}[name] })
+		err := childenv.CheckHome(func(name string) string { return map[string]string{"HOME": home}[name] })
 		switch {
 		case tt.want == "" && err != nil:
 			t.Errorf("%s: %v", name, err)

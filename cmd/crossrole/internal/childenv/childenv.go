@@ -1,4 +1,8 @@
-package main
+// Package childenv returns the environment in which a program uses the credential
+// endpoint and no other identity: [Environ] removes the variables that select one, and
+// [CheckHome] reports files of the home directory that select one whatever the variables
+// say.
+package childenv
 
 import (
 	"bufio"
@@ -14,9 +18,9 @@ import (
 	"unicode"
 )
 
-// identityVariables select credentials, or the file, cache or endpoint that
-// they come from, in the SDKs and tools that docs/serve.md lists. The program
-// gets none of them but those that childEnv sets itself.
+// identityVariables select credentials, or the file, cache or endpoint that they come
+// from, in the SDKs and tools that docs/serve.md lists. The program gets only those that
+// Environ sets itself.
 var identityVariables = []string{
 	// Keys.
 	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
@@ -44,12 +48,11 @@ var identityVariables = []string{
 	"AWS_IMDS_USE_IPV6", "AWS_METADATA_URL",
 }
 
-// bearerToken is how the names of variables begin whose token is sent to a
-// service in place of a signature, such as AWS_BEARER_TOKEN_BEDROCK.
+// bearerToken is the prefix of variables whose token is sent to a service in place of a
+// signature, such as AWS_BEARER_TOKEN_BEDROCK.
 const bearerToken = "AWS_BEARER_TOKEN_"
 
-// javaProperties are the system properties that do in Java what
-// identityVariables do elsewhere.
+// javaProperties are Java's system properties for the same purposes.
 var javaProperties = []string{
 	"aws.accessKeyId", "aws.secretAccessKey", "aws.secretKey", "aws.sessionToken",
 	"aws.profile", "aws.configFile", "aws.sharedCredentialsFile",
@@ -59,10 +62,10 @@ var javaProperties = []string{
 	"aws.disableEc2Metadata", "aws.ec2MetadataServiceEndpoint", "aws.ec2MetadataServiceEndpointMode",
 }
 
-// childEnv returns the environment of the program: env without what selects
-// another identity, with the endpoint at url and its token. foldCase says that
-// names that differ in case are the same variable, as on Windows.
-func childEnv(env []string, region, url, token string, foldCase bool) []string {
+// Environ returns env without what selects another identity, and with the endpoint at
+// url and its token. region is set where env names none. foldCase says that names that
+// differ only in case are the same variable, as on Windows.
+func Environ(env []string, region, url, token string, foldCase bool) []string {
 	regions := map[string]string{}
 	var kept []string
 	for _, variable := range env {
@@ -85,11 +88,10 @@ func childEnv(env []string, region, url, token string, foldCase bool) []string {
 	}
 	set := []string{
 		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + url,
-		// SDKs from before 2024 know this variable only, and every later one
-		// knows it. It needs no file, which a program that changes its user or
-		// its root could not read.
+		// All SDKs know this variable, and those from before 2024 no other. It needs
+		// no file, which a program that changes its user or its root could not read.
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN=" + token,
-		// What these name is empty. Without them the SDKs read files of the home
+		// These name an empty file. Without them the SDKs read files of the home
 		// directory before they ask the endpoint.
 		"AWS_CONFIG_FILE=" + os.DevNull,
 		"AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
@@ -97,7 +99,7 @@ func childEnv(env []string, region, url, token string, foldCase bool) []string {
 		"CPL_AWS_CREDENTIALS_FILE=" + os.DevNull,
 		"BOTO_CONFIG=" + os.DevNull,
 		"MINIO_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		// The JavaScript SDK v2 obeys AWS_SHARED_CREDENTIALS_FILE only with this.
+		// The JavaScript SDK v2 uses AWS_SHARED_CREDENTIALS_FILE only with this.
 		"AWS_SDK_LOAD_CONFIG=1",
 		// Some SDKs go on to the node's role when the endpoint returns an error.
 		"AWS_EC2_METADATA_DISABLED=true",
@@ -119,9 +121,9 @@ func childEnv(env []string, region, url, token string, foldCase bool) []string {
 	return append(kept, set...)
 }
 
-// withoutProperties removes from the options of a Java virtual machine those
-// that set one of javaProperties. Options are separated by white space that is
-// not in quotes; the rest is left as it is.
+// withoutProperties returns the options of a Java virtual machine without those that set
+// one of javaProperties. Options are separated by white space outside of quotes. The
+// others stay unchanged.
 func withoutProperties(options string) string {
 	if !strings.Contains(options, "aws.") {
 		return options
@@ -138,7 +140,7 @@ func withoutProperties(options string) string {
 	return kept.String()
 }
 
-// optionLength is the length of the option that s begins with.
+// optionLength returns the length of the option that s begins with.
 func optionLength(s string) int {
 	var quote rune
 	for i, r := range s {
@@ -163,15 +165,15 @@ func setsIdentity(option string) bool {
 	return ok && slices.Contains(javaProperties, name)
 }
 
-// identityInHome returns an error if a file of the user's home directory would
-// give the program another identity although no variable names the file:
+// CheckHome returns an error if a file of the user's home directory would give the
+// program another identity although no variable names the file:
 //
 //   - a default profile with credentials in ~/.aws, which the PHP SDK and boto 2
 //     read whatever AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE say;
 //   - the encrypted store of the .NET SDK on Windows.
 //
 // getenv is os.Getenv in the command.
-func identityInHome(getenv func(string) string) error {
+func CheckHome(getenv func(string) string) error {
 	if home := homeDir(getenv); home != "" {
 		for _, name := range []string{"credentials", "config"} {
 			file := filepath.Join(home, ".aws", name)
@@ -198,7 +200,7 @@ func refuseHomeFile(file, why string) error {
 		"remove the profile or the file, set HOME to another directory, or, if the program uses neither SDK, add --keep-home-files", file, why)
 }
 
-// homeDir is the directory that the SDKs take for ~.
+// homeDir returns the directory that the SDKs use for ~.
 func homeDir(getenv func(string) string) string {
 	names := []string{"HOME"}
 	if runtime.GOOS == "windows" {
@@ -224,7 +226,7 @@ func defaultIdentity(file string) (string, error) {
 		return "", nil
 	case err != nil:
 		return "", err
-	case info.Mode().Type() == fs.ModeNamedPipe: // to open it would wait for its writer
+	case info.Mode().Type() == fs.ModeNamedPipe: // opening it would wait for its writer
 		return "", errors.New("it is a named pipe")
 	case !info.Mode().IsRegular():
 		return "", nil // such as /dev/null: the SDKs read no profiles from it
