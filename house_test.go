@@ -27,9 +27,7 @@ var spread = map[string]string{
 
 // inside lists the tests of unexported code outside internal/, and why they are there.
 var inside = map[string]string{
-	"awstest/chunked_internal_test.go":   "AWS's test vectors for chunk signatures have a fixed key and time, which no request to a cloud can have",
-	"s3reader/cache_internal_test.go":    "the cache fetches ranges through a type of its package; it needs an open function first",
-	"s3reader/failures_internal_test.go": "the public API cannot provoke a full disk on all platforms",
+	"awstest/chunked_internal_test.go": "AWS's test vectors for chunk signatures have a fixed key and time, which no request to a cloud can have",
 }
 
 // TestHouse enforces the layout that CONTRIBUTING.md describes: the methods of a type

@@ -5,14 +5,19 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/s3reader"
@@ -333,5 +338,48 @@ func TestManySmallObjects(t *testing.T) {
 	sameFiles(t, dir, want)
 	if n := len(s.requests()); n != 3003 {
 		t.Errorf("%d requests", n)
+	}
+}
+
+// errClient is an HTTP client with a cache on disk: its requests for objects fail
+// as writing a file would.
+type errClient struct {
+	aws.HTTPClient
+	err     error
+	objects atomic.Int64 // requests
+}
+
+func (c *errClient) Do(r *http.Request) (*http.Response, error) {
+	if r.URL.Query().Has("list-type") {
+		return c.HTTPClient.Do(r)
+	}
+	c.objects.Add(1)
+	return nil, &fs.PathError{Op: "write", Path: "cache", Err: c.err}
+}
+
+// When nothing can be written any more, the other objects are not tried.
+func TestFullDiskStopsADirectory(t *testing.T) {
+	full := syscall.ENOSPC
+	if runtime.GOOS == "windows" {
+		full = 112 // ERROR_DISK_FULL
+	}
+	s := newShelf()
+	for i := range 90 { // fewer than may fail in a row
+		s.putAll(fmt.Sprintf("dir/%d", i))
+	}
+	for _, test := range []struct {
+		err         error
+		least, most int64
+	}{{full, 1, 3}, {syscall.EACCES, 90, 90}} {
+		cfg := s.config(mayList)
+		client := &errClient{HTTPClient: cfg.HTTPClient, err: test.err}
+		cfg.HTTPClient, cfg.RetryMaxAttempts = client, 1
+		_, err := newReader(t, cfg, "pics").DownloadDir(t.Context(), "dir", t.TempDir(), func(o *s3reader.DirOptions) { o.Concurrency = 2 })
+		if !errors.Is(err, test.err) {
+			t.Errorf("%v: error %v", test.err, err)
+		}
+		if n := client.objects.Load(); n < test.least || n > test.most {
+			t.Errorf("%v: %d objects were tried, want %d to %d", test.err, n, test.least, test.most)
+		}
 	}
 }

@@ -206,12 +206,7 @@ func (d *download) leastSegment() int64 {
 func (d *download) run(ctx context.Context, job *transfer.Job, pieces []transfer.Piece) error {
 	job.Limits, job.W, job.Sum, job.Wrote = d.limits, d.w, d.kind, d.counter.add
 	job.Open = func() transfer.Body { return &resumer{of: &d.version} }
-	job.Recovered = func(v any) error {
-		if v == nil {
-			return errExited
-		}
-		return panicError(v)
-	}
+	job.Recovered = workerError
 	if d.part != nil {
 		job.Done, job.Step = d.part.Add, d.part.Step()
 	}

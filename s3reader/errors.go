@@ -276,6 +276,15 @@ func panicError(v any) error {
 	return &Error{Kind: Panicked, Err: &PanicError{Value: v, Stack: debug.Stack(), at: panicPlace()}}
 }
 
+// workerError returns the error of a goroutine that ended by a panic with value v
+// or, if v is nil, by runtime.Goexit.
+func workerError(v any) error {
+	if v == nil {
+		return errExited
+	}
+	return panicError(v)
+}
+
 // safely calls f. A panic in it is returned as an error.
 func safely(f func() error) (err error) {
 	defer recovered(&err)

@@ -10,20 +10,23 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/crossrole/crossrole/s3reader/internal/blockcache"
 )
 
 // # How a handle works
 //
-//	Read, WriteTo ─► random (random.go)     with OpenOptions.Random: ranges as read
-//	              ├► resumer (resume.go)    the body of Open's own GET, in order
-//	              └► readahead ─► cache     several connections, if that body is slow
-//	ReadAt ───────► readahead.go ─► cache   ranges, more of them for reads in sequence
+//	Read, WriteTo ─► resumer (resume.go)     the body of Open's own GET, in order
+//	      │ if that is slow, or after a Seek
+//	      └────────► Readahead ─► Cache      several connections (internal/blockcache)
+//	ReadAt ─────────────────────► Cache      ranges, more of them for reads in sequence
+//	with OpenOptions.Random: Read ─► resumer, for the bytes that are read (random.go)
 //
-// Read follows Open's body as long as it is read in order and its connection keeps
-// up (next, handOver); a Seek leaves it. The cache (cache.go) holds ranges within
-// Options.Memory. All bytes come from one version (get.go). The checksum is
-// computed while all bytes are read in order, and the last of them are withheld
-// until it matches (addToSum).
+// Read uses Open's body as long as it is read in order and its connection is fast
+// enough (next, handOver); a Seek abandons it. The cache holds blocks within
+// Options.Memory. All bytes come from one version (get.go). The checksum is computed
+// while all bytes are read in order, and the last of them are withheld until it
+// matches (addToSum).
 //
 // mu guards the position and what depends on it. The cache has a lock of its own,
 // which may be taken while mu is held. Close does not wait for mu: a read that is
@@ -44,14 +47,14 @@ type Object struct {
 
 	verified atomic.Bool
 
-	cache *cache
+	cache *blockcache.Cache
 
 	mu      sync.Mutex // guards what follows
 	pos     int64
 	stream  resumer // the body of Open's own request, as long as it is of use
 	head    []byte  // its first bytes, for a caller that reads them and seeks back
 	pace    pace
-	ahead   readahead
+	ahead   blockcache.Readahead
 	random  random
 	sum     *wholeSum // nil: nothing to compare with
 	corrupt error     // the bytes were not the object's; until the start is sought
@@ -108,7 +111,7 @@ func (o *Object) read(p []byte) (int, error) {
 	if err := o.addToSum(o.pos, p[:n]); err != nil {
 		o.corrupt = err
 		o.head = nil
-		o.cache.clear()
+		o.cache.Clear()
 		return 0, err
 	}
 	o.pos += int64(n)
@@ -181,7 +184,7 @@ func (o *Object) ReadAt(p []byte, off int64) (n int, err error) {
 	}
 	o.releaseBody()
 	want := min(int64(len(p)), o.info.Size-off)
-	n, err = o.cache.readAlong(p[:want], off)
+	n, err = o.cache.ReadAt(p[:want], off)
 	if err == nil && n < len(p) {
 		return n, io.EOF
 	}
@@ -225,7 +228,7 @@ func (o *Object) Seek(offset int64, whence int) (int64, error) {
 func (o *Object) Close() error {
 	o.closed.Store(true)
 	o.cancel(fs.ErrClosed)
-	o.cache.clear()
+	o.cache.Clear()
 	o.closeBody()
 	return nil
 }
@@ -345,7 +348,7 @@ func openObject(ctx context.Context, c *client, key, op string) (_ *Object, err 
 		cancel(err)
 		return nil, c.fail(op, key, err)
 	}
-	o := newObject(ctx, c, cancel, info, fullObjectSum(out, info.Size))
+	o := newObject(ctx, c, cancel, info, fullObjectSum(out, info.Size), false)
 	if op != "open" {
 		o.op = op
 	}
@@ -360,10 +363,19 @@ func openObject(ctx context.Context, c *client, key, op string) (_ *Object, err 
 	return o, nil
 }
 
-// newObject returns a handle on a version, of which nothing has been asked for.
-func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, info *Info, sum *wholeSum) *Object {
+// newObject returns a handle on a version, before any of its bytes are requested.
+// With exact, it requests little more than what is read.
+func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, info *Info, sum *wholeSum, exact bool) *Object {
 	o := &Object{version: version{client: c, info: *info}, ctx: ctx, cancel: cancel, op: "read"}
-	o.cache = &cache{of: &o.version, ctx: ctx, limit: c.opts.memory()}
+	o.random.on = exact
+	o.cache = blockcache.New(ctx, blockcache.Config{
+		Size: info.Size, Limit: c.opts.memory(), Exact: exact,
+		Open: func(ctx context.Context, start, end int64) blockcache.Body {
+			return &resumer{of: &o.version, ctx: ctx, pos: start, end: end}
+		},
+		Recovered: workerError,
+	})
+	o.ahead = blockcache.Readahead{Cache: o.cache, Connections: c.opts.Concurrency}
 	o.stream = resumer{of: &o.version, ctx: ctx}
 	if c.opts.Verify == VerifyAuto {
 		o.sum = sum
@@ -395,7 +407,7 @@ func (o *Object) next(p []byte) (int, error) {
 	if o.pos != s.pos || s.pos >= s.end {
 		s.Close()
 		s.end = 0
-		if n, err := o.ahead.read(o.cache, p, o.pos, o.client.opts.connections()); n > 0 || err != nil {
+		if n, err := o.ahead.Read(p, o.pos); n > 0 || err != nil {
 			return n, err
 		}
 		s.pos, s.end, s.failedAttempts = o.pos, o.info.Size, 0 // no room: over one connection
@@ -426,13 +438,13 @@ func (o *Object) skip(p []byte) error {
 func (o *Object) handOver(began time.Time, n int) {
 	s := &o.stream
 	if s.end == o.info.Size {
-		if !o.pace.slow(began, time.Now(), n) || s.end-s.pos < 2*handover || o.cache.limit < 4*handover {
+		if !o.pace.slow(began, time.Now(), n) || s.end-s.pos < 2*handover || o.client.opts.memory() < 4*handover {
 			return
 		}
 		s.end = s.pos + handover
-		o.ahead = readahead{pos: s.end, window: 2 * handover, next: s.end, since: time.Now()}
+		o.ahead.Start(s.end, 2*handover)
 	}
-	o.ahead.fill(o.cache, o.client.opts.connections())
+	o.ahead.Fill()
 }
 
 // releaseBody closes the body of Open's request if no Read has begun: random reads
@@ -445,4 +457,40 @@ func (o *Object) releaseBody() {
 		}
 		o.unlock()
 	}
+}
+
+const (
+	// S3 delivers some 90 MB/s over one connection
+	// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-design-patterns.html:
+	// "one concurrent request for each 85–90 MB/s"). One that delivers much more is not held back by that, and
+	// gets no company.
+	ampleRate = 250e6 // bytes a second
+
+	waitShare   = 2       // the reader waits for the body if one in waitShare of the time is waiting
+	judgedBytes = 4 << 20 // the bytes over which that is judged
+	handover    = 4 << 20 // how much of a body is still read while other connections begin
+)
+
+// pace reports whether the reader of a body is held up by its connection.
+type pace struct {
+	since  time.Time
+	waited time.Duration
+	bytes  int64
+}
+
+// slow notes a read and reports, once enough were read, whether the reader spent
+// most of the time waiting for a connection that is not ample.
+func (p *pace) slow(began, ended time.Time, n int) bool {
+	if p.bytes == 0 {
+		p.since = began
+	}
+	p.waited += ended.Sub(began)
+	p.bytes += int64(n)
+	if p.bytes < judgedBytes {
+		return false
+	}
+	all := ended.Sub(p.since)
+	slow := p.waited > all/waitShare && float64(p.bytes) < ampleRate*all.Seconds()
+	*p = pace{}
+	return slow
 }

@@ -99,14 +99,6 @@ func (o *Options) memory() int64 {
 	return o.Memory
 }
 
-// connections is how many requests of one open object may be under way.
-func (o *Options) connections() int {
-	if o.Concurrency == 0 {
-		return maxPieces // more are not under way in any case
-	}
-	return o.Concurrency
-}
-
 func (o *Options) validate() error {
 	switch {
 	case o.Region != "" && !validRegion(o.Region):

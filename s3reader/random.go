@@ -74,8 +74,7 @@ func newRandomObject(ctx context.Context, c *client, cancel context.CancelCauseF
 		ChecksumType: head.ChecksumType, ChecksumCRC64NVME: head.ChecksumCRC64NVME, ChecksumCRC32: head.ChecksumCRC32,
 		ChecksumCRC32C: head.ChecksumCRC32C, ChecksumSHA256: head.ChecksumSHA256, ChecksumSHA1: head.ChecksumSHA1,
 	}, info.Size)
-	o := newObject(ctx, c, cancel, info, sum)
-	o.random.on, o.cache.frugal = true, true
+	o := newObject(ctx, c, cancel, info, sum, true)
 	if info.Size == 0 {
 		if err := o.addToSum(0, nil); err != nil {
 			return nil, err

@@ -355,6 +355,9 @@ const (
 
 	// At 30 ms for the first byte, these are 2,000 objects a second.
 	defaultObjects = 64
+
+	// doublingPays is how much faster twice the workers must be.
+	doublingPays = 1.2
 )
 
 // workerRamp decides how many workers fetch objects, one each at a time. It doubles
