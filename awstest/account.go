@@ -153,6 +153,8 @@ type user struct {
 	id      string // AIDA…
 	policy  *trust.Policy
 
+	boundary *guardrail // permissions boundary; nil: none. Guarded by cloud.mu
+
 	accessKeyID, secret string
 }
 
@@ -178,4 +180,21 @@ func (a *Account) UserCredentials(name, policyJSON string) aws.Credentials {
 	a.users[key] = u
 	a.cloud.users[u.accessKeyID] = u
 	return aws.Credentials{AccessKeyID: u.accessKeyID, SecretAccessKey: u.secret, Source: "awstest", AccountID: a.id}
+}
+
+// SetUserPermissionsBoundary sets the permissions boundary of a user that
+// UserCredentials has created, as [Role.SetPermissionsBoundary] does for a role. An
+// empty policyJSON removes it. It panics on a policy that IAM refuses and when
+// there is no such user.
+func (a *Account) SetUserPermissionsBoundary(name, policyJSON string) {
+	_, base := splitPath(name)
+	what := fmt.Sprintf("SetUserPermissionsBoundary(%q)", name)
+	g := parseBoundary(what, a, base, policyJSON)
+	a.cloud.mu.Lock()
+	defer a.cloud.mu.Unlock()
+	u := a.users[strings.ToLower(base)]
+	if u == nil {
+		panic(fmt.Sprintf("awstest: %s: account %s has no such user; make it with UserCredentials first", what, a.id))
+	}
+	u.boundary = g
 }

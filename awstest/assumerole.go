@@ -114,7 +114,11 @@ func (r *Role) admitCaller(req *request, tags sessionTags, source string, life t
 		}
 		if allowed, why := a.decide(); !allowed {
 			req.call.Explain = why
-			return notAuthorized(req, action, r.arn)
+			refused := notAuthorized(req, action, r.arn)
+			if a.acquainted() {
+				refused.message = a.message(r.arn)
+			}
+			return refused
 		}
 	}
 	return nil
@@ -264,13 +268,12 @@ func (r *Role) admitToken(req *request, claims *trust.Token, life time.Duration)
 	keys["sts:RoleSessionName"] = []string{req.param("RoleSessionName")}
 	keys["aws:FederatedProvider"] = []string{provider}
 	keys.setDuration(life)
-	d := r.trust.Explain(trust.Request{
-		Action:    "sts:AssumeRoleWithWebIdentity",
-		Principal: trust.Principals{"Federated": {provider}},
-		Context:   keys,
-	})
-	if !d.Allowed || d.Denied {
-		req.call.Explain = reasons("trust policy of "+r.arn, d)
+	a := access{
+		federated: trust.Principals{"Federated": {provider}}, owner: r.account, action: "sts:AssumeRoleWithWebIdentity", resource: r.arn, keys: keys,
+		policy: r.trust, pins: r.pins, isTrust: true,
+	}
+	if allowed, why := a.decide(); !allowed {
+		req.call.Explain = why
 		return notAuthorizedForWebIdentity()
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -34,6 +35,8 @@ type Cloud struct {
 	buckets bucketStore
 
 	partition partition // fixed once there are accounts
+
+	organization atomic.Pointer[Organization] // nil: none
 
 	mu       sync.Mutex // never held while a request waits
 	accounts map[string]*Account
@@ -150,6 +153,19 @@ func issuerRule(issuer string) string {
 
 // maxIssuer is the length of an OIDC provider's URL that IAM takes.
 const maxIssuer = 255
+
+// Organization returns the cloud's organization, creating it if necessary. It has
+// no accounts at first: see [Organization.Add]. Its management account is
+// 999999999999, an account with nothing in it, until
+// [Organization.SetManagementAccount] names another.
+func (c *Cloud) Organization() *Organization {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.organization.Load() == nil {
+		c.organization.Store(newOrganization(c))
+	}
+	return c.organization.Load()
+}
 
 // Config returns an aws.Config whose requests are all handled by the cloud in
 // memory: region us-east-1 (see SetPartition), anonymous credentials, checksums as

@@ -39,7 +39,7 @@ import (
 // providers, clusters' keys, sessions, faults and calls. It is held while one
 // request is judged and never while one waits. Each Bucket has a lock of its own
 // for its settings and objects, never held together with Cloud.mu; a stored
-// version never changes.
+// version never changes. The Organization has one too, which a request takes last.
 
 var (
 	errNoSuchHost = errors.New("awstest: no such host")
@@ -219,6 +219,7 @@ type principal struct {
 	arn         string        // user ARN or assumed-role session ARN
 	role        *Role         // nil for a user
 	policy      *trust.Policy // identity policy in force now
+	boundary    *guardrail    // permissions boundary; nil: none
 	session     *trust.Policy // session policies, which must allow too; nil: none
 	accessKeyID string
 

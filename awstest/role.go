@@ -24,6 +24,7 @@ type Role struct {
 	trust      *trust.Policy
 	pins       pins // of the principals that trust names
 	policy     *trust.Policy
+	boundary   *guardrail // permissions boundary; nil: none
 	maxSession time.Duration
 }
 
@@ -50,6 +51,33 @@ func (r *Role) SetPolicy(policyJSON string) {
 	r.account.cloud.mu.Lock()
 	defer r.account.cloud.mu.Unlock()
 	r.policy = p
+}
+
+// SetPermissionsBoundary sets the role's permissions boundary, a managed policy
+// named <role>-boundary that limits what the role's identity policies allow, with
+// immediate effect also on issued sessions. An empty policyJSON removes it. It
+// panics on a policy that IAM refuses and on a service-linked role, which cannot
+// have one.
+func (r *Role) SetPermissionsBoundary(policyJSON string) {
+	what := fmt.Sprintf("SetPermissionsBoundary of %s", r.arn)
+	if strings.Contains(r.arn, ":role/aws-service-role/") {
+		panic(fmt.Sprintf("awstest: %s: a service-linked role cannot have a permissions boundary; limit another role", what))
+	}
+	g := parseBoundary(what, r.account, r.name, policyJSON)
+	r.account.cloud.mu.Lock()
+	defer r.account.cloud.mu.Unlock()
+	r.boundary = g
+}
+
+// parseBoundary panics on what IAM refuses as a permissions boundary. An empty
+// document is none.
+func parseBoundary(what string, a *Account, holder, document string) *guardrail {
+	if strings.TrimSpace(document) == "" {
+		return nil
+	}
+	name := holder + "-boundary"
+	p := parseIdentityPolicy(what, "policy "+name, document, trust.MaxManagedPolicySize)
+	return &guardrail{name: name, arn: a.iamARN("policy/" + name), policy: p}
 }
 
 // SetMaxSessionDuration sets the longest session that may be asked for: 1 to 12

@@ -2,7 +2,6 @@ package awstest
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -247,37 +246,18 @@ func (s *s3Request) authorize(action string) *refusal {
 	allowed, why := question.decide()
 	if !allowed {
 		s.call.Explain = why
-		return refuse(403, "AccessDenied", s.deniedMessage(action, resource, why))
+		if !question.acquainted() {
+			// Other callers learn nothing (Amazon S3 User Guide, "Troubleshoot access
+			// denied errors").
+			return refuse(403, "AccessDenied", "Access Denied")
+		}
+		return refuse(403, "AccessDenied", question.message(`"`+resource+`"`))
 	}
 	if s.settings.requesterPays && !s.payerKnown() {
 		s.call.Explain = "requester pays: another account must send x-amz-request-payer: requester"
 		return refuse(403, "AccessDenied", "Access Denied")
 	}
 	return nil
-}
-
-// deniedMessage returns S3's message: to callers of the bucket's own account it
-// names the kind of policy, to all others nothing (Amazon S3 User Guide,
-// "Troubleshoot access denied errors").
-func (s *s3Request) deniedMessage(action, resource, why string) string {
-	if s.caller == nil || s.caller.account != s.of.owner {
-		return "Access Denied"
-	}
-	kind := "identity-based"
-	switch {
-	case strings.HasPrefix(why, "resource policy"):
-		kind = "resource-based"
-	case strings.HasPrefix(why, "session policy"):
-		kind = "session"
-	}
-	reason := fmt.Sprintf("because no %s policy allows the %s action", kind, action)
-	if strings.Contains(why, " matched: ") {
-		reason = "with an explicit deny in a " + kind + " policy"
-		if kind == "identity-based" {
-			reason = "with an explicit deny in an identity-based policy"
-		}
-	}
-	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: \"%s\" %s", s.caller.arn, action, resource, reason)
 }
 
 // payerKnown reports whether the owner or the requester pays for the request.
@@ -295,7 +275,7 @@ func (s *s3Request) charged() bool {
 func (s *s3Request) conditionKeys() map[string][]string {
 	// A signed caller brings these along; an anonymous one has them too.
 	keys := globalKeys(s.request)
-	keys["s3:ResourceAccount"], keys["aws:ResourceAccount"] = []string{s.of.owner.id}, []string{s.of.owner.id}
+	keys["s3:ResourceAccount"] = []string{s.of.owner.id}
 	for name, parameter := range map[string]string{
 		"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys", "s3:VersionId": "versionId",
 	} {

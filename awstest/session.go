@@ -69,7 +69,7 @@ func (s *session) userID() string { return s.role.id + ":" + s.name }
 // principal is the session as a caller. The cloud's mutex must be held.
 func (s *session) principal() *principal {
 	p := &principal{
-		account: s.role.account, arn: s.arn(), role: s.role, policy: s.role.policy, session: s.policy,
+		account: s.role.account, arn: s.arn(), role: s.role, policy: s.role.policy, boundary: s.role.boundary, session: s.policy,
 		accessKeyID: s.accessKeyID, userID: s.userID(), state: s,
 	}
 	p.keys = map[string][]string{
@@ -94,7 +94,7 @@ func (s *session) principal() *principal {
 // principal is the user as a caller. The cloud's mutex must be held.
 func (u *user) principal() *principal {
 	return &principal{
-		account: u.account, arn: u.arn, policy: u.policy, accessKeyID: u.accessKeyID, userID: u.id,
+		account: u.account, arn: u.arn, policy: u.policy, boundary: u.boundary, accessKeyID: u.accessKeyID, userID: u.id,
 		keys: map[string][]string{
 			"aws:PrincipalArn":     {u.arn},
 			"aws:PrincipalAccount": {u.account.id},
