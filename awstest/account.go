@@ -2,6 +2,7 @@ package awstest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,6 +32,30 @@ const (
 
 // ID returns the account's 12-digit id.
 func (a *Account) ID() string { return a.id }
+
+// Roles returns the account's roles, sorted by ARN.
+func (a *Account) Roles() []*Role {
+	a.cloud.mu.Lock()
+	defer a.cloud.mu.Unlock()
+	roles := slices.Collect(maps.Values(a.roles))
+	slices.SortFunc(roles, func(x, y *Role) int { return strings.Compare(x.arn, y.arn) })
+	return roles
+}
+
+// Buckets returns the buckets that the account owns, sorted by name.
+func (a *Account) Buckets() []*Bucket {
+	s := &a.cloud.buckets
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var owned []*Bucket
+	for _, b := range s.byName {
+		if b.owner == a {
+			owned = append(owned, b)
+		}
+	}
+	slices.SortFunc(owned, func(x, y *Bucket) int { return strings.Compare(x.name, y.name) })
+	return owned
+}
 
 // rootARN returns the name of the account in policies.
 func (a *Account) rootARN() string { return a.iamARN("root") }

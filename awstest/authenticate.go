@@ -98,7 +98,7 @@ func credentialsOf(c *Cloud, req *request, s *signature) (secret string, p *prin
 	case s.token != sess.token:
 		return "", nil, false, wrongToken(req)
 	}
-	return sess.secret, sess.principal(), sess.revoked || !req.trueNow.Before(sess.expires), nil
+	return sess.secret, sess.principal(), sess.revoked || !req.trueNow.Before(sess.expires.Add(-sess.aged)), nil
 }
 
 // checkTime refuses a signing time too far from the server's clock, and a

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -44,7 +45,8 @@ type Cloud struct {
 	sessions map[string]*session // by access key id
 	users    map[string]*user    // by access key id
 	faults   []*faultState
-	calls    []Call
+	calls    []*Call
+	keep     int // most calls that are kept; 0: all
 	keys     int // signing keys that the clusters took so far
 }
 
@@ -191,11 +193,59 @@ func (c *Cloud) Config() aws.Config {
 func (c *Cloud) Calls() []Call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	calls := make([]Call, len(c.calls))
-	for i, call := range c.calls {
+	kept := c.calls
+	if c.keep > 0 && len(kept) > c.keep {
+		kept = kept[len(kept)-c.keep:]
+	}
+	calls := make([]Call, len(kept))
+	for i, call := range kept {
 		calls[i] = call.clone()
 	}
 	return calls
+}
+
+// KeepCalls limits Calls to the last n requests, for a cloud that serves for a
+// long time. Zero, as at first, keeps all. It panics if n is negative.
+func (c *Cloud) KeepCalls(n int) {
+	if n < 0 {
+		panic(fmt.Sprintf("awstest: KeepCalls(%d): the number of calls must not be negative", n))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keep = n
+	c.dropOldCalls()
+}
+
+// dropOldCalls keeps the last c.keep calls, and sometimes up to twice as many, so
+// that it seldom copies. c.mu must be held.
+func (c *Cloud) dropOldCalls() {
+	if c.keep > 0 && len(c.calls) > 2*c.keep {
+		c.calls = append(make([]*Call, 0, 2*c.keep+1), c.calls[len(c.calls)-c.keep:]...)
+	}
+}
+
+// Accounts returns the accounts of the cloud, sorted by id.
+func (c *Cloud) Accounts() []*Account {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	accounts := slices.Collect(maps.Values(c.accounts))
+	slices.SortFunc(accounts, func(a, b *Account) int { return strings.Compare(a.id, b.id) })
+	return accounts
+}
+
+// Advance makes the sessions that the cloud has issued older by d, so that they
+// expire d sooner. Its clock stays, because clients sign with theirs; tokens keep
+// their times too (see Pod.Rotate). In a testing/synctest bubble, time.Sleep does
+// more. It panics if d is negative.
+func (c *Cloud) Advance(d time.Duration) {
+	if d < 0 {
+		panic(fmt.Sprintf("awstest: Advance(%v): time does not run backwards", d))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sessions {
+		s.aged += d
+	}
 }
 
 // role finds a role by its ARN; nil if there is none. c.mu must be held.

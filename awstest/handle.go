@@ -64,12 +64,12 @@ func (c *Cloud) handle(r *http.Request, body []byte, secure, anyHost bool) (*req
 	}
 
 	c.mu.Lock()
-	place := c.begin(call)
+	record := c.begin(call)
 	if known {
 		req.fault = c.strike(req)
 	}
 	c.mu.Unlock()
-	defer func() { c.finish(place, call) }()
+	defer func() { c.finish(record, call) }()
 	if !known {
 		return nil, nil, errNoSuchHost
 	}
@@ -104,18 +104,20 @@ func (c *Cloud) handle(r *http.Request, body []byte, secure, anyHost bool) (*req
 	return req, resp, nil
 }
 
-// begin records a call on its arrival and returns its place for finish. c.mu
+// begin records a call on its arrival and returns the record for finish. c.mu
 // must be held.
-func (c *Cloud) begin(call *Call) int {
-	c.calls = append(c.calls, call.clone())
-	return len(c.calls) - 1
+func (c *Cloud) begin(call *Call) *Call {
+	record := call.clone()
+	c.calls = append(c.calls, &record)
+	c.dropOldCalls()
+	return &record
 }
 
 // finish records the outcome of a call.
-func (c *Cloud) finish(place int, call *Call) {
+func (c *Cloud) finish(record, call *Call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.calls[place] = *call
+	*record = *call
 }
 
 // before applies what a fault does before the response.

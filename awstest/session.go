@@ -19,8 +19,8 @@ const (
 	chainedDuration = time.Hour // longest of a role's session that assumes a role
 )
 
-// session is a session that STS has issued. Only revoked changes,
-// which the cloud's mutex guards.
+// session is a session that STS has issued. Only revoked and aged change, which
+// the cloud's mutex guards.
 type session struct {
 	accessKeyID, secret, token string
 
@@ -32,6 +32,7 @@ type session struct {
 	sourceIdentity  string
 	provider        string // of a web identity: the OIDC provider's ARN
 	revoked         bool
+	aged            time.Duration // by Cloud.Advance
 }
 
 // maxSessionToken is the longest session token, in bytes.

@@ -39,7 +39,7 @@ Exit status: 0 all is well, 1 a problem was found, 2 wrong usage.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess(), newServe(), newExec(), newCp(), newLs(), newRoles())
+	root.AddCommand(newDoctor(), newTrust(), newIssuer(), newSetup(), newProcess(), newServe(), newExec(), newCp(), newLs(), newEmulate(), newRoles())
 	asUsage(root)
 	return root
 }

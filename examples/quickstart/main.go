@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -34,17 +33,11 @@ const (
 )
 
 func main() {
-	listen := flag.Bool("serve", false, "serve the two accounts on a loopback port and print the environment variables of a pod, for other programs")
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	run := scenario
-	if *listen {
-		run = serve
-	}
 	dir, err := os.MkdirTemp("", "quickstart-")
 	if err == nil {
-		err = errors.Join(run(ctx, os.Stdout, dir), os.RemoveAll(dir))
+		err = errors.Join(scenario(ctx, os.Stdout, dir), os.RemoveAll(dir))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)

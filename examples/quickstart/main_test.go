@@ -1,16 +1,8 @@
 package main
 
 import (
-	"context"
-	"io"
-	"os"
 	"strings"
 	"testing"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-
-	"github.com/crossrole/crossrole/credentials"
 )
 
 func TestScenario(t *testing.T) {
@@ -39,43 +31,5 @@ func TestScenario(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(text)
-	}
-}
-
-// A program with the environment variables that -serve prints reaches the shared
-// account, as in a pod.
-func TestServe(t *testing.T) {
-	t.Setenv("TARGET", "") // the developer may have pasted what serve printed
-	read, write := io.Pipe()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, write, t.TempDir()) }()
-	for !strings.Contains(os.Getenv("TARGET"), "S3_Pics") {
-		line := make([]byte, 4096)
-		n, err := read.Read(line)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name, value, ok := strings.Cut(strings.TrimPrefix(string(line[:n]), "export "), "=")
-		if !ok {
-			t.Fatalf("printed %q", line[:n])
-		}
-		t.Setenv(name, strings.Trim(value, "'\n"))
-	}
-	base, err := config.LoadDefaultConfig(t.Context(), config.WithCredentialsProvider(aws.AnonymousCredentials{}),
-		config.WithSharedConfigFiles(nil), config.WithSharedCredentialsFiles(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	chain, err := credentials.New(base, credentials.Assume(os.Getenv("TARGET")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if report := chain.Check(t.Context()); !report.Healthy() {
-		t.Error(report)
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
 	}
 }
