@@ -200,8 +200,12 @@ func (r *Report) failed() *HopReport {
 	return nil
 }
 
-// String is the report as text, a fact a line, with a verdict at the end.
-func (r *Report) String() string {
+// String returns Details with the verdict at the end.
+func (r *Report) String() string { return r.Details() + "verdict  " + r.Verdict() + "\n" }
+
+// Details returns the report as text, one fact per line, without the verdict, for
+// programs that add facts of their own.
+func (r *Report) Details() string {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(&b, "%-8s %s\n", label, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n         "))
@@ -213,15 +217,20 @@ func (r *Report) String() string {
 	for _, h := range r.Hops {
 		h.write(line)
 	}
+	return b.String()
+}
+
+// Verdict returns the result in a few words: "healthy", which hop fails and the Kind of
+// its error, or that the check was canceled.
+func (r *Report) Verdict() string {
 	switch h := r.failed(); {
 	case h == nil:
-		line("verdict", "healthy")
+		return "healthy"
 	case errors.Is(h.Err, errCheckCancelled):
-		line("verdict", "none: %v at hop %d of %d", errCheckCancelled, h.Hop, len(r.Hops))
+		return fmt.Sprintf("none: %v at hop %d of %d", errCheckCancelled, h.Hop, len(r.Hops))
 	default:
-		line("verdict", "hop %d of %d fails: %s", h.Hop, len(r.Hops), h.Err.Kind)
+		return fmt.Sprintf("hop %d of %d fails: %s", h.Hop, len(r.Hops), h.Err.Kind)
 	}
-	return b.String()
 }
 
 func (t *TokenReport) write(line func(label, format string, args ...any)) {

@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -200,6 +201,24 @@ func ExampleChain_Check() {
 	// Output:
 	// false
 	// hop 2 AssumeDenied
+}
+
+func ExampleReport_Verdict() {
+	report := exampleChain(func(o *credentials.Options) {
+		o.Roles[0].ARN = "arn:aws:iam::444455556666:role/Other"
+	}).Check(context.Background())
+	fmt.Println(report.Verdict())
+	// Output: hop 2 of 2 fails: AssumeDenied
+}
+
+func ExampleReport_Details() {
+	report := exampleChain().Check(context.Background())
+	chain, _, _ := strings.Cut(report.Details(), "\n")
+	fmt.Println(chain)
+	fmt.Println(report.Verdict())
+	// Output:
+	// chain    web identity → arn:aws:iam::111122223333:role/hub → arn:aws:iam::444455556666:role/S3_Pics
+	// healthy
 }
 
 func ExampleChain_ProviderSources() {

@@ -128,8 +128,7 @@ func (f *findings) print(out io.Writer) (verdict string) {
 		fmt.Fprintf(out, "settings %s\n", strings.ReplaceAll(f.Settings, "\n", "\n       "))
 		return "the settings are wrong"
 	}
-	text, verdict, _ := strings.Cut(f.Chain.String(), "\nverdict")
-	fmt.Fprintln(out, text)
+	fmt.Fprint(out, f.Chain.Details())
 	extra := func(label string, found *finding) {
 		if found == nil {
 			return
@@ -147,7 +146,7 @@ func (f *findings) print(out io.Writer) (verdict string) {
 	case f.Trust != nil && !f.Trust.OK && f.Chain.Healthy():
 		return "the chain works, but the policy in the file would refuse the token"
 	}
-	return strings.TrimSpace(verdict)
+	return f.Chain.Verdict()
 }
 
 type colour string
