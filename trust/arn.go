@@ -10,7 +10,7 @@ import (
 // arn is an Amazon Resource Name, arn:partition:service:region:account:resource.
 type arn struct{ partition, service, region, account, resource string }
 
-// splitARN takes an ARN apart; ok is false unless all six parts are there.
+// splitARN splits an ARN into its six parts; ok is false if one is missing.
 func splitARN(s string) (a arn, ok bool) {
 	parts := strings.SplitN(s, ":", 6)
 	if len(parts) < 6 || parts[0] != "arn" {
@@ -32,7 +32,7 @@ func isAccount(s string) bool {
 
 func hasWildcard(s string) bool { return strings.ContainsAny(s, "*?") }
 
-// isPartition reports whether s has the shape of a partition's name: aws,
+// isPartition reports whether s looks like the name of a partition: aws,
 // aws-cn, aws-us-gov, aws-eusc, aws-iso, aws-iso-b, ….
 func isPartition(s string) bool {
 	return s == "aws" || strings.HasPrefix(s, "aws-") && len(s) > len("aws-") &&
@@ -40,11 +40,11 @@ func isPartition(s string) bool {
 }
 
 // PartitionOf returns the partition ("aws", "aws-cn", "aws-us-gov", "aws-eusc",
-// "aws-iso", …) that an ARN, a region, a host name of AWS or a URL at one
-// belongs to, and "" if name says nothing about it: an issuer may have any host,
-// and a region may be newer than this package.
+// "aws-iso", …) of an ARN, a region, an AWS host name or a URL with such a host. It
+// returns "" if name does not reveal the partition: an issuer can be on any host, and
+// a region can be newer than this package.
 //
-// The rules are those of AWS's partitions file, which the SDKs carry.
+// The rules come from the partitions file that AWS ships with its SDKs.
 func PartitionOf(name string) string {
 	if a, ok := splitARN(name); ok {
 		if isPartition(a.partition) {
@@ -65,8 +65,8 @@ func PartitionOf(name string) string {
 		if !ok {
 			continue
 		}
-		// The last region counts: what is further left may be anyone's, such as
-		// a bucket's name.
+		// The last region counts: labels further left can be chosen by users, as
+		// the name of a bucket is.
 		for _, label := range slices.Backward(strings.Split(rest, ".")) {
 			partition := regionPartition(strings.TrimPrefix(label, "s3-"))
 			if partition == "aws-us-gov" && domain.gov {
@@ -81,8 +81,8 @@ func PartitionOf(name string) string {
 	return ""
 }
 
-// domains are the DNS suffixes of AWS's endpoints. Those of aws serve the
-// regions of aws-us-gov as well.
+// domains lists the DNS suffixes of AWS's endpoints. The suffixes of aws are also
+// used by the regions of aws-us-gov.
 var domains = []struct {
 	suffix, partition string
 	gov               bool
@@ -103,8 +103,8 @@ var domains = []struct {
 	{"api.aws.hci.ic.gov", "aws-iso-f", false},
 }
 
-// regionPartition returns the partition of a region such as us-gov-west-1, or of
-// a partition's global pseudo region such as aws-cn-global; "" for anything else.
+// regionPartition returns the partition of a region such as us-gov-west-1 or of a
+// partition's global pseudo region such as aws-cn-global, and "" for anything else.
 func regionPartition(region string) string {
 	if partition, ok := strings.CutSuffix(region, "-global"); ok && isPartition(partition) {
 		return partition
@@ -124,13 +124,13 @@ var regionPrefixes = map[string]string{
 	"us-iso": "aws-iso", "us-isob": "aws-iso-b", "eu-isoe": "aws-iso-e", "us-isof": "aws-iso-f",
 }
 
-// partitions compares the partitions that the arguments of a function name.
+// partitions compares the partitions of a function's arguments.
 type partitions struct {
-	partition, from string // the first that was named
+	partition, from string // of the first argument that has a partition
 	differ          error
 }
 
-// add notes that from names a partition; an empty one says nothing.
+// add records that the argument from belongs to partition; it ignores an empty one.
 func (p *partitions) add(partition, from string) {
 	switch {
 	case partition == "" || partition == p.partition:
@@ -141,7 +141,7 @@ func (p *partitions) add(partition, from string) {
 	}
 }
 
-// orDefault returns the partition that was named, or else aws.
+// orDefault returns the partition of the arguments, or aws if they have none.
 func (p *partitions) orDefault() string {
 	if p.partition == "" {
 		return "aws"

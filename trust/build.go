@@ -6,40 +6,39 @@ import (
 	"strings"
 )
 
-// PolicyOptions are the settings of the functions that write policies. A field
-// names the functions that read it; the others do not.
+// PolicyOptions are the settings of the functions that write policies. If a field's
+// comment names functions, only those use the field.
 //
-// What these functions write admits what their arguments say and no more:
-// wildcards and policy variables are escaped where they are not documented to
-// be patterns. An argument that cannot be written literally, such as a bucket
-// p*, leaves the policy without statements, and [Policy.String] and the Validate
-// methods say why. Other faults of the arguments are in the policy as given, and
-// the Validate methods report them.
+// The policies admit what the arguments say and nothing more: the functions escape
+// wildcards and policy variables, except where the documentation says that an
+// argument is a pattern. If an argument cannot be written literally, such as a bucket
+// p*, the policy has no statements, and [Policy.String] and the Validate methods say
+// why. Other invalid arguments go into the policy unchanged, and the Validate methods
+// report them.
 type PolicyOptions struct {
-	// Partition is that of the ARNs that are written: "aws", "aws-cn",
-	// "aws-us-gov", "aws-eusc", …. Empty: the partition of the ARNs among the
-	// arguments, or of the issuers at hosts of AWS ([PartitionOf]), else "aws".
-	// An ARN of another partition is an error.
+	// Partition is the partition of the ARNs in the policy: "aws", "aws-cn",
+	// "aws-us-gov", "aws-eusc", …. If empty, it is the partition of the ARNs or of
+	// the issuers on AWS hosts among the arguments (see [PartitionOf]), or else "aws".
+	// An ARN of a different partition is an error.
 	Partition string
 
 	Audience string // WebIdentityPolicy; empty: "sts.amazonaws.com"
 
-	// ExternalID is for RolePolicy; empty: none asked for. The options print it as
-	// "[redacted]". The policy itself holds it, as IAM needs it.
+	// RolePolicy: the external ID that the caller must send; empty: none. The options
+	// print it as "[redacted]". The policy itself contains it, because IAM needs it.
 	ExternalID string
 
 	// RolePolicy, AssumePolicy: also allow sts:TagSession and
-	// sts:SetSourceIdentity, which a hop needs that carries tags or a source
-	// identity.
+	// sts:SetSourceIdentity, which a hop with tags or a source identity needs.
 	TagSession, SetSourceIdentity bool
 
-	// ReadBucketPolicy: the KMS keys, by ARN, that the bucket's objects are
-	// encrypted with; empty: none.
+	// ReadBucketPolicy: the ARNs of the KMS keys with which the bucket's objects are
+	// encrypted; empty: none.
 	KMSKeyARNs []string
 }
 
-// Format prints the options without the external id, a shared secret of two
-// accounts, under every verb. It cannot do so for options in an unexported field.
+// Format prints the options without the external ID, a secret shared by two accounts,
+// whatever the verb. It has no effect on options in an unexported field of a struct.
 func (o PolicyOptions) Format(f fmt.State, _ rune) {
 	if o.ExternalID != "" {
 		o.ExternalID = redacted
@@ -66,7 +65,7 @@ func newOptions(optFns []func(*PolicyOptions)) PolicyOptions {
 	return opts
 }
 
-// writer is a policy while a function writes it.
+// writer holds a policy while a function writes it.
 type writer struct {
 	policy     Policy
 	function   string // its name, for errors
@@ -85,12 +84,12 @@ func newWriter(function string, optFns []func(*PolicyOptions)) *writer {
 	return w
 }
 
-// fault notes what is wrong with an argument.
+// fault records what is wrong with an argument.
 func (w *writer) fault(format string, args ...any) {
 	w.policy.faults = append(w.policy.faults, fmt.Errorf("trust: "+w.function+": "+format, args...))
 }
 
-// refuse notes what is wrong with an argument that cannot be written.
+// refuse records what is wrong with an argument that cannot be written.
 func (w *writer) refuse(format string, args ...any) {
 	w.fault(format, args...)
 	w.refused = true
@@ -109,18 +108,17 @@ func (w *writer) done() *Policy {
 	return &w.policy
 }
 
-// WebIdentityPolicy writes the trust policy of a role that service accounts
-// assume with their tokens: one statement an issuer (blue and green during a
-// cluster migration), each admitting the subjects. account is the account of
-// the role, where each issuer must be registered as an OIDC provider. A subject
-// with * or ? is a pattern, compared by StringLike, any other is compared by
-// StringEquals; an issuer gets a statement for each of the two kinds that there
-// are. Policy variables are escaped.
+// WebIdentityPolicy writes the trust policy of a role that service accounts assume
+// with their tokens. Each issuer gets a statement that admits the subjects; during a
+// cluster migration, give the issuers of blue and green. account is the account of the
+// role, where each issuer must be registered as an OIDC provider. A subject with * or ?
+// is a pattern and compared with StringLike; all others are compared with StringEquals.
+// If there are both, each issuer gets two statements. Policy variables are escaped.
 //
-// The issuers are taken as the tokens spell them, but for the scheme. Apart from
-// the rules of [PolicyOptions], the arguments are not checked:
-// [Policy.ValidateTrust] reports what AWS would refuse. Without subjects no caller
-// is admitted, and AWS refuses the policy.
+// Write the issuers exactly as in the tokens; the scheme may be missing. Apart from the
+// rules of [PolicyOptions], the arguments are not validated: [Policy.ValidateTrust]
+// reports what AWS would refuse. Without subjects the policy admits no caller, and AWS
+// refuses it.
 func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...func(*PolicyOptions)) *Policy {
 	w := newWriter("WebIdentityPolicy", optFns)
 	if hasWildcard(account) {
@@ -169,15 +167,14 @@ func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...fun
 }
 
 // RolePolicy writes the trust policy of a role that another role, the hub, may
-// assume. The hub's own identity policy must allow that too where the two are
-// in different accounts: see [AssumePolicy].
+// assume. If the two are in different accounts, the hub's own identity policy must
+// allow it too: see [AssumePolicy].
 //
-// An external id is asked for sts:AssumeRole alone; sts:TagSession and
-// sts:SetSourceIdentity carry none, and get a statement of their own.
+// An external ID is required for sts:AssumeRole only. Requests for sts:TagSession and
+// sts:SetSourceIdentity do not carry one, so these get a separate statement.
 //
-// hubRoleARN names one principal: "*" and other wildcards are refused. Apart
-// from that it is not checked: [Policy.ValidateTrust] reports what AWS would
-// refuse.
+// hubRoleARN is one principal: "*" and other wildcards are refused. Apart from that it
+// is not validated: [Policy.ValidateTrust] reports what AWS would refuse.
 func RolePolicy(hubRoleARN string, optFns ...func(*PolicyOptions)) *Policy {
 	w := newWriter("RolePolicy", optFns)
 	if hasWildcard(hubRoleARN) {
@@ -198,7 +195,7 @@ func RolePolicy(hubRoleARN string, optFns ...func(*PolicyOptions)) *Policy {
 		return w.done()
 	}
 	if !isExternalID(w.opts.ExternalID) {
-		w.fault("the external id (not shown) is not one that AssumeRole takes: 2 to 1,224 letters, digits and _+=,.@:/-")
+		w.fault("the external id (not shown) is not valid for AssumeRole: want 2 to 1,224 letters, digits and _+=,.@:/-")
 	}
 	allow(assume, Conditions{"StringEquals": {"sts:ExternalId": {escapeVariables(w.opts.ExternalID)}}})
 	if len(session) > 0 {
@@ -207,14 +204,14 @@ func RolePolicy(hubRoleARN string, optFns ...func(*PolicyOptions)) *Policy {
 	return w.done()
 }
 
-// isExternalID reports whether AssumeRole takes s as ExternalId (AWS STS API
+// isExternalID reports whether AssumeRole accepts s as ExternalId (AWS STS API
 // reference, AssumeRole).
 func isExternalID(s string) bool {
 	return len(s) >= 2 && len(s) <= 1224 && strings.Trim(s, alphanumeric+"_+=,.@:/-") == ""
 }
 
-// sessionActions are the actions that a hop with tags or a source identity
-// needs in addition to sts:AssumeRole.
+// sessionActions returns the actions that a hop with tags or a source identity needs
+// in addition to sts:AssumeRole.
 func (o PolicyOptions) sessionActions() []string {
 	var actions []string
 	if o.TagSession {
@@ -226,24 +223,23 @@ func (o PolicyOptions) sessionActions() []string {
 	return actions
 }
 
-// escapeResource writes text of a resource so that IAM takes it literally.
+// escapeResource escapes text so that IAM takes it literally in a resource.
 func escapeResource(text string) string {
 	return strings.NewReplacer("$", "${$}", "*", "${*}", "?", "${?}").Replace(text)
 }
 
-// escapeVariables writes text so that IAM finds no policy variables in it (IAM
-// User Guide, "Variables and tags").
+// escapeVariables escapes text so that IAM finds no policy variables in it (IAM User
+// Guide, "Variables and tags").
 func escapeVariables(text string) string { return strings.ReplaceAll(text, "$", "${$}") }
 
-// AssumePolicy writes the identity policy of a hub role: it may assume the
-// target roles, whose trust policies must admit it as well (see [RolePolicy]).
-// Without targets it allows nothing, and AWS refuses the policy.
+// AssumePolicy writes the identity policy of a hub role, which allows it to assume the
+// target roles. Their trust policies must admit the hub as well (see [RolePolicy]).
+// Without targets the policy allows nothing, and AWS refuses it.
 //
-// A target with * or ? is a pattern, such as arn:aws:iam::*:role/audit for a role
-// that every account has. It must still be the ARN of something of one partition
-// and service: "*" alone is refused. Policy variables are escaped. Apart from
-// that the ARNs are not checked: [Policy.ValidateIdentity] reports what AWS would
-// refuse.
+// A target with * or ? is a pattern, such as arn:aws:iam::*:role/audit for a role that
+// exists in every account. Its partition and service must not contain wildcards, so
+// "*" alone is refused. Policy variables are escaped. Apart from that the ARNs are not
+// validated: [Policy.ValidateIdentity] reports what AWS would refuse.
 func AssumePolicy(targetRoleARNs []string, optFns ...func(*PolicyOptions)) *Policy {
 	w := newWriter("AssumePolicy", optFns)
 	targets := make([]string, 0, len(targetRoleARNs))
@@ -261,14 +257,14 @@ func AssumePolicy(targetRoleARNs []string, optFns ...func(*PolicyOptions)) *Poli
 	return w.done()
 }
 
-// literalARN cuts an ARN that is to become a Resource before its resource part,
-// where alone IAM knows escapes. What IAM would take for more than it says is
-// refused: AWS completes an ARN that lacks fields with wildcards.
+// literalARN splits an ARN that is to become a Resource before its resource part, the
+// only part where IAM supports escapes. It refuses an incomplete ARN, because AWS
+// replaces missing fields with wildcards.
 func (w *writer) literalARN(argument, text string) (head, resource string, ok bool) {
 	a, ok := splitARN(text)
 	switch {
 	case !ok || a.resource == "":
-		w.refuse("the %s %q is not a whole ARN, like arn:aws:iam::444455556666:role/name", argument, text)
+		w.refuse("the %s %q is not a complete ARN, like arn:aws:iam::444455556666:role/name", argument, text)
 		return "", "", false
 	case !isPartition(a.partition) || a.service == "" || hasWildcard(a.service):
 		w.refuse("the %s %q does not name one partition and service", argument, text)
@@ -283,15 +279,15 @@ func (w *writer) literalARN(argument, text string) (head, resource string, ok bo
 	return head, a.resource, true
 }
 
-// ReadBucketPolicy writes the identity policy of a role that reads a bucket: it
-// may get the objects whose keys begin with prefix, in any version, and list
-// them. An empty prefix means the whole bucket. The bucket is given by its name
-// or its ARN; bucket and prefix are taken literally, whatever wildcards and
-// policy variables they have, and no bucket's name has any.
+// ReadBucketPolicy writes the identity policy of a role that reads a bucket. The role
+// may list the objects whose keys begin with prefix and get them, in any version. An
+// empty prefix means the whole bucket. bucket is the bucket's name or ARN. The prefix
+// is taken literally: wildcards and policy variables in it are escaped. In a bucket's
+// name they are refused, because no bucket has such a name.
 //
-// A bucket encrypted with KMS keys of its own account needs these named in
-// [PolicyOptions].KMSKeyARNs, each by its full ARN; across accounts the key
-// policies must admit the role as well.
+// If the objects are encrypted with KMS keys, list the full ARNs of the keys in
+// [PolicyOptions].KMSKeyARNs. If a key belongs to another account than the role, its
+// key policy must admit the role as well.
 func ReadBucketPolicy(bucket, prefix string, optFns ...func(*PolicyOptions)) *Policy {
 	w := newWriter("ReadBucketPolicy", optFns)
 	name := bucket

@@ -51,7 +51,7 @@ func TestWebIdentityPolicyShape(t *testing.T) {
 		options           trust.PolicyOptions
 		statements        int
 		has, hasNot       string
-		invalid           string // what ValidateTrust says
+		invalid           string // what ValidateTrust reports
 	}{
 		"one":              {[]string{blue}, []string{"a:b"}, trust.PolicyOptions{}, 1, `"sts.amazonaws.com"`, "StringLike", ""},
 		"blue and green":   {[]string{blue, green}, []string{"a", "b"}, trust.PolicyOptions{}, 2, "GREEN0002:sub", "StringLike", ""},
@@ -81,7 +81,7 @@ func TestWebIdentityPolicyShape(t *testing.T) {
 	}
 }
 
-// A list of subjects that came out empty must not open the role to the cluster.
+// An empty list of subjects must not admit the whole cluster.
 func TestWebIdentityPolicyWithoutSubjectsAdmitsNobody(t *testing.T) {
 	policy := trust.WebIdentityPolicy("444455556666", []string{blue}, nil)
 	for _, subject := range [][]string{nil, {""}, {"system:serviceaccount:apps:reader"}} {
@@ -145,7 +145,7 @@ func TestRolePolicy(t *testing.T) {
 	}
 }
 
-// A statement that asks sts:TagSession for an external id would refuse it.
+// A statement that requires an external ID would refuse sts:TagSession.
 func TestRolePolicyAsksOnlyAssumeRoleForTheExternalID(t *testing.T) {
 	policy := trust.RolePolicy(hubRole, func(o *trust.PolicyOptions) {
 		o.ExternalID, o.TagSession, o.SetSourceIdentity = "pictures-2026", true, true
@@ -209,7 +209,7 @@ func TestReadBucketPolicy(t *testing.T) {
 		{"in/", "s3:ListBucket", "arn:aws:s3:::pics", []string{"in/2026/"}, true},
 		{"in/", "s3:ListBucket", "arn:aws:s3:::pics", []string{"i"}, false},
 		{"in/", "s3:ListBucket", "arn:aws:s3:::pics", nil, false},
-		// Whatever a prefix has, it is meant literally.
+		// A prefix is always literal.
 		{"a*/", "s3:GetObject", "arn:aws:s3:::pics/a*/x", nil, true},
 		{"a*/", "s3:GetObject", "arn:aws:s3:::pics/abc/x", nil, false},
 		{"a?${aws:username}", "s3:GetObject", "arn:aws:s3:::pics/a?${aws:username}x", nil, true},
@@ -229,8 +229,8 @@ func TestReadBucketPolicy(t *testing.T) {
 	}
 }
 
-// What the writers are given is meant literally, unless they document a pattern:
-// each of these would admit a stranger if it were written as it is.
+// Arguments are literal, unless documented to be patterns: written unescaped, each of
+// these would admit someone who is not meant to be admitted.
 func TestWritersAdmitNoMoreThanTheyWereGiven(t *testing.T) {
 	const key = "arn:aws:kms:eu-west-1:444455556666:key/"
 	read := func(bucket, prefix string, keys ...string) *trust.Policy {
@@ -259,7 +259,7 @@ func TestWritersAdmitNoMoreThanTheyWereGiven(t *testing.T) {
 	for name, test := range map[string]struct {
 		policy  *trust.Policy
 		request trust.Request
-		refused string // what ValidateIdentity or ValidateTrust says; empty: the policy is good
+		refused string // what ValidateIdentity or ValidateTrust reports; empty: the policy is valid
 	}{
 		"bucket p*":             {read("p*", ""), object("arn:aws:s3:::private/x"), `bucket "p*"`},
 		"bucket ?":              {read("pic?", ""), object("arn:aws:s3:::pics/x"), `bucket "pic?"`},
@@ -273,13 +273,13 @@ func TestWritersAdmitNoMoreThanTheyWereGiven(t *testing.T) {
 		"half a variable":       {read("pics", "$"), object("arn:aws:s3:::pics/x"), ""},
 		"key *":                 {read("pics", "", key+"*"), decrypt, "wildcard"},
 		"key variable":          {read("pics", "", key+"${aws:username}"), decrypt, ""},
-		"any key":               {read("pics", "", "*"), decrypt, `KMS key "*" is not a whole ARN`},
-		"key without its end":   {read("pics", "", "arn:aws:kms"), decrypt, "not a whole ARN"},
+		"any key":               {read("pics", "", "*"), decrypt, `KMS key "*" is not a complete ARN`},
+		"key without its end":   {read("pics", "", "arn:aws:kms"), decrypt, "not a complete ARN"},
 		"key in any region":     {read("pics", "", "arn:aws:kms:*:444455556666:key/other"), decrypt, "wildcard"},
 		"key of any partition":  {read("pics", "", "arn:aws*:kms:eu-west-1:444455556666:key/other"), decrypt, "one partition"},
 		"partition *":           {trust.ReadBucketPolicy("pics", "", in("*")), object("arn:aws:s3:::pics/x"), `partition "*"`},
-		"target of any kind":    {trust.AssumePolicy([]string{"*"}), assume("arn:aws:iam::444455556666:role/x"), "not a whole ARN"},
-		"target without end":    {trust.AssumePolicy([]string{"arn:aws:iam::444455556666"}), assume("arn:aws:iam::444455556666:role/x"), "not a whole ARN"},
+		"target of any kind":    {trust.AssumePolicy([]string{"*"}), assume("arn:aws:iam::444455556666:role/x"), "not a complete ARN"},
+		"target without end":    {trust.AssumePolicy([]string{"arn:aws:iam::444455556666"}), assume("arn:aws:iam::444455556666:role/x"), "not a complete ARN"},
 		"target variable":       {trust.AssumePolicy([]string{"arn:aws:iam::444455556666:role/${aws:username}"}), assume("arn:aws:iam::444455556666:role/eve"), ""},
 		"account variable":      {trust.AssumePolicy([]string{"arn:aws:iam::${aws:username}:role/x"}), assume("arn:aws:iam::eve:role/x"), "no escape"},
 		"target's partition":    {trust.AssumePolicy([]string{"arn:*:iam::444455556666:role/x"}), assume("arn:aws:iam::444455556666:role/x"), "one partition"},
@@ -341,8 +341,8 @@ func TestWritersTakeThePartition(t *testing.T) {
 		"China's issuer":          {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.eks.cn-north-1.amazonaws.com.cn/id/X"}, []string{"a"}), "arn:aws-cn:iam::444455556666:oidc-provider/", ""},
 		"GovCloud's issuer":       {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.eks.us-gov-west-1.amazonaws.com/id/X"}, []string{"a"}), "arn:aws-us-gov:iam::", ""},
 		"EU Sovereign's issuer":   {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.eks.eusc-de-east-1.amazonaws.eu/id/X"}, []string{"a"}), "arn:aws-eusc:iam::", ""},
-		"an issuer of one's own":  {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.example.com"}, []string{"a"}, in("aws-us-gov")), "arn:aws-us-gov:iam::", ""},
-		"an issuer of elsewhere":  {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.eks.cn-north-1.amazonaws.com.cn/id/X"}, []string{"a"}, in("aws")), "arn:aws:iam::", ""},
+		"a private issuer":        {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.example.com"}, []string{"a"}, in("aws-us-gov")), "arn:aws-us-gov:iam::", ""},
+		"an issuer in China":      {trust.WebIdentityPolicy("444455556666", []string{"https://oidc.eks.cn-north-1.amazonaws.com.cn/id/X"}, []string{"a"}, in("aws")), "arn:aws:iam::", ""},
 		"issuers that differ":     {trust.WebIdentityPolicy("444455556666", []string{blue, "https://oidc.eks.cn-north-1.amazonaws.com.cn/id/X"}, []string{"a"}), "", "do not cross partitions"},
 		"hub":                     {trust.RolePolicy("arn:aws-cn:iam::111122223333:role/hub", in("aws-cn")), "arn:aws-cn:iam::111122223333:role/hub", ""},
 		"hub of another":          {trust.RolePolicy("arn:aws-cn:iam::111122223333:role/hub", in("aws-us-gov")), "", "aws-us-gov, but hubRoleARN arn:aws-cn:iam::111122223333:role/hub is of aws-cn"},
@@ -392,7 +392,7 @@ func TestPolicySize(t *testing.T) {
 	}
 }
 
-// No verb and no logger prints the external id; the policy has it.
+// No format verb and no logger prints the external ID; the policy contains it.
 func TestPolicyOptionsPrintNoExternalID(t *testing.T) {
 	const secret = "external-id-0815"
 	o := trust.PolicyOptions{Partition: "aws-cn", ExternalID: secret, KMSKeyARNs: []string{"arn:aws-cn:kms:x"}}

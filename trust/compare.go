@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// A value that cannot be read as what its operator compares matches nothing.
+// A value that does not have the type of its operator matches nothing.
 
 func matchPattern(have string, want pattern) bool { return want.match(have) }
 
 func matchFold(have string, want pattern) bool { return strings.EqualFold(want.String(), have) }
 
-// matchARN compares the six fields of an ARN one by one, so that a wildcard
-// doesn't stretch over the colons before the resource.
+// matchARN compares the six fields of an ARN one by one, so that a wildcard does not
+// match across the colons before the resource.
 func matchARN(have string, want pattern) bool {
 	fields, values := want.fields(6), strings.SplitN(have, ":", 6)
 	if len(fields) != 6 || len(values) != 6 {
@@ -37,8 +37,9 @@ func matchARN(have string, want pattern) bool {
 	return true
 }
 
-// decimal is a number that is compared exactly. Longer ones and those with an
-// exponent are no numbers here, so that a policy can't ask for endless digits.
+// decimal matches the numbers that are compared, exactly. Longer numbers and those with
+// an exponent do not count as numbers, so that a policy cannot force us to compute
+// millions of digits.
 var decimal = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?$`)
 })
@@ -66,8 +67,8 @@ func date(holds func(order int) bool) func(string, pattern) bool {
 	}
 }
 
-// dateLayouts are the W3C's profile of ISO 8601 (NOTE-datetime). A fraction of
-// a second is taken by time.Parse without being named.
+// dateLayouts lists the formats of the W3C profile of ISO 8601 (NOTE-datetime).
+// time.Parse accepts a fraction of a second although the layouts have none.
 var dateLayouts = []string{"2006", "2006-01", "2006-01-02", "2006-01-02T15:04Z07:00", time.RFC3339}
 
 func parseDate(s string) (time.Time, bool) {
@@ -91,15 +92,15 @@ func matchBool(have string, want pattern) bool {
 	return (strings.EqualFold(w, "true") || strings.EqualFold(w, "false")) && strings.EqualFold(w, have)
 }
 
-// matchBinary compares bytes: the policy's value is base64, and so is the
-// request's, as the context keys of AWS are.
+// matchBinary compares bytes. The policy's value is base64, and so is the request's,
+// like binary context keys in AWS.
 func matchBinary(have string, want pattern) bool {
 	a, err := base64.StdEncoding.DecodeString(have)
 	b, err2 := base64.StdEncoding.DecodeString(want.String())
 	return cmp.Or(err, err2) == nil && bytes.Equal(a, b)
 }
 
-// matchIP takes an address or a CIDR range, of IPv4 or IPv6.
+// matchIP matches an IPv4 or IPv6 address against an address or a CIDR range.
 func matchIP(have string, want pattern) bool {
 	address, err := netip.ParseAddr(have)
 	if err != nil {
@@ -112,8 +113,8 @@ func matchIP(have string, want pattern) bool {
 	return err == nil && prefix.Contains(address.Unmap())
 }
 
-// difference describes how two values differ where that is easily overlooked, and
-// is empty otherwise. It states facts, never what was meant.
+// difference describes how two values differ, if the difference is easily overlooked;
+// otherwise it returns "". It states facts and does not guess what was meant.
 func difference(have, want string) string {
 	a, isARN := splitARN(have)
 	b, alsoARN := splitARN(want)
@@ -121,11 +122,11 @@ func difference(have, want string) string {
 	case have == want:
 		return ""
 	case strings.TrimSpace(have) == strings.TrimSpace(want):
-		return "they differ only in white space at the ends"
+		return "they differ only in white space at the start or end"
 	case strings.EqualFold(have, want):
 		return "they differ only in upper and lower case"
 	case strings.TrimRight(have, "/") == strings.TrimRight(want, "/"):
-		return "they differ only in a slash at the end"
+		return "they differ only in a trailing slash"
 	case issuerPath(have) == issuerPath(want), isARN && alsoARN && withoutScheme(a) == withoutScheme(b):
 		return "they differ only in the scheme https://"
 	case isARN && alsoARN:
@@ -140,7 +141,7 @@ func withoutScheme(a arn) arn {
 	return a
 }
 
-// arnDifference names the one field in which two ARNs differ.
+// arnDifference describes the difference of two ARNs that differ in one field.
 func arnDifference(a, b arn) string {
 	differing := 0
 	var text string
@@ -172,8 +173,8 @@ func arnDifference(a, b arn) string {
 
 func lastPart(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
-// nearestOf returns the first difference worth mentioning between values of a
-// request and of a policy.
+// nearestOf returns the first easily overlooked difference between values of a request
+// and of a policy.
 func nearestOf(have, want []string) string {
 	for _, w := range want {
 		for _, h := range have {
@@ -185,8 +186,8 @@ func nearestOf(have, want []string) string {
 	return ""
 }
 
-// similarKey names a key that the request has in place of one that it lacks:
-// the same claim of another issuer, or the same key spelled a little otherwise.
+// similarKey describes a key of the request that resembles the missing key name: the
+// same claim of another issuer, or the same key with a small difference in spelling.
 func (ctx requestContext) similarKey(key string) string {
 	issuer, claim := cutKey(key)
 	for _, folded := range slices.Sorted(maps.Keys(ctx)) {
@@ -208,14 +209,14 @@ func (ctx requestContext) similarKey(key string) string {
 	return ""
 }
 
-// cutKey parts the key of an identity provider into issuer and claim. Claims
-// hold no colon, issuers may (a port).
+// cutKey splits the key of an identity provider into issuer and claim. Claims have no
+// colon; issuers may (before a port).
 func cutKey(key string) (issuer, claim string) {
 	i := strings.LastIndexByte(key, ':')
 	return key[:max(i, 0)], key[i+1:]
 }
 
-// shown is how many values of a list a text shows.
+// shown is the maximum number of values of a list in a text.
 const shown = 8
 
 func quoteList(values []string, separator string) string {
@@ -232,7 +233,7 @@ func quoteList(values []string, separator string) string {
 	return strings.Join(quoted, separator)
 }
 
-// plain returns s, quoted if it holds characters that would garble a line.
+// plain returns s, quoted if it contains characters that would garble a line.
 func plain(s string) string {
 	if quoted := strconv.Quote(s); quoted != `"`+s+`"` {
 		return quoted

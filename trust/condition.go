@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// outcome is the result of one line of a Condition, an operator and a key.
+// outcome is the result of one line of a Condition, that is of an operator and a key.
 type outcome struct {
 	ok         bool
 	absent     bool   // the request has no value of the key
@@ -16,18 +16,18 @@ type outcome struct {
 }
 
 // evaluate decides one line of a Condition (IAM User Guide, "Conditions with
-// multiple context keys or values"): the policy's values are alternatives, for
-// a negated operator each of them excludes.
+// multiple context keys or values"). One of the policy's values must match; for a
+// negated operator, none may.
 //
-// AWS leaves open what an operator without ForAnyValue or ForAllValues does
-// with a key of several values. Here such a condition is fulfilled when any of
-// the request's values is one of the policy's, and a negated one when none is.
+// AWS does not define what an operator without ForAnyValue or ForAllValues does if a
+// key has several values. Here such a condition is met if any of the request's values
+// matches one of the policy's, and a negated one if none does.
 func (ctx requestContext) evaluate(op operator, key string, want []string, variables bool) outcome {
 	have := ctx.lookup(key)
 	if op.null {
 		return outcome{ok: matchesNull(want, len(have) == 0), absent: len(have) == 0}
 	}
-	// The set operators take a key whose values are all empty for an absent one.
+	// For the set operators, a key whose values are all empty counts as absent.
 	if len(have) == 0 || op.set != "" && strings.Join(have, "") == "" {
 		return outcome{ok: op.acceptsAbsence(), absent: true}
 	}
@@ -57,9 +57,9 @@ func (ctx requestContext) evaluate(op operator, key string, want []string, varia
 	return out
 }
 
-// acceptsAbsence reports whether the operator is fulfilled when the request
-// lacks the key. ForAllValues then always is and ForAnyValue never, whatever
-// else the operator says.
+// acceptsAbsence reports whether the condition is met if the request lacks the key.
+// With ForAllValues it always is, and with ForAnyValue never, whatever the rest of the
+// operator.
 func (op operator) acceptsAbsence() bool {
 	switch op.set {
 	case forAllValues:
@@ -86,8 +86,8 @@ func (c Conditions) lines(visit func(operator, key string, values []string)) {
 	}
 }
 
-// check reports what AWS refuses. An empty Condition is none of it: the IAM
-// console writes one into the trust policies that it makes.
+// check reports what AWS refuses. AWS accepts an empty Condition: the IAM console
+// writes one into the trust policies that it creates.
 func (c Conditions) check(fault func(string, error)) {
 	for _, name := range slices.Sorted(maps.Keys(c)) {
 		if _, err := parseOperator(name); err != nil {
@@ -130,12 +130,12 @@ func checkConditionKey(key string, values []string, null bool) error {
 // comparison is a condition operator without its qualifiers (IAM User Guide,
 // "Condition operators").
 type comparison struct {
-	negated   bool // StringNotEquals and its like
+	negated   bool // StringNotEquals and the like
 	wildcards bool // * and ? in the policy's values are wildcards
 	variables bool // ${…} in the policy's values are policy variables
 
-	// match compares one value of the request with one of the policy, the
-	// negation left out.
+	// match compares one value of the request with one of the policy. It ignores
+	// negation.
 	match func(have string, want pattern) bool
 }
 
@@ -147,7 +147,7 @@ var comparisons = map[string]comparison{
 	"StringLike":                {variables: true, wildcards: true, match: matchPattern},
 	"StringNotLike":             {variables: true, wildcards: true, match: matchPattern, negated: true},
 
-	// ArnEquals takes wildcards like ArnLike: the two behave identically.
+	// ArnEquals accepts wildcards too: it behaves exactly like ArnLike.
 	"ArnEquals":    {variables: true, wildcards: true, match: matchARN},
 	"ArnLike":      {variables: true, wildcards: true, match: matchARN},
 	"ArnNotEquals": {variables: true, wildcards: true, match: matchARN, negated: true},
@@ -173,16 +173,16 @@ var comparisons = map[string]comparison{
 	"NotIpAddress": {match: matchIP, negated: true},
 }
 
-// operator is a condition operator as a policy writes it.
+// operator is a condition operator as written in a policy.
 type operator struct {
 	comparison
 	name     string // without its qualifiers
 	set      setOperator
 	ifExists bool
-	null     bool // Null, which compares nothing: it asks for the key's absence
+	null     bool // Null, which compares nothing: it checks whether the key is absent
 }
 
-// setOperator says how the several values of a key are taken together.
+// setOperator is the qualifier that combines the results for several values of a key.
 type setOperator string
 
 const (
@@ -190,7 +190,7 @@ const (
 	forAllValues setOperator = "ForAllValues:"
 )
 
-// parseOperator reads an operator; its error completes a sentence about it.
+// parseOperator reads an operator. Its error is the second half of a sentence about it.
 func parseOperator(text string) (operator, error) {
 	var op operator
 	op.name = text
@@ -220,22 +220,21 @@ func parseOperator(text string) (operator, error) {
 	return operator{}, fmt.Errorf("is unknown: see the IAM User Guide's \"Condition operators\" (StringEquals, StringLike, ArnLike, Bool, …)")
 }
 
-// maxPattern bounds what the values of variables make of a policy string, so that
-// a request with a long value costs little: AWS's own values are shorter than
-// this by far.
+// maxPattern limits the length of a policy string after variables are replaced, so
+// that a request with a long value costs little. AWS's own values are far shorter.
 const maxPattern = 1 << 16
 
 // requestContext is a request's condition keys by lower-case name.
 type requestContext map[string]contextKey
 
 type contextKey struct {
-	name   string // as the request spells it
+	name   string // as in the request
 	values []string
 }
 
-// newContext folds the names of keys. Names that differ only by case are one
-// key: their values are put together in the order of their names, so that the
-// decision doesn't depend on the order of a map.
+// newContext converts the names of keys to lower case. Names that differ only in case
+// are the same key: their values are joined in the order of the names, so that the
+// decision does not depend on the order of a map.
 func newContext(keys map[string][]string) requestContext {
 	ctx := make(requestContext, len(keys))
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
@@ -255,12 +254,12 @@ func (ctx requestContext) lookup(name string) []string {
 	return ctx[strings.ToLower(name)].values
 }
 
-// expand reads a policy string: wildcards become wildcards and, in version
-// 2012-10-17, variables their values. What a variable brings in is literal. A
-// variable without a value in this request makes unresolved its text; one that
-// has several counts as such, because AWS allows only single-valued keys there
-// (IAM User Guide, "Variables and tags"), and so does one whose value would make
-// the pattern longer than maxPattern.
+// expand converts a policy string to a pattern. In version 2012-10-17 it replaces
+// variables with their values, in which * and ? are not wildcards. If a variable has no
+// value in this request, expand returns its text as unresolved. A variable with several
+// values counts as one without a value, because AWS allows only single-valued keys (IAM
+// User Guide, "Variables and tags"), and so does one whose value would make the pattern
+// longer than maxPattern.
 func (ctx requestContext) expand(s string, wildcards, variables bool) (p pattern, unresolved string) {
 	p = make(pattern, 0, len(s))
 	for s != "" {

@@ -202,7 +202,7 @@ func ExamplePolicy_Explain() {
 	}
 	// Output:
 	// false
-	// statement 0, Condition: StringEquals compares "*" literally: example.com/BLUE:sub is "system:serviceaccount:apps:reader", the policy wants "system:serviceaccount:apps:*"; use StringLike for wildcards
+	// statement 0, Condition: StringEquals compares "*" literally: example.com/BLUE:sub is "system:serviceaccount:apps:reader", the policy requires "system:serviceaccount:apps:*"; use StringLike for wildcards
 }
 
 func ExamplePartitionOf() {

@@ -13,23 +13,23 @@ type Request struct {
 	// Resource is an ARN; empty for trust policies, whose resource is the role.
 	Resource string
 	// Principal is the caller, by type: {"Federated": {provider ARN}} or {"AWS":
-	// {session ARN, role ARN, account root ARN, …}}: all names of the caller,
-	// none of which is worked out from another. Nil for identity policies, which
-	// have no principal, and for an anonymous caller.
+	// {session ARN, role ARN, account root ARN, …}}. List all names of the caller;
+	// none is derived from another. Nil for identity policies, which have no
+	// principal, and for an anonymous caller.
 	Principal Principals
-	// Context holds the condition keys of the request, by name without regard
-	// to case: {"oidc.eks.…/id/X:sub": {"system:serviceaccount:ns:sa"}}. A key
-	// without values counts as absent.
+	// Context holds the condition keys of the request:
+	// {"oidc.eks.…/id/X:sub": {"system:serviceaccount:ns:sa"}}. The case of names
+	// does not matter. A key without values counts as absent.
 	Context map[string][]string
 }
 
 // Decision is the result of evaluating a policy for a [Request].
 type Decision struct {
 	Allowed bool
-	// Denied is true when a Deny statement matched, so that no other policy
-	// can allow the request either.
+	// Denied is true if a Deny statement matched. Then no other policy can allow
+	// the request.
 	Denied  bool
-	Reasons []Reason // one a statement, in order
+	Reasons []Reason // one for each statement, in order
 }
 
 // Reason explains why one statement did or did not match.
@@ -37,19 +37,18 @@ type Reason struct {
 	Statement int    // index in Policy.Statements
 	SID       string // its Sid, if it has one
 	Matched   bool
-	// Element is what refused: "Principal", "Action", "Resource" or "Condition",
-	// the first of them if several did; also where the statement says
-	// NotPrincipal and the like. "Effect" if that is neither Allow nor Deny.
-	// Empty if the statement matched.
+	// Element is the first element that did not match: "Principal" (also for
+	// NotPrincipal), "Action", "Resource" or "Condition". It is "Effect" if that is
+	// neither Allow nor Deny, and empty if the statement matched.
 	Element string
-	// Text describes everything that refused, with the values compared.
-	// The values of sts:ExternalId are never shown.
+	// Text describes everything that did not match, with the values compared. It
+	// never contains the values of sts:ExternalId.
 	Text string
 }
 
-// Explain decides a request as IAM does: a matching Deny wins, then a matching
-// Allow; otherwise the request is refused. The same policy and request
-// always give the same decision and the same texts.
+// Explain decides a request as IAM does: a matching Deny wins, then a matching Allow;
+// otherwise the request is refused. The same policy and request always result in the
+// same decision and the same texts.
 //
 // It evaluates this policy alone. Whether the request succeeds also depends on
 // the other policies that AWS evaluates: those of the caller, the resource, the
@@ -58,16 +57,17 @@ type Reason struct {
 // Explain does not validate the policy. A statement that AWS would refuse, for
 // example with an unknown operator, matches nothing.
 //
-// Where AWS's documents leave a choice:
-//   - "Principal": "*" is every caller, {"AWS": "*"} every caller but federated
-//     ones and services.
-//   - A Deny with NotPrincipal spares a caller only if each of its ARNs is listed.
-//   - An operator without ForAnyValue or ForAllValues is fulfilled by any of a
-//     key's several values, a negated one only if none of them is excluded.
-//   - ForAnyValue is false for an absent key even with IfExists.
-//   - A policy variable without a single value makes its policy value match
-//     nothing, a negated condition false, and a NotResource refuse. What a
-//     variable brings in is literal, whatever * and ? it has.
+// Where AWS's documents leave room for interpretation:
+//   - "Principal": "*" means every caller; {"AWS": "*"} means every caller except
+//     federated ones and services.
+//   - A Deny with NotPrincipal exempts a caller only if all of its ARNs are listed.
+//   - If a key has several values, an operator without ForAnyValue or ForAllValues
+//     is met if any of them matches, and a negated one if none does.
+//   - ForAnyValue is false for an absent key, even with IfExists.
+//   - If a policy variable does not have exactly one value, the policy's value
+//     matches nothing, a negated condition is false, and the statement of a
+//     NotResource does not match. In the value of a variable, * and ? are not
+//     wildcards.
 func (p *Policy) Explain(req Request) Decision {
 	ctx := newContext(req.Context)
 	decision := Decision{Reasons: make([]Reason, len(p.Statements))}
@@ -123,8 +123,7 @@ func (s *Statement) refusals(req Request, ctx requestContext, variables bool) []
 	return found
 }
 
-// The refuse methods return why an element keeps its statement from matching, or
-// "" if it does not.
+// The refuse methods return why an element does not match, or "" if it does.
 
 func (s *Statement) refusePrincipal(caller Principals) string {
 	if s.Principal != nil && !s.Principal.name(caller) {
@@ -147,8 +146,8 @@ func callerName(caller Principals) string {
 	return caller.String()
 }
 
-// nearest describes how a listed principal differs from one of the caller's names,
-// where the difference is easily overlooked.
+// nearest describes how a listed principal differs from one of the caller's names, if
+// the difference is easily overlooked.
 func (p Principals) nearest(caller Principals) string {
 	var found string
 	for _, kind := range []string{"AWS", "Federated", "Service", "CanonicalUser"} {
@@ -195,11 +194,11 @@ func (s *Statement) refuseResource(resource string, ctx requestContext, variable
 	return ""
 }
 
-// describe returns why a line of a Condition was not fulfilled.
+// describe returns why a line of a Condition was not met.
 func (ctx requestContext) describe(name string, op operator, key string, want []string, variables bool, out outcome) string {
 	have, shownKey := ctx.lookup(key), plain(key)
 	if strings.EqualFold(key, "sts:ExternalId") {
-		// An external id works like a shared secret: it is never shown.
+		// An external ID works like a shared secret and is never shown.
 		have, want = hide(have), hide(want)
 		if !out.absent && !op.null {
 			return fmt.Sprintf("%s: the request's %s fails against the policy's (external ids are not shown)", name, shownKey)
@@ -208,9 +207,9 @@ func (ctx requestContext) describe(name string, op operator, key string, want []
 	wanted := wants(op, want)
 	switch {
 	case op.null && out.absent:
-		return fmt.Sprintf("%s: the request has no %q, the policy wants it present", name, key)
+		return fmt.Sprintf("%s: the request has no %q, the policy requires it present", name, key)
 	case op.null:
-		return fmt.Sprintf("%s: the request has %q (%s), the policy wants it absent", name, key, quoteList(have, ", "))
+		return fmt.Sprintf("%s: the request has %q (%s), the policy requires it absent", name, key, quoteList(have, ", "))
 	case out.absent:
 		return fmt.Sprintf("%s: the request has no value of %q, %s", name, key, wanted) + note(ctx.similarKey(key))
 	case out.unresolved != "":
@@ -234,14 +233,14 @@ func wants(op operator, want []string) string {
 	case op.negated:
 		return "the policy excludes each of " + quoteList(want, " and ")
 	case op.set == forAllValues:
-		return "the policy wants every value to be " + quoteList(want, " or ")
+		return "the policy requires every value to be " + quoteList(want, " or ")
 	default:
-		return "the policy wants " + quoteList(want, " or ")
+		return "the policy requires " + quoteList(want, " or ")
 	}
 }
 
-// likeWouldMatch reports whether the condition fails for no other reason than
-// that StringEquals takes wildcards literally.
+// likeWouldMatch reports whether the condition fails only because StringEquals takes
+// wildcards literally.
 func (ctx requestContext) likeWouldMatch(have, want []string, variables bool) bool {
 	return slices.ContainsFunc(want, func(value string) bool {
 		p, unresolved := ctx.expand(value, true, variables)

@@ -12,7 +12,7 @@ import (
 
 type context = map[string][]string
 
-// decide asks a policy whose one statement is an Allow with this Condition.
+// decide evaluates a policy with a single statement, an Allow with this Condition.
 func decide(t *testing.T, condition string, ctx context) trust.Decision {
 	t.Helper()
 	policy, err := trust.ParsePolicy([]byte(of(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"*","Condition":` + condition + `}`)))
@@ -218,13 +218,13 @@ func TestConditionSets(t *testing.T) {
 		// Several values without a set operator: this package's choice.
 		{`{"StringEquals":{"aws:TagKeys":"a"}}`, tags("c", "a"), true},
 		{`{"StringNotEquals":{"aws:TagKeys":"a"}}`, tags("c", "a"), false},
-		// Names that differ by case only are one key.
+		// Names that differ only in case are the same key.
 		{`{"ForAllValues:StringEquals":{"aws:x":"a"}}`, context{"aws:x": {"a"}, "AWS:X": {"b"}}, false},
 	})
 }
 
-// A request with a long value must not make a pattern of the policy's many
-// variables times that length.
+// A request with a long value must not produce a pattern of that length times the
+// number of variables in the policy.
 func TestLongVariableCostsLittle(t *testing.T) {
 	variables := strings.Repeat("${aws:UserAgent}", 1000)
 	policy, err := trust.ParsePolicy([]byte(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/` + variables + `"}}`))
@@ -241,8 +241,8 @@ func TestLongVariableCostsLittle(t *testing.T) {
 	}
 }
 
-// StringLike agrees with a regular expression that says the same, over patterns
-// of many wildcards and of more than a word's length.
+// StringLike gives the same result as an equivalent regular expression, for patterns
+// with many wildcards and of more than 64 characters.
 func TestStringLikeAgainstRegexp(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	text := func(alphabet string, most int) string {
@@ -259,7 +259,7 @@ func TestStringLikeAgainstRegexp(t *testing.T) {
 			most = 200
 		}
 		pattern, value := text("aab:*?*", most), text("aab:", most)
-		if i%3 == 0 { // one that fits, more or less
+		if i%3 == 0 { // one that almost matches
 			value = strings.NewReplacer("*", text("ab:", 9), "?", "b").Replace(pattern)
 		}
 		expression := regexp.MustCompile("(?s)^" + strings.NewReplacer("*", ".*", "?", ".").Replace(pattern) + "$")
@@ -282,7 +282,7 @@ func TestStringLikeAgainstRegexp(t *testing.T) {
 	}
 }
 
-// The largest policy against a request's long value: each place in the pattern is
+// The worst case for the largest policy and a long value: each place in the pattern is
 // reached at each character.
 func BenchmarkLongPattern(b *testing.B) {
 	p := &trust.Policy{Version: "2012-10-17", Statements: []trust.Statement{{

@@ -12,7 +12,7 @@ func of(statement string) string {
 	return `{"Version":"2012-10-17","Statement":[` + statement + `]}`
 }
 
-// badPolicies are refused by AWS as malformed (IAM User Guide, "Grammar of the
+// AWS refuses badPolicies as malformed (IAM User Guide, "Grammar of the
 // IAM JSON policy language" and the element reference).
 var badPolicies = map[string]struct{ document, want string }{
 	"nothing":                   {``, "policy is empty"},
@@ -99,7 +99,7 @@ var badPolicies = map[string]struct{ document, want string }{
 	"Condition a list":             {of(`{"Effect":"Allow","Action":"*","Resource":"*","Condition":[]}`), `"Condition" that is an array`},
 	"operator a string":            {of(`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":"true"}}`), `operator "Bool" that is a string`},
 	"operator twice":               {of(`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"Bool":{"aws:a":true},"Bool":{"aws:b":true}}}`), `has "Bool" twice`},
-	"larger than any policy":       {of(`{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::` + strings.Repeat("x", 20_480) + `"}`), "no AWS policy has more than 20480"},
+	"larger than any policy":       {of(`{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::` + strings.Repeat("x", 20_480) + `"}`), "the largest AWS policy has 20480"},
 	"nested beyond what JSON does": {strings.Repeat("[", 20_000), "is not valid JSON"},
 }
 

@@ -13,7 +13,7 @@ func TestExplainTarget(t *testing.T) {
 	user := context{"aws:username": {"bob"}, "aws:PrincipalTag/team": {"a*"}, "aws:many": {"x", "y"}}
 	for name, test := range map[string]struct {
 		elements, action, resource string
-		want                       string // the element that refuses; empty: allowed
+		want                       string // the element that does not match; empty: allowed
 	}{
 		"same action": {`"Action":"s3:GetObject","Resource":"*"`, "s3:GetObject", "arn:aws:s3:::p/a", ""},
 		// "The prefix and the action name are case insensitive."
@@ -88,7 +88,7 @@ func TestExplainVariablesInConditions(t *testing.T) {
 	runConditions(t, []conditionCase{
 		{`{"StringLike":{"s3:prefix":["","home/","home/${aws:username}/*"]}}`, user, true},
 		{`{"StringEquals":{"s3:prefix":"home/${aws:username}/"}}`, user, true},
-		// A value without its variable matches nothing; the others still count.
+		// A value whose variable is missing matches nothing; the others still count.
 		{`{"StringEquals":{"s3:prefix":["home/${aws:userid}/","home/bob/"]}}`, user, true},
 		{`{"StringEquals":{"s3:prefix":"home/${aws:userid}/"}}`, user, false},
 		// "any attempt to match it fails and causes the statement to be invalid"
@@ -114,8 +114,8 @@ func TestExplainVariablesInConditions(t *testing.T) {
 	}
 }
 
-// Policies come from strangers: one of many stars, which would keep a matcher
-// that backtracks busy for ages, costs no more than its length times the value's.
+// Policies are untrusted input: many stars, which would keep a backtracking matcher
+// busy for ages, cost no more than the policy's length times the value's.
 func TestExplainManyStars(t *testing.T) {
 	policy := &trust.Policy{Version: "2012-10-17", Statements: []trust.Statement{{
 		Effect: "Allow", Action: []string{strings.Repeat("*a", 1000) + "b"},

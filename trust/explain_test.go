@@ -133,7 +133,7 @@ func TestExplainDenyWins(t *testing.T) {
 	}
 }
 
-// What AWS would refuse to store must not let anybody in.
+// A policy that AWS would refuse to store must not admit anyone.
 func TestExplainMalformed(t *testing.T) {
 	request := trust.Request{Action: "sts:AssumeRole", Principal: hub}
 	for name, statement := range map[string]trust.Statement{

@@ -80,7 +80,7 @@ func FuzzParsePolicy(f *testing.F) {
 	})
 }
 
-// FuzzWriters holds what the writers admit against their arguments.
+// FuzzWriters compares what the written policies admit with the arguments.
 func FuzzWriters(f *testing.F) {
 	f.Add("pics", "in/", "pics/in/x")
 	f.Add("p*", "", "pics/x")

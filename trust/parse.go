@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// ParsePolicy reads a policy document and refuses what AWS refuses as
-// malformed: the error names the statement, the element and the rule, which is
-// the IAM User Guide's "Grammar of the IAM JSON policy language" unless it says
-// otherwise. What depends on where the policy is attached is left to
-// ValidateTrust, ValidateIdentity and ValidateResource.
+// ParsePolicy reads a policy document and rejects what AWS rejects as malformed.
+// The error names the statement, the element and the rule; the rules are those of
+// the IAM User Guide ("Grammar of the IAM JSON policy language") unless the error
+// says otherwise. Rules that depend on what the policy is attached to are checked
+// by ValidateTrust, ValidateIdentity and ValidateResource.
 func ParsePolicy(document []byte) (*Policy, error) {
 	policy := new(Policy)
 	if err := policy.UnmarshalJSON(document); err != nil {
@@ -23,10 +23,10 @@ func ParsePolicy(document []byte) (*Policy, error) {
 	return policy, nil
 }
 
-// UnmarshalJSON is [ParsePolicy].
+// UnmarshalJSON reads a policy document, as [ParsePolicy] does.
 func (p *Policy) UnmarshalJSON(document []byte) error {
 	if n := len(document) - countSpace(document); n > MaxBucketPolicySize {
-		return fmt.Errorf("trust: the policy has %d characters besides white space, no AWS policy has more than %d", n, MaxBucketPolicySize)
+		return fmt.Errorf("trust: the policy has %d characters, not counting white space; the largest AWS policy has %d", n, MaxBucketPolicySize)
 	}
 	elements, err := members(document)
 	if err != nil {
@@ -87,8 +87,8 @@ func parseStatements(value json.RawMessage) ([]Statement, error) {
 	return statements, nil
 }
 
-// UnmarshalJSON reads a statement in AWS's shape. Unlike [ParsePolicy] it checks
-// the names and types of the elements only.
+// UnmarshalJSON reads a statement in AWS's form. Unlike [ParsePolicy], it checks
+// only the names and types of the elements.
 func (s *Statement) UnmarshalJSON(document []byte) error {
 	var parsed Statement
 	if _, err := parsed.parse(document); err != nil {
@@ -98,7 +98,7 @@ func (s *Statement) UnmarshalJSON(document []byte) error {
 	return nil
 }
 
-// parse reads a statement; sid is its Sid, also on failure.
+// parse reads a statement. It returns the Sid even if it fails.
 func (s *Statement) parse(document json.RawMessage) (sid string, err error) {
 	elements, err := members(document)
 	if err != nil {
@@ -140,8 +140,8 @@ func (s *Statement) parse(document json.RawMessage) (sid string, err error) {
 	return s.SID, nil
 }
 
-// unknownElement completes a sentence about an element that AWS doesn't know.
-// Element names are case-sensitive there.
+// unknownElement returns the second half of a sentence about an element that AWS
+// does not know. AWS's element names are case-sensitive.
 func unknownElement(name string, known ...string) error {
 	for _, k := range known {
 		if strings.EqualFold(name, k) {
@@ -177,8 +177,8 @@ func countSpace(document []byte) int {
 	return n
 }
 
-// The parse functions below read an element's value. Their errors complete a
-// sentence that names the element.
+// The parse functions below read an element's value. Their errors are the second half
+// of a sentence that begins with the element's name.
 
 func parseString(value json.RawMessage, to *string) error {
 	if kind := jsonKind(value); kind != "string" {
@@ -196,8 +196,8 @@ func parseStrings(value json.RawMessage) ([]string, error) {
 	})
 }
 
-// parseScalars reads condition values: strings, and also the numbers and
-// booleans that the grammar allows without quotation marks.
+// parseScalars reads condition values: strings, and the numbers and booleans that
+// the grammar allows without quotation marks.
 func parseScalars(value json.RawMessage) ([]string, error) {
 	return parseList(value, func(element json.RawMessage) (string, error) {
 		switch kind := jsonKind(element); kind {
@@ -236,7 +236,7 @@ func parseList(value json.RawMessage, parse func(json.RawMessage) (string, error
 	return list, nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, and lists of one value.
+// UnmarshalJSON reads the output of MarshalJSON, and also lists of one value.
 func (p *Principals) UnmarshalJSON(document []byte) error {
 	parsed, err := parsePrincipals(document)
 	if err != nil {
@@ -246,8 +246,8 @@ func (p *Principals) UnmarshalJSON(document []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, lists of one value, and numbers
-// and booleans.
+// UnmarshalJSON reads the output of MarshalJSON, and also lists of one value,
+// numbers and booleans.
 func (c *Conditions) UnmarshalJSON(document []byte) error {
 	parsed, err := parseConditions(document)
 	if err != nil {
@@ -307,8 +307,8 @@ func parseConditions(value json.RawMessage) (Conditions, error) {
 	return conditions, nil
 }
 
-// object is a JSON object whose names are case-sensitive and occur once.
-// encoding/json by itself folds case and takes the last of several.
+// object is a JSON object whose names are case-sensitive and unique. encoding/json
+// on its own ignores case and takes the last of several equal names.
 type object struct {
 	names  []string // in the document's order
 	values map[string]json.RawMessage
@@ -319,8 +319,8 @@ func (o object) get(name string) (json.RawMessage, bool) {
 	return value, ok
 }
 
-// members reads a JSON object. Its errors complete a sentence about the
-// document and show names only, never values.
+// members reads a JSON object. Its errors are the second half of a sentence about
+// the document, and contain names but never values.
 func members(document []byte) (object, error) {
 	if !utf8.Valid(document) {
 		return object{}, errors.New("is not UTF-8")
@@ -355,7 +355,8 @@ func members(document []byte) (object, error) {
 	return found, nil
 }
 
-// syntaxError reports where a document stops being JSON, but not the character: the document may be a token.
+// syntaxError reports where a document stops being JSON. It does not show the
+// character, because the document may be a token.
 func syntaxError(document []byte) error {
 	if len(bytes.TrimSpace(document)) == 0 {
 		return errors.New("is empty")
@@ -375,7 +376,7 @@ func syntaxError(document []byte) error {
 	return errors.New("is not valid JSON")
 }
 
-// jsonKind names the JSON type of valid JSON.
+// jsonKind returns the name of the JSON type of value, which must be valid JSON.
 func jsonKind(value []byte) string {
 	value = bytes.TrimLeft(value, " \t\r\n")
 	switch {

@@ -9,8 +9,8 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// goodPolicies are documents that AWS accepts, most of them from its documents,
-// written as String writes them once white space is taken out.
+// goodPolicies lists policies that AWS accepts, most of them from its documentation,
+// in the form in which String writes them, without white space.
 var goodPolicies = map[string]string{
 	"web identity": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/BLUE0001"},"Action":"sts:AssumeRoleWithWebIdentity","Condition":{"StringEquals":{"oidc.eks.eu-west-1.amazonaws.com/id/BLUE0001:aud":"sts.amazonaws.com","oidc.eks.eu-west-1.amazonaws.com/id/BLUE0001:sub":"system:serviceaccount:default:my-service-account"}}}]}`,
 	"service role": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["ecs.amazonaws.com","elasticloadbalancing.amazonaws.com"]},"Action":"sts:AssumeRole"}]}`,

@@ -2,8 +2,8 @@ package trust
 
 import "strings"
 
-// pattern is a string of a policy, its wildcards distinct from the same
-// characters meant literally (${*}, a value that a variable brought in).
+// pattern is a string of a policy. It distinguishes wildcards from the same
+// characters meant literally (${*}, or the value of a variable).
 type pattern []element
 
 type element struct {
@@ -17,7 +17,7 @@ const (
 	literal       elementKind = iota
 	anyChar                   // "?"
 	anyRun                    // "*"
-	anyRunInField             // "*" that may not stretch over a colon
+	anyRunInField             // "*" that does not match a colon
 )
 
 func (p pattern) append(s string) pattern {
@@ -27,7 +27,7 @@ func (p pattern) append(s string) pattern {
 	return p
 }
 
-// wildcardPattern reads s with * and ? as wildcards and nothing else.
+// wildcardPattern returns the pattern of s, in which only * and ? are special.
 func wildcardPattern(s string) pattern {
 	p := make(pattern, 0, len(s))
 	for _, char := range s {
@@ -72,9 +72,9 @@ func (p pattern) hasWildcard() bool {
 	return false
 }
 
-// match reports whether the whole of s fits. It reads s once with the set of
-// places in the pattern that are reached so far, 64 of them to a word. However
-// many wildcards there are, it takes at most len(s)·len(p)/64 steps.
+// match reports whether the pattern matches all of s. It reads s once and keeps the set
+// of places in the pattern that it has reached, as a bit set. However many wildcards
+// there are, it takes at most len(s)·len(p)/64 steps.
 func (p pattern) match(s string) bool {
 	if !p.hasWildcard() {
 		return p.String() == s
@@ -100,13 +100,13 @@ type places []uint64
 func (s places) add(i int)      { s[i/64] |= 1 << (i % 64) }
 func (s places) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
 
-// matcher is a pattern made ready for match.
+// matcher is a pattern prepared for match.
 type matcher struct {
-	length            int    // of the pattern, runs in a row taken for one
+	length            int    // of the pattern, with consecutive runs merged
 	runs, runsInField places // where * is, of each kind
 	anyChars          places // where ? is
 
-	// Where a literal is: as a list, or as a set if it stands in many places.
+	// Where each literal is: a list of places, or a set if there are many.
 	literals map[rune][]int
 	frequent map[rune]places
 }
@@ -117,7 +117,7 @@ func newMatcher(p pattern) *matcher {
 	for _, e := range p {
 		if last := len(merged) - 1; last >= 0 && e.isRun() && merged[last].isRun() {
 			if e.kind == anyRun {
-				merged[last] = e // which may be anything that the other may be
+				merged[last] = e // the more general of the two
 			}
 			continue
 		}
@@ -154,8 +154,8 @@ func (e element) isRun() bool { return e.kind == anyRun || e.kind == anyRunInFie
 
 func (n *matcher) newSet() places { return make(places, n.length/64+1) }
 
-// step adds to next the places that char leads to from here, and reports whether
-// there is one.
+// step adds to next the places that can be reached from here by char, and reports
+// whether there are any.
 func (n *matcher) step(here, next places, char rune) bool {
 	frequent := n.frequent[char]
 	var carry, alive uint64
@@ -183,7 +183,7 @@ func (n *matcher) step(here, next places, char rune) bool {
 	return alive != 0
 }
 
-// skipRuns lets every run match nothing at all. No run follows another.
+// skipRuns lets every run match the empty string. Runs are never consecutive.
 func (n *matcher) skipRuns(at places) {
 	var carry uint64
 	for w := range at {
@@ -193,7 +193,7 @@ func (n *matcher) skipRuns(at places) {
 	}
 }
 
-// fields cuts the pattern at its first n-1 colons.
+// fields splits the pattern at its first n-1 colons.
 func (p pattern) fields(n int) []pattern {
 	var fields []pattern
 	start := 0

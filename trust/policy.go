@@ -11,23 +11,23 @@ import (
 // uses, with its elements in AWS's order and a single value written without
 // brackets.
 //
-// A Policy built in code is not checked until one of ValidateTrust,
-// ValidateIdentity and ValidateResource is asked.
+// A Policy built in code is not validated until you call ValidateTrust,
+// ValidateIdentity or ValidateResource.
 type Policy struct {
 	// Version is the version of the policy language: "2012-10-17" or
-	// "2008-10-17". Empty is the latter, as in AWS, which knows no policy
+	// "2008-10-17". Empty means the latter, as in AWS; that version has no policy
 	// variables.
 	Version    string
 	ID         string // "Id"; identity policies have none
 	Statements []Statement
 
-	// faults are what a function that writes policies found wrong with its
-	// arguments; the Validate methods report them.
+	// faults lists the errors in the arguments of the function that wrote the policy;
+	// the Validate methods report them.
 	faults []error
 }
 
-// Statement is one statement of a [Policy]. A nil element is absent; an empty
-// one that is not nil matches nothing, and AWS refuses it.
+// Statement is one statement of a [Policy]. A nil element is absent. An element that
+// is empty but not nil matches nothing, and AWS refuses it.
 type Statement struct {
 	SID    string // "Sid"
 	Effect string // "Allow" or "Deny"
@@ -46,8 +46,8 @@ type Statement struct {
 type Principals map[string][]string
 
 // Conditions maps an operator ("StringEquals", "ForAnyValue:StringLike", …) to
-// condition keys and the values that each may have. Numbers and booleans of
-// the JSON form are held as strings.
+// condition keys and the values that each key may have. Numbers and booleans in the
+// JSON form become strings.
 type Conditions map[string]map[string][]string
 
 // The versions of the policy language.
@@ -56,16 +56,14 @@ const (
 	version2008 = "2008-10-17"
 )
 
-// variables reports whether ${…} is a policy variable here, not plain text.
+// variables reports whether ${…} is a policy variable in p, and not plain text.
 func (p *Policy) variables() bool { return p.Version == version2012 }
 
-// The sizes that AWS limits policies to, in characters as [Policy.Size] counts
-// them (IAM User Guide, "IAM and AWS STS quotas"; Amazon S3 User Guide, "Bucket
-// policies").
+// AWS's limits for the size of policies, in characters as counted by [Policy.Size]
+// (IAM User Guide, "IAM and AWS STS quotas"; Amazon S3 User Guide, "Bucket policies").
 const (
-	// MaxTrustPolicySize is the length of a role's trust policy that every
-	// account allows. Service Quotas ("Role trust policy length") raises it to
-	// MaxRaisedTrustPolicySize at most.
+	// MaxTrustPolicySize is the default limit for a role's trust policy. Service
+	// Quotas ("Role trust policy length") can raise it to MaxRaisedTrustPolicySize.
 	MaxTrustPolicySize       = 2_048
 	MaxRaisedTrustPolicySize = 8_192
 
@@ -73,16 +71,16 @@ const (
 	MaxUserPoliciesSize  = 2_048  // of all inline policies of a user together
 	MaxManagedPolicySize = 6_144  // of one managed policy
 
-	// MaxBucketPolicySize is in bytes. No policy of AWS is larger, and
-	// [ParsePolicy] refuses one.
+	// MaxBucketPolicySize is in bytes. It is the largest limit of all; [ParsePolicy]
+	// rejects a larger policy.
 	MaxBucketPolicySize = 20_480
 )
 
-// Size returns the number of characters that IAM counts of the document that
-// [Policy.String] writes: all but the white space outside strings. A document
-// with the same meaning that was written otherwise, with brackets around single
-// values for example, has another size. Zero for a policy that could not be
-// written ([PolicyOptions]).
+// Size returns the size of the document that [Policy.String] writes, as IAM counts
+// it: in characters, without the white space outside strings. A document that says
+// the same in a different form, for example with brackets around single values, has
+// a different size. Size returns zero for a policy that could not be written (see
+// [PolicyOptions]).
 func (p *Policy) Size() int {
 	if p == nil {
 		return 0
@@ -95,8 +93,8 @@ func (p *Policy) Size() int {
 }
 
 // String returns the policy as indented JSON, ready for
-// aws iam update-assume-role-policy --policy-document. For a policy that could
-// not be written ([PolicyOptions]) it returns the reason, which is not JSON.
+// aws iam update-assume-role-policy --policy-document. For a policy that could not
+// be written (see [PolicyOptions]), it returns the reason, which is not JSON.
 func (p *Policy) String() string {
 	if p == nil {
 		return "<nil>"
@@ -112,7 +110,7 @@ func (p *Policy) String() string {
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
 
-// unwritten returns why a policy has no statements, if an argument is the reason.
+// unwritten returns the error that left the policy without statements, or nil.
 func (p *Policy) unwritten() error {
 	if len(p.Statements) > 0 {
 		return nil
@@ -120,9 +118,9 @@ func (p *Policy) unwritten() error {
 	return errors.Join(p.faults...)
 }
 
-// MarshalJSON writes the document in AWS's shape and order. It does not check
-// it: see ValidateTrust and its siblings. A policy that could not be written
-// ([PolicyOptions]) is an error.
+// MarshalJSON writes the document in AWS's form and order. It does not validate it:
+// for that, see ValidateTrust, ValidateIdentity and ValidateResource. A policy that
+// could not be written (see [PolicyOptions]) is an error.
 func (p Policy) MarshalJSON() ([]byte, error) {
 	if err := p.unwritten(); err != nil {
 		return nil, err
@@ -145,7 +143,7 @@ func (s Statement) String() string {
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
 
-// MarshalJSON writes the statement in AWS's shape and order.
+// MarshalJSON writes the statement in AWS's form and order.
 func (s Statement) MarshalJSON() ([]byte, error) {
 	return marshal(struct {
 		SID          string     `json:"Sid,omitempty"`
@@ -194,8 +192,8 @@ func (v oneOrMany) MarshalJSON() ([]byte, error) {
 	return marshal(append([]string{}, v...))
 }
 
-// marshal leaves <, > and & as they are: they are common in tags and keys, and
-// the documents are read by people.
+// marshal does not escape <, > and &, because they are common in tags and keys, and
+// people read these documents.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	if err := encoder(&b, "").Encode(v); err != nil {

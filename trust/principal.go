@@ -23,9 +23,9 @@ func (p Principals) anonymous() bool {
 	return true
 }
 
-// name reports whether the caller has a name that the element p lists. "*"
-// stands for every caller, {"AWS": "*"} for every caller of AWS, anonymous
-// ones included, but not for a federated one or a service.
+// name reports whether the element p lists one of the caller's names. "*" means every
+// caller; {"AWS": "*"} means every AWS caller, including anonymous ones, but no
+// federated caller or service.
 func (p Principals) name(caller Principals) bool {
 	for kind, values := range p {
 		for _, value := range values {
@@ -46,15 +46,15 @@ func (p Principals) name(caller Principals) bool {
 	return false
 }
 
-// exempt reports whether a NotPrincipal p spares the caller from a Deny. IAM
-// checks account, role and session one after the other, so that each of the
-// caller's ARNs must be listed (IAM User Guide, "NotPrincipal with Deny").
+// exempt reports whether a NotPrincipal p exempts the caller from a Deny. IAM checks
+// account, role and session one after the other, so all of the caller's ARNs must be
+// listed (IAM User Guide, "NotPrincipal with Deny").
 func (p Principals) exempt(caller Principals) bool {
 	missing := p.missing(caller)
 	return p.name(caller) && len(missing) == 0
 }
 
-// missing lists the caller's ARNs that p doesn't name.
+// missing returns the caller's ARNs that p does not list.
 func (p Principals) missing(caller Principals) []string {
 	var missing []string
 	for _, name := range caller["AWS"] {
@@ -66,8 +66,8 @@ func (p Principals) missing(caller Principals) []string {
 	return missing
 }
 
-// samePrincipal compares two names of a principal. An account's id and the ARN
-// of its root are the same principal; all else is compared byte by byte.
+// samePrincipal compares two names of a principal. An account's ID and the ARN of its
+// root are the same principal; all other names are compared byte by byte.
 func samePrincipal(kind, a, b string) bool {
 	if a == b {
 		return true
@@ -75,7 +75,7 @@ func samePrincipal(kind, a, b string) bool {
 	return kind == "AWS" && (isAccount(a) && a == rootAccount(b) || isAccount(b) && b == rootAccount(a))
 }
 
-// rootAccount returns the account whose root an ARN names, or "".
+// rootAccount returns the account if s is the ARN of an account's root, or else "".
 func rootAccount(s string) string {
 	if a, ok := splitARN(s); ok && a.service == "iam" && a.resource == "root" {
 		return a.account
@@ -132,8 +132,8 @@ var principalTypes = map[string]func(value string) error{
 	"CanonicalUser": checkCanonicalUser,
 }
 
-// The rules below are those of the IAM User Guide's "AWS JSON policy elements:
-// Principal". Their errors complete a sentence about the value.
+// The rules below are those of the IAM User Guide, "AWS JSON policy elements:
+// Principal". Their errors are the second half of a sentence about the value.
 
 var errPrincipalWildcard = errors.New(`has a wildcard: a principal names one identity, only "*" alone stands for all (use a Condition on aws:PrincipalArn for a pattern)`)
 
@@ -151,7 +151,7 @@ func checkAWSPrincipal(value string) error {
 	case !isPartition(a.partition):
 		return errors.New("is an ARN whose partition is not one of AWS (aws, aws-cn, aws-us-gov, …)")
 	case a.region != "":
-		return errors.New("is an ARN with a region, which IAM's have not")
+		return errors.New("is an ARN with a region, which IAM ARNs do not have")
 	case a.service == "iam" && a.account == "cloudfront":
 		return nil // an origin access identity, in bucket policies
 	case !isAccount(a.account):
@@ -175,8 +175,8 @@ func checkAWSPrincipal(value string) error {
 	return nil
 }
 
-// isUniqueID reports whether s looks like the id that IAM leaves in a policy
-// whose principal has been deleted: AROA… for a role, AIDA… for a user.
+// isUniqueID reports whether s looks like the ID that IAM leaves in a policy after the
+// principal was deleted: AROA… for a role, AIDA… for a user.
 func isUniqueID(s string) bool {
 	return len(s) >= 16 && len(s) <= 128 && s[0] == 'A' &&
 		strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
@@ -187,8 +187,8 @@ func checkFederatedPrincipal(value string) error {
 		return errPrincipalWildcard
 	}
 	if !strings.HasPrefix(value, "arn:") {
-		// Identity providers built into AWS, such as
-		// cognito-identity.amazonaws.com, go by their host name.
+		// Identity providers built into AWS are identified by their host name, such as
+		// cognito-identity.amazonaws.com.
 		if isHost(value) {
 			return nil
 		}

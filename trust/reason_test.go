@@ -9,7 +9,7 @@ import (
 
 const bluePath = "oidc.eks.eu-west-1.amazonaws.com/id/BLUE0001"
 
-// token is the request of a token of the blue cluster.
+// token returns the request of a token from the blue cluster.
 func token(edits ...func(*trust.Request)) trust.Request {
 	request := trust.Request{
 		Action:    "sts:AssumeRoleWithWebIdentity",
@@ -36,30 +36,30 @@ func TestReasonOfATrustPolicy(t *testing.T) {
 	}{
 		"all is well": {good, "", []string{"this Allow matches"}, ""},
 		"wildcard under StringEquals": {edit("apps:reader", "apps:*"), "Condition", []string{
-			`StringEquals compares "*" literally: ` + bluePath + `:sub is "system:serviceaccount:apps:reader", the policy wants "system:serviceaccount:apps:*"; use StringLike for wildcards`,
+			`StringEquals compares "*" literally: ` + bluePath + `:sub is "system:serviceaccount:apps:reader", the policy requires "system:serviceaccount:apps:*"; use StringLike for wildcards`,
 		}, ""},
 		"wildcard that wouldn't match either": {edit("apps:reader", "other:*"), "Condition", []string{
-			`:sub is "system:serviceaccount:apps:reader", the policy wants "system:serviceaccount:other:*"`,
+			`:sub is "system:serviceaccount:apps:reader", the policy requires "system:serviceaccount:other:*"`,
 		}, "literally"},
 		"case of the subject":         {edit("apps:reader", "apps:Reader"), "Condition", []string{"they differ only in upper and lower case"}, ""},
-		"white space in the audience": {edit(`"sts.amazonaws.com"`, `"sts.amazonaws.com "`), "Condition", []string{`:aud is "sts.amazonaws.com", the policy wants "sts.amazonaws.com "`, "only in white space"}, ":sub is"},
+		"white space in the audience": {edit(`"sts.amazonaws.com"`, `"sts.amazonaws.com "`), "Condition", []string{`:aud is "sts.amazonaws.com", the policy requires "sts.amazonaws.com "`, "only in white space"}, ":sub is"},
 		"another subject": {edit("apps:reader", "apps:writer"), "Condition", []string{
-			`:sub is "system:serviceaccount:apps:reader", the policy wants "system:serviceaccount:apps:writer"`,
+			`:sub is "system:serviceaccount:apps:reader", the policy requires "system:serviceaccount:apps:writer"`,
 		}, "differ only"},
 		"both conditions": {strings.NewReplacer("apps:reader", "apps:writer", `"sts.amazonaws.com"`, `"sts"`).Replace(good), "Condition", []string{
-			`:aud is "sts.amazonaws.com", the policy wants "sts"; and StringEquals: ` + bluePath + `:sub is`,
+			`:aud is "sts.amazonaws.com", the policy requires "sts"; and StringEquals: ` + bluePath + `:sub is`,
 		}, ""},
 		"another cluster": {edit("BLUE0001", "GREEN0002"), "Principal", []string{
 			`the caller is Federated "` + provider + `"`, "they are providers of different issuers",
 			`the request has no value of "oidc.eks.eu-west-1.amazonaws.com/id/GREEN0002:sub"`, `the request has "` + bluePath + `:sub": another issuer`,
 		}, "literally"},
-		"a slash in the keys":    {edit("BLUE0001:", "BLUE0001/:"), "Condition", []string{`the request has "` + bluePath + `:aud": they differ only in a slash at the end`}, ""},
-		"a slash in the ARN":     {edit(`BLUE0001"`, `BLUE0001/"`), "Principal", []string{"they differ only in a slash at the end"}, "sub"},
+		"a slash in the keys":    {edit("BLUE0001:", "BLUE0001/:"), "Condition", []string{`the request has "` + bluePath + `:aud": they differ only in a trailing slash`}, ""},
+		"a slash in the ARN":     {edit(`BLUE0001"`, `BLUE0001/"`), "Principal", []string{"they differ only in a trailing slash"}, "sub"},
 		"another account":        {edit("444455556666", "111122223333"), "Principal", []string{`they differ only in the account, "444455556666" and "111122223333"`}, ""},
 		"another partition":      {edit("arn:aws:", "arn:aws-cn:"), "Principal", []string{`they differ only in the partition, "aws" and "aws-cn"`}, ""},
 		"another action":         {edit("sts:AssumeRoleWithWebIdentity", "sts:AssumeRole"), "Action", []string{`the request's action is "sts:AssumeRoleWithWebIdentity", the Action is "sts:AssumeRole"`}, ""},
 		"a condition of its own": {edit(`"StringEquals"`, `"StringNotEquals"`), "Condition", []string{`the policy excludes "sts.amazonaws.com"`}, ""},
-		"a key that is not sent": {edit(bluePath+":aud", "aws:SourceIp"), "Condition", []string{`the request has no value of "aws:SourceIp", the policy wants "sts.amazonaws.com"`}, "another issuer"},
+		"a key that is not sent": {edit(bluePath+":aud", "aws:SourceIp"), "Condition", []string{`the request has no value of "aws:SourceIp", the policy requires "sts.amazonaws.com"`}, "another issuer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			policy, err := trust.ParsePolicy([]byte(test.policy))
@@ -88,12 +88,12 @@ func TestReasonOfOtherPolicies(t *testing.T) {
 		"role's path":            {`"Principal":{"AWS":"arn:aws:iam::111122223333:role/hub"}`, "they differ only in the role's path"},
 		"several principals":     {`"Principal":{"AWS":["444455556666"],"Service":"ec2.amazonaws.com"}`, `the Principal is AWS "444455556666" and Service "ec2.amazonaws.com"`},
 		"left out":               {`"NotPrincipal":{"AWS":"111122223333"}`, `which the NotPrincipal AWS "111122223333" leaves out`},
-		"absent key":             {`"Principal":"*","Condition":{"Null":{"aws:y":"false"}}`, `Null: the request has no "aws:y", the policy wants it present`},
-		"present key":            {`"Principal":"*","Condition":{"Null":{"aws:x":"true"}}`, `Null: the request has "aws:x" ("1", "2"), the policy wants it absent`},
-		"several values":         {`"Principal":"*","Condition":{"StringEquals":{"aws:x":["3","4"]}}`, `aws:x is "1" and "2", the policy wants "3" or "4"`},
-		"every value":            {`"Principal":"*","Condition":{"ForAllValues:StringEquals":{"aws:x":["1","4"]}}`, `the policy wants every value to be "1" or "4"`},
+		"absent key":             {`"Principal":"*","Condition":{"Null":{"aws:y":"false"}}`, `Null: the request has no "aws:y", the policy requires it present`},
+		"present key":            {`"Principal":"*","Condition":{"Null":{"aws:x":"true"}}`, `Null: the request has "aws:x" ("1", "2"), the policy requires it absent`},
+		"several values":         {`"Principal":"*","Condition":{"StringEquals":{"aws:x":["3","4"]}}`, `aws:x is "1" and "2", the policy requires "3" or "4"`},
+		"every value":            {`"Principal":"*","Condition":{"ForAllValues:StringEquals":{"aws:x":["1","4"]}}`, `the policy requires every value to be "1" or "4"`},
 		"several excluded":       {`"Principal":"*","Condition":{"StringNotEquals":{"aws:n":["7","8"]}}`, `aws:n is "7", the policy excludes each of "7" and "8"`},
-		"a number":               {`"Principal":"*","Condition":{"NumericLessThan":{"aws:n":"5"}}`, `NumericLessThan: aws:n is "7", the policy wants "5"`},
+		"a number":               {`"Principal":"*","Condition":{"NumericLessThan":{"aws:n":"5"}}`, `NumericLessThan: aws:n is "7", the policy requires "5"`},
 		"a variable":             {`"Principal":"*","Condition":{"StringEquals":{"aws:n":"${aws:username}"}}`, `the variable ${aws:username} has no single value in this request`},
 		"a line break in a key":  {`"Principal":"*","Condition":{"Bool":{"aws:n\nforged":"true"}}`, `"aws:n\nforged"`},
 		"and in a variable":      {`"Principal":"*","Condition":{"StringEquals":{"aws:n":"${a:b\nc}"}}`, `the variable "${a:b\nc}" has`},
@@ -131,7 +131,7 @@ func TestReasonSaysAnonymous(t *testing.T) {
 	}
 }
 
-// An external id works like a shared secret: no text may show it, neither the
+// An external ID works like a shared secret: no text may contain it, neither the
 // request's nor the policy's.
 func TestReasonHidesExternalIDs(t *testing.T) {
 	for _, operator := range []string{"StringEquals", "StringLike", "StringNotEquals", "ForAnyValue:StringEquals", "Null"} {

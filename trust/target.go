@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// matchActions reports whether one of the patterns fits the action. Neither
-// case nor which service is spelled how matters (IAM User Guide, "Action").
+// matchActions reports whether one of the patterns matches the action. Case does not
+// matter, neither in the service nor in the name (IAM User Guide, "Action").
 func matchActions(patterns []string, action string) bool {
 	action = strings.ToLower(action)
 	for _, p := range patterns {
@@ -18,8 +18,8 @@ func matchActions(patterns []string, action string) bool {
 	return false
 }
 
-// matchResources reports whether one of the patterns fits the resource;
-// unresolved is a variable without a value that kept one from being read.
+// matchResources reports whether one of the patterns matches the resource. unresolved
+// is a variable in a pattern that has no value.
 func (ctx requestContext) matchResources(patterns []string, resource string, variables bool) (ok bool, unresolved string) {
 	for _, s := range patterns {
 		p, missing := ctx.expand(s, true, variables)
@@ -32,9 +32,9 @@ func (ctx requestContext) matchResources(patterns []string, resource string, var
 	return false, unresolved
 }
 
-// resourcePattern applies what is particular to ARNs (IAM User Guide,
-// "Resource"): before the resource part, a star stretches over a colon only as
-// the last character of its field; and fields that an ARN lacks are "*".
+// resourcePattern applies the rules for ARNs (IAM User Guide, "Resource"): before the
+// resource part, a star matches across a colon only if it is the last character of its
+// field, and missing fields of an ARN are "*".
 func resourcePattern(p pattern) pattern {
 	if len(p) == 1 && p[0].kind == anyRun {
 		return p
@@ -82,8 +82,8 @@ func checkResources(element string, resources []string, variables bool, fault fu
 	}
 }
 
-// checkResource checks an ARN pattern of a statement (IAM User Guide,
-// "Resource"; AWS completes an ARN that stops after the service).
+// checkResource checks an ARN pattern of a statement (IAM User Guide, "Resource"; AWS
+// accepts an ARN that ends after the service).
 func checkResource(resource string, variables bool) error {
 	if resource == "*" {
 		return nil

@@ -12,42 +12,42 @@ import (
 	"time"
 )
 
-// maxToken is the longest WebIdentityToken that sts:AssumeRoleWithWebIdentity
-// takes, in bytes (AWS STS API reference).
+// maxToken is the maximum length of a WebIdentityToken for
+// sts:AssumeRoleWithWebIdentity, in bytes (AWS STS API reference).
 const maxToken = 20_000
 
-// Token holds the claims of a service-account token that decide whether AWS
+// Token holds those claims of a service-account token that determine whether AWS
 // accepts it. It never holds the token itself.
 type Token struct {
-	Issuer   string   // "iss", exactly as the token spells it
+	Issuer   string   // "iss", exactly as in the token
 	Subject  string   // "sub", system:serviceaccount:<namespace>:<name>
-	Audience []string // "aud", whether the token had a string or an array
+	Audience []string // "aud"; has one element if the claim is a string
 
 	IssuedAt  time.Time // "iat"; zero if absent
 	NotBefore time.Time // "nbf"; zero if absent
 	Expires   time.Time // "exp"
 
-	// From the "kubernetes.io" claim, or from Subject where that is absent.
+	// From the "kubernetes.io" claim, or else from Subject.
 	Namespace, ServiceAccount string
-	Pod                       string // empty when the token is not bound to a pod
+	Pod                       string // empty if the token is not bound to a pod
 }
 
-// ParseToken reads the claims of a compact JWS token (RFC 7515, RFC 7519).
-// White space around the token (including CR and LF) is ignored. The signature
-// is NOT verified: a Token says what a token claims, never that it is genuine.
-// Nor are the times compared with a clock.
+// ParseToken reads the claims of a compact JWS token (RFC 7515, RFC 7519). It
+// ignores white space around the token (including CR and LF). It does NOT verify
+// the signature: a Token shows what the token claims, not that it is genuine. It
+// does not compare the times with a clock either.
 //
-// It refuses what STS cannot accept: no token, more than 20,000 bytes, other
-// than three parts of base64url without padding, a claim set without iss, sub,
-// aud and exp. The error says which part or claim is wrong and never shows any
-// of the token's bytes.
+// ParseToken rejects what STS cannot accept: an empty token, one of more than
+// 20,000 bytes, one that does not consist of three parts in base64url without
+// padding, and one without the claims iss, sub, aud and exp. The error says which
+// part or claim is wrong and never contains any bytes of the token.
 func ParseToken(raw []byte) (Token, error) {
 	raw = bytes.TrimSpace(raw)
 	if len(raw) == 0 {
 		return Token{}, errors.New("trust: the token is empty")
 	}
 	if len(raw) > maxToken {
-		return Token{}, fmt.Errorf("trust: the token has %d bytes, STS takes at most %d", len(raw), maxToken)
+		return Token{}, fmt.Errorf("trust: the token has %d bytes, STS accepts at most %d", len(raw), maxToken)
 	}
 	parts := strings.Split(string(raw), ".")
 	if len(parts) < 3 {
@@ -95,16 +95,16 @@ func decodePart(part string) ([]byte, error) {
 	}
 	decoded, err := base64.RawURLEncoding.Strict().DecodeString(part)
 	if err != nil {
-		// The error of encoding/base64 holds an offset only, but says nothing
-		// that helps: with the alphabet right, the end is missing or damaged.
-		return nil, errors.New("is not whole base64url: its last characters are missing or damaged")
+		// The error of encoding/base64 has only an offset, which does not help: if
+		// the alphabet is right, the end is missing or damaged.
+		return nil, errors.New("is not complete base64url: its last characters are missing or damaged")
 	}
 	return decoded, nil
 }
 
-// ProviderARN returns the ARN that the token's issuer has as an OIDC provider in
-// the given account: arn:<partition>:iam::<account>:oidc-provider/<issuer
-// without its scheme>. An empty partition means "aws".
+// ProviderARN returns the ARN of the OIDC provider for the token's issuer in the
+// given account: arn:<partition>:iam::<account>:oidc-provider/<issuer without its
+// scheme>. An empty partition means "aws".
 func (t Token) ProviderARN(partition, account string) string {
 	return providerARN(partition, account, t.Issuer)
 }
@@ -113,9 +113,9 @@ func providerARN(partition, account, issuer string) string {
 	return iamARN(partition, account, "oidc-provider/"+issuerPath(issuer))
 }
 
-// issuerPath returns the issuer as IAM spells it in provider ARNs and condition
-// keys: without its scheme. Nothing else is normalized, because IAM compares
-// byte by byte, a trailing slash included.
+// issuerPath returns the issuer as IAM writes it in provider ARNs and condition
+// keys: without its scheme. It normalizes nothing else, because IAM compares byte
+// by byte, including a trailing slash.
 func issuerPath(issuer string) string {
 	if rest, ok := strings.CutPrefix(issuer, "https://"); ok {
 		return rest
@@ -123,8 +123,8 @@ func issuerPath(issuer string) string {
 	return strings.TrimPrefix(issuer, "http://")
 }
 
-// parseClaims reads a claim set. Names are matched exactly, as RFC 7519 wants;
-// decoding into a struct would take "ISS" for "iss".
+// parseClaims reads a claim set. It matches names exactly, as RFC 7519 requires;
+// decoding into a struct would accept "ISS" for "iss".
 func parseClaims(payload []byte) (Token, error) {
 	claims, err := members(payload)
 	if err != nil {
@@ -149,7 +149,7 @@ func parseClaims(payload []byte) (Token, error) {
 	claim("iat", false, func(v json.RawMessage) error { return readTime(v, &token.IssuedAt) })
 	claim("nbf", false, func(v json.RawMessage) error { return readTime(v, &token.NotBefore) })
 	if len(faults) > 0 {
-		return Token{}, fmt.Errorf("%s: STS needs a token as a projected service-account volume has it", strings.Join(faults, " and "))
+		return Token{}, fmt.Errorf("%s: STS needs a token from a projected service-account volume", strings.Join(faults, " and "))
 	}
 	token.readKubernetes(claims)
 	return token, nil
@@ -193,12 +193,11 @@ func readAudience(value json.RawMessage, to *[]string) error {
 	return nil
 }
 
-// lastSecond is the end of the year 9999: later times have no RFC 3339 form.
+// lastSecond is the end of the year 9999. RFC 3339 cannot express later times.
 const lastSecond = 253402300799
 
-// readTime reads a NumericDate of RFC 7519: seconds since 1970, which may have
-// a fraction. The fraction is kept to microseconds, as finely as a float64
-// resolves today's dates.
+// readTime reads a NumericDate of RFC 7519: seconds since 1970, which may have a
+// fraction. It keeps microseconds, the resolution of a float64 for today's dates.
 func readTime(value json.RawMessage, to *time.Time) error {
 	if kind := jsonKind(value); kind != "number" {
 		return fmt.Errorf("is %s, not a number of seconds", article(kind))
@@ -212,9 +211,9 @@ func readTime(value json.RawMessage, to *time.Time) error {
 	return nil
 }
 
-// readKubernetes fills in what the token says of its service account. A claim
-// of another shape is passed over, not refused: AWS doesn't look at it, so it
-// must not keep a token that AWS accepts from being used.
+// readKubernetes fills in what the token says about its service account. It ignores
+// a claim of an unexpected type, because AWS does not look at the claim and would
+// accept the token.
 func (t *Token) readKubernetes(claims object) {
 	if value, ok := claims.get("kubernetes.io"); ok {
 		var bound struct {

@@ -14,7 +14,7 @@ const (
 	green = "https://oidc.eks.eu-west-1.amazonaws.com/id/GREEN0002"
 )
 
-// compact writes a JWS whose signature is three bytes of no meaning.
+// compact returns a JWS with a dummy signature of three bytes.
 func compact(header, payload string) string {
 	enc := base64.RawURLEncoding.EncodeToString
 	return enc([]byte(header)) + "." + enc([]byte(payload)) + "." + enc([]byte{1, 2, 3})
@@ -77,7 +77,7 @@ func TestParseTokenReadsEveryForm(t *testing.T) {
 		"an issuer with a slash at the end": {edit(blue, blue+"/"), func(k trust.Token) bool {
 			return k.Issuer == blue+"/" && k.ProviderARN("", "1") == "arn:aws:iam::1:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/BLUE0001/"
 		}},
-		// RFC 7519 compares claim names exactly: ISS is another claim.
+		// RFC 7519 compares claim names exactly: ISS is a different claim.
 		"names in capitals are other claims": {edit(`{`, `{"ISS":"x","EXP":"y",`), func(k trust.Token) bool { return k.Issuer == blue }},
 		"deeply nested claim":                {edit(`{`, `{"x":`+strings.Repeat("[", 2000)+strings.Repeat("]", 2000)+`,`), func(k trust.Token) bool { return k.Issuer == blue }},
 	} {
@@ -111,8 +111,8 @@ func TestParseTokenRefuses(t *testing.T) {
 		"standard base64":         {header + "." + payload + ".a+/b", "signature is standard base64"},
 		"line break inside":       {header + "." + payload[:9] + "\n" + payload[9:] + "." + signature, "payload has white space in the middle"},
 		"not base64":              {header + "." + payload + ".é", "signature is not base64url"},
-		"one character too few":   {header + "." + payload + ".abcde", "signature is not whole base64url"},
-		"stray bits at the end":   {header + "." + payload + ".AB", "signature is not whole base64url"},
+		"one character too few":   {header + "." + payload + ".abcde", "signature is not complete base64url"},
+		"stray bits at the end":   {header + "." + payload + ".AB", "signature is not complete base64url"},
 		"payload cut":             {compact(`{}`, claims[:40]), "payload is not valid JSON: its end is missing"},
 		"header no JSON":          {compact(`x`, claims), "header is not valid JSON"},
 		"header an array":         {compact(`[]`, claims), "header is an array, not a JSON object"},
@@ -138,7 +138,7 @@ func TestParseTokenRefuses(t *testing.T) {
 		"iat a boolean":           {edit(`{`, `{"iat":true,`), `claim "iat" that is a boolean`},
 		"legacy secret token":     {jwt(`{"iss":"kubernetes/serviceaccount","sub":"system:serviceaccount:a:b"}`), `lacks the claim "aud" and lacks the claim "exp"`},
 		"nested too deep":         {edit(`{`, `{"x":`+strings.Repeat("[", 14000)), "payload is not valid JSON"},
-		"a thousand KB":           {strings.Repeat("x", 1<<20), "1048576 bytes, STS takes at most 20000"},
+		"a thousand KB":           {strings.Repeat("x", 1<<20), "1048576 bytes, STS accepts at most 20000"},
 		"HTML of a proxy":         {"<html><body>502 Bad Gateway</body></html>", "1 of the 3 parts"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,24 +9,24 @@ import (
 	"strings"
 )
 
-// ValidateTrust reports what AWS would refuse in p as the trust policy of a
-// role: in addition to [ParsePolicy]'s rules, each statement has a Principal (and
-// no NotPrincipal, IAM User Guide, "NotPrincipal") and no resource, and its
-// actions are sts actions. All faults are in one error.
+// ValidateTrust reports what AWS would refuse in p as the trust policy of a role. In
+// addition to the rules of [ParsePolicy], each statement must have a Principal (a
+// NotPrincipal is not allowed: IAM User Guide, "NotPrincipal") and no resource, and its
+// actions must be sts actions. All faults are in one error.
 func (p *Policy) ValidateTrust() error { return p.check(trustUse) }
 
-// ValidateIdentity reports what AWS would refuse in p as an identity policy (of
-// a role or user) or a session policy: in addition to [ParsePolicy]'s rules, each
-// statement names a resource and no principal, and the policy has no Id. All
-// faults are in one error.
+// ValidateIdentity reports what AWS would refuse in p as an identity policy (of a role
+// or user) or a session policy. In addition to the rules of [ParsePolicy], each
+// statement must have a resource and no principal, and the policy must not have an Id.
+// All faults are in one error.
 func (p *Policy) ValidateIdentity() error { return p.check(identityUse) }
 
-// ValidateResource reports what AWS would refuse in p as the policy of a
-// resource such as a bucket: in addition to [ParsePolicy]'s rules, each statement
-// names a principal and a resource. All faults are in one error.
+// ValidateResource reports what AWS would refuse in p as the policy of a resource such
+// as a bucket. In addition to the rules of [ParsePolicy], each statement must have a
+// principal and a resource. All faults are in one error.
 func (p *Policy) ValidateResource() error { return p.check(resourceUse) }
 
-// use is what a policy is attached to.
+// use is the kind of policy, by what it is attached to.
 type use int
 
 const (
@@ -39,7 +39,7 @@ const (
 func (p *Policy) check(use use) error {
 	faults := slices.Clone(p.faults)
 	if p.Version != "" && p.Version != version2012 && p.Version != version2008 {
-		faults = append(faults, fmt.Errorf("trust: the policy's Version is %q, it must be %q or %q", p.Version, version2012, version2008))
+		faults = append(faults, fmt.Errorf("trust: the policy's Version is %q, want %q or %q", p.Version, version2012, version2008))
 	}
 	if use == identityUse && p.ID != "" {
 		faults = append(faults, errors.New("trust: the policy has an Id, which an identity policy must not have"))
@@ -75,8 +75,8 @@ func (p *Policy) check(use use) error {
 
 const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-// freeSID reports whether the statement is one of a resource policy, where each
-// service has its own rule for Sids; S3 allows spaces.
+// freeSID reports whether the statement belongs to a resource policy, where each service
+// has its own rule for Sids; S3 allows spaces.
 func (s *Statement) freeSID(use use) bool {
 	return use == resourceUse || use == anyUse && s.namesPrincipal() && s.namesResource()
 }
@@ -125,16 +125,15 @@ func (s *Statement) check(use use, variables bool, fault func(element string, er
 	s.Condition.check(fault)
 }
 
-// checkCharacters reports strings that IAM refuses in the policies that it keeps:
-// they hold only tab, line feed, carriage return and U+0020 to U+00FF (IAM User
-// Guide, "IAM and AWS STS quotas", name requirements). Policies of resources
-// follow the rules of their service.
+// checkCharacters reports characters that IAM refuses in policies. It allows only tab,
+// line feed, carriage return and U+0020 to U+00FF (IAM User Guide, "IAM and AWS STS
+// quotas", name requirements). Resource policies follow the rules of their service.
 func (s *Statement) checkCharacters(fault func(element string, err error)) {
 	check := func(element string, values ...string) {
 		for _, value := range values {
 			for _, char := range value {
 				if char > 0xff || char < ' ' && char != '\t' && char != '\n' && char != '\r' {
-					fault(element, fmt.Errorf("%s has the character %U: IAM takes only tab, line feed, carriage return and U+0020 to U+00FF in a policy", strconv.QuoteToASCII(value), char))
+					fault(element, fmt.Errorf("%s has the character %U: IAM allows only tab, line feed, carriage return and U+0020 to U+00FF in a policy", strconv.QuoteToASCII(value), char))
 					break
 				}
 			}
@@ -152,7 +151,7 @@ func (s *Statement) checkCharacters(fault func(element string, err error)) {
 	s.Condition.lines(func(_, key string, values []string) {
 		check("Condition", key)
 		if strings.EqualFold(key, "sts:ExternalId") {
-			return // a secret, which an error must not show; sts:AssumeRole takes none with such characters
+			return // a secret, which an error must not show; sts:AssumeRole refuses such characters in it anyway
 		}
 		check("Condition", values...)
 	})

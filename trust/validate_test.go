@@ -15,7 +15,7 @@ func TestValidate(t *testing.T) {
 	)
 	for name, test := range map[string]struct {
 		statement string
-		// What each of the three says; empty means nothing.
+		// What each of the three reports; empty: nothing.
 		trust, identity, resource string
 	}{
 		"trust":    {trustPolicy, "", "must not have it: its principal", "Resource: it is missing"},
@@ -82,7 +82,7 @@ func TestValidateNamesEveryFault(t *testing.T) {
 	}
 }
 
-// IAM keeps only characters up to U+00FF in a policy, S3 any.
+// IAM allows only characters up to U+00FF in a policy; S3 allows all.
 func TestValidateCharacters(t *testing.T) {
 	for name, test := range map[string]struct {
 		resource, key, value string
