@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Call records one request that the cloud received. It holds no secret: tokens,
-// signatures and secret keys are left out. The external id is in Params, so
-// that a test can check that it was sent.
+// Call records one request that the cloud received. It contains no tokens, signatures
+// or secret keys. The external ID is in Params, so that a test can check that it was
+// sent.
 //
-// A request to a host that the cloud does not serve (such as an instance's
-// metadata service) is a call without Operation.
+// A request to a host that the cloud does not serve (such as an instance's metadata
+// service) is a call without Operation.
 type Call struct {
 	Time        time.Time
 	Operation   string            // "AssumeRole", "GetObject", …; empty: no such host
 	Caller      string            // ARN of the signer; empty if unsigned or unknown
 	AccessKeyID string            // empty if unsigned
-	Host        string            // as asked for
+	Host        string            // the host of the request's URL
 	Params      map[string]string // parameters by their API names: RoleArn, DurationSeconds, Key, Range, …; lists joined by commas, tags as key=value
 	Status      int               // 0 if no response was sent
 	Code        string            // AWS error code; empty on success
 	Subject     string            // AssumeRoleWithWebIdentity: sub of the token
-	Explain     string            // why a policy refused, which AWS does not disclose; empty otherwise
+	Explain     string            // why a policy refused the request, which AWS does not disclose; else empty
 }
 
 // String returns the call in one line, for a failing test's message.

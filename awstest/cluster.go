@@ -18,8 +18,8 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// Cluster is a Kubernetes cluster as far as AWS sees it: an issuer and a key
-// that signs service-account tokens with RS256.
+// Cluster is a Kubernetes cluster as AWS sees it: an issuer, and a key that signs
+// service-account tokens with RS256.
 type Cluster struct {
 	cloud  *Cloud
 	issuer string
@@ -50,7 +50,7 @@ func (c *Cluster) RotateKeys() {
 	c.addKey()
 }
 
-// DropOldKeys removes every key but the current one from the cluster's JWKS.
+// DropOldKeys removes all keys except the current one from the cluster's JWKS.
 func (c *Cluster) DropOldKeys() {
 	c.cloud.mu.Lock()
 	defer c.cloud.mu.Unlock()
@@ -70,7 +70,7 @@ func (c *Cluster) signing() clusterKey {
 	return c.keys[len(c.keys)-1]
 }
 
-// JWKS returns the JSON key set that the issuer publishes.
+// JWKS returns the JSON web key set that the issuer publishes.
 func (c *Cluster) JWKS() []byte {
 	c.cloud.mu.Lock()
 	keys := c.keys
@@ -102,16 +102,16 @@ func (c *Cluster) JWKS() []byte {
 	return out
 }
 
-// keyPool holds the process's RSA keys. Making one takes a tenth of a second,
-// so clouds share them: the nth key of a cloud is the nth of the pool. Within
-// one cloud no two clusters have the same key, and a token of another cloud is
-// still unknown here, because every cluster has a key id of its own.
+// keyPool holds the RSA keys of the process. Generating a key takes a tenth of a
+// second, so clouds share them: the nth key of a cloud is the nth key of the pool.
+// Within a cloud no two clusters have the same key. A token from another cloud is
+// still refused, because each cluster has its own key ID.
 var keyPool struct {
 	mu   sync.Mutex
 	keys []func() *rsa.PrivateKey
 }
 
-// signingKey is the pool's nth key, made when it is first used.
+// signingKey returns the pool's nth key and generates it on first use.
 func signingKey(n int) func() *rsa.PrivateKey {
 	keyPool.mu.Lock()
 	defer keyPool.mu.Unlock()
@@ -127,9 +127,9 @@ func signingKey(n int) func() *rsa.PrivateKey {
 	return keyPool.keys[n]
 }
 
-// Token signs a token for a service account as the API server would: audience
-// sts.amazonaws.com, valid for 24 hours from now. The edits, if any, change the
-// claims before they are signed; a claim that an edit makes zero is left out.
+// Token returns a signed token for a service account, like one from the API server:
+// with the audience sts.amazonaws.com, valid for 24 hours from now. The edits change
+// the claims before they are signed. A claim that an edit sets to zero is omitted.
 func (c *Cluster) Token(namespace, serviceAccount string, edits ...func(*trust.Token)) string {
 	now := time.Now().Truncate(time.Second)
 	t := trust.Token{
@@ -148,7 +148,7 @@ func (c *Cluster) Token(namespace, serviceAccount string, edits ...func(*trust.T
 	return signJWT(key.key(), key.id, claims(t))
 }
 
-// claims are the token's as kube-apiserver writes them.
+// claims returns the token's claims in the form that kube-apiserver writes.
 func claims(t trust.Token) map[string]any {
 	kubernetes := map[string]any{}
 	if t.Namespace != "" {
@@ -179,7 +179,7 @@ func claims(t trust.Token) map[string]any {
 	return out
 }
 
-// signJWT is a compact JWS with RS256.
+// signJWT returns a compact JWS signed with RS256.
 func signJWT(key *rsa.PrivateKey, kid string, claims map[string]any) string {
 	signed := jsonSegment(map[string]string{"alg": "RS256", "kid": kid}) + "." + jsonSegment(claims)
 	digest := sha256.Sum256([]byte(signed))
@@ -231,8 +231,9 @@ func (c *Cluster) verifyToken(token string) *refusal {
 	return nil
 }
 
-// checkClaims judges a genuine token: its times by the cloud's clock, which is
-// also the cluster's, its audience by what the provider is registered with.
+// checkClaims checks a token whose signature is valid: its times against the cloud's
+// clock, which is also the cluster's, and its audience against the registered client
+// IDs of the provider.
 func checkClaims(t *trust.Token, clientIDs []string, now time.Time) *refusal {
 	switch {
 	case t.Subject == "" || t.Expires.IsZero() || t.IssuedAt.IsZero():

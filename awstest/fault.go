@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Fault is one thing that goes wrong. The first group of fields selects the
-// requests (empty: any), the second says how often, the third what happens.
+// Fault is one thing that goes wrong. The first group of fields selects the requests
+// (empty: any), the second says how often it happens, and the rest say what happens.
 type Fault struct {
 	Operation   string // "AssumeRole", "GetObject", …
-	RoleARN     string // the role asked for (STS)
+	RoleARN     string // the requested role (STS)
 	Bucket, Key string // S3
-	AccessKeyID string // the key that signed
+	AccessKeyID string // the key that signed the request
 
 	Skip  int // number of matching requests to let through first
-	Times int // number of requests to strike; 0: until removed
+	Times int // number of requests to affect; 0: all until the fault is removed
 
 	// Before the response.
 	Delay time.Duration // wait, or until the client's context is done
@@ -29,7 +29,7 @@ type Fault struct {
 	Body          string // with Status: these bytes instead of AWS's error document
 	Header        map[string]string
 
-	// Applied to the real response of S3. On a socket fewer than n bytes may arrive
+	// Changes to the real response of S3. On a socket, fewer than n bytes may arrive
 	// before a reset, as on any network.
 	ResetAfter  *int64                // reset the connection after n bytes of the body
 	StallAfter  *int64                // send nothing more after n bytes
@@ -39,31 +39,31 @@ type Fault struct {
 	WrongRange  bool                  // a different range than requested, with the right Content-Range
 	Edit        func(b []byte) []byte // change the body; Content-Length follows
 
-	// Applied to the real response of STS. The session itself expires when it
-	// would without the fault.
-	Expiration   *time.Time // this expiry of the session, which may be in the past
+	// Changes to the real response of STS. The session itself expires at the same time
+	// as without the fault.
+	Expiration   *time.Time // the expiry in the response, which may be in the past
 	NoExpiration bool
 	WrongRole    string // AssumedRoleUser names this role ARN instead
 
-	// ServerClock is how far the server's clock is ahead of the client's (behind
-	// if negative), for both services: in Date, in the expiry of the
-	// sessions that it issues, and when it checks signing times. A fault that selects nothing
-	// sets the clock of the whole cloud. Tokens are judged as without it, as if
-	// the cluster's clock were as far ahead.
+	// ServerClock is how far the server's clock is ahead of the client's (negative:
+	// behind), for STS and S3. It affects the Date header, the expiry of new sessions
+	// and the check of signing times. A fault without selection fields sets the clock
+	// of the whole cloud. It does not affect the check of tokens, as if the cluster's
+	// clock were off by the same amount.
 	ServerClock time.Duration
 }
 
-// faultState is a fault and the number of strikes left.
+// faultState is a fault and the number of requests that it will still affect.
 type faultState struct {
 	Fault
 	skip, left int
 }
 
-// Fault makes matching requests fail as f says, until it has struck f.Times
-// times or remove is called. When several faults match, the one added first
-// that still has strikes left is used. Requests to unknown hosts are never
-// struck. It panics on an unknown Operation, a bad Status, a
-// negative number, and on Code, Message or Body without Status.
+// Fault makes matching requests fail as f describes, until it has affected f.Times
+// requests or remove is called. If several faults match a request, the oldest that is
+// not used up applies. Requests to unknown hosts are never affected. Fault panics on
+// an unknown Operation, an invalid Status, a negative number, and on Code, Message or
+// Body without Status.
 func (c *Cloud) Fault(f Fault) (remove func()) {
 	f.validate()
 	state := &faultState{Fault: f, skip: f.Skip, left: f.Times}
@@ -98,7 +98,7 @@ func (f Fault) validate() {
 	}
 }
 
-// strike returns the fault that strikes the request, if any. c.mu must be held.
+// strike returns the fault that applies to the request, if any. c.mu must be held.
 func (c *Cloud) strike(req *request) *Fault {
 	for i, f := range c.faults {
 		if !f.matches(req) {

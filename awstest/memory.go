@@ -15,14 +15,15 @@ import (
 	"syscall"
 )
 
-// memoryClient is the HTTP client that talks to the cloud without a network, in
-// the calling goroutine.
+// memoryClient is an HTTP client that sends requests to the cloud without a network,
+// in the calling goroutine.
 type memoryClient struct{ cloud *Cloud }
 
-// Do returns the cloud's response to r. Errors have the form of http.Client's.
+// Do returns the cloud's response to r. Its errors have the same form as those of
+// http.Client.
 func (m memoryClient) Do(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
-		return nil, clientError(r, err) // nothing would have been sent
+		return nil, clientError(r, err) // http.Client would not send the request either
 	}
 	body, err := readBody(r)
 	if err != nil {
@@ -44,8 +45,8 @@ func (m memoryClient) Do(r *http.Request) (*http.Response, error) {
 	return nil, clientError(r, err)
 }
 
-// noSuchHost returns an error that names the environment variable that led there,
-// if one did.
+// noSuchHost returns an error that names the environment variable with the host, if
+// there is one.
 func noSuchHost(host string) error {
 	err := fmt.Errorf("%w %q: the cloud serves STS and S3 only", errNoSuchHost, host)
 	for _, name := range []string{"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"} {
@@ -67,8 +68,8 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, err
 }
 
-// asServed is the client's request as a server would see it: the URL has gone
-// through the request line, host and length are where net/http puts them.
+// asServed returns the client's request as a server would see it: the URL is parsed
+// from the request line, and host and length are where net/http puts them.
 func asServed(r *http.Request) (*http.Request, error) {
 	u, err := url.ParseRequestURI(r.URL.RequestURI())
 	if err != nil {
@@ -77,7 +78,7 @@ func asServed(r *http.Request) (*http.Request, error) {
 	server := r.WithContext(r.Context())
 	server.URL = u
 	if server.Host == "" || !knownHost(r.URL.Host) {
-		// A Host header does not change where a client connects.
+		// A Host header does not change which host a client connects to.
 		server.Host = r.URL.Host
 	}
 	if server.Header == nil {
@@ -106,7 +107,7 @@ func (m memoryClient) response(r *http.Request, req *request, resp *response) *h
 	return out
 }
 
-// payload is the body to send for this request; it settles Content-Length.
+// payload returns the body to send for this request, and sets Content-Length.
 func (r *response) payload(req *request) []byte {
 	switch {
 	case r.status == http.StatusNoContent || r.status == http.StatusNotModified:
@@ -143,14 +144,14 @@ func connectionReset() error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 }
 
-// cut describes where a fault cuts a body off.
+// cut describes where a fault cuts off a body.
 type cut struct {
 	after int64
 	stall bool  // send nothing more
-	end   error // what a reader gets; nil: the connection is reset
+	end   error // the error that a reader gets; nil: the connection is reset
 }
 
-// cut returns where the fault cuts the body of the response off; nil: nowhere.
+// cut returns where the fault cuts off the response's body, or nil if it does not.
 func (f *Fault) cut(req *request) *cut {
 	switch {
 	case f == nil || f.Status != 0 || req.service != serviceS3:
@@ -167,8 +168,8 @@ func (f *Fault) cut(req *request) *cut {
 	return nil
 }
 
-// memoryBody is a response's body. As on a connection, a read fails when the
-// request's context is done, and Close from another goroutine unblocks a read.
+// memoryBody is the body of a response. As on a connection, a read fails when the
+// request's context is done, and a Close in another goroutine unblocks it.
 type memoryBody struct {
 	ctx  context.Context
 	data []byte

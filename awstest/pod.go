@@ -24,11 +24,10 @@ type Pod struct {
 	cluster *Cluster
 }
 
-// Pod makes a pod of the service account whose annotation names roleARN: it
-// writes a projected token volume below dir, laid out as kubelet does (token →
-// ..data/token, ..data → ..<timestamp>). The edits of the tokens that it mounts
-// are those of Rotate. It panics if it cannot write there or if dir holds a
-// token already: every pod has a directory of its own.
+// Pod creates a pod of a service account that is annotated with roleARN. It writes a
+// projected token volume below dir, with kubelet's layout (token → ..data/token,
+// ..data → ..<timestamp>). The edits work as in Rotate. Pod panics if it cannot write
+// to dir, or if dir contains a token already: each pod needs its own directory.
 func (c *Cluster) Pod(dir, namespace, serviceAccount, roleARN string) *Pod {
 	suffix := make([]byte, 3)
 	rand.Read(suffix)
@@ -46,8 +45,9 @@ func (c *Cluster) Pod(dir, namespace, serviceAccount, roleARN string) *Pod {
 	return p
 }
 
-// Env returns what the webhook injects: AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE,
-// AWS_REGION, AWS_DEFAULT_REGION and AWS_STS_REGIONAL_ENDPOINTS, as KEY=value.
+// Env returns the variables that the webhook injects, as KEY=value: AWS_ROLE_ARN,
+// AWS_WEB_IDENTITY_TOKEN_FILE, AWS_REGION, AWS_DEFAULT_REGION and
+// AWS_STS_REGIONAL_ENDPOINTS.
 func (p *Pod) Env() []string {
 	p.mu.Lock()
 	region := p.cluster.cloud.partition.region
@@ -61,14 +61,14 @@ func (p *Pod) Env() []string {
 	}
 }
 
-// RoleARN returns the role of the service account's annotation.
+// RoleARN returns the role in the service account's annotation.
 func (p *Pod) RoleARN() string { return p.roleARN }
 
 // TokenFile returns the path of the mounted token.
 func (p *Pod) TokenFile() string { return filepath.Join(p.dir, "token") }
 
-// Rotate writes a fresh token by swapping the ..data symlink, as kubelet does.
-// The edits change its claims before they are signed.
+// Rotate writes a new token by replacing the ..data symlink, as kubelet does. The
+// edits change the token's claims before it is signed.
 func (p *Pod) Rotate(edits ...func(*trust.Token)) {
 	bound := func(t *trust.Token) { t.Pod = p.name }
 	edits = append([]func(*trust.Token){bound}, edits...)
@@ -76,8 +76,8 @@ func (p *Pod) Rotate(edits ...func(*trust.Token)) {
 	}
 }
 
-// rotate reports false if the pod moved to another cluster meanwhile. The edits
-// run without a lock, so that they may use the pod.
+// rotate returns false if the pod has moved to another cluster in the meantime. It
+// calls the edits without holding a lock, so that they may use the pod.
 func (p *Pod) rotate(edits []func(*trust.Token)) bool {
 	p.mu.Lock()
 	cluster := p.cluster
@@ -92,16 +92,16 @@ func (p *Pod) rotate(edits []func(*trust.Token)) bool {
 	return true
 }
 
-// Mount writes these bytes as the token, by the same swap: for tests with an
-// empty, foreign or damaged token.
+// Mount writes these bytes as the token, in the same way as Rotate. Use it to test with
+// an empty, foreign or damaged token.
 func (p *Pod) Mount(token []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mount(token)
 }
 
-// Move gives the pod the tokens of another cluster from now on, as a restart on
-// the green cluster would.
+// Move makes the pod get the tokens of another cluster from now on, as after a restart
+// on the green cluster.
 func (p *Pod) Move(to *Cluster) {
 	p.mu.Lock()
 	p.cluster = to
@@ -109,8 +109,8 @@ func (p *Pod) Move(to *Cluster) {
 	p.Rotate()
 }
 
-// mount swaps the volume's content as kubelet's atomic writer does: a reader
-// sees the old token or the new one, never a part.
+// mount replaces the volume's content as kubelet's atomic writer does: a reader sees
+// either the old token or the new one, never part of one.
 func (p *Pod) mount(token []byte) {
 	if err := p.swap(token); err != nil {
 		panic(fmt.Sprintf("awstest: Pod: cannot mount a token in %s: %v; use a writable directory", p.dir, err))

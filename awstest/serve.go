@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// Handler returns the cloud as an http.Handler, for your own server.
-// Path-style S3 and STS (a POST of a form to "/") share it. Mount it without a
-// ServeMux, which would clean the paths of object keys. A fault that cuts a
-// connection needs a server whose connections can be hijacked (HTTP/1); on any
-// other the handler aborts the request.
+// Handler returns an http.Handler that serves the cloud, for your own server. It serves
+// path-style S3, and STS (a POST of a form to "/"). Do not use it with a ServeMux,
+// which would clean the paths of object keys. A fault that cuts off a connection needs
+// a server whose connections can be hijacked (HTTP/1); on other servers the handler
+// aborts the request.
 func (c *Cloud) Handler() http.Handler { return http.HandlerFunc(c.serveHTTP) }
 
-// Serve runs the same handler on a loopback listener until the test ends, and
-// returns its URL, the endpoint of STS and, path style, of S3. Requests that still
-// wait at the end of the test (Fault.Hang, Fault.StallAfter) are cut off.
+// Serve runs the same handler on a loopback listener until the test ends. It returns
+// the URL, which is the endpoint for STS and for S3 (path style). Requests that are
+// still waiting at the end of the test (Fault.Hang, Fault.StallAfter) are cut off.
 //
-// In a testing/synctest bubble Serve fails the test: a goroutine that waits for
-// a connection keeps the bubble's clock from advancing, so that the test would
-// hang. Use [Cloud.Config] there, which needs no connection.
+// In a testing/synctest bubble, Serve fails the test: a goroutine that waits for a
+// connection would stop the bubble's clock, and the test would hang. Use
+// [Cloud.Config] there, which needs no connection.
 func (c *Cloud) Serve(t TB) string {
 	t.Helper()
 	if inBubble() {
@@ -67,8 +67,8 @@ func (c *Cloud) Serve(t TB) string {
 }
 
 // inBubble reports whether the calling goroutine belongs to a testing/synctest
-// bubble. The runtime says so only in the first line of a stack trace
-// ("goroutine 8 [running, synctest bubble 1]:").
+// bubble. The only place where the runtime shows this is the first line of a stack
+// trace ("goroutine 8 [running, synctest bubble 1]:").
 func inBubble() bool {
 	trace := make([]byte, 128)
 	line, _, _ := bytes.Cut(trace[:runtime.Stack(trace, false)], []byte("\n"))
@@ -83,7 +83,7 @@ type handlers struct {
 	group  sync.WaitGroup
 }
 
-// begin reports whether a request may still be handled; if so, call end after it.
+// begin reports whether a request may still be handled. If so, call end afterwards.
 func (h *handlers) begin() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -109,7 +109,7 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, most+1)) // one more is refused
 	if err != nil {
-		return // the client disconnected or broke the protocol: there is no one to respond to
+		return // the client disconnected or broke the protocol, so there is no one to respond to
 	}
 	req, resp, err := c.handle(r, body, r.TLS != nil, true)
 	if err != nil {
@@ -120,7 +120,7 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	maps.Copy(w.Header(), resp.header)
 	w.WriteHeader(resp.status)
 	if req.fault.noLength() {
-		// Without this, net/http counts a short body and sends its length after all.
+		// Without this, net/http would count a short body and send its length anyway.
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			return
 		}
@@ -138,7 +138,7 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if cut.end != nil {
-		return // net/http closes a connection on which bytes are missing
+		return // net/http closes the connection because bytes are missing
 	}
 	if cut.stall {
 		<-r.Context().Done()
@@ -146,14 +146,14 @@ func (c *Cloud) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	reset(w)
 }
 
-// reset closes the connection so that the client sees it reset.
+// reset closes the connection so that the client sees a reset.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		// Without lingering, close sends a reset. Best effort, as is the close.
+		// With a linger time of 0, close sends a reset. Both are best effort.
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()
