@@ -211,13 +211,13 @@ func (d *destination) unchanged(f *os.File) error {
 }
 
 // downloadThrough writes an object in order to what is not a regular file.
-func downloadThrough(ctx context.Context, c *client, key string, to *destination) (*Info, error) {
+func downloadThrough(ctx context.Context, c *client, key string, to *destination, progress func(Progress)) (*Info, error) {
 	const op = "download"
 	f, err := to.open(ctx)
 	if err != nil {
 		return nil, c.fail(op, key, err)
 	}
-	m := &reporter{key: key, tell: c.opts.Progress}
+	m := &reporter{key: key, tell: progress}
 	var info *Info
 	err = m.during(ctx, func(ctx context.Context) (err error) {
 		info, err = copyThrough(ctx, c, key, f, &counter{reporter: m})

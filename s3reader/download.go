@@ -1,6 +1,7 @@
 package s3reader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,11 +39,40 @@ import (
 // downloads of a tree, and lock themselves. A download is used by one goroutine;
 // its Job calls w, counter and part from several.
 
+// DownloadOptions of [Reader.Download] and [Reader.DownloadFile]. The zero value is
+// ready to use: what it leaves out is as the Reader's Options say.
+type DownloadOptions struct {
+	// PartSize is the bytes of one ranged request. 0: Options.PartSize.
+	PartSize int64
+
+	// Concurrency is how many connections the download uses at most. 0:
+	// Options.Concurrency.
+	Concurrency int
+
+	// Progress, if set, is called during this download, as Options.Progress is.
+	// nil: Options.Progress.
+	Progress func(Progress)
+}
+
+// downloadOptions returns the options of one call, completed by the Reader's.
+func (r *Reader) downloadOptions(optFns []func(*DownloadOptions)) (DownloadOptions, error) {
+	o, err := optionsOf(optFns)
+	if err == nil && (o.PartSize < 0 || o.Concurrency < 0) {
+		err = fmt.Errorf("DownloadOptions.PartSize %d and Concurrency %d must not be negative: leave them 0 for those of the Reader", o.PartSize, o.Concurrency)
+	}
+	o.PartSize = cmp.Or(o.PartSize, r.opts.PartSize)
+	o.Concurrency = cmp.Or(o.Concurrency, r.opts.Concurrency)
+	if o.Progress == nil {
+		o.Progress = r.opts.Progress
+	}
+	return o, err
+}
+
 // Download writes an object to w, each byte at the offset that it has in the
-// object. An object of more than 8 MiB (or Options.PartSize, if set) is fetched
-// over several connections at the same time (Options.Concurrency,
-// Options.PartSize), and w.WriteAt is then called by several goroutines. A w that
-// is a regular *os.File is first cut or extended to the object's size.
+// object. An object of more than 8 MiB (or PartSize, if set) is fetched over several
+// connections at the same time, see [DownloadOptions], and w.WriteAt is then called
+// by several goroutines. A w that is a regular *os.File is first cut or extended to
+// the object's size.
 //
 // All bytes are of one version. If the error is nil, all of them have been written
 // and, if Info.Verified is true, compared with the object's checksum: a CRC64NVME,
@@ -58,14 +88,18 @@ import (
 // An *os.File that cannot be written at offsets (opened with os.O_APPEND or for
 // reading only, a pipe, a terminal) is refused before any request is made; see
 // [Object.WriteTo].
-func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt) (_ *Info, err error) {
+func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt, optFns ...func(*DownloadOptions)) (_ *Info, err error) {
 	defer r.recovered("download", key, &err)
+	opts, err := r.downloadOptions(optFns)
+	if err != nil {
+		return nil, r.fail("download", key, err)
+	}
 	if f, ok := w.(*os.File); ok {
 		if err := offsets(f); err != nil {
 			return nil, r.fail("download", key, err)
 		}
 	}
-	d := newDownload(r.client, key)
+	d := newDownload(r.client, key, opts)
 	err = d.counter.reporter.during(ctx, func(ctx context.Context) error {
 		return d.fresh(ctx, "", func() error {
 			d.w = w
@@ -114,25 +148,28 @@ type download struct {
 	counter counter
 	limits  *transfer.Limits
 
+	partSize    int64 // bytes; 0: chosen for the object
+	concurrency int   // connections; 0: as many as pay
+
 	kind *crc.Kind // of the pieces; nil: none is computed
 	want string    // of the whole object, in S3's spelling; empty: unknown
 }
 
 // maxConnections fill a line of some 23 Gbit/s at the 90 MB/s that S3 delivers
-// over each, unless Options.Concurrency says otherwise.
+// over each, unless Concurrency says otherwise.
 const maxConnections = 32
 
-func newDownload(c *client, key string) *download {
-	n := c.opts.Concurrency
-	if n == 0 {
-		n = maxConnections
-	}
-	return downloadWith(c, key, transfer.NewLimits(n, c.opts.memory()), &reporter{key: key, tell: c.opts.Progress})
+func newDownload(c *client, key string, opts DownloadOptions) *download {
+	limits := transfer.NewLimits(cmp.Or(opts.Concurrency, maxConnections), c.opts.memory())
+	return downloadWith(c, key, opts.PartSize, opts.Concurrency, limits, &reporter{key: key, tell: opts.Progress})
 }
 
 // downloadWith returns a download that shares limits and reporter with others.
-func downloadWith(c *client, key string, l *transfer.Limits, m *reporter) *download {
-	d := &download{version: version{client: c, info: Info{Key: key}}, counter: counter{reporter: m}, limits: l}
+func downloadWith(c *client, key string, partSize int64, concurrency int, l *transfer.Limits, m *reporter) *download {
+	d := &download{
+		version: version{client: c, info: Info{Key: key}}, counter: counter{reporter: m}, limits: l,
+		partSize: partSize, concurrency: concurrency,
+	}
 	d.mw = []func(*middleware.Stack) error{throttleWatch{l.Limiter}.add}
 	return d
 }
@@ -163,7 +200,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 		return err
 	}
 	job := transfer.Job{ReleaseFirst: release, Missing: []transfer.Range{{Start: 0, End: info.Size}}}
-	if d.client.opts.Concurrency == 0 {
+	if d.concurrency == 0 {
 		job.FirstByte = max(1, time.Since(asked)) // 0 would be unknown
 	}
 	first := &resumer{of: &d.version, ctx: ctx, end: info.Size, body: body}
@@ -186,19 +223,16 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 // plan divides the missing bytes of the object among connections.
 func (d *download) plan(missing int64) transfer.Plan {
 	n := d.limits.Max()
-	if c := d.client.opts.Concurrency; c > 0 {
-		n = min(n, c)
+	if d.concurrency > 0 {
+		n = min(n, d.concurrency)
 	}
-	return transfer.NewPlan(missing, n, d.client.opts.PartSize, transfer.StoredPart(d.info.ETag, d.info.Size))
+	return transfer.NewPlan(missing, n, d.partSize, transfer.StoredPart(d.info.ETag, d.info.Size))
 }
 
 // leastSegment returns the size, in bytes, up to which an object is fetched over
 // one connection.
 func (d *download) leastSegment() int64 {
-	if d.client.opts.PartSize > 0 {
-		return d.client.opts.PartSize
-	}
-	return transfer.MinSegment
+	return cmp.Or(d.partSize, transfer.MinSegment)
 }
 
 // run fetches what is missing over several connections, and verifies the complete
@@ -303,7 +337,7 @@ func (d *download) write(p []byte, pos int64) (err error) {
 // directory that everyone may write to, another user's link or pipe are refused
 // before any request is made. The directory of path must exist.
 //
-// When an object of more than 8 MiB (or Options.PartSize, if set) could not be
+// When an object of more than 8 MiB (or PartSize, if set) could not be
 // fetched to its end, the part that has arrived is kept, even if the process was
 // killed, and the next call with that path continues from there, provided that the
 // object is still the same. The bytes of the part are first compared with their
@@ -315,8 +349,12 @@ func (d *download) write(p []byte, pos int64) (err error) {
 //
 // The file system decides when the bytes reach the disk. To be sure of that
 // before going on, open the file and call its Sync.
-func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, error) {
+func (r *Reader) DownloadFile(ctx context.Context, key, path string, optFns ...func(*DownloadOptions)) (*Info, error) {
 	const op = "download"
+	opts, err := r.downloadOptions(optFns)
+	if err != nil {
+		return nil, r.fail(op, key, err)
+	}
 	if err := checkKey(key); err != nil {
 		return nil, r.fail(op, key, err)
 	}
@@ -328,9 +366,9 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string) (*Info, err
 		defer to.dir.Close()
 	}
 	if to.through {
-		return downloadThrough(ctx, r.client, key, &to)
+		return downloadThrough(ctx, r.client, key, &to, opts.Progress)
 	}
-	d := newDownload(r.client, key)
+	d := newDownload(r.client, key, opts)
 	err = d.counter.reporter.during(ctx, func(ctx context.Context) error {
 		return d.toFile(ctx, to.local, "")
 	})

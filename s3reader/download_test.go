@@ -1,7 +1,11 @@
 package s3reader_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -33,6 +37,73 @@ func (m *memory) WriteAt(p []byte, off int64) (int, error) {
 const partSize = 10_000
 
 func parts(o *s3reader.Options) { o.PartSize, o.Concurrency = partSize, 4 }
+
+// PartSize and Concurrency of a call take the place of the Reader's.
+func TestDownloadOptionsOfEachCall(t *testing.T) {
+	s := newShelf()
+	data := noise(12 * partSize)
+	s.Put("k", data)
+	r := s.reader(t, mayRead, parts)
+	file := filepath.Join(t.TempDir(), "f")
+	for _, c := range []struct {
+		name           string
+		opts           s3reader.DownloadOptions
+		requests, file int
+	}{
+		{"the Reader's", s3reader.DownloadOptions{}, 12, 12},
+		{"large parts", s3reader.DownloadOptions{PartSize: 4 * partSize}, 3, 3},
+		{"one connection", s3reader.DownloadOptions{Concurrency: 1}, 1, 12},
+		{"one connection, large parts", s3reader.DownloadOptions{PartSize: 4 * partSize, Concurrency: 1}, 1, 3},
+	} {
+		set := func(o *s3reader.DownloadOptions) { *o = c.opts }
+		before := len(s.requests())
+		var w memory
+		if _, err := r.Download(t.Context(), "k", &w, set); err != nil {
+			t.Fatal(err)
+		}
+		same(t, w.data, data)
+		middle := len(s.requests())
+		if _, err := r.DownloadFile(t.Context(), "k", file, set); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, got, data)
+		if inMemory, toFile := middle-before, len(s.requests())-middle; inMemory != c.requests || toFile != c.file {
+			t.Errorf("%s: %d and %d requests, want %d and %d", c.name, inMemory, toFile, c.requests, c.file)
+		}
+	}
+}
+
+func TestOptionsOfACallThatCannotBe(t *testing.T) {
+	s := newShelf()
+	r := s.reader(t, mayRead)
+	download := func(fn func(*s3reader.DownloadOptions)) (errs []error) {
+		_, memoryErr := r.Download(t.Context(), "k", &memory{}, fn)
+		_, fileErr := r.DownloadFile(t.Context(), "k", filepath.Join(t.TempDir(), "f"), fn)
+		return []error{memoryErr, fileErr}
+	}
+	boom := func() { panic("boom") }
+	_, nilOpen := r.Open(t.Context(), "k", nil)
+	_, openPanics := r.Open(t.Context(), "k", func(*s3reader.OpenOptions) { boom() })
+	for want, errs := range map[string][]error{
+		"optFns[0] is nil": append(download(nil), nilOpen),
+		"boom":             append(download(func(*s3reader.DownloadOptions) { boom() }), openPanics),
+		"DownloadOptions.PartSize -1 and Concurrency 0 must not be negative": download(func(o *s3reader.DownloadOptions) { o.PartSize = -1 }),
+		"DownloadOptions.PartSize 0 and Concurrency -2 must not be negative": download(func(o *s3reader.DownloadOptions) { o.Concurrency = -2 }),
+	} {
+		for i, err := range errs {
+			if e, ok := errors.AsType[*s3reader.Error](err); !ok || e.Key != "k" || (e.Kind == s3reader.Panicked) != (want == "boom") || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, call %d: %v", want, i, err)
+			}
+		}
+	}
+	if got := s.requests(); len(got) != 0 {
+		t.Errorf("requested %q", got)
+	}
+}
 
 func TestDownloadOfEverySize(t *testing.T) {
 	for _, size := range []int{0, 1, partSize - 1, partSize, partSize + 1, 4*partSize - 1, 4 * partSize, 4*partSize + 1, 33*partSize + 7} {

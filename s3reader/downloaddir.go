@@ -20,6 +20,11 @@ type DirOptions struct {
 	// of the listing, from one goroutine at a time.
 	Include func(*Info) bool
 
+	// Progress, if set, is called for all objects of this call together, as
+	// Options.Progress is: Key is the prefix, and Total grows while the listing
+	// continues. nil: Options.Progress.
+	Progress func(Progress)
+
 	// Each, if set, is called with the outcome of each object, in the order in which that
 	// turns out. It is called by one goroutine at a time, and the next object
 	// waits for it.
@@ -87,21 +92,15 @@ type Skipped struct{ Key, Reason string }
 //
 // An object that is overwritten after it was listed is looked at anew, and
 // fetched as it is then if Include still wants it.
-//
-// Options.Progress is called for all objects together: Key is the prefix, and Total
-// grows while the listing goes on.
 func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...func(*DirOptions)) (*Summary, error) {
 	const op = "download"
-	var opts DirOptions
-	for i, fn := range optFns {
-		if fn == nil {
-			return &Summary{}, r.fail(op, prefix, nilOption(i))
-		}
-		if err := safely(func() error { fn(&opts); return nil }); err != nil {
-			return &Summary{}, r.fail(op, prefix, err)
-		}
+	opts, err := optionsOf(optFns)
+	if err == nil && opts.Progress == nil {
+		opts.Progress = r.opts.Progress
 	}
 	switch {
+	case err != nil:
+		return &Summary{}, r.fail(op, prefix, err)
 	case dir == "":
 		return &Summary{}, r.fail(op, prefix, errors.New(`the directory is empty: give its path, or "." for the current one`))
 	case opts.Concurrency < 0:
@@ -117,7 +116,7 @@ func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...
 	defer root.Close()
 	t := newTree(r, prefix, root, opts)
 	err = t.reporter.during(ctx, t.fetch)
-	if e, ok := err.(*Error); ok && e.Op == "" { // of Options.Progress
+	if e, ok := err.(*Error); ok && e.Op == "" { // of Progress
 		err = r.fail(op, prefix, e)
 	}
 	return &t.summary, err

@@ -28,6 +28,21 @@ func ExampleReader_Download() {
 	// Output: meow meow, verified: true
 }
 
+// Each call has its own options: here, a progress.
+func ExampleReader_Download_options() {
+	var last s3reader.Progress
+	w := make(sink, 29)
+	_, err := sharedReader().Download(context.Background(), "prices.csv", w, func(o *s3reader.DownloadOptions) {
+		o.Concurrency = 2
+		o.Progress = func(p s3reader.Progress) { last = p }
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s: %d of %d bytes\n", last.Key, last.Bytes, last.Total)
+	// Output: prices.csv: 29 of 29 bytes
+}
+
 func ExampleReader_DownloadFile() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {

@@ -322,12 +322,9 @@ type OpenOptions struct {
 // governs the handle until it is closed: io.Reader has no context of its own.
 func (r *Reader) Open(ctx context.Context, key string, optFns ...func(*OpenOptions)) (*Object, error) {
 	const op = "open"
-	var opts OpenOptions
-	for i, fn := range optFns {
-		if fn == nil {
-			return nil, r.fail(op, key, nilOption(i))
-		}
-		fn(&opts)
+	opts, err := optionsOf(optFns)
+	if err != nil {
+		return nil, r.fail(op, key, err)
 	}
 	if !opts.Random {
 		return openObject(ctx, r.client, key, op)

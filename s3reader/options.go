@@ -36,13 +36,14 @@ type Options struct {
 	// comment). Access-point ARNs cannot be asked for in this way.
 	PathStyle bool
 
-	// PartSize is the bytes of one ranged request of a download. 0: chosen for the
-	// object.
+	// PartSize is the bytes of one ranged request of a download, unless
+	// DownloadOptions.PartSize is set. 0: chosen for the object.
 	PartSize int64
 
-	// Concurrency is how many connections a download has at most. 0: up to 32, as
-	// many as make the object come faster. An open object reads ahead over that
-	// many, but never over more than 8.
+	// Concurrency is how many connections a download uses at most, unless
+	// DownloadOptions.Concurrency is set. 0: up to 32, as many as make the object
+	// arrive faster. An open object reads ahead over that many, but never over more
+	// than 8.
 	Concurrency int
 
 	// Memory bounds the bytes that an open object holds, read ahead or kept for
@@ -57,7 +58,8 @@ type Options struct {
 
 	// Progress, if set, is called during downloads, at most ten times a second and
 	// one call after the other. Nothing waits for it but the end of a download, a
-	// second at most.
+	// second at most. It is for the downloads that set no Progress of their own
+	// (DownloadOptions, DirOptions); those that run at the same time share it.
 	Progress func(Progress)
 
 	// S3, if set, has the last word on the options of the S3 client. A Region that

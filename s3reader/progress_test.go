@@ -1,6 +1,7 @@
 package s3reader_test
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -87,6 +88,61 @@ func TestProgress(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.check(t, "dir/", 40*partSize+10, true)
+		}
+	})
+}
+
+// Downloads of one Reader at the same time each have their own progress; one that
+// sets none has the Reader's.
+func TestProgressOfEachCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		cfg := s.config(mayList)
+		cfg.HTTPClient = &crowd{inner: cfg.HTTPClient}
+		var readers told
+		r := newReader(t, cfg, "pics", parts, func(o *s3reader.Options) { o.Progress = readers.tell })
+		dir := t.TempDir()
+		calls := map[string]func(key string, tell func(s3reader.Progress)) error{
+			"Download": func(key string, tell func(s3reader.Progress)) error {
+				_, err := r.Download(t.Context(), key, &memory{}, func(o *s3reader.DownloadOptions) { o.Progress = tell })
+				return err
+			},
+			"DownloadFile": func(key string, tell func(s3reader.Progress)) error {
+				_, err := r.DownloadFile(t.Context(), key, dir+"/file", func(o *s3reader.DownloadOptions) { o.Progress = tell })
+				return err
+			},
+			"DownloadDir/": func(key string, tell func(s3reader.Progress)) error {
+				_, err := r.DownloadDir(t.Context(), key, dir, func(o *s3reader.DirOptions) { o.Progress = tell })
+				return err
+			},
+			"alone": func(key string, _ func(s3reader.Progress)) error {
+				_, err := r.Download(t.Context(), key, &memory{})
+				return err
+			},
+		}
+		progress := map[string]*told{}
+		var wg sync.WaitGroup
+		for key := range calls {
+			stored := key
+			if strings.HasSuffix(key, "/") {
+				stored += "k"
+			}
+			s.Put(stored, noise((10+len(key))*partSize))
+			progress[key] = &told{}
+		}
+		for key, download := range calls {
+			wg.Go(func() {
+				if err := download(key, progress[key].tell); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for key, p := range progress {
+			if key == "alone" {
+				p = &readers
+			}
+			p.check(t, key, int64(10+len(key))*partSize, true)
 		}
 	})
 }

@@ -54,7 +54,7 @@ func newTree(r *Reader, prefix string, root *os.Root, opts DirOptions) *tree {
 	return &tree{
 		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, ramp: ramp,
 		limits:   transfer.NewLimits(max(ramp.most, r.opts.Concurrency), r.opts.memory()),
-		reporter: &reporter{key: prefix, tell: r.opts.Progress},
+		reporter: &reporter{key: prefix, tell: opts.Progress},
 		dirs:     dirMaker{root: root, dirs: map[string]bool{}, modes: map[string]fs.FileMode{}},
 	}
 }
@@ -283,7 +283,7 @@ func (t *tree) attempt(ctx context.Context, info *Info, name string, in *workDir
 		t.reporter.bytes.Add(info.Size)
 		return *info, true, nil
 	}
-	d := downloadWith(t.r.client, info.Key, t.limits, t.reporter)
+	d := downloadWith(t.r.client, info.Key, t.r.opts.PartSize, t.r.opts.Concurrency, t.limits, t.reporter)
 	d.counter.sized = true
 	if err := d.toFile(ctx, to, info.ETag); err != nil {
 		if errors.Is(err, ObjectChanged) {
