@@ -87,7 +87,7 @@ func (o *copying) run(c *cobra.Command, from, to string) error {
 		out.out, out.moving = c.ErrOrStderr(), false
 	}
 	defer out.done()
-	r, err := o.open(c, u.bucket, func(opts *s3reader.Options) { opts.Progress = out.progress })
+	r, err := o.open(c, u.bucket)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (o *copying) file(ctx context.Context, r *s3reader.Reader, u s3URL, to stri
 	if err != nil {
 		return err
 	}
-	info, err := r.DownloadFile(ctx, u.key, to)
+	info, err := r.DownloadFile(ctx, u.key, to, func(opts *s3reader.DownloadOptions) { opts.Progress = out.progress })
 	if err != nil {
 		undo()
 		return err
@@ -225,7 +225,7 @@ func (o *copying) tree(ctx context.Context, r *s3reader.Reader, u s3URL, to stri
 		return err
 	}
 	sum, err := r.DownloadDir(ctx, u.key, to, func(opts *s3reader.DirOptions) {
-		opts.Each = out.report
+		opts.Each, opts.Progress = out.report, out.progress
 		if part.count > 1 {
 			opts.Include = func(i *s3reader.Info) bool { return part.has(i.Key) }
 		}
