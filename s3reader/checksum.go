@@ -6,72 +6,71 @@ import (
 	"encoding/base64"
 	"fmt"
 	"hash"
-	"hash/crc32"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/minio/crc64nvme"
 
 	"github.com/crossrole/crossrole/s3reader/internal/crc"
 )
 
-// wholeSum compares the bytes of an object, as they are read in order, with the
-// object's checksum.
-type wholeSum struct {
-	hash.Hash
-	algorithm, want string // want as in the header: base64, big-endian
-	at, size        int64  // hashed so far, of this many bytes
-	matched         bool
+// checksum is the checksum of all bytes of an object that S3 has stored with it.
+type checksum struct {
+	name string
+	want string // as in the header: base64, big-endian
+	new  func() hash.Hash
+	crc  *crc.Kind // nil: it cannot be combined from the checksums of ranges
 }
 
-// fullObjectSum is nil if the answer carries no checksum of all the bytes. Where
-// the type is not given, a sum without the "-parts" suffix of composite ones is
-// one of all the bytes.
-func fullObjectSum(out *s3.GetObjectOutput, size int64) *wholeSum {
+// wholeChecksum returns the checksum in a response that is the fastest to compute,
+// or nil. Checksums of type COMPOSITE are computed over those of an upload's parts;
+// where the type is not given, they end in "-" and the number of parts.
+func wholeChecksum(out *s3.HeadObjectOutput) *checksum {
 	if out.ChecksumType == types.ChecksumTypeComposite {
 		return nil
 	}
-	// The fastest first.
 	for _, c := range []struct {
-		algorithm string
-		want      *string
-		new       func() hash.Hash
+		want *string
+		checksum
 	}{
-		{"CRC64NVME", out.ChecksumCRC64NVME, func() hash.Hash { return crc64nvme.New() }},
-		{"CRC32", out.ChecksumCRC32, func() hash.Hash { return crc32.NewIEEE() }},
-		{"CRC32C", out.ChecksumCRC32C, func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) }},
-		{"SHA256", out.ChecksumSHA256, sha256.New},
-		{"SHA1", out.ChecksumSHA1, sha1.New},
+		{out.ChecksumCRC64NVME, checksum{name: "CRC64NVME", new: crc.CRC64NVME.New, crc: crc.CRC64NVME}},
+		{out.ChecksumCRC32, checksum{name: "CRC32", new: crc.CRC32.New, crc: crc.CRC32}},
+		{out.ChecksumCRC32C, checksum{name: "CRC32C", new: crc.CRC32C.New, crc: crc.CRC32C}},
+		{out.ChecksumSHA256, checksum{name: "SHA256", new: sha256.New}},
+		{out.ChecksumSHA1, checksum{name: "SHA1", new: sha1.New}},
 	} {
-		if c.want != nil && *c.want != "" && !strings.Contains(*c.want, "-") {
-			return &wholeSum{Hash: c.new(), algorithm: c.algorithm, want: *c.want, size: size}
+		if want := aws.ToString(c.want); want != "" && !strings.Contains(want, "-") {
+			c.checksum.want = want
+			return &c.checksum
 		}
 	}
 	return nil
 }
 
-// storedSums are the checksums that a response names.
-type storedSums struct {
-	kind                     types.ChecksumType
-	crc64nvme, crc32, crc32c *string
+// compare fails unless got, of all size bytes, is the checksum.
+func (c *checksum) compare(got string, size int64) error {
+	if got == c.want {
+		return nil
+	}
+	return &Error{Kind: ChecksumMismatch, Err: fmt.Errorf("%s of the %d bytes received is %s, the object's is %s", c.name, size, got, c.want)}
 }
 
-// wholeCRC returns a CRC of all the bytes of the object, the fastest to compute;
-// nil if there is none. See fullObjectSum.
-func (s storedSums) wholeCRC() (*crc.Kind, string) {
-	if s.kind == types.ChecksumTypeComposite {
-		return nil, ""
+// wholeSum compares the bytes of an object, as they are read in order, with the
+// object's checksum.
+type wholeSum struct {
+	hash.Hash
+	of       *checksum
+	at, size int64 // hashed so far, of this many bytes
+	matched  bool
+}
+
+// inOrder returns a wholeSum of an object of size bytes; nil if c is nil.
+func (c *checksum) inOrder(size int64) *wholeSum {
+	if c == nil {
+		return nil
 	}
-	for _, c := range []struct {
-		kind *crc.Kind
-		want *string
-	}{{crc.CRC64NVME, s.crc64nvme}, {crc.CRC32, s.crc32}, {crc.CRC32C, s.crc32c}} {
-		if c.want != nil && *c.want != "" && !strings.Contains(*c.want, "-") {
-			return c.kind, *c.want
-		}
-	}
-	return nil, ""
+	return &wholeSum{Hash: c.new(), of: c, size: size}
 }
 
 // add takes the bytes at pos. It fails if they complete the object and the sum
@@ -93,9 +92,7 @@ func (s *wholeSum) add(pos int64, p []byte) error {
 	if s.at < s.size {
 		return nil
 	}
-	if got := base64.StdEncoding.EncodeToString(s.Sum(nil)); got != s.want {
-		return &Error{Kind: ChecksumMismatch, Err: fmt.Errorf("%s of the %d bytes received is %s, the object's is %s", s.algorithm, s.size, got, s.want)}
-	}
-	s.matched = true
-	return nil
+	err := s.of.compare(base64.StdEncoding.EncodeToString(s.Sum(nil)), s.size)
+	s.matched = err == nil
+	return err
 }

@@ -68,14 +68,14 @@ func call[In, Out any](
 	op func(*s3.Client, context.Context, *In, ...func(*s3.Options)) (*Out, error),
 	in *In, mw ...func(*middleware.Stack) error,
 ) (_ *Out, err error) {
-	x := &exchange{sent: &c.sent}
+	x := &exchange{stall: c.opts.StallTimeout, sent: &c.sent}
 	defer func() {
 		if err != nil {
 			err = &requestError{x.endpoint, err}
 		}
 	}()
 	defer recovered(&err)
-	mw = append(slices.Clip(mw), detectTruncation, attemptWatch{c.opts.StallTimeout}.add, x.add)
+	mw = append(slices.Clip(mw), x.add)
 	optFn := func(o *s3.Options) {
 		o.APIOptions = append(o.APIOptions, mw...) // of this call's own options
 	}

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/smithy-go/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/crossrole/crossrole/s3reader/internal/crc"
 	"github.com/crossrole/crossrole/s3reader/internal/partfile"
@@ -152,7 +152,7 @@ type download struct {
 	concurrency int   // connections; 0: as many as pay
 
 	kind *crc.Kind // of the pieces; nil: none is computed
-	want string    // of the whole object, in S3's spelling; empty: unknown
+	sum  *checksum // of the complete object; nil: unknown, or not compared
 }
 
 // maxConnections fill a line of some 23 Gbit/s at the 90 MB/s that S3 delivers
@@ -166,12 +166,10 @@ func newDownload(c *client, key string, opts DownloadOptions) *download {
 
 // downloadWith returns a download that shares limits and reporter with others.
 func downloadWith(c *client, key string, partSize int64, concurrency int, l *transfer.Limits, m *reporter) *download {
-	d := &download{
+	return &download{
 		version: version{client: c, info: Info{Key: key}}, counter: counter{reporter: m}, limits: l,
 		partSize: partSize, concurrency: concurrency,
 	}
-	d.mw = []func(*middleware.Stack) error{throttleWatch{l.Limiter}.add}
-	return d
 }
 
 // fresh fetches an object of which nothing has arrived. Its first request delivers
@@ -179,7 +177,7 @@ func downloadWith(c *client, key string, partSize int64, concurrency int, l *tra
 // a version with another ETag is an ObjectChanged error. fresh calls begin once
 // d.info is known; begin sets d.w.
 func (d *download) fresh(ctx context.Context, etag string, begin func() error) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(reportThrottling(ctx, d.limits.Limiter))
 	defer cancel()
 	if err := d.limits.Acquire(ctx); err != nil {
 		return err
@@ -191,10 +189,10 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 		in.IfMatch = &etag
 	}
 	asked := time.Now()
-	out, info, body, err := d.client.whole(ctx, in, d.mw...)
+	head, info, body, err := d.client.whole(ctx, in)
 	if err != nil {
 		if etag != "" {
-			listed := version{client: d.client, info: Info{Key: d.info.Key, ETag: etag, Size: -1}, mw: d.mw}
+			listed := version{client: d.client, info: Info{Key: d.info.Key, ETag: etag, Size: -1}}
 			err = listed.whyRefused(ctx, err)
 		}
 		return err
@@ -207,7 +205,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	defer first.Close()
 	job.First = first
 	d.info = *info
-	d.expect(storedSums{out.ChecksumType, out.ChecksumCRC64NVME, out.ChecksumCRC32, out.ChecksumCRC32C})
+	d.expect(head)
 	if err := begin(); err != nil {
 		return err
 	}
@@ -215,7 +213,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	job.Plan = d.plan(info.Size)
 	// Without an ETag nothing ties a second request to the same version.
 	if info.ETag == "" || job.Plan.Connections == 1 && d.part == nil {
-		return d.inOrder(first, fullObjectSum(out, info.Size))
+		return d.inOrder(first)
 	}
 	return d.run(ctx, &job, nil)
 }
@@ -249,14 +247,12 @@ func (d *download) run(ctx context.Context, job *transfer.Job, pieces []transfer
 		return err
 	}
 	sum, err := transfer.Sum(append(pieces, fetched...), d.info.Size, d.kind)
-	if err != nil || d.want == "" {
+	if err != nil || d.sum == nil || d.sum.crc == nil {
 		return err
 	}
-	if got := d.kind.Encode(sum); got != d.want {
-		return &Error{Kind: ChecksumMismatch, Err: fmt.Errorf("%s of the %d bytes received is %s, the object's is %s", d.kind.Name, d.info.Size, got, d.want)}
-	}
-	d.info.Verified = true
-	return nil
+	err = d.sum.compare(d.kind.Encode(sum), d.info.Size)
+	d.info.Verified = err == nil
+	return err
 }
 
 // serial lets one write at a time reach a file. File systems do so anyway, with a
@@ -273,17 +269,18 @@ func (s *serial) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // expect sets the checksum that the complete object must have.
-func (d *download) expect(sums storedSums) {
-	if d.client.opts.Verify == VerifyAuto {
-		d.kind, d.want = sums.wholeCRC()
+func (d *download) expect(head *s3.HeadObjectOutput) {
+	if d.client.opts.Verify == VerifyOff {
+		return
+	}
+	if d.sum = wholeChecksum(head); d.sum != nil {
+		d.kind = d.sum.crc
 	}
 }
 
 // inOrder fetches all bytes over one connection.
-func (d *download) inOrder(s *resumer, sum *wholeSum) error {
-	if d.client.opts.Verify == VerifyOff {
-		sum = nil
-	}
+func (d *download) inOrder(s *resumer) error {
+	sum := d.sum.inOrder(d.info.Size)
 	buf := transfer.Buffer(min(d.limits.Buffer, transfer.BufferSize, s.end))
 	defer transfer.PutBuffer(buf)
 	for {
@@ -506,16 +503,16 @@ func (d *download) toPartial(ctx context.Context, p *partfile.File, etag string)
 func (d *download) describe(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, err := d.client.headSums(ctx, d.info.Key, d.mw...)
+	out, err := d.client.headWithChecksum(ctx, d.info.Key)
 	if err != nil {
 		return err
 	}
-	info, err := d.client.describe(ctx, d.info.Key, out, d.mw...)
+	info, err := d.client.describe(ctx, d.info.Key, out)
 	if err != nil {
 		return err
 	}
 	d.info = *info
-	d.expect(storedSums{out.ChecksumType, out.ChecksumCRC64NVME, out.ChecksumCRC32, out.ChecksumCRC32C})
+	d.expect(out)
 	return nil
 }
 
@@ -534,6 +531,7 @@ func (d *download) resume(ctx context.Context, p *partfile.File, etag string) (b
 	if err != nil || size <= d.leastSegment() {
 		return false, err
 	}
+	ctx = reportThrottling(ctx, d.limits.Limiter)
 	if err := d.describe(ctx); err != nil {
 		// A GET will show why: S3 says more in response to it.
 		return false, ctx.Err()

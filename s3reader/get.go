@@ -74,10 +74,11 @@ func (c *client) get(ctx context.Context, in *s3.GetObjectInput, mw ...func(*mid
 
 // whole asks for all bytes of an object's current version, and for their
 // checksum if that is to be compared.
-func (c *client) whole(ctx context.Context, in *s3.GetObjectInput, mw ...func(*middleware.Stack) error) (*s3.GetObjectOutput, *Info, *body, error) {
+func (c *client) whole(ctx context.Context, in *s3.GetObjectInput) (*s3.HeadObjectOutput, *Info, *body, error) {
 	if err := checkKey(*in.Key); err != nil {
 		return nil, nil, nil, err
 	}
+	var mw []func(*middleware.Stack) error
 	if c.opts.Verify == VerifyAuto {
 		// By header and not by ChecksumMode, which would have the SDK compare too.
 		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Checksum-Mode", "ENABLED"))
@@ -86,7 +87,8 @@ func (c *client) whole(ctx context.Context, in *s3.GetObjectInput, mw ...func(*m
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	info, err := c.wholeInfo(ctx, out, *in.Key, mw...)
+	head := headOf(out)
+	info, err := c.wholeInfo(ctx, out, infoOf(*in.Key, head))
 	if err != nil {
 		body.Close()
 		return nil, nil, nil, body.named(err)
@@ -98,13 +100,13 @@ func (c *client) whole(ctx context.Context, in *s3.GetObjectInput, mw ...func(*m
 			return nil, nil, nil, err
 		}
 	}
-	return out, info, body, nil
+	return head, info, body, nil
 }
 
 // wholeInfo describes the version of which body is to deliver all bytes. A
 // response that comes in chunks does not say how many these are: a HEAD does, of
 // the version with the same ETag.
-func (c *client) wholeInfo(ctx context.Context, out *s3.GetObjectOutput, key string, mw ...func(*middleware.Stack) error) (*Info, error) {
+func (c *client) wholeInfo(ctx context.Context, out *s3.GetObjectOutput, info *Info) (*Info, error) {
 	resp, err := plainResponse(out)
 	if err != nil {
 		return nil, err
@@ -112,9 +114,8 @@ func (c *client) wholeInfo(ctx context.Context, out *s3.GetObjectOutput, key str
 	if resp.StatusCode != http.StatusOK || out.ContentRange != nil {
 		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for the whole object, answered with status %d and a part of it", resp.StatusCode)}
 	}
-	info := infoFromGet(key, out)
 	if out.ContentLength == nil {
-		info.Size, err = c.sizeByHead(ctx, info, mw...)
+		info.Size, err = c.sizeByHead(ctx, info)
 		return info, err
 	}
 	info.Size = *out.ContentLength
@@ -185,7 +186,6 @@ type version struct {
 	client *client
 	info   Info        // never changes
 	byID   atomic.Bool // it is no longer the current one: ask by its version id
-	mw     []func(*middleware.Stack) error
 }
 
 // getRange asks for the bytes [start, end) of the version that v is.
@@ -203,11 +203,11 @@ func (v *version) getRange(ctx context.Context, start, end int64) (*body, error)
 	if pinned {
 		in.VersionId = &v.info.VersionID
 	}
-	out, body, err := v.client.get(ctx, in, v.mw...)
+	out, body, err := v.client.get(ctx, in)
 	if err != nil && !pinned && v.info.VersionID != "" && mayBeGone(err) {
 		in.VersionId = &v.info.VersionID
 		var again error
-		if out, body, again = v.client.get(ctx, in, v.mw...); again == nil {
+		if out, body, again = v.client.get(ctx, in); again == nil {
 			v.byID.Store(true)
 			err = nil
 		}
@@ -250,7 +250,7 @@ func (v *version) whyRefused(ctx context.Context, err error) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, headErr := v.client.head(ctx, v.info.Key, v.mw...)
+	out, headErr := v.client.head(ctx, v.info.Key)
 	if headErr != nil {
 		if kindOf(headErr) == NotFound {
 			return &Error{Kind: NotFound, Endpoint: endpoint, Err: headErr, note: fmt.Sprintf("it was deleted after it was opened, when its ETag was %s", v.info.ETag)}

@@ -52,24 +52,64 @@ const (
 	maxDrain = 64 << 10
 )
 
-// exchange is one call of an S3 operation: one request, and its retries by the
-// SDK. Its middleware stands next to the HTTP client, where it sees each request
-// as it is sent, and each response before the SDK reads its body.
+// exchange is one call of an S3 operation: a request, and its retries by the SDK.
+// For each of them, the SDK calls watch, which calls the SDK's own reading of the
+// response, which calls send, next to the HTTP client.
 type exchange struct {
+	stall     time.Duration // after which an attempt without a response is abandoned
 	sent      *secrets
 	endpoint  string // scheme and host of the latest request
 	signature string // its signature; empty: not signed
 }
 
 func (x *exchange) add(stack *middleware.Stack) error {
-	return stack.Deserialize.Add(x, middleware.After)
+	return errors.Join(
+		stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("s3reader:watch", x.watch), middleware.Before),
+		stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("s3reader:send", x.send), middleware.After))
 }
 
-func (*exchange) ID() string { return "s3reader:exchange" }
+// watch abandons an attempt whose response does not begin within the stall timeout,
+// marks a truncated response, and reports to the limiter of ctx that S3 refuses an
+// attempt because there are too many requests: the SDK's own retries would hide
+// that. It sits around the transport alone: neither the wait for credentials nor the
+// pause before a retry counts.
+func (x *exchange) watch(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
+	middleware.DeserializeOutput, middleware.Metadata, error,
+) {
+	// The body is read under this context after the return. So only a failure cancels
+	// it here; otherwise it ends with its parent, which the caller cancels.
+	attempt, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(x.stall, func() { cancel(&stallError{x.stall}) })
+	defer timer.Stop()
+	out, metadata, err := next.HandleDeserialize(attempt, in)
+	timer.Stop()
+	if err == nil {
+		return out, metadata, nil
+	}
+	if limiter, ok := ctx.Value(throttling{}).(*transfer.Limiter); ok && throttled(err) {
+		limiter.Throttled()
+	}
+	if stall, ok := stalled(attempt); ok {
+		err = stall // not wrapped: the SDK does not retry what was canceled
+	} else if attempt.Err() == nil && brokeOff(err) {
+		err = &truncatedError{err}
+	}
+	cancel(err)
+	return out, metadata, err
+}
 
-// HandleDeserialize sends one request. A panic in the HTTP client, or in the body
+// throttling is the key of the limiter in a context.
+type throttling struct{}
+
+// reportThrottling returns a context for requests whose throttling is reported to
+// the limiter.
+func reportThrottling(ctx context.Context, limiter *transfer.Limiter) context.Context {
+	return context.WithValue(ctx, throttling{}, limiter)
+}
+
+// send sends one request. A panic in the HTTP client, or in the body
 // of its response, is an error.
-func (x *exchange) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
+func (x *exchange) send(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
 	out middleware.DeserializeOutput, metadata middleware.Metadata, err error,
 ) {
 	defer recovered(&err)
@@ -259,39 +299,6 @@ func stalled(ctx context.Context) (*stallError, bool) {
 	return errors.AsType[*stallError](context.Cause(ctx))
 }
 
-// attemptWatch abandons an attempt whose response does not begin within the stall
-// timeout. It sits around the transport alone, so that neither the wait for
-// credentials nor the pause before a retry counts.
-type attemptWatch struct{ after time.Duration }
-
-func (w attemptWatch) add(stack *middleware.Stack) error {
-	return stack.Deserialize.Add(w, middleware.Before)
-}
-
-func (attemptWatch) ID() string { return "s3reader:attemptWatch" }
-
-func (w attemptWatch) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
-	middleware.DeserializeOutput, middleware.Metadata, error,
-) {
-	// A body is read under this context long after the return, so that only
-	// failure cancels it here; else it ends with its parent, which whoever made
-	// the call cancels.
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(w.after, func() { cancel(&stallError{w.after}) })
-	defer timer.Stop()
-	out, metadata, err := next.HandleDeserialize(ctx, in)
-	timer.Stop()
-	if err == nil {
-		return out, metadata, nil
-	}
-	if stall, ok := stalled(ctx); ok {
-		// Not wrapped: the SDK does not repeat what was cancelled.
-		err = stall
-	}
-	cancel(err)
-	return out, metadata, err
-}
-
 // truncatedError is a response whose end is missing: a listing, or what S3
 // says about an error. It is worth another attempt, which the SDK makes of its own
 // only where the connection was reset.
@@ -300,20 +307,6 @@ type truncatedError struct{ err error }
 func (e *truncatedError) Error() string      { return "the answer broke off: " + e.err.Error() }
 func (e *truncatedError) Unwrap() error      { return e.err }
 func (*truncatedError) RetryableError() bool { return true }
-
-// detectTruncation distinguishes such responses from complete ones that are of no use.
-func detectTruncation(stack *middleware.Stack) error {
-	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("s3reader:brokenOff",
-		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
-			middleware.DeserializeOutput, middleware.Metadata, error,
-		) {
-			out, metadata, err := next.HandleDeserialize(ctx, in)
-			if err != nil && ctx.Err() == nil && brokeOff(err) {
-				err = &truncatedError{err}
-			}
-			return out, metadata, err
-		}), middleware.Before)
-}
 
 // brokeOff reports whether err is of an answer that had begun.
 func brokeOff(err error) bool {
@@ -329,26 +322,6 @@ func brokeOff(err error) bool {
 	// A body without Content-Length ends in any case.
 	syntax, ok := errors.AsType[*xml.SyntaxError](err)
 	return ok && syntax.Msg == "unexpected EOF"
-}
-
-// throttleWatch reports each attempt that S3 refuses because there are too many
-// requests to a limiter. The SDK's own retries would hide them.
-type throttleWatch struct{ limiter *transfer.Limiter }
-
-func (throttleWatch) ID() string { return "s3reader:throttleWatch" }
-
-func (w throttleWatch) add(stack *middleware.Stack) error {
-	return stack.Deserialize.Add(w, middleware.Before)
-}
-
-func (w throttleWatch) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
-	middleware.DeserializeOutput, middleware.Metadata, error,
-) {
-	out, metadata, err := next.HandleDeserialize(ctx, in)
-	if throttled(err) {
-		w.limiter.Throttled()
-	}
-	return out, metadata, err
 }
 
 var throttles = retry.IsErrorThrottles(retry.DefaultThrottles)

@@ -340,12 +340,12 @@ func (r *Reader) Open(ctx context.Context, key string, optFns ...func(*OpenOptio
 func openObject(ctx context.Context, c *client, key, op string) (_ *Object, err error) {
 	defer c.recovered(op, key, &err)
 	ctx, cancel := context.WithCancelCause(ctx)
-	out, info, body, err := c.whole(ctx, c.getInput(key))
+	head, info, body, err := c.whole(ctx, c.getInput(key))
 	if err != nil {
 		cancel(err)
 		return nil, c.fail(op, key, err)
 	}
-	o := newObject(ctx, c, cancel, info, fullObjectSum(out, info.Size), false)
+	o := newObject(ctx, c, cancel, info, wholeChecksum(head), false)
 	if op != "open" {
 		o.op = op
 	}
@@ -362,7 +362,7 @@ func openObject(ctx context.Context, c *client, key, op string) (_ *Object, err 
 
 // newObject returns a handle on a version, before any of its bytes are requested.
 // With exact, it requests little more than what is read.
-func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, info *Info, sum *wholeSum, exact bool) *Object {
+func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, info *Info, sum *checksum, exact bool) *Object {
 	o := &Object{version: version{client: c, info: *info}, ctx: ctx, cancel: cancel, op: "read"}
 	o.random.on = exact
 	o.cache = blockcache.New(ctx, blockcache.Config{
@@ -375,7 +375,7 @@ func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, i
 	o.ahead = blockcache.Readahead{Cache: o.cache, Connections: c.opts.Concurrency}
 	o.stream = resumer{of: &o.version, ctx: ctx}
 	if c.opts.Verify == VerifyAuto {
-		o.sum = sum
+		o.sum = sum.inOrder(info.Size)
 	}
 	return o
 }

@@ -36,15 +36,7 @@ func openRandom(parent context.Context, c *client, key string, missing bool) (*O
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(parent)
-	head, err := c.headSums(ctx, key)
-	if err != nil && c.unexplained(err) && !(missing && kindOf(err) == NotFound) {
-		switch why := c.ask(ctx, key); {
-		case why == nil:
-			head, err = c.headSums(ctx, key) // perhaps with fresher credentials
-		case answered(why):
-			err = why
-		}
-	}
+	head, err := c.headExplained(ctx, key, c.headWithChecksum, missing)
 	if err != nil {
 		cancel(err)
 		return nil, err
@@ -70,11 +62,7 @@ func newRandomObject(ctx context.Context, c *client, cancel context.CancelCauseF
 	if archived(head) {
 		return nil, &Error{Kind: Archived, Err: errors.New("S3 describes the object, but does not deliver it"), note: archiveOf(head).note()}
 	}
-	sum := fullObjectSum(&s3.GetObjectOutput{
-		ChecksumType: head.ChecksumType, ChecksumCRC64NVME: head.ChecksumCRC64NVME, ChecksumCRC32: head.ChecksumCRC32,
-		ChecksumCRC32C: head.ChecksumCRC32C, ChecksumSHA256: head.ChecksumSHA256, ChecksumSHA1: head.ChecksumSHA1,
-	}, info.Size)
-	o := newObject(ctx, c, cancel, info, sum, true)
+	o := newObject(ctx, c, cancel, info, wholeChecksum(head), true)
 	if info.Size == 0 {
 		if err := o.addToSum(0, nil); err != nil {
 			return nil, err

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/crossrole/crossrole/s3reader/internal/httprange"
@@ -40,45 +39,52 @@ func (c *client) stat(ctx context.Context, key string) (*Info, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, err := c.head(ctx, key)
-	if err != nil && c.unexplained(err) {
-		switch why := c.ask(ctx, key); {
-		case why == nil:
-			// The GET got through, perhaps with fresher credentials.
-			out, err = c.head(ctx, key)
-		case answered(why):
-			err = why
-		}
-	}
+	out, err := c.headExplained(ctx, key, c.head, false)
 	if err != nil {
 		return nil, err
 	}
 	return c.describe(ctx, key, out)
 }
 
+// headExplained sends a HEAD. If the refusal can mean several things, the error is
+// that of a GET, whose response has a body. With missing, the caller finds out why
+// there is no such object.
+func (c *client) headExplained(ctx context.Context, key string, head func(context.Context, string) (*s3.HeadObjectOutput, error), missing bool) (*s3.HeadObjectOutput, error) {
+	out, err := head(ctx, key)
+	if err != nil && c.unexplained(err) && !(missing && kindOf(err) == NotFound) {
+		switch why := c.ask(ctx, key); {
+		case why == nil:
+			return head(ctx, key) // the GET got through, perhaps with fresher credentials
+		case answered(why):
+			err = why
+		}
+	}
+	return out, err
+}
+
 // describe returns what a HEAD says. If it does not say how long the object is, as
 // through a proxy that takes Content-Length away, a GET of the first byte does.
-func (c *client) describe(ctx context.Context, key string, out *s3.HeadObjectOutput, mw ...func(*middleware.Stack) error) (*Info, error) {
-	info := infoFromHead(key, out)
+func (c *client) describe(ctx context.Context, key string, out *s3.HeadObjectOutput) (*Info, error) {
+	info := infoOf(key, out)
 	if out.ContentLength != nil {
 		info.Size = *out.ContentLength
 		return info, checkSize(info.Size)
 	}
 	var err error
-	info.Size, err = c.sizeByRange(ctx, key, info.ETag, mw...)
+	info.Size, err = c.sizeByRange(ctx, key, info.ETag)
 	return info, err
 }
 
 // sizeByRange returns the size of the version with that ETag, from the response
 // to a request for the first byte.
-func (c *client) sizeByRange(ctx context.Context, key, etag string, mw ...func(*middleware.Stack) error) (int64, error) {
+func (c *client) sizeByRange(ctx context.Context, key, etag string) (int64, error) {
 	unknown := &Error{Kind: Truncated, Err: errNoLength}
 	if etag == "" { // nothing ties a second request to the same version
 		return 0, unknown
 	}
 	in := c.getInput(key)
 	in.Range, in.IfMatch = rangeHeader(0, 1), &etag
-	out, body, err := c.get(ctx, in, mw...)
+	out, body, err := c.get(ctx, in)
 	if total, ok := unsatisfied(err); ok && total == 0 {
 		return 0, nil
 	}
@@ -104,17 +110,17 @@ func (c *client) sizeByRange(ctx context.Context, key, etag string, mw ...func(*
 
 // sizeByHead returns the size of the version with that ETag for a GET whose
 // response does not say it.
-func (c *client) sizeByHead(ctx context.Context, got *Info, mw ...func(*middleware.Stack) error) (int64, error) {
+func (c *client) sizeByHead(ctx context.Context, got *Info) (int64, error) {
 	if got.ETag == "" {
 		return 0, &Error{Kind: Truncated, Err: errNoLength}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, err := c.head(ctx, got.Key, mw...)
+	out, err := c.head(ctx, got.Key)
 	if err != nil {
 		return 0, err
 	}
-	info, err := c.describe(ctx, got.Key, out, mw...)
+	info, err := c.describe(ctx, got.Key, out)
 	if err != nil {
 		return 0, err
 	}
@@ -149,18 +155,18 @@ func isBadRequest(err error) bool {
 	return ok && resp.HTTPStatusCode() == http.StatusBadRequest
 }
 
-func (c *client) head(ctx context.Context, key string, mw ...func(*middleware.Stack) error) (*s3.HeadObjectOutput, error) {
-	return call(ctx, c, (*s3.Client).HeadObject, c.headInput(key), mw...)
+func (c *client) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
+	return call(ctx, c, (*s3.Client).HeadObject, c.headInput(key))
 }
 
-// headSums is head with the checksum of the whole object, if that is to be
+// headWithChecksum is head with the checksum of the whole object, if that is to be
 // compared.
-func (c *client) headSums(ctx context.Context, key string, mw ...func(*middleware.Stack) error) (*s3.HeadObjectOutput, error) {
+func (c *client) headWithChecksum(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
 	in := c.headInput(key)
 	if c.opts.Verify == VerifyAuto {
 		in.ChecksumMode = types.ChecksumModeEnabled
 	}
-	return call(ctx, c, (*s3.Client).HeadObject, in, mw...)
+	return call(ctx, c, (*s3.Client).HeadObject, in)
 }
 
 func (c *client) headInput(key string) *s3.HeadObjectInput {
@@ -270,8 +276,8 @@ func checkSize(size int64) error {
 	return nil
 }
 
-// infoFromHead and infoFromGet leave Size to the caller.
-func infoFromHead(key string, out *s3.HeadObjectOutput) *Info {
+// infoOf returns what a response says of an object, except for Size.
+func infoOf(key string, out *s3.HeadObjectOutput) *Info {
 	return &Info{
 		Key: key, ETag: normalETag(out.ETag), VersionID: aws.ToString(out.VersionId),
 		ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding),
@@ -279,10 +285,12 @@ func infoFromHead(key string, out *s3.HeadObjectOutput) *Info {
 	}
 }
 
-func infoFromGet(key string, out *s3.GetObjectOutput) *Info {
-	return &Info{
-		Key: key, ETag: normalETag(out.ETag), VersionID: aws.ToString(out.VersionId),
-		ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding),
-		StorageClass: storageClass(string(out.StorageClass)), LastModified: aws.ToTime(out.LastModified),
+// headOf returns what the response to a GET says of the object as a HEAD would.
+func headOf(out *s3.GetObjectOutput) *s3.HeadObjectOutput {
+	return &s3.HeadObjectOutput{
+		ETag: out.ETag, VersionId: out.VersionId, ContentType: out.ContentType, ContentEncoding: out.ContentEncoding,
+		StorageClass: out.StorageClass, LastModified: out.LastModified, ChecksumType: out.ChecksumType,
+		ChecksumCRC64NVME: out.ChecksumCRC64NVME, ChecksumCRC32: out.ChecksumCRC32, ChecksumCRC32C: out.ChecksumCRC32C,
+		ChecksumSHA256: out.ChecksumSHA256, ChecksumSHA1: out.ChecksumSHA1,
 	}
 }

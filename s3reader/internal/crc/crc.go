@@ -4,6 +4,7 @@ package crc
 
 import (
 	"encoding/base64"
+	"hash"
 	"hash/crc32"
 
 	"github.com/minio/crc64nvme"
@@ -15,19 +16,22 @@ type Kind struct {
 	bits   uint
 	poly   uint64 // reflected
 	update func(crc uint64, p []byte) uint64
+
+	// New returns a hash of bytes in order.
+	New func() hash.Hash
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // The kinds, the fastest first.
 var (
-	CRC64NVME = &Kind{"CRC64NVME", 64, 0x9a6c9329ac4bc9b5, crc64nvme.Update}
+	CRC64NVME = &Kind{"CRC64NVME", 64, 0x9a6c9329ac4bc9b5, crc64nvme.Update, func() hash.Hash { return crc64nvme.New() }}
 	CRC32     = &Kind{"CRC32", 32, crc32.IEEE, func(crc uint64, p []byte) uint64 {
 		return uint64(crc32.Update(uint32(crc), crc32.IEEETable, p))
-	}}
+	}, func() hash.Hash { return crc32.NewIEEE() }}
 	CRC32C = &Kind{"CRC32C", 32, crc32.Castagnoli, func(crc uint64, p []byte) uint64 {
 		return uint64(crc32.Update(uint32(crc), castagnoli, p))
-	}}
+	}, func() hash.Hash { return crc32.New(castagnoli) }}
 )
 
 // Update returns crc, 0 at first, continued by the bytes of p.
