@@ -62,9 +62,9 @@ func (s *signature) checkScope(req *request) *refusal {
 	switch {
 	case !wrongService && !wrongRegion:
 		return nil
-	case req.service == serviceSTS && wrongService:
-		return &refusal{status: http.StatusForbidden, code: "SignatureDoesNotMatch", message: "Credential should be scoped to correct service: 'sts'."}
-	case req.service == serviceSTS:
+	case req.isQuery() && wrongService:
+		return &refusal{status: http.StatusForbidden, code: "SignatureDoesNotMatch", message: "Credential should be scoped to correct service: '" + req.service + "'."}
+	case req.isQuery():
 		return &refusal{status: http.StatusForbidden, code: "SignatureDoesNotMatch", message: "Credential should be scoped to a valid region."}
 	}
 	code, subject := "AuthorizationHeaderMalformed", "The authorization header is malformed; "
@@ -113,9 +113,9 @@ func (s *signature) checkTime(req *request) *refusal {
 	}
 	at, now := s.time.UTC().Format(timeFormat), req.now.UTC().Format(timeFormat)
 	switch {
-	case req.service == serviceSTS && early:
+	case req.isQuery() && early:
 		return &refusal{status: http.StatusForbidden, code: "SignatureDoesNotMatch", message: fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + 15 min.)", at, req.now.Add(clockTolerance).UTC().Format(timeFormat), now)}
-	case req.service == serviceSTS:
+	case req.isQuery():
 		return &refusal{status: http.StatusForbidden, code: "SignatureDoesNotMatch", message: fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - 15 min.)", at, req.now.Add(-clockTolerance).UTC().Format(timeFormat), now)}
 	case s.presigned && early:
 		return &refusal{status: http.StatusForbidden, code: "AccessDenied", message: "Request is not valid yet"}
@@ -138,7 +138,7 @@ func (s *signature) checkUnsigned(req *request) *refusal {
 	for name := range req.Header {
 		lower := strings.ToLower(name)
 		if strings.HasPrefix(lower, "x-amz-") && !slices.Contains(s.signedHeaders, lower) {
-			if req.service == serviceSTS {
+			if req.isQuery() {
 				return signatureMismatch(req)
 			}
 			return &refusal{
@@ -151,21 +151,21 @@ func (s *signature) checkUnsigned(req *request) *refusal {
 }
 
 func unknownKey(r *request) *refusal {
-	if r.service == serviceSTS {
+	if r.isQuery() {
 		return &refusal{status: http.StatusForbidden, code: "InvalidClientTokenId", message: "The security token included in the request is invalid."}
 	}
 	return &refusal{status: http.StatusForbidden, code: "InvalidAccessKeyId", message: "The AWS Access Key Id you provided does not exist in our records.", details: [][2]string{{"AWSAccessKeyId", r.call.AccessKeyID}}}
 }
 
 func wrongToken(r *request) *refusal {
-	if r.service == serviceSTS {
+	if r.isQuery() {
 		return unknownKey(r)
 	}
 	return &refusal{status: http.StatusBadRequest, code: "InvalidToken", message: "The provided token is malformed or otherwise invalid."}
 }
 
 func expiredSession(r *request) *refusal {
-	if r.service == serviceSTS {
+	if r.isQuery() {
 		return &refusal{status: http.StatusForbidden, code: "ExpiredToken", message: "The security token included in the request is expired"}
 	}
 	return &refusal{status: http.StatusBadRequest, code: "ExpiredToken", message: "The provided token has expired."}
@@ -173,7 +173,7 @@ func expiredSession(r *request) *refusal {
 
 func signatureMismatch(r *request) *refusal {
 	message := "The request signature we calculated does not match the signature you provided. Check your key and signing method."
-	if r.service == serviceSTS {
+	if r.isQuery() {
 		message = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
 	}
 	return &refusal{status: http.StatusForbidden, code: "SignatureDoesNotMatch", message: message}

@@ -45,6 +45,7 @@ type Cloud struct {
 	sessions map[string]*session // by access key id
 	users    map[string]*user    // by access key id
 	faults   []*faultState
+	handled  handled // services by hook
 	calls    []*Call
 	keep     int // most calls that are kept; 0: all
 	keys     int // signing keys that the clusters took so far
@@ -167,6 +168,24 @@ func (c *Cloud) Organization() *Organization {
 		c.organization.Store(newOrganization(c))
 	}
 	return c.organization.Load()
+}
+
+// Handle makes h play a service: requests to its hosts
+// (<service>.<region>.amazonaws.com and the like), and on a listener those that
+// are signed for it. service is the name in the signature, "sqs" for example. The
+// cloud verifies the signature and the session, and asks the same policies as for
+// S3: those of the caller, the resource's own, those of the organization. Only a
+// request that they allow reaches h.Serve. Handling a service again replaces its
+// handler. It panics on a service that the cloud plays itself and on a handler
+// without one of its functions.
+func (c *Cloud) Handle(service string, h ServiceHandler) {
+	checkHandler(service, h)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.handled.handlers == nil {
+		c.handled.handlers = map[string]ServiceHandler{}
+	}
+	c.handled.handlers[service] = h
 }
 
 // Config returns an aws.Config whose requests are all handled by the cloud in

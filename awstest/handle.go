@@ -53,12 +53,15 @@ var (
 func (c *Cloud) handle(r *http.Request, body []byte, secure, anyHost bool) (*request, *response, error) {
 	call := &Call{Time: time.Now(), Host: r.Host, Params: map[string]string{}}
 	req := &request{Request: r, body: body, call: call, secure: secure}
-	known := req.route(anyHost)
+	c.mu.Lock()
+	known := c.handled.routeHandled(req, anyHost)
+	c.mu.Unlock()
+	known = known || req.route(anyHost)
 	var malformed *refusal
 	if known {
 		req.id = newRequestID(req.service)
 		call.AccessKeyID = claimedKey(r)
-		if req.service == serviceSTS {
+		if req.isQuery() && req.handler == nil {
 			malformed = req.parseForm()
 		}
 	}
@@ -173,7 +176,10 @@ func (c *Cloud) serve(req *request, malformed *refusal) (*response, *refusal) {
 			return nil, refused
 		}
 	}
-	if req.service == serviceSTS {
+	switch {
+	case req.handler != nil:
+		return serveHandled(c, req)
+	case req.service == serviceSTS:
 		return serveSTS(c, req)
 	}
 	return serveS3(c, req)
@@ -198,12 +204,17 @@ type request struct {
 	id     string     // request id
 	region string     // that the host names or the signature is for
 
-	service     string     // serviceSTS or serviceS3
-	bucket, key string     // S3: what host and path name, unescaped; may be empty
-	secure      bool       // came by https
-	form        url.Values // STS: the parameters
-	trueNow     time.Time  // the cloud's clock, without a fault's ServerClock
+	service     string          // serviceSTS, serviceS3 or one that has a handler
+	handler     *ServiceHandler // of the service; nil: the cloud plays it itself
+	bucket, key string          // S3: what host and path name, unescaped; may be empty
+	secure      bool            // came by https
+	form        url.Values      // STS, and others of the query protocol: the parameters
+	trueNow     time.Time       // the cloud's clock, without a fault's ServerClock
 }
+
+// isQuery reports whether the request's service refuses signatures as those of the
+// query protocol do: all but S3.
+func (r *request) isQuery() bool { return r.service != serviceS3 }
 
 // response is a response before a transport writes it. Body bytes are not
 // changed after this point, so that an object's data need not be copied. For a
@@ -251,6 +262,9 @@ func refuse(status int, code, message string, details ...string) *refusal {
 // render writes the error document of the request's service.
 func (r *refusal) render(req *request) *response {
 	req.call.Code = r.code
+	if req.handler != nil && req.form == nil {
+		return r.renderJSON(req)
+	}
 	resp := &response{status: r.status, header: http.Header{}}
 	var b strings.Builder
 	if req.service == serviceS3 {

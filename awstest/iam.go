@@ -25,7 +25,7 @@ import (
 //  4. The resource policy. Within one account an Allow that names the session or
 //     the user itself is the end of it; one that names the role makes identity
 //     policies unnecessary; one that names the account leaves it to them. Across
-//     accounts, and for a role's trust policy, there must be an Allow.
+//     accounts, and for the policy of a role or a KMS key, there must be an Allow.
 //  5. The identity policies must allow.
 //  6. The permissions boundary must allow.
 //  7. The session policies must allow.
@@ -72,7 +72,7 @@ func (a *access) decide() (allowed bool, why string) {
 		return true, ""
 	case oneAccount && named == roleNamed:
 		identity.allowed = true
-	case (!oneAccount || a.isTrust) && !resource.allowed:
+	case (!oneAccount || a.mustBeNamed()) && !resource.allowed:
 		return a.refuse(resource)
 	}
 	for _, v := range []verdict{identity, boundary, session} {
@@ -81,6 +81,13 @@ func (a *access) decide() (allowed bool, why string) {
 		}
 	}
 	return true, ""
+}
+
+// mustBeNamed reports whether the resource's policy must allow even within one
+// account: that of a role and that of a KMS key.
+func (a *access) mustBeNamed() bool {
+	service, _, _ := strings.Cut(a.action, ":")
+	return a.isTrust || strings.EqualFold(service, "kms") && strings.Contains(a.resource, ":key/")
 }
 
 func (a *access) refuse(v verdict) (bool, string) {

@@ -147,7 +147,7 @@ func (s *signature) parse(req *request, credential, signedHeaders, date string) 
 // read.
 func malformedSignature(r *request, message string) *refusal {
 	switch {
-	case r.service == serviceSTS:
+	case r.isQuery():
 		return &refusal{status: http.StatusForbidden, code: "IncompleteSignature", message: message}
 	case r.Header.Get("Authorization") == "":
 		return &refusal{status: http.StatusBadRequest, code: "AuthorizationQueryParametersError", message: message}
@@ -156,14 +156,14 @@ func malformedSignature(r *request, message string) *refusal {
 }
 
 func invalidArgument(r *request, message string) *refusal {
-	if r.service == serviceSTS {
+	if r.isQuery() {
 		return &refusal{status: http.StatusForbidden, code: "IncompleteSignature", message: message}
 	}
 	return &refusal{status: http.StatusBadRequest, code: "InvalidArgument", message: message}
 }
 
 func missingDate(r *request) *refusal {
-	if r.service == serviceSTS {
+	if r.isQuery() {
 		return &refusal{status: http.StatusForbidden, code: "IncompleteSignature", message: "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."}
 	}
 	return &refusal{status: http.StatusForbidden, code: "AccessDenied", message: "AWS authentication requires a valid Date or x-amz-date header"}
@@ -190,7 +190,7 @@ func payloadHash(r *request, s *signature) (string, *refusal) {
 		stated = r.URL.Query().Get("X-Amz-Content-Sha256")
 	}
 	actual := hashHex(r.body)
-	if r.service == serviceSTS {
+	if r.isQuery() {
 		// STS takes the hash from the body, whatever the header says.
 		return actual, nil
 	}
