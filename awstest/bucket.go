@@ -37,6 +37,9 @@ type Bucket struct {
 	requesterPays bool
 	objects       map[string][]*version // newest last
 	sorted        []string              // keys of objects in UTF-8 order; nil: to be sorted
+	uploads       map[string]*upload    // in progress, by id
+	uploadCount   int                   // uploads begun so far
+	minPartSize   int64                 // bytes of every part of an upload but the last
 }
 
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
@@ -60,7 +63,7 @@ func (a *Account) CreateBucket(name string) *Bucket {
 	if s.byName == nil {
 		s.byName = map[string]*Bucket{}
 	}
-	b := &Bucket{name: name, owner: a, region: a.cloud.partition.region, objects: map[string][]*version{}}
+	b := &Bucket{name: name, owner: a, region: a.cloud.partition.region, objects: map[string][]*version{}, minPartSize: defaultMinPartSize}
 	s.byName[name] = b
 	return b
 }
@@ -177,6 +180,18 @@ func (b *Bucket) SetRequesterPays() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.requesterPays = true
+}
+
+// SetMinPartSize sets how many bytes every part of a multipart upload but the last
+// must have. AWS's limit, 5 MiB, is in force at first; a test that uploads many
+// parts sets a lower one. It panics on a negative number.
+func (b *Bucket) SetMinPartSize(bytes int64) {
+	if bytes < 0 {
+		panic(fmt.Sprintf("awstest: SetMinPartSize(%d) of bucket %s: a size is not negative; use 0 for parts of any size", bytes, b.name))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.minPartSize = bytes
 }
 
 // bucketSettings is what a request needs to know of its bucket, read under one

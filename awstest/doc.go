@@ -62,9 +62,9 @@
 //   - Signatures of version 2 and 4A, and a Date header in place of X-Amz-Date.
 //   - Of S3: every operation but CopyObject, DeleteObject, DeleteObjects,
 //     GetBucketLocation, GetBucketVersioning, GetObject, HeadBucket, HeadObject,
-//     ListObjectsV2, PutBucketVersioning and PutObject; ACLs, PutObject
-//     with a customer's key (see Object.CustomerKey), MFA delete, tags of objects,
-//     object lock, access points.
+//     ListObjectsV2, PutBucketVersioning, PutObject and those of multipart uploads;
+//     ACLs, writes with a customer's key (see Object.CustomerKey), MFA delete, tags
+//     of objects, object lock, access points.
 //
 // # Compatibility
 //

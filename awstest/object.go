@@ -24,8 +24,9 @@ type Object struct {
 	LastModified time.Time // zero: now; S3 keeps whole seconds
 
 	// PartSize is set for an object that was uploaded in parts of that many
-	// bytes (the last may be shorter): its ETag is then the MD5 of the parts'
-	// MD5s with "-" and their number. 0: uploaded by one PUT.
+	// bytes (the last may be shorter; of an upload by requests, the size of the
+	// first part): its ETag is then the MD5 of the parts' MD5s with "-" and their
+	// number. 0: uploaded by one PUT.
 	PartSize int64
 
 	// ChecksumAlgorithm is the checksum stored with the object: CRC64NVME (also
@@ -53,6 +54,7 @@ type Object struct {
 type version struct {
 	Object
 	data   []byte
+	ends   []int64 // where each part ends, of parts by request; nil: by PartSize
 	marker bool
 
 	mu   sync.Mutex
@@ -106,7 +108,7 @@ func (o *Object) check() error {
 		return fmt.Errorf("a COMPOSITE checksum belongs to an object in parts; set PartSize")
 	case o.ChecksumType == "COMPOSITE" && (o.ChecksumAlgorithm == "" || o.ChecksumAlgorithm == "CRC64NVME"):
 		return fmt.Errorf("CRC64NVME knows FULL_OBJECT only; use another ChecksumAlgorithm for COMPOSITE")
-	case o.ChecksumType == "FULL_OBJECT" && o.PartSize > 0 && o.ChecksumAlgorithm != "" && !strings.HasPrefix(o.ChecksumAlgorithm, "CRC"):
+	case o.ChecksumType == "FULL_OBJECT" && o.PartSize > 0 && !slices.Contains([]string{"", "NONE", "CRC64NVME", "CRC32", "CRC32C"}, o.ChecksumAlgorithm):
 		return fmt.Errorf("%s of an object in parts is COMPOSITE only; use a CRC for FULL_OBJECT", o.ChecksumAlgorithm)
 	case !slices.Contains([]string{"", "FULL_OBJECT", "COMPOSITE"}, o.ChecksumType):
 		return fmt.Errorf("no checksum type %q; use FULL_OBJECT or COMPOSITE", o.ChecksumType)
@@ -115,7 +117,10 @@ func (o *Object) check() error {
 }
 
 // newVersion completes a checked object with what S3 works out itself.
-func newVersion(o Object, data []byte) *version {
+func newVersion(o Object, data []byte) *version { return newVersionOfParts(o, data, nil) }
+
+// newVersionOfParts is newVersion for an object whose parts end at these offsets.
+func newVersionOfParts(o Object, data []byte, ends []int64) *version {
 	o.Size = int64(len(data))
 	o.LastModified = storedTime(o.LastModified)
 	o.Metadata, o.Headers = maps.Clone(o.Metadata), maps.Clone(o.Headers)
@@ -137,8 +142,8 @@ func newVersion(o Object, data []byte) *version {
 	default:
 		o.ChecksumType = "FULL_OBJECT"
 	}
-	v := &version{Object: o, data: data}
-	if o.PartSize == 0 {
+	v := &version{Object: o, data: data, ends: ends}
+	if !v.multipart() {
 		sum := md5.Sum(data)
 		v.ETag = `"` + hex.EncodeToString(sum[:]) + `"`
 		return v
@@ -228,9 +233,15 @@ func (b *Bucket) newest(key string) *version {
 	return versions[len(versions)-1]
 }
 
+// multipart reports whether the object was uploaded in parts.
+func (v *version) multipart() bool { return v.PartSize > 0 || v.ends != nil }
+
 // parts is the number of parts that the object was uploaded in; 1 for one PUT.
 func (v *version) parts() int64 {
-	if v.PartSize == 0 || v.Size == 0 {
+	switch {
+	case v.ends != nil:
+		return int64(len(v.ends))
+	case v.PartSize == 0 || v.Size == 0:
 		return 1
 	}
 	return (v.Size-1)/v.PartSize + 1
@@ -238,7 +249,12 @@ func (v *version) parts() int64 {
 
 // part returns where part n, counted from 1, begins and ends.
 func (v *version) part(n int64) (first, end int64) {
-	if v.PartSize == 0 {
+	switch {
+	case v.ends != nil && n > 1:
+		return v.ends[n-2], v.ends[n-1]
+	case v.ends != nil:
+		return 0, v.ends[0]
+	case v.PartSize == 0:
 		return 0, v.Size
 	}
 	return (n - 1) * v.PartSize, min(n*v.PartSize, v.Size)

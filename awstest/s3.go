@@ -20,17 +20,24 @@ type s3Request struct {
 
 // s3Operations are the operations on a bucket that exists.
 var s3Operations = map[string]func(*s3Request) (*response, *refusal){
-	"CopyObject":          copyObject,
-	"DeleteObject":        deleteObject,
-	"DeleteObjects":       deleteObjects,
-	"GetBucketLocation":   (*s3Request).getBucketLocation,
-	"GetBucketVersioning": getBucketVersioning,
-	"GetObject":           (*s3Request).getObject,
-	"HeadBucket":          (*s3Request).headBucket,
-	"HeadObject":          (*s3Request).getObject,
-	"ListObjectsV2":       (*s3Request).listObjects,
-	"PutBucketVersioning": putBucketVersioning,
-	"PutObject":           (*s3Request).putObject,
+	"AbortMultipartUpload":    abortUpload,
+	"CompleteMultipartUpload": completeUpload,
+	"CreateMultipartUpload":   createUpload,
+	"ListMultipartUploads":    listUploads,
+	"ListParts":               listParts,
+	"UploadPart":              uploadPart,
+	"UploadPartCopy":          uploadPartCopy,
+	"CopyObject":              copyObject,
+	"DeleteObject":            deleteObject,
+	"DeleteObjects":           deleteObjects,
+	"GetBucketLocation":       (*s3Request).getBucketLocation,
+	"GetBucketVersioning":     getBucketVersioning,
+	"GetObject":               (*s3Request).getObject,
+	"HeadBucket":              (*s3Request).headBucket,
+	"HeadObject":              (*s3Request).getObject,
+	"ListObjectsV2":           (*s3Request).listObjects,
+	"PutBucketVersioning":     putBucketVersioning,
+	"PutObject":               (*s3Request).putObject,
 }
 
 // s3OperationNames are the operations of S3 that a Fault may select.
@@ -118,6 +125,13 @@ func unknownFeature(req *request, query url.Values) string {
 		case lower == "x-amz-tagging-directive" && req.Header.Get(name) == "COPY":
 		case hasAnyPrefix(lower, unknownFeatures) || hasAnyPrefix(lower, encryptionFeatures):
 			return lower
+		}
+	}
+	if op := req.call.Operation; op == "CreateMultipartUpload" || op == "UploadPart" || op == "UploadPartCopy" {
+		for _, name := range []string{"If-Match", "If-None-Match"} {
+			if req.Header.Get(name) != "" {
+				return name
+			}
 		}
 	}
 	if sse := req.Header.Get("X-Amz-Server-Side-Encryption"); sse != "" && sse != "AES256" {
@@ -305,7 +319,7 @@ var s3Headers = map[string]string{
 }
 
 var s3Query = map[string]string{
-	"versionId": "VersionId", "partNumber": "PartNumber", "prefix": "Prefix", "delimiter": "Delimiter",
+	"versionId": "VersionId", "partNumber": "PartNumber", "uploadId": "UploadId", "prefix": "Prefix", "delimiter": "Delimiter",
 	"max-keys": "MaxKeys", "continuation-token": "ContinuationToken", "start-after": "StartAfter",
 	"encoding-type": "EncodingType", "fetch-owner": "FetchOwner",
 	"response-cache-control": "ResponseCacheControl", "response-content-disposition": "ResponseContentDisposition",

@@ -134,7 +134,7 @@ func (s *s3Request) slice(v *version) (*response, *refusal) {
 		part = n
 		first, end = v.part(n)
 		partial = v.Size > 0
-		if v.PartSize > 0 {
+		if v.multipart() {
 			resp.header.Set("X-Amz-Mp-Parts-Count", itoa(v.parts()))
 		}
 	case isRange && (s.fault == nil || !s.fault.IgnoreRange):

@@ -51,10 +51,15 @@ func (s *s3Request) authorizeWrite() *refusal {
 
 // written adds what every response to a write says of the new version.
 func (s *s3Request) written(resp *response, v *version) {
-	resp.header.Set("X-Amz-Server-Side-Encryption", "AES256")
+	s.encrypted(resp, &v.Object)
 	if s.settings.versioning != "" {
 		resp.header.Set("X-Amz-Version-Id", v.shownID())
 	}
+}
+
+// encrypted adds how an object is encrypted, and who pays for the request.
+func (s *s3Request) encrypted(resp *response, o *Object) {
+	resp.header.Set("X-Amz-Server-Side-Encryption", "AES256")
 	if s.charged() {
 		resp.header.Set("X-Amz-Request-Charged", "requester")
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // writeRow is a request that writes, sent to a store of its own, and what S3
-// answers. A header "md5" stands for the Content-MD5 of the body.
+// answers. The header {md5} stands for the Content-MD5 of the body.
 type writeRow struct {
 	as      string // owner, if empty; "anonymous" does not sign
 	request string
@@ -34,7 +34,7 @@ func (row writeRow) run(t *testing.T, s *store) answer {
 	method, target, _ := strings.Cut(s.names.Replace(row.request), " ")
 	sent := s.names.Replace(row.sent)
 	sum := md5.Sum([]byte(sent))
-	headers := strings.ReplaceAll(s.names.Replace(row.headers), "md5", "Content-MD5: "+base64.StdEncoding.EncodeToString(sum[:]))
+	headers := strings.ReplaceAll(s.names.Replace(row.headers), "{md5}", "Content-MD5: "+base64.StdEncoding.EncodeToString(sum[:]))
 	as := cmp.Or(row.as, "owner")
 	if as == "anonymous" {
 		as = ""
