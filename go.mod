@@ -7,6 +7,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/config v1.33.18 // LoadConfig, in the root package: the SDK's shared configuration
 	github.com/aws/aws-sdk-go-v2/credentials v1.21.0 // stscreds builds the two STS requests; endpointcreds and ec2rolecreds ask the agents
 	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.9 // NodeRole: the metadata service
+	github.com/aws/aws-sdk-go-v2/service/iam v1.64.9 // tests only: awstest answers IAM's own client
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.10 // s3reader's client
 	github.com/aws/aws-sdk-go-v2/service/sqs v1.52.11 // a test only: a service of the JSON protocol recovers from ExpiredToken
 	github.com/aws/aws-sdk-go-v2/service/sts v1.52.0 // the STS client

@@ -17,18 +17,13 @@ type Account struct {
 	id    string
 
 	// Guarded by cloud.mu.
-	roles     map[string]*Role // by lower-case name without the path: IAM's names are unique so
-	users     map[string]*user // the same
-	providers map[*Cluster][]string
+	roles     map[string]*Role          // by lower-case name without the path: IAM's names are unique so
+	users     map[string]*user          // the same
+	policies  map[string]*managedPolicy // the same
+	providers map[string]*oidcProvider  // by URL
 
 	trustLimit int // characters of a trust policy
 }
-
-// What IAM allows an account to have (IAM User Guide, "IAM and AWS STS quotas").
-const (
-	maxProviders = 100
-	maxClientIDs = 100
-)
 
 // ID returns the account's 12-digit id.
 func (a *Account) ID() string { return a.id }
@@ -70,26 +65,28 @@ func (a *Account) iamARN(resource string) string {
 // replaces the list. It panics on a client id that IAM refuses and on a cluster
 // of another cloud.
 func (a *Account) AddOIDCProvider(cluster *Cluster, clientIDs ...string) {
+	what := fmt.Sprintf("AddOIDCProvider(%q)", cluster.issuer)
 	if cluster.cloud != a.cloud {
-		panic(fmt.Sprintf("awstest: AddOIDCProvider(%q): the cluster belongs to another cloud, whose keys this one cannot fetch; make it with this cloud's Cluster", cluster.issuer))
+		panic(fmt.Sprintf("awstest: %s: the cluster belongs to another cloud, whose keys this one cannot fetch; make it with this cloud's Cluster", what))
 	}
 	if len(clientIDs) == 0 {
 		clientIDs = []string{"sts.amazonaws.com"}
 	}
-	if len(clientIDs) > maxClientIDs {
-		panic(fmt.Sprintf("awstest: AddOIDCProvider: %d client ids: Cannot exceed quota for ClientIdsPerOpenIdConnectProvider: %d", len(clientIDs), maxClientIDs))
-	}
-	for _, id := range clientIDs {
-		if id == "" || len(id) > 255 {
-			panic(fmt.Sprintf("awstest: AddOIDCProvider: client id %q has %d characters; IAM takes 1 to 255", id, len(id)))
-		}
-	}
+	p, refused := newOIDCProvider(a, cluster.issuer, clientIDs, nil)
+	must(what, refused)
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
-	if _, known := a.providers[cluster]; !known && len(a.providers) >= maxProviders {
-		panic(fmt.Sprintf("awstest: AddOIDCProvider(%q): account %s: Cannot exceed quota for OpenIdConnectProvidersPerAccount: %d", cluster.issuer, a.id, maxProviders))
+	must(what, a.addProvider(p))
+}
+
+// addProvider adds a provider to the account or replaces it. The cloud's mutex
+// must be held.
+func (a *Account) addProvider(p *oidcProvider) *refusal {
+	if a.providers[p.url] == nil && len(a.providers) >= maxProviders {
+		return limitExceeded(fmt.Sprintf("Cannot exceed quota for OpenIdConnectProvidersPerAccount: %d", maxProviders), fmt.Sprintf("account %s has as many", a.id))
 	}
-	a.providers[cluster] = slices.Clone(clientIDs)
+	a.providers[p.url] = p
+	return nil
 }
 
 // SetTrustPolicyLimit sets how many characters a role's trust policy may have in
@@ -106,19 +103,23 @@ func (a *Account) SetTrustPolicyLimit(characters int) {
 	a.trustLimit = characters
 }
 
-// checkTrustSize panics on a trust policy that is longer than the account's
-// quota. The cloud's mutex must be held.
-func (a *Account) checkTrustSize(what, document string) {
-	if n := policySize(document); n > a.trustLimit {
-		panic(fmt.Sprintf("awstest: %s: Cannot exceed quota for ACLSizePerRole: %d: the trust policy has %d characters; admit fewer subjects, or raise the quota by Account.SetTrustPolicyLimit (to %d at most)", what, a.trustLimit, n, trust.MaxRaisedTrustPolicySize))
+// checkTrustSize refuses a trust policy that is longer than the account's quota.
+// The cloud's mutex must be held.
+func (a *Account) checkTrustSize(d *document) *refusal {
+	if d.size <= a.trustLimit {
+		return nil
 	}
+	return limitExceeded(
+		fmt.Sprintf("Cannot exceed quota for ACLSizePerRole: %d", a.trustLimit),
+		fmt.Sprintf("the trust policy has %d characters; admit fewer subjects, or raise the quota by Account.SetTrustPolicyLimit (to %d at most)", d.size, trust.MaxRaisedTrustPolicySize),
+	)
 }
 
 // RemoveOIDCProvider undoes AddOIDCProvider. Sessions already issued stay valid.
 func (a *Account) RemoveOIDCProvider(cluster *Cluster) {
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
-	delete(a.providers, cluster)
+	delete(a.providers, cluster.issuer)
 }
 
 // CreateRole creates a role. name may carry a path ("team/x"). trustJSON is its
@@ -130,26 +131,37 @@ func (a *Account) RemoveOIDCProvider(cluster *Cluster) {
 // keeps their unique ids: create the hub before the role that trusts it. An
 // account that it names need not be known to the cloud.
 func (a *Account) CreateRole(name, trustJSON, policyJSON string) *Role {
-	path, base := splitPath(name)
-	checkName("CreateRole", name, path, base, 64)
 	what := fmt.Sprintf("CreateRole(%q)", name)
-	trustPolicy := parseTrustPolicy(what, trustJSON)
-	policy := parseIdentityPolicy(what, "role "+base, policyJSON, trust.MaxRolePoliciesSize)
+	path, base := splitPath(name)
+	must(what, checkName(path, base))
+	trustPolicy, refused := parseTrustPolicy(trustJSON)
+	must(what, refused)
+	policy, refused := parseOptionalPolicy(policyJSON)
+	must(what, refused)
 
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
-	a.checkTrustSize(what, trustJSON)
-	key := strings.ToLower(base)
-	if old := a.roles[key]; old != nil {
-		panic(fmt.Sprintf("awstest: %s: account %s has the role %s already (names differ by more than case and path); use SetTrust and SetPolicy to change it, or another name", what, a.id, old.arn))
-	}
-	r := &Role{
-		account: a, name: base, arn: a.iamARN("role" + path + base), id: newID("AROA", 21),
-		trust: trustPolicy, policy: policy, maxSession: defaultDuration,
-	}
-	r.pins = pin(a.cloud, what, trustPolicy)
-	a.roles[key] = r
+	r, refused := a.newRole(path, base, trustPolicy)
+	must(what, refused)
+	must(what, r.setInline(rolePolicyName, policy))
+	a.roles[strings.ToLower(base)] = r
 	return r
+}
+
+// newRole makes a role that is not yet one of the account's. The cloud's mutex
+// must be held.
+func (a *Account) newRole(path, name string, trustPolicy *document) (*Role, *refusal) {
+	if old := a.roles[strings.ToLower(name)]; old != nil {
+		return nil, alreadyExists(
+			fmt.Sprintf("Role with name %s already exists.", name),
+			fmt.Sprintf("account %s has the role %s already (names differ by more than case and path); use SetTrust and SetPolicy to change it, or another name", a.id, old.arn),
+		)
+	}
+	r := &Role{entity: newEntity(a, "role", path, name), maxSession: defaultDuration}
+	if refused := r.setTrust(trustPolicy); refused != nil {
+		return nil, refused
+	}
+	return r, nil
 }
 
 // DeleteRole deletes a role; its sessions die with it. A role created again
@@ -158,6 +170,11 @@ func (a *Account) CreateRole(name, trustJSON, policyJSON string) *Role {
 func (a *Account) DeleteRole(role *Role) {
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
+	a.removeRole(role)
+}
+
+// removeRole is DeleteRole for a caller that holds the cloud's mutex.
+func (a *Account) removeRole(role *Role) {
 	key := strings.ToLower(role.name)
 	if a.roles[key] != role {
 		return
@@ -170,41 +187,82 @@ func (a *Account) DeleteRole(role *Role) {
 	}
 }
 
-// user is an IAM user with one access key.
-type user struct {
-	account *Account
-	name    string
-	arn     string
-	id      string // AIDA…
-	policy  *trust.Policy
-
-	boundary *guardrail // permissions boundary; nil: none. Guarded by cloud.mu
-
-	accessKeyID, secret string
+// managed finds a managed policy that the account can use; nil if there is none.
+// An AWS managed policy that the cloud does not have is refused. The cloud's mutex
+// must be held.
+func (a *Account) managed(arn string) (*managedPolicy, *refusal) {
+	account, path, ok := cutIAM(arn, "policy")
+	switch {
+	case !ok || trust.PartitionOf(arn) != a.cloud.partition.name:
+		return nil, nil
+	case account == "aws":
+		if m := awsPolicy(a.cloud, path); m != nil {
+			return m, nil
+		}
+		return nil, notModelled("the AWS managed policy %s: create one with the statements that the test needs", arn)
+	case account != a.id:
+		return nil, nil
+	}
+	_, name := splitPath(path)
+	if m := a.policies[strings.ToLower(name)]; m != nil && m.arn == arn {
+		return m, nil
+	}
+	return nil, nil
 }
 
 // UserCredentials creates an IAM user with identity policy policyJSON (empty:
 // allows nothing) and returns its long-term keys, such as a laptop's profile
 // has. It panics on a name or policy that IAM refuses and when the user exists.
 func (a *Account) UserCredentials(name, policyJSON string) aws.Credentials {
-	path, base := splitPath(name)
-	checkName("UserCredentials", name, path, base, 64)
 	what := fmt.Sprintf("UserCredentials(%q)", name)
-	policy := parseIdentityPolicy(what, "user "+base, policyJSON, trust.MaxUserPoliciesSize)
+	path, base := splitPath(name)
+	must(what, checkName(path, base))
+	policy, refused := parseOptionalPolicy(policyJSON)
+	must(what, refused)
 
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
-	key := strings.ToLower(base)
-	if a.users[key] != nil {
-		panic(fmt.Sprintf("awstest: %s: account %s has that user already; keep the credentials of the first call, or use another name", what, a.id))
+	u, refused := a.newUser(path, base)
+	must(what, refused)
+	must(what, u.setInline(rolePolicyName, policy))
+	a.users[strings.ToLower(base)] = u
+	return u.newAccessKey().credentials()
+}
+
+// adminName is the name of the user that AdminKey creates.
+const adminName = "awstest-admin"
+
+// AdminKey returns the long-term keys of the account's administrator: the IAM
+// user awstest-admin with the policy AdministratorAccess, which the first call
+// creates. With them a test can set up everything else by requests to IAM, as
+// people do with a new account. Each call returns the same keys.
+func (a *Account) AdminKey() aws.Credentials {
+	a.cloud.mu.Lock()
+	defer a.cloud.mu.Unlock()
+	if u := a.users[adminName]; u != nil {
+		for _, k := range u.keys {
+			return k.credentials()
+		}
+		return u.newAccessKey().credentials()
 	}
-	u := &user{
-		account: a, name: base, arn: a.iamARN("user" + path + base), id: newID("AIDA", 21), policy: policy,
-		accessKeyID: newID("AKIA", 20), secret: newSecret(30),
+	u, refused := a.newUser("/", adminName)
+	must("AdminKey", refused)
+	u.attached = []*managedPolicy{awsPolicy(a.cloud, "AdministratorAccess")}
+	u.combine()
+	a.users[adminName] = u
+	return u.newAccessKey().credentials()
+}
+
+// newUser makes a user that is not yet one of the account's. The cloud's mutex
+// must be held.
+func (a *Account) newUser(path, name string) (*user, *refusal) {
+	if a.users[strings.ToLower(name)] != nil {
+		return nil, alreadyExists(
+			fmt.Sprintf("User with name %s already exists.", name),
+			fmt.Sprintf("account %s has that user already; keep the credentials of the first call, or use another name", a.id),
+		)
 	}
-	a.users[key] = u
-	a.cloud.users[u.accessKeyID] = u
-	return aws.Credentials{AccessKeyID: u.accessKeyID, SecretAccessKey: u.secret, Source: "awstest", AccountID: a.id}
+	return &user{entity: newEntity(a, "user", path, name)}, nil
 }
 
 // SetUserPermissionsBoundary sets the permissions boundary of a user that

@@ -110,7 +110,7 @@ func (r *Role) admitCaller(req *request, tags sessionTags, source string, life t
 	for _, action := range actions {
 		a := access{
 			p: req.caller, owner: r.account, action: action, resource: r.arn, keys: keys,
-			policy: r.trust, pins: r.pins, isTrust: true,
+			policy: r.trust.policy, pins: r.pins, isTrust: true,
 		}
 		if allowed, why := a.decide(); !allowed {
 			req.call.Explain = why
@@ -209,9 +209,9 @@ func webIdentitySession(c *Cloud, req *request) (*session, int, *trust.Token, *r
 	}
 	req.call.Subject = claims.Subject
 	account, _, _ := cutIAM(arn, "role")
-	cluster, clientIDs := registered(c, account, claims.Issuer)
-	if cluster == nil {
-		return fail(invalidToken("No OpenIDConnect provider found in your account for " + claims.Issuer))
+	cluster, clientIDs, refused := registered(c, account, claims.Issuer)
+	if refused != nil {
+		return fail(refused)
 	}
 	if refused := cluster.verifyToken(token); refused != nil {
 		return fail(refused)
@@ -242,20 +242,26 @@ func webIdentitySession(c *Cloud, req *request) (*session, int, *trust.Token, *r
 	return sess, percent, &claims, nil
 }
 
-// provider finds the cluster whose issuer is exactly this and is registered with
-// the account, and the audiences registered.
-func registered(c *Cloud, account, issuer string) (*Cluster, []string) {
+// registered finds the cluster whose issuer is exactly this and is registered with
+// the account, and the audiences registered. A provider whose issuer is no cluster
+// of the cloud has no cluster: no keys can be fetched.
+func registered(c *Cloud, account, issuer string) (*Cluster, []string, *refusal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a, cluster := c.accounts[account], c.clusters[issuer]
-	if a == nil || cluster == nil {
-		return nil, nil
+	var provider *oidcProvider
+	if a := c.accounts[account]; a != nil {
+		provider = a.providers[issuer]
 	}
-	clientIDs, ok := a.providers[cluster]
-	if !ok {
-		return nil, nil
+	if provider == nil {
+		return nil, nil, invalidToken("No OpenIDConnect provider found in your account for " + issuer)
 	}
-	return cluster, clientIDs
+	cluster := c.clusters[issuer]
+	if cluster == nil {
+		refused := invalidToken("Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements")
+		refused.why = "no cluster of the cloud has the issuer " + issuer + "; make it with Cloud.Cluster"
+		return nil, nil, refused
+	}
+	return cluster, provider.clientIDs, nil
 }
 
 // admitToken asks the role's trust policy. The cloud's mutex must be held.
@@ -270,7 +276,7 @@ func (r *Role) admitToken(req *request, claims *trust.Token, life time.Duration)
 	keys.setDuration(life)
 	a := access{
 		federated: trust.Principals{"Federated": {provider}}, owner: r.account, action: "sts:AssumeRoleWithWebIdentity", resource: r.arn, keys: keys,
-		policy: r.trust, pins: r.pins, isTrust: true,
+		policy: r.trust.policy, pins: r.pins, isTrust: true,
 	}
 	if allowed, why := a.decide(); !allowed {
 		req.call.Explain = why

@@ -51,6 +51,9 @@ func authenticate(c *Cloud, req *request) *refusal {
 		return expiredSession(req)
 	}
 	req.caller, req.region = p, s.region
+	if req.service == serviceIAM {
+		req.region = c.partition.region // IAM is global: it has one region, whatever a listener's client signs for
+	}
 	maps.Copy(p.keys, globalKeys(req))
 	return nil
 }
@@ -85,11 +88,11 @@ func (s *signature) checkScope(req *request) *refusal {
 func credentialsOf(c *Cloud, req *request, s *signature) (secret string, p *principal, expired bool, refused *refusal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if u := c.users[s.keyID]; u != nil {
+	if k := c.userKeys[s.keyID]; k != nil {
 		if s.token != "" {
 			return "", nil, false, wrongToken(req)
 		}
-		return u.secret, u.principal(), false, nil
+		return k.secret, k.principal(), false, nil
 	}
 	sess := c.sessions[s.keyID]
 	switch {

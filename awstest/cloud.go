@@ -42,8 +42,8 @@ type Cloud struct {
 	mu       sync.Mutex // never held while a request waits
 	accounts map[string]*Account
 	clusters map[string]*Cluster
-	sessions map[string]*session // by access key id
-	users    map[string]*user    // by access key id
+	sessions map[string]*session   // by access key id
+	userKeys map[string]*accessKey // of users, by id
 	faults   []*faultState
 	handled  handled // services by hook
 	calls    []*Call
@@ -60,7 +60,7 @@ func New() *Cloud {
 		accounts:  map[string]*Account{},
 		clusters:  map[string]*Cluster{},
 		sessions:  map[string]*session{},
-		users:     map[string]*user{},
+		userKeys:  map[string]*accessKey{},
 	}
 }
 
@@ -107,7 +107,7 @@ func (c *Cloud) Account(id string) *Account {
 	defer c.mu.Unlock()
 	a := c.accounts[id]
 	if a == nil {
-		a = &Account{cloud: c, id: id, roles: map[string]*Role{}, users: map[string]*user{}, providers: map[*Cluster][]string{}, trustLimit: trust.MaxTrustPolicySize}
+		a = &Account{cloud: c, id: id, roles: map[string]*Role{}, users: map[string]*user{}, policies: map[string]*managedPolicy{}, providers: map[string]*oidcProvider{}, trustLimit: trust.MaxTrustPolicySize}
 		c.accounts[id] = a
 	}
 	return a
@@ -282,12 +282,13 @@ func (c *Cloud) role(arn string) *Role {
 
 // user finds a user by its ARN; nil if there is none. c.mu must be held.
 func (c *Cloud) user(arn string) *user {
-	for _, a := range c.accounts {
-		for u := range maps.Values(a.users) {
-			if u.arn == arn {
-				return u
-			}
-		}
+	account, path, ok := cutIAM(arn, "user")
+	if !ok || c.accounts[account] == nil {
+		return nil
+	}
+	_, name := splitPath(path)
+	if u := c.accounts[account].users[strings.ToLower(name)]; u != nil && u.arn == arn {
+		return u
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 // Package awstest provides an in-memory AWS for tests: accounts, Kubernetes
 // clusters that sign service-account tokens, OIDC providers, roles with their
-// policies, STS and S3. It refuses what AWS refuses, with AWS's codes and HTTP
+// policies, IAM's API, STS and S3. It refuses what AWS refuses, with AWS's codes and HTTP
 // statuses.
 //
 // Start with [New]; the package example is a whole test. A cloud needs no
@@ -19,7 +19,8 @@
 //
 // Set-up needs no permissions: the methods of [Account], [Role], [Cluster] and
 // [Bucket] act as an administrator. They panic on what AWS would refuse and name
-// the rule, because a test with a wrong set-up proves nothing. Requests of the
+// the rule, because a test with a wrong set-up proves nothing. To set up as people
+// do, by requests to IAM, start with [Account.AdminKey]. Requests of the
 // program under test are checked as AWS checks them: signatures (recomputed with
 // the SDK's own signer), session tokens and their expiry, the signatures,
 // audiences and times of tokens, trust policies, identity, session and bucket
@@ -34,17 +35,18 @@
 // A request that uses one of these is refused, not let through.
 //   - More than one partition in a cloud ([Cloud.SetPartition]): hosts of the
 //     others are served, but no role or bucket of theirs exists.
-//   - Of IAM: groups, managed policies (a session policy may name
-//     AdministratorAccess, AmazonS3ReadOnlyAccess and AmazonS3FullAccess),
-//     permissions boundaries, service and resource control policies, tags on
-//     roles and users, MFA, SAML, service principals, the account's root user.
-//     There is no IAM API: roles are made by the methods here.
+//   - Of IAM: groups, AWS managed policies other than AdministratorAccess,
+//     AmazonS3ReadOnlyAccess and AmazonS3FullAccess, permissions boundaries,
+//     service and resource control policies, MFA, SAML, service principals,
+//     instance profiles, the account's root user, the tags of a role or user as
+//     aws:PrincipalTag. Of its API, the actions that are not listed in iamapi.go.
 //   - Of STS: every action but AssumeRole, AssumeRoleWithWebIdentity and
 //     GetCallerIdentity; tags and a source identity in a token's own claims; the
 //     parameters SerialNumber, TokenCode, ProvidedContexts and ProviderId.
 //     Regions are all enabled (a [Fault] can say otherwise).
-//   - IAM's quotas, but for the sizes of policies, OIDC providers of an account
-//     and their client ids.
+//   - IAM's quotas, but for the sizes of policies, managed policies of a role and
+//     their versions, access keys, tags, OIDC providers of an account and their
+//     client ids.
 //   - The packed size of policies and tags is an estimate: each byte of the
 //     policies without white space, of policies' ARNs and of tags counts as one
 //     of 2,048.

@@ -78,7 +78,7 @@ func ExampleAccount_CreateRole() {
 	defer func() { fmt.Println(recover()) }()
 	awstest.New().Account("444455556666").CreateRole("reader", trust.RolePolicy("arn:aws:iam::111122223333:role/hub").String(), "")
 	// Output:
-	// awstest: CreateRole("reader"): Invalid principal in policy: "arn:aws:iam::111122223333:role/hub": no such role; create it first (IAM stores its unique id)
+	// awstest: CreateRole("reader"): Invalid principal in policy: "AWS":"arn:aws:iam::111122223333:role/hub": no such role; create it first (IAM stores its unique id)
 }
 
 // A role that is not there is refused in the words of one that may not be assumed.

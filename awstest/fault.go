@@ -82,8 +82,8 @@ var faultOperations = slices.Concat([]string{"AssumeRole", "AssumeRoleWithWebIde
 
 func (f Fault) validate() {
 	switch {
-	case f.Operation != "" && !slices.Contains(faultOperations, f.Operation):
-		panic(fmt.Sprintf("awstest: Fault: unknown Operation %q; it is one of %v", f.Operation, faultOperations))
+	case f.Operation != "" && !slices.Contains(faultOperations, f.Operation) && iamActions[f.Operation].serve == nil:
+		panic(fmt.Sprintf("awstest: Fault: unknown Operation %q; it is one of %v or an action of IAM", f.Operation, faultOperations))
 	case f.Skip < 0 || f.Times < 0 || f.Delay < 0:
 		panic(fmt.Sprintf("awstest: Fault: Skip %d, Times %d and Delay %v must not be negative", f.Skip, f.Times, f.Delay))
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):

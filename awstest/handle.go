@@ -27,9 +27,9 @@ import (
 //  4. authenticate verifies the signature, which it makes anew with the keys that
 //     the cloud has issued, and the session (authenticate.go, sigv4.go,
 //     chunked.go).
-//  5. STS goes by Action (sts.go, assumerole.go), S3 by operation (s3.go,
-//     s3get.go, s3put.go, s3list.go). Both ask access.decide, which evaluates the
-//     policies of both sides with package trust (iam.go).
+//  5. STS goes by Action (sts.go, assumerole.go), and so does IAM (iamapi.go), S3
+//     by operation (s3.go, s3get.go, s3put.go, s3list.go). All ask access.decide,
+//     which evaluates the policies of both sides with package trust (iam.go).
 //  6. The call's record gets the status, and the reason of a refusal.
 //
 // A step that refuses returns a *refusal, the only error value; respond renders
@@ -181,6 +181,8 @@ func (c *Cloud) serve(req *request, malformed *refusal) (*response, *refusal) {
 		return serveHandled(c, req)
 	case req.service == serviceSTS:
 		return serveSTS(c, req)
+	case req.service == serviceIAM:
+		return serveIAM(c, req)
 	}
 	return serveS3(c, req)
 }
@@ -188,6 +190,7 @@ func (c *Cloud) serve(req *request, malformed *refusal) (*response, *refusal) {
 // The services a request can be for.
 const (
 	serviceSTS = "sts"
+	serviceIAM = "iam"
 	serviceS3  = "s3"
 )
 
@@ -204,11 +207,11 @@ type request struct {
 	id     string     // request id
 	region string     // that the host names or the signature is for
 
-	service     string          // serviceSTS, serviceS3 or one that has a handler
+	service     string          // serviceSTS, serviceIAM, serviceS3 or one that has a handler
 	handler     *ServiceHandler // of the service; nil: the cloud plays it itself
 	bucket, key string          // S3: what host and path name, unescaped; may be empty
 	secure      bool            // came by https
-	form        url.Values      // STS, and others of the query protocol: the parameters
+	form        url.Values      // STS, IAM, and others of the query protocol: the parameters
 	trueNow     time.Time       // the cloud's clock, without a fault's ServerClock
 }
 
@@ -248,6 +251,7 @@ type refusal struct {
 	code, message string
 	details       [][2]string // further elements of S3's document: {"Region", "eu-west-1"}
 	header        http.Header // further headers
+	why           string      // the rule and the fix, which AWS does not disclose; empty: no more than message says
 }
 
 // refuse returns a refusal of S3; details are pairs of name and text.
@@ -262,6 +266,9 @@ func refuse(status int, code, message string, details ...string) *refusal {
 // render writes the error document of the request's service.
 func (r *refusal) render(req *request) *response {
 	req.call.Code = r.code
+	if r.why != "" {
+		req.call.Explain = r.why
+	}
 	if req.handler != nil && req.form == nil {
 		return r.renderJSON(req)
 	}
@@ -284,7 +291,11 @@ func (r *refusal) render(req *request) *response {
 			fault = "Receiver"
 		}
 		resp.header.Set("Content-Type", "text/xml")
-		b.WriteString(`<ErrorResponse xmlns="` + stsNamespace + "\">\n  <Error>")
+		namespace := stsNamespace
+		if req.service == serviceIAM {
+			namespace = iamNamespace
+		}
+		b.WriteString(`<ErrorResponse xmlns="` + namespace + "\">\n  <Error>")
 		element(&b, "Type", fault)
 		element(&b, "Code", r.code)
 		element(&b, "Message", r.message)

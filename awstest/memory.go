@@ -48,8 +48,8 @@ func (m memoryClient) Do(r *http.Request) (*http.Response, error) {
 // noSuchHost returns an error that names the environment variable with the host, if
 // there is one.
 func noSuchHost(host string) error {
-	err := fmt.Errorf("%w %q: the cloud serves STS, S3 and the services that it has handlers for", errNoSuchHost, host)
-	for _, name := range []string{"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"} {
+	err := fmt.Errorf("%w %q: the cloud serves IAM, STS, S3 and the services that it has handlers for", errNoSuchHost, host)
+	for _, name := range []string{"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_IAM", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"} {
 		if u, invalid := url.Parse(os.Getenv(name)); invalid == nil && u.Host == host {
 			return fmt.Errorf("%w; the environment's %s leads there: unset it for tests", err, name)
 		}

@@ -85,7 +85,7 @@ func TestOrganizationMisuse(t *testing.T) {
 		"longest boundary": {func(w *world, org *awstest.Organization) {
 			w.hub.SetPermissionsBoundary(longIdentity(6144))
 			w.hub.SetPermissionsBoundary(longIdentity(6145))
-		}, "Maximum policy size of 6144 bytes exceeded"},
+		}, "Cannot exceed quota for PolicySize: 6144"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()

@@ -15,17 +15,13 @@ import (
 
 // Role is an IAM role.
 type Role struct {
-	account *Account
-	name    string // without the path
-	arn     string
-	id      string // AROA…: another one if the role is created again
+	entity
 
 	// Guarded by the cloud's mutex.
-	trust      *trust.Policy
-	pins       pins // of the principals that trust names
-	policy     *trust.Policy
-	boundary   *guardrail // permissions boundary; nil: none
-	maxSession time.Duration
+	trust       *document
+	pins        pins // of the principals that trust names
+	maxSession  time.Duration
+	description string
 }
 
 // ARN returns arn:<partition>:iam::<account>:role/<path and name>.
@@ -36,21 +32,40 @@ func (r *Role) ARN() string { return r.arn }
 // user which does not exist.
 func (r *Role) SetTrust(trustJSON string) {
 	what := fmt.Sprintf("SetTrust of %s", r.arn)
-	p := parseTrustPolicy(what, trustJSON)
-	c := r.account.cloud
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r.account.checkTrustSize(what, trustJSON)
-	r.trust, r.pins = p, pin(c, what, p)
-}
-
-// SetPolicy replaces the identity policy, with immediate effect also on issued
-// sessions. It panics on a policy that IAM refuses.
-func (r *Role) SetPolicy(policyJSON string) {
-	p := parseIdentityPolicy(fmt.Sprintf("SetPolicy of %s", r.arn), "role "+r.name, policyJSON, trust.MaxRolePoliciesSize)
+	d, refused := parseTrustPolicy(trustJSON)
+	must(what, refused)
 	r.account.cloud.mu.Lock()
 	defer r.account.cloud.mu.Unlock()
-	r.policy = p
+	must(what, r.setTrust(d))
+}
+
+// setTrust replaces the trust policy. The cloud's mutex must be held.
+func (r *Role) setTrust(d *document) *refusal {
+	if refused := r.account.checkTrustSize(d); refused != nil {
+		return refused
+	}
+	ids, refused := pin(r.account.cloud, d.policy)
+	if refused != nil {
+		return refused
+	}
+	r.trust, r.pins = d, ids
+	return nil
+}
+
+// rolePolicyName is the name of the inline policy that CreateRole, SetPolicy and
+// UserCredentials set.
+const rolePolicyName = "policy"
+
+// SetPolicy replaces the identity policy, with immediate effect also on issued
+// sessions: the inline policy named "policy". Policies that requests to IAM added
+// stay. It panics on a policy that IAM refuses.
+func (r *Role) SetPolicy(policyJSON string) {
+	what := fmt.Sprintf("SetPolicy of %s", r.arn)
+	d, refused := parseOptionalPolicy(policyJSON)
+	must(what, refused)
+	r.account.cloud.mu.Lock()
+	defer r.account.cloud.mu.Unlock()
+	must(what, r.setInline(rolePolicyName, d))
 }
 
 // SetPermissionsBoundary sets the role's permissions boundary, a managed policy
@@ -76,8 +91,12 @@ func parseBoundary(what string, a *Account, holder, document string) *guardrail 
 		return nil
 	}
 	name := holder + "-boundary"
-	p := parseIdentityPolicy(what, "policy "+name, document, trust.MaxManagedPolicySize)
-	return &guardrail{name: name, arn: a.iamARN("policy/" + name), policy: p}
+	d, refused := parseIdentityPolicy(document)
+	if refused == nil && d.size > trust.MaxManagedPolicySize {
+		refused = limitExceeded(fmt.Sprintf("Cannot exceed quota for PolicySize: %d", trust.MaxManagedPolicySize), fmt.Sprintf("the policy has %d characters", d.size))
+	}
+	must(what, refused)
+	return &guardrail{name: name, arn: a.iamARN("policy/" + name), policy: d.policy}
 }
 
 // SetMaxSessionDuration sets the longest session that may be asked for: 1 to 12
@@ -128,46 +147,30 @@ var (
 	iamPath = regexp.MustCompile(`^/([!-.0-~]+/)*$`)
 )
 
-// checkName panics on a name that IAM refuses.
-func checkName(what, name, path, base string, longest int) {
-	if !iamName.MatchString(base) || len(base) > longest {
-		panic(fmt.Sprintf("awstest: %s(%q): IAM takes 1 to %d letters, digits and _+=,.@- as a name", what, name, longest))
+// checkName returns the refusal of a name or path that IAM does not take.
+func checkName(path, base string) *refusal {
+	if !iamName.MatchString(base) || len(base) > maxName {
+		return invalid("IAM takes 1 to %d letters, digits and _+=,.@- as a name", maxName)
 	}
 	if !iamPath.MatchString(path) || len(path) > 512 {
-		panic(fmt.Sprintf("awstest: %s(%q): the path %q must be at most 512 printable ASCII characters with no empty part", what, name, path))
+		return invalid("the path %q must be at most 512 printable ASCII characters with no empty part", path)
 	}
+	return nil
 }
 
-// parseTrustPolicy panics on what IAM refuses as a trust policy.
-func parseTrustPolicy(what, document string) *trust.Policy {
-	p, err := trust.ParsePolicy([]byte(document))
-	if err == nil {
-		err = p.ValidateTrust()
-	}
-	if err != nil {
-		panic(fmt.Sprintf("awstest: %s: trust policy: %v", what, err))
-	}
-	return p
-}
+// maxName is the longest name of a role or user.
+const maxName = 64
 
-// parseIdentityPolicy panics on what IAM refuses as the inline policies of holder
-// ("role hub"), which may have at most limit characters in all. An empty document
-// is the policy that allows nothing.
-func parseIdentityPolicy(what, holder, document string, limit int) *trust.Policy {
-	if strings.TrimSpace(document) == "" {
-		return &trust.Policy{}
+// must panics on what IAM refuses; what is the call that set it up.
+func must(what string, refused *refusal) {
+	if refused == nil {
+		return
 	}
-	p, err := trust.ParsePolicy([]byte(document))
-	if err == nil {
-		err = p.ValidateIdentity()
+	text := refused.message
+	if refused.why != "" {
+		text += ": " + refused.why
 	}
-	if err != nil {
-		panic(fmt.Sprintf("awstest: %s: identity policy: %v", what, err))
-	}
-	if n := policySize(document); n > limit {
-		panic(fmt.Sprintf("awstest: %s: Maximum policy size of %d bytes exceeded for %s: it has %d; name fewer resources, by prefixes for example", what, limit, holder, n))
-	}
-	return p
+	panic(fmt.Sprintf("awstest: %s: %s", what, text))
 }
 
 // policySize counts the characters of a policy document as IAM does: all but the
@@ -185,9 +188,9 @@ func policySize(document string) int {
 // under the same name.
 type pins map[string]string
 
-// pin looks up the roles and users that a policy names and panics if one does
-// not exist, as IAM refuses the policy then. c.mu must be held.
-func pin(c *Cloud, what string, p *trust.Policy) pins {
+// pin looks up the roles and users that a policy names. IAM refuses a policy that
+// names one which does not exist. c.mu must be held.
+func pin(c *Cloud, p *trust.Policy) (pins, *refusal) {
 	ids := pins{}
 	for _, s := range p.Statements {
 		for _, name := range slices.Concat(s.Principal["AWS"], s.NotPrincipal["AWS"]) {
@@ -197,26 +200,28 @@ func pin(c *Cloud, what string, p *trust.Policy) pins {
 			case isRole:
 				r := c.role(name)
 				if r == nil {
-					panic(fmt.Sprintf("awstest: %s: Invalid principal in policy: %q: no such role; create it first (IAM stores its unique id)", what, name))
+					return nil, malformed(fmt.Sprintf(`Invalid principal in policy: "AWS":%q`, name), "no such role; create it first (IAM stores its unique id)")
 				}
 				ids[name] = r.id
 			case isUser:
 				u := c.user(name)
 				if u == nil {
-					panic(fmt.Sprintf("awstest: %s: Invalid principal in policy: %q: no such user; make it with UserCredentials first", what, name))
+					return nil, malformed(fmt.Sprintf(`Invalid principal in policy: "AWS":%q`, name), "no such user; make it with UserCredentials first")
 				}
 				ids[name] = u.id
 			}
 		}
 	}
-	return ids
+	return ids, nil
 }
 
-// pinned is pin for a caller that does not hold c.mu.
+// pinned is pin for a caller that does not hold c.mu, and panics.
 func pinned(c *Cloud, what string, policy *trust.Policy) pins {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return pin(c, what, policy)
+	ids, refused := pin(c, policy)
+	must(what, refused)
+	return ids
 }
 
 // names reports whether a policy with these pins means the holder of id by arn.

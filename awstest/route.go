@@ -3,6 +3,7 @@ package awstest
 import (
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,10 +16,24 @@ var (
 	s3Host  = regexp.MustCompile(`^(?:(.+)\.)?s3(?:-fips|-accesspoint|-accesspoint-fips)?(?:\.dualstack)?(?:[.-]([a-z]{2,4}(?:-[a-z]+)+-\d+))?\.amazonaws\.(?:com|com\.cn|eu)$`)
 )
 
+// iamHosts are IAM's hosts and the region that requests to them are signed for.
+var iamHosts = map[string]string{
+	"iam.amazonaws.com":                       "us-east-1",
+	"iam-fips.amazonaws.com":                  "us-east-1",
+	"iam.global.api.aws":                      "us-east-1",
+	"iam-fips.global.api.aws":                 "us-east-1",
+	"iam.cn-north-1.amazonaws.com.cn":         "cn-north-1",
+	"iam.global.api.amazonwebservices.com.cn": "cn-north-1",
+	"iam.us-gov.amazonaws.com":                "us-gov-west-1",
+	"iam.us-gov.api.aws":                      "us-gov-west-1",
+	"iam.eusc-de-east-1.amazonaws.eu":         "eusc-de-east-1",
+	"iam.global.api.amazonwebservices.eu":     "eusc-de-east-1",
+}
+
 // route finds the service, region, bucket, key and operation of a request from
 // its host, method, path and query. Any host is served when anyHost is set, as
-// a loopback listener has none of AWS's names: a form posted to "/" is for STS,
-// all else for S3 with the bucket in the path. It reports false if the
+// a loopback listener has none of AWS's names: a form posted to "/" is for IAM or
+// STS, all else for S3 with the bucket in the path. It reports false if the
 // cloud serves no such host.
 func (r *request) route(anyHost bool) bool {
 	host := hostName(r.Host)
@@ -27,6 +42,10 @@ func (r *request) route(anyHost bool) bool {
 		if r.region == "" {
 			r.region = "us-east-1" // sts.amazonaws.com is served and signed there
 		}
+		return true
+	}
+	if region, ok := iamHosts[host]; ok {
+		r.service, r.region = serviceIAM, region
 		return true
 	}
 	if m := s3Host.FindStringSubmatch(host); m != nil {
@@ -39,11 +58,26 @@ func (r *request) route(anyHost bool) bool {
 	}
 	r.service = serviceS3
 	if r.URL.Path == "/" && (isForm(r.Request) || r.URL.Query().Has("Action")) {
-		r.service = serviceSTS
+		r.service = r.queryService()
 		return true
 	}
 	r.routeS3(false)
 	return true
+}
+
+// queryService tells IAM from STS where the host does not: by the service that the
+// request is signed for, or else by the version of the API that it names.
+func (r *request) queryService() string {
+	switch scope := strings.Split(credentialOf(r.Request), "/"); {
+	case len(scope) == 5 && (scope[3] == serviceIAM || scope[3] == serviceSTS):
+		return scope[3]
+	case r.URL.Query().Get("Version") == iamVersion:
+		return serviceIAM
+	}
+	if form, err := url.ParseQuery(string(r.body)); err == nil && form.Get("Version") == iamVersion {
+		return serviceIAM
+	}
+	return serviceSTS
 }
 
 // hostName is the host of an address, without the port that the name implies.
@@ -58,7 +92,7 @@ func hostName(address string) string {
 // knownHost reports whether address is one of AWS's that the cloud serves.
 func knownHost(address string) bool {
 	host := hostName(address)
-	return stsHost.MatchString(host) || s3Host.MatchString(host)
+	return stsHost.MatchString(host) || iamHosts[host] != "" || s3Host.MatchString(host)
 }
 
 func isForm(r *http.Request) bool {

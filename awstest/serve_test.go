@@ -68,7 +68,7 @@ func TestHandlerKnowsHosts(t *testing.T) {
 
 func TestUnknownHost(t *testing.T) {
 	w := newWorld()
-	for _, address := range []string{"http://169.254.169.254/latest/api/token", "http://169.254.170.23/v1/credentials", "https://iam.amazonaws.com/", "https://sts.us-east-1.amazonaws.com.evil.example/", "https://s3.example.com/"} {
+	for _, address := range []string{"http://169.254.169.254/latest/api/token", "http://169.254.170.23/v1/credentials", "https://ec2.us-east-1.amazonaws.com/", "https://sts.us-east-1.amazonaws.com.evil.example/", "https://s3.example.com/"} {
 		resp, err := w.Config().HTTPClient.Do(getRequest(t, address))
 		if err == nil {
 			resp.Body.Close()

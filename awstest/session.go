@@ -92,20 +92,6 @@ func (s *session) principal() *principal {
 	return p
 }
 
-// principal is the user as a caller. The cloud's mutex must be held.
-func (u *user) principal() *principal {
-	return &principal{
-		account: u.account, arn: u.arn, policy: u.policy, boundary: u.boundary, accessKeyID: u.accessKeyID, userID: u.id,
-		keys: map[string][]string{
-			"aws:PrincipalArn":     {u.arn},
-			"aws:PrincipalAccount": {u.account.id},
-			"aws:PrincipalType":    {"User"},
-			"aws:userid":           {u.id},
-			"aws:username":         {u.name},
-		},
-	}
-}
-
 // sessionTag is one tag of a session.
 type sessionTag struct {
 	key, value string
@@ -124,54 +110,42 @@ func (tags sessionTags) get(key string) *sessionTag {
 	return nil
 }
 
-// managedPolicies are the AWS managed policies that PolicyArns may name, in every
-// partition.
-var managedPolicies = map[string]string{
-	"AdministratorAccess":    `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`,
-	"AmazonS3ReadOnlyAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*","s3:Describe*","s3-object-lambda:Get*","s3-object-lambda:List*"],"Resource":"*"}]}`,
-	"AmazonS3FullAccess":     `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","s3-object-lambda:*"],"Resource":"*"}]}`,
-}
-
 // packedBytes is the space that session policies and tags share.
 const packedBytes = 2048
 
 // sessionPolicies reads Policy and PolicyArns and counts the bytes that they
 // take. What any of them allows, the session policies together allow; nil if
 // there are none.
-func sessionPolicies(c *Cloud, r *request) (union *trust.Policy, size int, refused *refusal) {
-	if document := r.param("Policy"); document != "" {
-		p, err := trust.ParsePolicy([]byte(document))
+func sessionPolicies(c *Cloud, r *request) (*trust.Policy, int, *refusal) {
+	var all []namedPolicy
+	size := 0
+	if text := r.param("Policy"); text != "" {
+		p, err := trust.ParsePolicy([]byte(text))
 		if err == nil {
 			err = p.ValidateIdentity()
 		}
 		var compact bytes.Buffer
-		if jsonErr := json.Compact(&compact, []byte(document)); jsonErr != nil {
+		if jsonErr := json.Compact(&compact, []byte(text)); jsonErr != nil {
 			return nil, 0, malformedPolicy(r, "This policy contains invalid Json", jsonErr)
 		}
 		if err != nil {
 			return nil, 0, malformedPolicy(r, "Syntax errors in policy.", err)
 		}
-		union, size = p, compact.Len()
+		all, size = append(all, namedPolicy{"Policy", p}), compact.Len()
 	}
 	for _, arn := range r.params(r.list("PolicyArns"), ".arn") {
 		name, managed := strings.CutPrefix(arn, "arn:"+c.partition.name+":iam::aws:policy/")
-		document, ok := managedPolicies[name]
-		if !managed || !ok {
+		m := awsPolicy(c, name)
+		if !managed || m == nil {
 			return nil, 0, invalid("Policy %s does not exist or is not attachable.", arn)
 		}
-		p, err := trust.ParsePolicy([]byte(document))
-		if err != nil {
-			panic(fmt.Sprintf("awstest: managed policy %s: %v", arn, err)) // they are our own
-		}
-		if union == nil {
-			union = &trust.Policy{Version: p.Version}
-		}
-		// The managed policies have no variables, so that they mean the same
-		// under any Version.
-		union.Statements = append(union.Statements, p.Statements...)
+		all = append(all, namedPolicy{m.name, m.document.policy})
 		size += len(arn)
 	}
-	return union, size, nil
+	if all == nil {
+		return nil, 0, nil
+	}
+	return union(all), size, nil
 }
 
 func malformedPolicy(r *request, message string, err error) *refusal {

@@ -36,12 +36,17 @@ const (
 
 // claimedKey returns the access key id that a request claims to be signed with.
 func claimedKey(r *http.Request) string {
-	credential := r.URL.Query().Get("X-Amz-Credential")
-	if h := r.Header.Get("Authorization"); h != "" {
-		credential = parseAuthorization(h)["Credential"]
-	}
-	key, _, _ := strings.Cut(credential, "/")
+	key, _, _ := strings.Cut(credentialOf(r), "/")
 	return key
+}
+
+// credentialOf returns the key and the scope that a request claims to be signed
+// with.
+func credentialOf(r *http.Request) string {
+	if h := r.Header.Get("Authorization"); h != "" {
+		return parseAuthorization(h)["Credential"]
+	}
+	return r.URL.Query().Get("X-Amz-Credential")
 }
 
 // parseAuthorization takes the fields of an AWS4-HMAC-SHA256 Authorization
@@ -191,7 +196,7 @@ func payloadHash(r *request, s *signature) (string, *refusal) {
 	}
 	actual := hashHex(r.body)
 	if r.isQuery() {
-		// STS takes the hash from the body, whatever the header says.
+		// IAM and STS take the hash from the body, whatever the header says.
 		return actual, nil
 	}
 	switch {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// The STS query protocol: a request's parameters, its action, and the XML of its
-// response.
+// The query protocol of STS and IAM: a request's parameters, its action, and the
+// XML of its response; and STS's actions.
 
 const (
 	stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
@@ -18,7 +18,7 @@ const (
 	maxForm      = 1 << 20
 )
 
-// parseForm reads the parameters of an STS request, of its body or its query,
+// parseForm reads the parameters of a request to IAM or STS, of its body or its query,
 // into form and the call's Params.
 func (r *request) parseForm() *refusal {
 	encoded := r.URL.RawQuery
@@ -93,11 +93,8 @@ func (r *request) list(name string) []string {
 // serveSTS handles an STS request whose signature, if any, is valid.
 func serveSTS(c *Cloud, req *request) (*response, *refusal) {
 	action := req.param("Action")
-	if req.Method != http.MethodPost && req.Method != http.MethodGet {
-		return nil, &refusal{status: http.StatusMethodNotAllowed, code: "UnsupportedHttpVerb", message: "The HTTP verb " + req.Method + " is not supported"}
-	}
-	if action == "" {
-		return nil, &refusal{status: http.StatusBadRequest, code: "MissingAction", message: "The request is missing an action or a required parameter."}
+	if refused := req.checkQuery(stsVersion); refused != nil {
+		return nil, refused
 	}
 	var serve func(*Cloud, *request) (*response, *refusal)
 	switch action {
@@ -108,11 +105,11 @@ func serveSTS(c *Cloud, req *request) (*response, *refusal) {
 	case "GetCallerIdentity":
 		serve = getCallerIdentity
 	}
-	if serve == nil || req.param("Version") != stsVersion {
-		return nil, &refusal{status: http.StatusBadRequest, code: "InvalidAction", message: "Could not find operation " + action + " for version " + orNull(req.param("Version"))}
+	if serve == nil {
+		return nil, noSuchAction(req)
 	}
 	if req.caller == nil && action != "AssumeRoleWithWebIdentity" {
-		return nil, &refusal{status: http.StatusForbidden, code: "MissingAuthenticationToken", message: "Request is missing Authentication Token"}
+		return nil, unsigned()
 	}
 	for _, name := range []string{"SerialNumber", "TokenCode", "ProviderId", "ProvidedContexts.member.1.ProviderArn", "ProvidedContexts.member.1.ContextAssertion"} {
 		if req.form.Has(name) {
@@ -122,6 +119,28 @@ func serveSTS(c *Cloud, req *request) (*response, *refusal) {
 	return serve(c, req)
 }
 
+// checkQuery refuses what is no request of the query protocol or is for another
+// version of the API.
+func (r *request) checkQuery(version string) *refusal {
+	switch action := r.param("Action"); {
+	case r.Method != http.MethodPost && r.Method != http.MethodGet:
+		return &refusal{status: http.StatusMethodNotAllowed, code: "UnsupportedHttpVerb", message: "The HTTP verb " + r.Method + " is not supported"}
+	case action == "":
+		return &refusal{status: http.StatusBadRequest, code: "MissingAction", message: "The request is missing an action or a required parameter."}
+	case r.param("Version") != version:
+		return noSuchAction(r)
+	}
+	return nil
+}
+
+func unsigned() *refusal {
+	return &refusal{status: http.StatusForbidden, code: "MissingAuthenticationToken", message: "Request is missing Authentication Token"}
+}
+
+func noSuchAction(r *request) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: "InvalidAction", message: "Could not find operation " + r.param("Action") + " for version " + orNull(r.param("Version"))}
+}
+
 func orNull(s string) string {
 	if s == "" {
 		return "null"
@@ -129,12 +148,21 @@ func orNull(s string) string {
 	return s
 }
 
-// stsResponse returns the response of an action; result is the content of its
-// result element.
+// stsResponse returns the response of an action of STS.
 func stsResponse(req *request, result string) *response {
+	return queryResponse(req, stsNamespace, result)
+}
+
+// queryResponse returns the response of an action; result is the content of its
+// result element, which an action without results does not have, but for UpdateRole.
+func queryResponse(req *request, namespace, result string) *response {
 	action := req.param("Action")
 	var b strings.Builder
-	b.WriteString("<" + action + `Response xmlns="` + stsNamespace + "\">\n  <" + action + "Result>" + result + "</" + action + "Result>\n  <ResponseMetadata>")
+	b.WriteString("<" + action + `Response xmlns="` + namespace + "\">\n  ")
+	if result != "" || action == "UpdateRole" {
+		b.WriteString("<" + action + "Result>" + result + "</" + action + "Result>\n  ")
+	}
+	b.WriteString("<ResponseMetadata>")
 	element(&b, "RequestId", req.id)
 	b.WriteString("</ResponseMetadata>\n</" + action + "Response>\n")
 	return &response{status: http.StatusOK, header: http.Header{"Content-Type": {"text/xml"}}, body: []byte(b.String())}

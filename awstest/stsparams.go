@@ -19,6 +19,7 @@ type parameter struct {
 	min, max int  // characters
 	pattern  *regexp.Regexp
 	shown    string // the pattern as messages show it
+	custom   string // IAM: the message about the pattern, with a place for the label
 }
 
 var (

@@ -27,7 +27,7 @@ func TestWebIdentityRefusals(t *testing.T) {
 		{name: "no action", edits: []string{"Action", ""}, status: 400, code: "MissingAction"},
 		{name: "unknown action", edits: []string{"Action", "AssumeRoot"}, status: 400, code: "InvalidAction", message: "Could not find operation AssumeRoot for version 2011-06-15"},
 		{name: "no version", edits: []string{"Version", ""}, status: 400, code: "InvalidAction", message: "for version null"},
-		{name: "old version", edits: []string{"Version", "2010-05-08"}, status: 400, code: "InvalidAction", message: "for version 2010-05-08"},
+		{name: "old version", edits: []string{"Version", "2011-01-01"}, status: 400, code: "InvalidAction", message: "for version 2011-01-01"},
 		{name: "GetCallerIdentity unsigned", edits: []string{"Action", "GetCallerIdentity"}, status: 403, code: "MissingAuthenticationToken"},
 		{name: "AssumeRole unsigned", edits: []string{"Action", "AssumeRole"}, status: 403, code: "MissingAuthenticationToken"},
 
