@@ -1,7 +1,6 @@
-// Bluegreen moves a running process from a blue cluster to a green one, in memory.
-// Its token file starts to hold tokens of another issuer, as happens when a volume
-// or a disaster-recovery pod moves with its cluster, and the process keeps reading
-// through the hub without a restart.
+// Bluegreen moves a running process from a blue cluster to a green one, in memory. The
+// token file switches to tokens from another issuer, as it may in a disaster-recovery
+// exercise, and the process keeps reading over the hub route without a restart.
 package main
 
 import (
@@ -45,7 +44,7 @@ func run(ctx context.Context, out io.Writer, dir string) error {
 	shared.CreateBucket("pics").Put("indoor-cat.jpg", []byte("meow"))
 	pod := blue.Pod(dir, "default", "s3-shared-content", hub.ARN())
 
-	// The process: one chain, one reader, for its whole life.
+	// The process uses the same chain and the same reader all the time.
 	moved := make(chan credentials.Event, 1)
 	cfg, err := credentials.Wrap(cloud.Config(), func(o *credentials.Options) {
 		o.Source = credentials.WebIdentity{RoleARN: pod.RoleARN(), TokenFile: pod.TokenFile()}

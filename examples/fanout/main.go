@@ -40,7 +40,7 @@ func run(ctx context.Context, out io.Writer, dir string, n, atOnce int, all bool
 	if n < 1 || n > 100_000 || atOnce < 1 {
 		return fmt.Errorf("-n %d, -at-once %d: want 1 to 100,000 accounts, and at least one at a time", n, atOnce)
 	}
-	org := newOrganisation(dir, n)
+	org := newOrganization(dir, n)
 	pool, err := credentials.NewPool(org.cloud.Config(), func(o *credentials.PoolOptions) {
 		o.Source = credentials.WebIdentity{RoleARN: org.pod.RoleARN(), TokenFile: org.pod.TokenFile()}
 		o.MaxChains = n
@@ -78,7 +78,7 @@ func report(out io.Writer, results []result, all bool) error {
 		return err
 	}
 	if i := slices.IndexFunc(results, func(r result) bool { return r.err != nil }); i >= 0 {
-		fmt.Fprintf(out, "\nWhat %s lacks:\n%s\n", results[i].account, remedy(results[i].err))
+		fmt.Fprintf(out, "\nFixes for account %s:\n%s\n", results[i].account, remedy(results[i].err))
 	}
 	_, err := fmt.Fprintf(out, "%d accounts, %d failed: %d objects, %d bytes\n", len(results), failed, objects, bytes)
 	return err

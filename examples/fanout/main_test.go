@@ -23,7 +23,7 @@ func TestFanout(t *testing.T) {
 	if denied := lines[len(lines)-1]; !strings.HasPrefix(denied, "200000000499  0        0      AssumeDenied at hop 2") {
 		t.Errorf("got %q", denied)
 	}
-	for _, want := range []string{"What 200000000499 lacks:", "add this statement to the trust policy of role audit in account 200000000499", `"AWS": "arn:aws:iam::111122223333:role/hub"`, "sts:ExternalId"} {
+	for _, want := range []string{"Fixes for account 200000000499:", "add this statement to the trust policy of role audit in account 200000000499", `"AWS": "arn:aws:iam::111122223333:role/hub"`, "sts:ExternalId"} {
 		if !strings.Contains(full, want) {
 			t.Errorf("%q is not in %s", want, full)
 		}

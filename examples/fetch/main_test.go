@@ -44,7 +44,7 @@ func TestParse(t *testing.T) {
 }
 
 // pod sets the environment variables of a pod whose service account is annotated
-// with that role, "hub" or "S3_Pics". It returns the target's ARN.
+// with the given role, "hub" or "S3_Pics". It returns the target's ARN.
 func pod(t *testing.T, annotated string) string {
 	t.Helper()
 	cloud := awstest.New()
@@ -101,7 +101,7 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// Whatever fails, the old file stays and no other file is left next to it.
+// After any failure, the old file is unchanged and there is no other file next to it.
 func TestFailureLeavesTheOldFile(t *testing.T) {
 	target := pod(t, "hub")
 	dir := t.TempDir()

@@ -1,7 +1,7 @@
 // Indexedjob copies one pod's share of a bucket. It runs in the pods of a
-// Kubernetes Indexed Job; each pod copies the keys that belong to its index. Start
-// from it when a job must do more than "crossrole cp -r --shard"; the function to
-// copy is copyPart.
+// Kubernetes Indexed Job; each pod copies the keys that belong to its index. Use it as
+// a starting point if "crossrole cp -r --shard" is not enough; the function to copy is
+// copyPart.
 //
 //	indexedjob [-role ARN]... s3://bucket/prefix directory
 //
@@ -74,8 +74,8 @@ func run(ctx context.Context, out io.Writer, roles, args []string) error {
 func copyPart(ctx context.Context, out io.Writer, r *s3reader.Reader, prefix, dir string, index, count uint64) error {
 	sum, err := r.DownloadDir(ctx, prefix, dir, func(o *s3reader.DirOptions) {
 		o.Include = func(i *s3reader.Info) bool {
-			// The key alone decides: each pod lists the bucket itself, and objects
-			// that are added or removed meanwhile move no other key to another pod.
+			// Decide by the key alone. Each pod lists the bucket itself, so objects that
+			// are added or removed in the meantime must not move other keys to another pod.
 			h := fnv.New64a()
 			io.WriteString(h, i.Key) // never fails
 			return h.Sum64()%count == index

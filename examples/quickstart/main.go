@@ -55,14 +55,14 @@ type world struct {
 	serviceAccount string // the token's subject
 }
 
-// build sets the accounts up as an administrator would.
+// build sets up the accounts as an administrator would.
 func build() *world {
 	w := &world{cloud: awstest.New(), serviceAccount: awstest.Subject(namespace, serviceAccount)}
 	w.dev, w.shared = w.cloud.Account(developer), w.cloud.Account(sharedAccount)
 	w.blue, w.green = w.cloud.Cluster(blueIssuer), w.cloud.Cluster(greenIssuer)
 
-	// The developer account knows its own cluster; the hub role may assume the
-	// shared account's role.
+	// The developer account registers its own cluster's issuer; the hub role may assume
+	// the shared account's role.
 	w.dev.AddOIDCProvider(w.blue)
 	target := "arn:aws:iam::" + sharedAccount + ":role/S3_Pics"
 	w.hub = w.dev.CreateRole("hub", w.hubTrust(blueIssuer), trust.AssumePolicy([]string{target}).String())
@@ -80,14 +80,13 @@ func build() *world {
 	return w
 }
 
-// hubTrust returns the trust policy of the hub role, the only policy on the hub
-// route that names clusters.
+// hubTrust returns the trust policy of the hub role. On the hub route, no other policy
+// contains an issuer.
 func (w *world) hubTrust(issuers ...string) string {
 	return trust.WebIdentityPolicy(developer, issuers, []string{w.serviceAccount}).String()
 }
 
-// scenario plays both routes and the move to the green cluster, and prints each
-// step.
+// scenario runs both routes and the move to the green cluster, and prints each step.
 func scenario(ctx context.Context, out io.Writer, dir string) error {
 	w := build()
 	fmt.Fprintf(out, "developer account %s: cluster blue, role %s\n", developer, w.hub.ARN())

@@ -1,6 +1,6 @@
-// Package photos stands for your package that reads another account's bucket. Its
-// test shows how awstest replaces AWS: in memory, in parallel, without environment
-// variables.
+// Package photos is an example of a package that reads another account's bucket. Its
+// test shows how to replace AWS with awstest: in memory, in parallel, without
+// environment variables.
 package photos
 
 import (

@@ -8,9 +8,9 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// organisation is a developer account with a hub, and n accounts that each have a
+// organization is a developer account with a hub, and n accounts that each have a
 // bucket and a role for the hub. Every five-hundredth trusts another role.
-type organisation struct {
+type organization struct {
 	cloud   *awstest.Cloud
 	pod     *awstest.Pod
 	targets []target
@@ -18,7 +18,7 @@ type organisation struct {
 
 const lockedEvery = 500
 
-func newOrganisation(dir string, n int) *organisation {
+func newOrganization(dir string, n int) *organization {
 	cloud := awstest.New()
 	dev := cloud.Account("111122223333")
 	cluster := cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
@@ -28,7 +28,7 @@ func newOrganisation(dir string, n int) *organisation {
 		trust.AssumePolicy([]string{"arn:aws:iam::*:role/audit"}).String())
 	other := dev.CreateRole("other", trust.RolePolicy(hub.ARN()).String(), trust.AssumePolicy([]string{"arn:aws:iam::*:role/audit"}).String())
 
-	o := &organisation{cloud: cloud, pod: cluster.Pod(dir, "default", "scanner", hub.ARN())}
+	o := &organization{cloud: cloud, pod: cluster.Pod(dir, "default", "scanner", hub.ARN())}
 	for i := range n {
 		account := cloud.Account(fmt.Sprintf("2%011d", i))
 		bucket := "logs-" + account.ID()
