@@ -39,7 +39,7 @@ type remote struct {
 	requests atomic.Int64
 }
 
-// newRemote speaks HTTP/1.1 over TLS, as STS and S3 do.
+// newRemote returns a server that speaks HTTP/1.1 over TLS, as STS and S3 do.
 func newRemote(handler http.Handler) (*remote, error) {
 	r := &remote{}
 	r.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -57,7 +57,7 @@ func newRemote(handler http.Handler) (*remote, error) {
 
 func (r *remote) url() string { return "https://" + r.way.addr() }
 
-// trips is how often a client has waited for the server so far.
+// trips returns how many times a client has waited for the server so far.
 func (r *remote) trips() int64 {
 	return r.requests.Load() + tripsToConnect*r.way.connections.Load()
 }
@@ -84,7 +84,7 @@ func measureColdstart(ctx context.Context, s settings) (got figures, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s3.close()) }()
-	// Both servers have httptest's own certificate.
+	// Both servers use the certificate of httptest.
 	ca := filepath.Join(dir, "ca.pem")
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: sts.server.Certificate().Raw}), 0o600); err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func measureColdstart(ctx context.Context, s settings) (got figures, err error) 
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
-			if n == 0 { // the program's file comes into memory
+			if n == 0 { // loads the program file into the page cache
 				continue
 			}
 			got.add(coldMsRow, name, milliseconds(took))

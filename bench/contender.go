@@ -28,7 +28,7 @@ const (
 	sessionName = "bench"
 )
 
-// The contenders, as they are called in the output.
+// The names of the contenders in the output.
 const (
 	ours      = "ours"
 	sdk       = "sdk"
@@ -43,10 +43,10 @@ type pod struct {
 	window    time.Duration // of sdk-window
 }
 
-// retriever asks a contender for credentials.
+// retriever gets credentials from a contender.
 type retriever func(ctx context.Context) error
 
-// contender makes a provider of the hub route.
+// contender builds a provider for the hub route.
 type contender struct {
 	name string
 	make func(p pod) (retriever, error)
@@ -99,7 +99,7 @@ func sdkChainTo(role string, p pod, window time.Duration) *aws.CredentialsCache 
 	return aws.NewCredentialsCache(target, early)
 }
 
-// minioHub assumes a role as the session of another provider.
+// minioHub assumes a role with the session of another provider.
 type minioHub struct {
 	hub *minio.Credentials
 	minio.STSAssumeRole
@@ -129,7 +129,7 @@ func minioChain(p pod) (*minio.Credentials, error) {
 }
 
 // writeToken writes a service-account token that is valid for a day. Its signature is
-// never checked here.
+// never verified here.
 func writeToken(dir string) (string, error) {
 	now := time.Now()
 	part := base64.RawURLEncoding.EncodeToString

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// distance is a proxy that delays. What a client sends arrives one round trip
+// distance is a proxy that adds a delay. What a client sends arrives one round trip
 // later, in order; its first bytes take one more, for the TCP handshake. Responses
 // are not delayed: to a client that waits for each response this looks the same as
 // half the delay each way.
@@ -32,10 +32,10 @@ func newDistance(server string, roundTrip time.Duration) (*distance, error) {
 	return d, nil
 }
 
-// addr is where clients connect to.
+// addr returns the address that clients connect to.
 func (d *distance) addr() string { return d.listener.Addr().String() }
 
-// close lets no more connections in and waits for those that are open to end.
+// close accepts no more connections and waits until the open ones are closed.
 func (d *distance) close() error {
 	err := d.listener.Close()
 	d.running.Wait()
@@ -53,8 +53,8 @@ func (d *distance) accept() {
 	}
 }
 
-// connect carries one connection until either side ends it. Errors end it too,
-// which both sides notice.
+// connect forwards one connection until either side closes it. Errors close it too,
+// and both sides notice.
 func (d *distance) connect(client net.Conn) {
 	defer client.Close()
 	server, err := net.Dial("tcp", d.server)
@@ -71,7 +71,7 @@ func (d *distance) connect(client net.Conn) {
 	for p := range packets {
 		time.Sleep(time.Until(p.arrives))
 		if _, err := server.Write(p.data); err != nil {
-			_ = client.Close() // so that receive ends
+			_ = client.Close() // so that receive returns
 		}
 	}
 	_ = server.Close()
@@ -83,7 +83,7 @@ type packet struct {
 	arrives time.Time
 }
 
-// receive reads ahead, so that each packet's way begins when it was sent.
+// receive reads ahead, so that the delay of each packet starts when it is sent.
 func (d *distance) receive(client net.Conn, packets chan<- packet) {
 	defer close(packets)
 	way := 2 * d.roundTrip

@@ -9,7 +9,7 @@
 //	{"name":"hot/ns","unit":"ns","better":"lower","ours":61,"peers":{"sdk":64}}
 //
 // -quick makes fewer rounds: a part such as -run ^s3/ takes at most 45 seconds. The
-// exit code is 1 if a row could not be measured; a bad figure is not an error.
+// exit code is 1 if a row could not be measured; a poor figure is not an error.
 //
 // # Contenders
 //
@@ -17,25 +17,25 @@
 //   - sdk: stscreds in aws.CredentialsCache, both with their defaults, one
 //     cache for each hop.
 //   - sdk-window: the same with an ExpiryWindow of 5 minutes.
-//   - minio: the STS providers of minio-go v7. It has none for a chain:
+//   - minio: the STS providers of minio-go v7. None of them builds a chain, so
 //     [minioHub] passes the session of STSWebIdentity to STSAssumeRole.
 //
-// All of them take the hub route: a token file, then two roles. Ours and the peers
-// run at the same time or take turns; no contender runs all its rounds in one go.
+// All of them take the hub route: a token file, then two roles. Ours and the peers run
+// at the same time or take turns, so that no contender runs all its rounds at once.
 // The figure of a row with several rounds is their median.
 //
 // # Rows
 //
 // refresh (real time): 50 callers call each provider every 20 ms over at least
 // three refreshes; all providers run at the same time. STS takes 80 ms per hop and
-// grants sessions of 6 s, which stand for 60 s. The 5 minutes of sdk-window, a
-// twelfth of a usual session, become 500 ms. Date and Expiration in responses are
-// whole seconds, as in those of STS.
+// grants sessions of 6 s, which represent sessions of 60 s. The window of sdk-window is
+// 500 ms, a twelfth of the session, as 5 minutes are of an hour. Date and Expiration in
+// responses are whole seconds, as with AWS.
 //   - refresh/waiting-callers: callers whose Retrieve takes more than 10 ms at a
 //     refresh; median over the refreshes.
 //   - refresh/max-wait-ms: the longest Retrieve after the first. It includes the
-//     delays that a busy machine causes for any goroutine; refresh/noise-ms is
-//     their size.
+//     delays that a busy machine causes in any goroutine; refresh/noise-ms shows how
+//     long those are.
 //   - refresh/noise-ms: the same for callers whose provider has nothing to
 //     refresh. It measures the machine and has no peers.
 //
@@ -46,16 +46,16 @@
 //     is valid, of up to 120,000 (callers that wait call less often).
 //   - outage/sts-calls: HTTP requests that STS receives in the five minutes after
 //     the sessions have expired, while it responds 503 after 80 ms and 1,000
-//     callers arrive per second, each with 10 s of patience. The SDK's own
+//     callers arrive per second, each with a timeout of 10 s. The SDK's own
 //     retries are on.
 //
 // hang (virtual time): STS accepts requests and never responds, in one run at hop
 // 1, in another at hop 2; the worse of the two counts.
 //   - hang/longest-block-s: how long one caller without a deadline is blocked.
-//     300 s stands for longer.
-//   - hang/recovery-s: STS works again from the moment when that caller returns
-//     (or after 300 s). The time until a caller that calls every 100 ms, or waits
-//     if it must, gets credentials. 300 s stands for longer.
+//     300 s means 300 s or more.
+//   - hang/recovery-s: STS works again when that caller returns (or after 300 s).
+//     This is the time from then until another caller, which calls every 100 ms or
+//     waits if it must, gets credentials. 300 s means 300 s or more.
 //
 // hot (testing.Benchmark): Retrieve on a fresh session.
 //   - hot/ns, hot/allocs: per call; median of the rounds.
@@ -91,7 +91,7 @@
 //     STS that responds in 80 ms and admits 600 requests a second, over 5,001/600
 //     s. Ours is Pool.Warm; the SDK's chains run in as many workers and retry after
 //     each failure.
-//   - fanout/warm-failed: calls that failed meanwhile.
+//   - fanout/warm-failed: calls that failed in that time.
 //
 // fleet (virtual time): the chains of 10,000 pods (-quick: 1,000) at one STS that
 // admits 600 requests a second (60), an account's quota, and answers Throttling to
@@ -99,10 +99,10 @@
 // hours (-quick: two), are restarted one after the other within half an hour, and
 // go through an outage of ten minutes in which STS responds 503. ours against sdk.
 // One round; -svg draws the requests per minute.
-//   - fleet/peak-over-mean: the busiest minute over the mean, from the time of the
-//     second sessions until the restarts.
+//   - fleet/peak-over-mean: the busiest minute over the mean, from the second sessions
+//     to the restarts.
 //   - fleet/failed-calls: Retrieves that fail in the outage, of pods whose session
-//     had ten minutes or more left when it began.
+//     had ten minutes or more left when the outage began.
 //   - fleet/recovery-ratio: the time from the outage's end until every pod that
 //     failed in it has a new session, over the time that the quota alone requires
 //     for these sessions. (It includes the pods' own pauses: ours are up to 60 s.)
@@ -110,42 +110,42 @@
 //
 // s3 (real time): a server in its own process on the loopback interface generates
 // objects of any size from one MiB of noise in memory and returns their CRC64NVME.
-// The peers verify nothing, ours verifies the complete object. "raw" is net/http,
-// "sdk" and "sdk-getobject" are s3.Client.GetObject, "transfermanager" and
-// "manager" the SDK's, with their defaults or tuned to 16 parts of 16 MiB, and
-// "minio-parallel" is 16 ranges of 16 MiB with minio-go's Core. All take turns,
-// each with a collected heap, in an order that rotates every round; the medians
-// are of five rounds or more (-quick: one to five, smaller objects). Client and
-// server share the machine's processors: on two of them, a contender with several
-// connections gets two divided by what client and server need together, a
-// contender with one connection what the busier of the two needs.
+// The peers verify nothing; ours verifies the complete object. "raw" is net/http,
+// "sdk" and "sdk-getobject" are s3.Client.GetObject, "transfermanager" and "manager"
+// are the SDK's packages of that name, with their defaults or tuned to 16 parts of 16
+// MiB, and "minio-parallel" is 16 ranges of 16 MiB with minio-go's Core. All take
+// turns, after a garbage collection, in an order that rotates every round; medians are
+// over five rounds or more (-quick: one to five, smaller objects). Client and server
+// share the machine's processors. So with two processors, a contender with several
+// connections is limited by the CPU time of client and server together, and a
+// contender with one connection by the busier of the two.
 //   - s3/discard-mbps: 1 GiB to io.Discard.
 //   - s3/random-requests, s3/random-bytes-ratio: an object's last 8 bytes and
 //     64 KiB, then 40 ranges of 0.2 to 1 MiB with gaps of up to 256 KiB, read by
 //     ReadAt of one Object with 64 MiB of Memory, including Open's own request;
-//     bytes that the server has sent, read or not, over the bytes requested.
+//     the bytes that the server sent, whether read or not, over the bytes requested.
 //   - s3/list-keys-per-s: 200,000 keys.
 //   - s3/file-plain-mbps, s3/file-tls-mbps: 1 GiB to a file of that size.
 //   - s3/capped-mbps-N: N MiB over connections of 90 MB/s each, 30 ms to the first
 //     byte (-quick: a quarter of N; contenders with one connection run once, in
 //     the first row).
 //   - s3/rss-mib, s3/rss-mib-8gib: the peak memory of a process that fetches 1 GiB
-//     to such a file, or 8 GiB and discards them; s3/cpu-s-per-gib: the processor
-//     time of the first.
+//     to such a file, or 8 GiB and discards them; s3/cpu-s-per-gib: the CPU time of
+//     the first.
 //   - s3/small-files-per-s: a directory of 10,000 objects of 8 KiB.
 //
 // weight: three programs that fetch an object over two hops (weight/), built
 // without symbols: with the SDK alone, with a chain, with a chain and a reader.
 //   - weight/binary-mib, weight/modules: the file, and the modules linked into it
-//     besides its own, with credentials and s3reader.
+//     in addition to its own, with credentials and s3reader.
 //   - weight/chain-binary-mib, weight/chain-modules: the same with credentials
 //     alone.
 //
 // # Virtual time
 //
 // Rows that would take minutes run in testing/synctest, whose clock jumps when
-// every goroutine is blocked. synctest requires a *testing.T, so the program starts
-// itself again as a test binary ([virtualMain]). minio-go waits in a sync.Mutex,
-// which stops a synctest clock; in virtual time, a channel in front of it does the
-// same queueing.
+// every goroutine is blocked. synctest requires a *testing.T, so the program
+// re-executes itself as a test binary ([virtualMain]). minio-go waits for a sync.Mutex,
+// which stops a synctest clock; in virtual time, the callers queue at a channel in
+// front of it instead.
 package main

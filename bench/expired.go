@@ -16,7 +16,7 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// The expired rows: what becomes of requests when a role's sessions are revoked half way.
+// The expired rows: what happens to requests when a role's sessions are revoked half way.
 
 const (
 	recoveredRow = "expired/recovered"
@@ -39,10 +39,10 @@ type reads struct {
 	head func(ctx context.Context) error
 }
 
-// playExpired lets the workers read while the role's sessions are revoked.
+// playExpired makes the workers read while the role's sessions are revoked.
 func playExpired(ctx context.Context, set settings, c contender, dir string, add func(string, float64)) error {
 	readsOf := map[string]func(pod) (reads, error){ours: ourReads, sdk: sdkReads, minioGo: minioReads}[c.name]
-	if readsOf == nil { // sdk-window differs in nothing that matters here
+	if readsOf == nil { // sdk-window behaves like sdk here
 		return nil
 	}
 	w := newWorld(filepath.Join(dir, "volume"))
@@ -50,7 +50,7 @@ func playExpired(ctx context.Context, set settings, c contender, dir string, add
 	if err != nil {
 		return err
 	}
-	// A contender that cannot read at all is no measurement.
+	// If a contender cannot read at all, there is nothing to measure.
 	if err := errors.Join(r.get(ctx), r.head(ctx)); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func revokeHalfWay(ctx context.Context, w *world, r reads, gets int) float64 {
 	return float64(ok.Load()) / float64(sent.Load())
 }
 
-// sessionsOf counts the sessions that STS gave of the target role.
+// sessionsOf counts the sessions of the target role that STS issued.
 func sessionsOf(w *world) int {
 	n := 0
 	for _, call := range w.cloud.Calls() {
@@ -152,7 +152,7 @@ func minioReads(p pod) (reads, error) {
 	}, err
 }
 
-// inMemory is the cloud as minio-go takes it.
+// inMemory is the cloud as an http.RoundTripper, which minio-go requires.
 type inMemory struct{ client aws.HTTPClient }
 
 // RoundTrip implements http.RoundTripper.

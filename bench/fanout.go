@@ -27,7 +27,7 @@ const (
 	warmRow     = "fanout/warm-ratio"
 	warmFailed  = "fanout/warm-failed"
 
-	// single is our one chain, in the place of a peer.
+	// single is a single chain of ours, listed as a peer.
 	single = "single"
 )
 
@@ -38,14 +38,14 @@ var (
 
 const (
 	targets      = 5000
-	sessionToken = 1024 // bytes, about what STS gives
+	sessionToken = 1024 // bytes, about as long as those of STS
 	warmQuota    = 600
 	warmWorkers  = 128
 )
 
 func targetOf(i int) string { return fmt.Sprintf("arn:aws:iam::%012d:role/audit", 200_000_000_000+i) }
 
-// measureFanout has every target used once by each contender.
+// measureFanout makes each contender use every target once.
 func measureFanout(ctx context.Context, s settings) (got figures, err error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
@@ -76,7 +76,7 @@ func measureFanout(ctx context.Context, s settings) (got figures, err error) {
 	return got, nil
 }
 
-// fanOnce returns the providers, each used once.
+// fanOnce returns the providers after it has used each once.
 func fanOnce(ctx context.Context, name, tokenFile string, got figures) ([]aws.CredentialsProvider, error) {
 	server := newSTS(0, hourLife)
 	server.token = strings.Repeat("T", sessionToken)
@@ -93,7 +93,7 @@ func fanOnce(ctx context.Context, name, tokenFile string, got figures) ([]aws.Cr
 		all[i] = p
 		return err
 	}
-	if err := use(0); err != nil { // what is shared is there now
+	if err := use(0); err != nil { // creates what is shared
 		return nil, err
 	}
 	before := heap()
@@ -116,12 +116,12 @@ const (
 // addHot measures Retrieve on one of the providers after the other, in a random
 // order that is the same for all contenders. They take turns, each of some ten
 // milliseconds, and the lower quartile counts: what other programs do to the
-// caches meanwhile hits those that have many providers more.
+// caches in the meantime affects contenders with many providers more.
 func addHot(ctx context.Context, hot map[string][]aws.CredentialsProvider, got figures) error {
 	for _, all := range hot {
 		rng := rand.New(rand.NewPCG(1, 2))
 		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		if _, err := all[0].Retrieve(ctx); err != nil { // its session is there now
+		if _, err := all[0].Retrieve(ctx); err != nil { // gets its session
 			return err
 		}
 	}
@@ -163,17 +163,17 @@ func ourPool(p pod, rate float64) (*credentials.Pool, error) {
 	})
 }
 
-// heap is what is in use after a collection, in bytes.
+// heap returns the bytes in use after a garbage collection.
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // what the first one's cleanups let go
+	runtime.GC() // frees what the cleanups of the first one released
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// playWarm gets a session for each target at an STS with a quota, which asks the
-// SDK's chains through as many workers, again and again until they have one.
+// playWarm gets a session for each target from an STS with a quota. It calls the
+// SDK's chains in as many workers, repeatedly until they have one.
 func playWarm(ctx context.Context, _ settings, c contender, dir string, add func(string, float64)) error {
 	if c.name != ours && c.name != sdk {
 		return nil

@@ -20,7 +20,7 @@ const (
 	fleetRecovery = "fleet/recovery-ratio"
 	throttleRow   = "fleet/throttled"
 
-	// requestsSeries is no row: the requests of each minute, in order.
+	// requestsSeries is not a row: it has the requests of each minute, in order.
 	requestsSeries = "fleet/requests"
 )
 
@@ -54,8 +54,8 @@ func (s settings) fleet() (pods int, quota float64, steady time.Duration) {
 	return 10_000, 600, 6 * time.Hour
 }
 
-// measureFleet plays the day once: it has many thousand sessions, which is sample
-// enough.
+// measureFleet simulates the day once: its many thousand sessions are enough of a
+// sample.
 func measureFleet(ctx context.Context, s settings) (figures, error) {
 	got, err := playApart(ctx, peakRow, s)
 	if err != nil {
@@ -67,7 +67,7 @@ func measureFleet(ctx context.Context, s settings) (figures, error) {
 	return got, err
 }
 
-// fleetPod is one pod's program: what it asks, and what it was given last.
+// fleetPod is the program of one pod: its provider and its last credentials.
 type fleetPod struct {
 	mu       sync.Mutex
 	provider aws.CredentialsProvider
@@ -96,7 +96,7 @@ func (p *fleetPod) ask(ctx context.Context) error {
 	return err
 }
 
-// left is what remains of the session that the pod was given last.
+// left returns the time left of the last session that the pod got.
 func (p *fleetPod) left(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,7 +123,7 @@ func (p *fleetPod) missing(now time.Time) int {
 	return 0
 }
 
-// playFleet plays the day with the pods of one contender.
+// playFleet simulates the day with the pods of one contender.
 func playFleet(ctx context.Context, set settings, c contender, dir string, add func(string, float64)) error {
 	if c.name != ours && c.name != sdk {
 		return nil
@@ -179,7 +179,7 @@ func playFleet(ctx context.Context, set settings, c contender, dir string, add f
 	return nil
 }
 
-// fleetRun is a fleet at work.
+// fleetRun is a running fleet.
 type fleetRun struct {
 	server *stsServer
 	pods   []*fleetPod
@@ -189,7 +189,7 @@ type fleetRun struct {
 	failed int
 }
 
-// live has a pod ask for credentials as long as ctx lasts.
+// live makes a pod get credentials regularly until ctx is done.
 func (f *fleetRun) live(ctx context.Context, p *fleetPod, after time.Duration) {
 	time.Sleep(after)
 	for ctx.Err() == nil {

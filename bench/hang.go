@@ -15,10 +15,10 @@ var hang = group{
 	measure: inVirtualTime(blockRow, 5),
 }
 
-// forever is as long as a caller is watched.
+// forever is how long a caller is observed at most.
 const forever = 300 * time.Second
 
-// playHang lets one hop of STS fall silent before there is any session.
+// playHang makes one hop of STS stop responding before there is a session.
 func playHang(ctx context.Context, _ settings, c contender, dir string, add func(string, float64)) error {
 	tokenFile, err := writeToken(dir)
 	if err != nil {
@@ -33,7 +33,7 @@ func playHang(ctx context.Context, _ settings, c contender, dir string, add func
 		if err != nil {
 			return err
 		}
-		// The context has no deadline: what a program does that forgot one.
+		// The context has no deadline, as in a program that forgot to set one.
 		block = max(block, within(forever, func() bool { _ = retrieve(ctx); return true }))
 		server.set(working)
 		recovery = max(recovery, within(forever, func() bool { return retrieve(ctx) == nil }))
@@ -44,8 +44,8 @@ func playHang(ctx context.Context, _ settings, c contender, dir string, add func
 	return nil
 }
 
-// within returns how long it takes until done says so, asked every 100 ms; at
-// most limit, even if done does not come back.
+// within returns how long it takes until done returns true. It calls done every 100 ms
+// and returns limit at most, even if done does not return.
 func within(limit time.Duration, done func() bool) time.Duration {
 	start := time.Now()
 	deadline := start.Add(limit)

@@ -16,7 +16,7 @@ import (
 // settings of one run.
 type settings struct {
 	quick bool
-	svg   string // where to draw the fleet's requests; empty: nowhere
+	svg   string // file for the plot of the fleet's requests; empty: none
 }
 
 // rounds is full, or quick in a quick run.
@@ -29,7 +29,7 @@ func (s settings) rounds(quick, full int) int {
 
 const quickWord = "quick"
 
-// String is what settings are called on a command line.
+// String returns the settings as command-line flags.
 func (s settings) String() string {
 	if s.quick {
 		return quickWord
@@ -37,7 +37,7 @@ func (s settings) String() string {
 	return "full"
 }
 
-// group is the rows that one measurement yields.
+// group is the rows that one measurement produces.
 type group struct {
 	rows    []Row // without figures
 	measure func(ctx context.Context, s settings) (figures, error)
@@ -52,7 +52,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// calledByItself does not return if the program called itself: see virtualMain
+// calledByItself does not return if the program was started by itself: see virtualMain
 // and podMain.
 func calledByItself(args []string) {
 	switch {
@@ -70,7 +70,7 @@ func calledByItself(args []string) {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	asJSON := flags.Bool("json", false, "print one JSON object a line")
+	asJSON := flags.Bool("json", false, "print one JSON object per line")
 	quick := flags.Bool("quick", false, "fewer rounds: a part such as -run ^s3/ within 45 seconds")
 	pattern := flags.String("run", "", "measure the rows whose name matches this `regexp`")
 	svg := flags.String("svg", "", "draw the STS requests of fleet/* over time into this `file`")

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestMain lets the test binary be what the program starts when it calls itself.
+// TestMain makes the test binary act as the program when it starts itself.
 func TestMain(m *testing.M) {
 	calledByItself(os.Args[1:])
 	os.Exit(m.Run())
@@ -88,7 +88,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// A row that could not be measured is an error, and not a figure.
+// A row that could not be measured is an error and has no figure.
 func TestFailures(t *testing.T) {
 	if err := (figures{}).print([]Row{lower("a/b", "ms")}, jsonLines{&bytes.Buffer{}}); err == nil {
 		t.Error("a row without figures was printed")

@@ -23,14 +23,14 @@ var (
 const (
 	hourLife  = time.Hour
 	sdkEarly  = 5 * time.Minute
-	lastPart  = 20 * time.Minute // of the sessions' life: longer than any contender's window
+	lastPart  = 20 * time.Minute // of the sessions' lifetime: longer than the window of any contender
 	clockSlop = 2 * time.Second  // Date and Expiration have whole seconds
 
 	outageLasts = 5 * time.Minute
 	patience    = 10 * time.Second
 )
 
-// playOutageWhileValid lets STS fail in the last part of the sessions' life.
+// playOutageWhileValid makes STS fail in the last part of the sessions' lifetime.
 func playOutageWhileValid(ctx context.Context, _ settings, c contender, dir string, add func(string, float64)) error {
 	tokenFile, err := writeToken(dir)
 	if err != nil {
@@ -66,7 +66,7 @@ func failures(ctx context.Context, retrieve retriever, end time.Time) int64 {
 		running.Go(func() {
 			time.Sleep(time.Duration(caller) * time.Second / callers)
 			for time.Now().Before(end) {
-				// A call that only ends after the session's end says nothing.
+				// A call that returns after the session has expired does not count.
 				if err := retrieve(ctx); err != nil && time.Now().Before(end) {
 					failed.Add(1)
 				}
@@ -78,7 +78,7 @@ func failures(ctx context.Context, retrieve retriever, end time.Time) int64 {
 	return failed.Load()
 }
 
-// playOutageAfterEnd lets STS fail when no session is left.
+// playOutageAfterEnd makes STS fail after all sessions have expired.
 func playOutageAfterEnd(ctx context.Context, _ settings, c contender, dir string, add func(string, float64)) error {
 	tokenFile, err := writeToken(dir)
 	if err != nil {

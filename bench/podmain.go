@@ -17,11 +17,11 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// podCommand is the word by which the program calls itself as a pod's program.
+// podCommand is the argument with which the program starts itself as a pod's program.
 const podCommand = "run-as-pod"
 
-// podMain reads an object and writes its first byte. It is what a program in a
-// pod does, and finds all settings in its environment.
+// podMain reads an object and writes its first byte. It does what a program in a
+// pod does, and takes all settings from its environment.
 func podMain(contender string) int {
 	open := openWithSDK
 	if contender == ours {

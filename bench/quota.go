@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// quota is a token bucket, as AWS uses to throttle requests: a rate per second,
-// and as many in one burst after an idle second.
+// quota is a token bucket like those that throttle AWS requests: it has a rate per second
+// and allows a burst of the same size after an idle second.
 type quota struct {
 	mu     sync.Mutex
 	rate   float64
@@ -41,7 +41,7 @@ func (q *quota) refused() int64 {
 	return q.no
 }
 
-// timeline counts requests by the time they come in.
+// timeline counts requests by their time of arrival.
 type timeline struct {
 	mu    sync.Mutex
 	begun time.Time

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The refresh rows: how many callers a renewal holds up, and for how long.
+// The refresh rows: how many callers a renewal blocks, and for how long.
 
 const (
 	waitingRow = "refresh/waiting-callers"
@@ -33,15 +33,15 @@ const (
 	noticeable   = 10 * time.Millisecond
 )
 
-// waits is what the callers of one provider met in one round.
+// waits records how long the callers of one provider waited in one round.
 type waits struct {
 	mu      sync.Mutex
-	held    map[int64]map[int]bool // callers held up, by the number of the session they found
+	held    map[int64]map[int]bool // blocked callers, by the number of the session they found
 	longest time.Duration
 	err     error
 }
 
-// note is called once by each caller for each time it asked.
+// note records one call of Retrieve by one caller.
 func (w *waits) note(session int64, caller int, took time.Duration, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,7 +76,7 @@ func measureRefresh(ctx context.Context, s settings) (got figures, err error) {
 	return got, nil
 }
 
-// refreshOnce lets all contenders run at the same time, and one that never has
+// refreshOnce runs all contenders at the same time, and one that never has
 // anything to do.
 func refreshOnce(ctx context.Context, tokenFile string, got figures) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshRound)
@@ -119,11 +119,11 @@ func refreshOnce(ctx context.Context, tokenFile string, got figures) error {
 	return nil
 }
 
-// ask starts the callers of one provider.
+// ask starts the callers of one provider, which call Retrieve repeatedly.
 func ask(ctx context.Context, running *sync.WaitGroup, w *waits, server *stsServer, retrieve retriever) {
 	for caller := range callers {
 		running.Go(func() {
-			time.Sleep(rand.N(callEvery)) // callers of one program don't march in step
+			time.Sleep(rand.N(callEvery)) // so that the callers are not synchronized
 			tick := time.NewTicker(callEvery)
 			defer tick.Stop()
 			for ctx.Err() == nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Row is one figure: ours, and the same for each peer.
+// Row is one figure, for ours and for each peer.
 type Row struct {
 	Name   string             `json:"name"`
 	Unit   string             `json:"unit"`
@@ -20,10 +20,10 @@ type Row struct {
 	Peers  map[string]float64 `json:"peers"`
 }
 
-// lower is a row whose small figures are the good ones.
+// lower returns a row in which lower is better.
 func lower(name, unit string) Row { return Row{Name: name, Unit: unit, Better: "lower"} }
 
-// higher is a row whose great figures are the good ones.
+// higher returns a row in which higher is better.
 func higher(name, unit string) Row { return Row{Name: name, Unit: unit, Better: "higher"} }
 
 // figures are the samples of a measurement: by row, then by contender.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// cappedSizes are such that no size suits one size of parts.
+// cappedSizes are chosen so that no part size is ideal for all of them.
 var cappedSizes = []int64{256, 300, 1024} // MiB
 
 func cappedRow(mib int64) string { return fmt.Sprintf("s3/capped-mbps-%d", mib) }
@@ -15,8 +15,8 @@ var s3Capped = group{
 	measure: withStore(measureCapped),
 }
 
-// measureCapped fetches objects where each connection is slow. A quick run has a
-// quarter of their sizes, and sees once what one connection alone delivers.
+// measureCapped fetches objects over slow connections. A quick run uses a
+// quarter of the sizes, and measures contenders with one connection only once.
 func measureCapped(ctx context.Context, s settings, st *store, got figures) error {
 	for i, size := range cappedSizes {
 		r := race{row: cappedRow(size), endpoint: st.Capped, size: size * mib, rounds: 5, names: fetcherNames}

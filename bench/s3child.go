@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-// fetchCommand is the word by which the program calls itself to fetch one object.
+// fetchCommand is the argument with which the program starts itself to fetch one object.
 const fetchCommand = "run-as-fetcher"
 
 const (
@@ -33,15 +33,15 @@ type errand struct {
 	s3Addresses
 	Contender, Endpoint string
 	Size                int64
-	File                string // empty: bytes are thrown away
+	File                string // empty: bytes are discarded
 }
 
-// nowhere is a file that keeps nothing.
+// nowhere is a file that discards everything.
 type nowhere struct{}
 
 func (nowhere) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 
-// fetchMain fetches an object and prints the most memory that it had, in kB.
+// fetchMain fetches an object and prints its peak memory, in kB.
 func fetchMain(argument string) int {
 	err := func() error {
 		var e errand
@@ -80,8 +80,8 @@ func fetchMain(argument string) int {
 	return 0
 }
 
-// sent runs an errand in a process of its own. It returns the most memory that
-// the process had, in MiB, and the processor time that it took, in seconds.
+// sent runs an errand in a separate process. It returns the peak memory of
+// the process in MiB, and its CPU time in seconds.
 func sent(ctx context.Context, e errand) (rss, cpu float64, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -105,8 +105,8 @@ func sent(ctx context.Context, e errand) (rss, cpu float64, err error) {
 	return kb / 1024, cpu, err
 }
 
-// measureCosts fetches objects in processes of their own: one object to a
-// file, and a large one to nowhere.
+// measureCosts fetches objects in separate processes: one object to a
+// file, and a large one that is discarded.
 func measureCosts(ctx context.Context, s settings, st *store, got figures) (err error) {
 	one, big := int64(1<<30), int64(8<<30)
 	if s.quick {

@@ -11,7 +11,7 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// The row s3/discard-mbps: one large object, read in order and thrown away.
+// The row s3/discard-mbps: one large object, read in order and discarded.
 
 const (
 	discardRow = "s3/discard-mbps"
@@ -21,7 +21,7 @@ const (
 
 var s3Discard = group{rows: []Row{higher(discardRow, "MB/s")}, measure: withStore(measureDiscard)}
 
-// measureDiscard reads a whole object and keeps nothing.
+// measureDiscard reads a whole object and discards it.
 func measureDiscard(ctx context.Context, s settings, st *store, got figures) error {
 	size := int64(1 << 30)
 	if s.quick {

@@ -31,18 +31,18 @@ const (
 	tunedPart, tunedParts = 16 * mib, 16
 )
 
-// fetcher brings an object of that size to w.
+// fetcher writes an object of the given size to w.
 type fetcher func(ctx context.Context, key string, size int64, w io.WriterAt) error
 
-// Those that use one connection, as S3 stores objects that were not uploaded in
-// parts, and those that use several. They take their turns in this order.
+// The contenders that use one connection (objects that were not uploaded in parts),
+// and those that use several. They take turns in this order.
 var (
 	fetchersOfOne  = []string{rawHTTP, sdkGetObject, tmDefault}
 	fetchersOfMany = []string{ours, tmTuned, managerTuned, minioRanges}
 	fetcherNames   = slices.Concat(fetchersOfOne, fetchersOfMany)
 )
 
-// fetcher makes the contender of that name, for the objects at an endpoint.
+// fetcher returns the contender with the given name, for the objects at an endpoint.
 func (a s3Addresses) fetcher(name, endpoint string) (fetcher, error) {
 	switch name {
 	case ours:
@@ -95,7 +95,7 @@ func (a s3Addresses) fetcher(name, endpoint string) (fetcher, error) {
 	return nil, fmt.Errorf("no contender %q", name)
 }
 
-// drain copies a body of that size.
+// drain copies a body of the given size.
 func drain(body io.ReadCloser, size int64, w io.WriterAt) error {
 	defer body.Close()
 	n, err := io.Copy(io.NewOffsetWriter(w, 0), body)
@@ -105,7 +105,7 @@ func drain(body io.ReadCloser, size int64, w io.WriterAt) error {
 	return err
 }
 
-// inRanges is what minio-go's users write where one connection is too slow.
+// inRanges is what users of minio-go write if one connection is too slow.
 func inRanges(ctx context.Context, c *minio.Client, key string, size int64, w io.WriterAt) error {
 	offsets := make(chan int64)
 	errs := make([]error, tunedParts)
@@ -150,7 +150,7 @@ var s3Files = group{
 	measure: withStore(measureFiles),
 }
 
-// measureFiles writes an object to a file that has its size already.
+// measureFiles writes an object to a file that already has its size.
 func measureFiles(ctx context.Context, s settings, st *store, got figures) error {
 	size := int64(1 << 30)
 	if s.quick {
@@ -165,7 +165,7 @@ func measureFiles(ctx context.Context, s settings, st *store, got figures) error
 	return nil
 }
 
-// race is several contenders that fetch the same object to a file in turn.
+// race is a set of contenders that take turns to fetch the same object to a file.
 type race struct {
 	row, endpoint string
 	size          int64
@@ -190,7 +190,7 @@ func (r race) run(ctx context.Context, a s3Addresses, got figures) (err error) {
 	return takeTurns(got, r.row, float64(r.size)/1e6, r.rounds, ways)
 }
 
-// file has the object's size and no name, so that nothing stays even of a run that
+// file has the object's size and no name, so that nothing is left behind by a run that
 // is killed.
 func (r race) file() (f *os.File, err error) {
 	dir, err := scratch()
@@ -205,7 +205,7 @@ func (r race) file() (f *os.File, err error) {
 	return os.OpenFile(path, os.O_RDWR, 0)
 }
 
-// fill writes a file of that size, so that overwriting it need not allocate pages.
+// fill writes a file of the given size, so that overwriting it allocates no pages.
 func fill(path string, size int64) (err error) {
 	f, err := os.Create(path)
 	if err != nil {

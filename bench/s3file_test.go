@@ -19,7 +19,7 @@ func (m memory) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// Every contender brings the whole object, each byte to its place.
+// Every contender fetches the whole object, with each byte in its place.
 func TestFetchers(t *testing.T) {
 	st := newStore(t)
 	const size = 40<<20 + 123
@@ -56,7 +56,7 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// A fetching process reports its memory, and the cause when it fails.
+// A fetching process reports its memory, and the cause if it fails.
 func TestSent(t *testing.T) {
 	st := newStore(t)
 	path := filepath.Join(t.TempDir(), "object")
@@ -75,8 +75,8 @@ func TestSent(t *testing.T) {
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, content(0, size)) {
 		t.Errorf("%d other bytes, %v", len(got), err)
 	}
-	e.Contender = "nobody"
-	if _, _, err := sent(t.Context(), e); err == nil || !strings.Contains(err.Error(), `no contender "nobody"`) {
+	e.Contender = "unknown"
+	if _, _, err := sent(t.Context(), e); err == nil || !strings.Contains(err.Error(), `no contender "unknown"`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -16,9 +16,9 @@ const (
 
 var s3Random = group{rows: []Row{lower(randomRow, "requests"), lower(randomBytes, "ratio")}, measure: withStore(measureRandom)}
 
-// measureRandom reads as a reader of Parquet does: the footer's length, the
-// footer, and 40 chunks of columns with gaps between them. The peer is a request
-// of exactly those bytes for each ReadAt, counted and not made.
+// measureRandom reads like a Parquet reader: the footer's length, the
+// footer, and 40 column chunks with gaps between them. The peer is a request
+// for exactly the bytes of each ReadAt, which is computed and not sent.
 func measureRandom(ctx context.Context, s settings, st *store, got figures) error {
 	const size = 256 * mib
 	type read struct{ off, n int64 }

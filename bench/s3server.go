@@ -19,10 +19,10 @@ import (
 	"github.com/minio/crc64nvme"
 )
 
-// s3Command is the word by which the program calls itself as an S3.
+// s3Command is the argument with which the program starts itself as an S3 server.
 const s3Command = "run-as-s3"
 
-// s3Addresses is what the server reports to its parent: three endpoints for the
+// s3Addresses is what the server reports to its parent process: three endpoints for the
 // same objects, and the certificate of the second.
 type s3Addresses struct{ Plain, TLS, Capped, Certificate string }
 
@@ -37,14 +37,14 @@ const (
 	cappedSlack = 20 * time.Millisecond
 )
 
-// s3Main serves objects that exist by their names alone: "bytes/N" has N bytes,
+// s3Main serves objects whose names determine their content: "bytes/N" has N bytes,
 // "small/K" has 8 KiB, and a listing of "small/N/" or "many/N/" has N keys. It
 // serves until its standard input ends.
 func s3Main() int {
 	var m meter
 	plain := httptest.NewServer(s3Handler(0, &m))
 	secure := httptest.NewUnstartedServer(s3Handler(0, &m))
-	secure.StartTLS() // HTTP/1.1, as S3 speaks it
+	secure.StartTLS() // HTTP/1.1, like S3
 	capped := httptest.NewUnstartedServer(s3Handler(cappedFirst, &m))
 	capped.Listener = cappedListener{capped.Listener}
 	capped.Start()
@@ -61,7 +61,7 @@ func s3Main() int {
 	return 0
 }
 
-// pattern is the content of every object, again and again.
+// pattern is repeated as the content of every object.
 var pattern = sync.OnceValue(func() []byte {
 	b := make([]byte, 1<<20)
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -89,8 +89,8 @@ func sumOf(size int64) string {
 	return s
 }
 
-// s3Handler is the server for requests in path style. It asks for no signature.
-// Its answers begin after firstByte.
+// s3Handler serves path-style requests. It does not check signatures.
+// Responses begin after firstByte.
 func s3Handler(firstByte time.Duration, m *meter) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == trafficPath {
@@ -106,7 +106,7 @@ func s3Handler(firstByte time.Duration, m *meter) http.Handler {
 		case ok && key != "":
 			s3Get(w, r, key, m)
 		default:
-			w.WriteHeader(http.StatusOK) // of the bucket, its region included
+			w.WriteHeader(http.StatusOK) // of the bucket, including its region
 		}
 	})
 }
@@ -153,7 +153,7 @@ func s3Get(w http.ResponseWriter, r *http.Request, key string, m *meter) {
 		n, err := w.Write(p[at:min(int64(len(p)), at+until-from)])
 		m.bytes.Add(int64(n))
 		if err != nil {
-			return // the client has left
+			return // the client has disconnected
 		}
 		from += int64(n)
 	}
@@ -166,7 +166,7 @@ func s3List(w http.ResponseWriter, q url.Values) {
 	parts := strings.Split(prefix, "/")
 	total := 0
 	if len(parts) > 1 {
-		total, _ = strconv.Atoi(parts[1]) // none, if it is no number
+		total, _ = strconv.Atoi(parts[1]) // 0 if it is not a number
 	}
 	from, _ := strconv.Atoi(q.Get("continuation-token")) // the first page has none
 	until := min(from+pageSize, total)
@@ -183,10 +183,10 @@ func s3List(w http.ResponseWriter, q url.Values) {
 	for i := from; i < until; i++ {
 		b = fmt.Appendf(b, `<Contents><Key>%s%06d</Key><LastModified>2026-11-02T15:04:05.000Z</LastModified><ETag>&quot;%d&quot;</ETag><Size>%[3]d</Size><StorageClass>STANDARD</StorageClass></Contents>`, prefix, i, smallSize)
 	}
-	_, _ = w.Write(append(b, "</ListBucketResult>"...)) // a client that has left is no concern
+	_, _ = w.Write(append(b, "</ListBucketResult>"...)) // it does not matter if the client has disconnected
 }
 
-// cappedListener's connections deliver at most cappedRate.
+// The connections of a cappedListener deliver at most cappedRate.
 type cappedListener struct{ net.Listener }
 
 func (l cappedListener) Accept() (net.Conn, error) {
@@ -196,14 +196,14 @@ func (l cappedListener) Accept() (net.Conn, error) {
 
 type cappedConn struct {
 	net.Conn
-	free time.Time // when the next byte may go
+	free time.Time // when the next byte may be sent
 }
 
 func (c *cappedConn) Write(p []byte) (int, error) {
 	const step = 128 << 10
 	written := 0
 	for len(p) > 0 {
-		// A sleep that was too long is made up for, a pause is not.
+		// Make up for a sleep that was too long, but not for a pause.
 		if now := time.Now(); c.free.Before(now.Add(-cappedSlack)) {
 			c.free = now
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/minio/crc64nvme"
 )
 
-// newStore is a store that ends with the test.
+// newStore returns a store that is closed at the end of the test.
 func newStore(t *testing.T) *store {
 	t.Helper()
 	s, err := startStore(context.WithoutCancel(t.Context()))
@@ -34,7 +34,7 @@ func newStore(t *testing.T) *store {
 	return s
 }
 
-// content is the bytes [from, until) of any object.
+// content returns the bytes [from, until) of any object.
 func content(from, until int64) []byte {
 	p := pattern()
 	return bytes.Repeat(p, int(until/int64(len(p)))+1)[from:until]
@@ -127,7 +127,7 @@ func TestServerList(t *testing.T) {
 	}
 }
 
-// What the server has sent counts, whether it was read or not.
+// All bytes that the server has sent count, whether they were read or not.
 func TestTraffic(t *testing.T) {
 	st := newStore(t)
 	before, err := st.traffic(t.Context())
@@ -152,7 +152,7 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
-// A capped connection is held to its rate, also after a pause.
+// A capped connection keeps its rate, also after a pause.
 func TestCapped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()

@@ -82,7 +82,7 @@ func measureSmall(ctx context.Context, s settings, st *store, got figures) (err 
 	})
 }
 
-// minioDirectory is the loop that minio-go's users write, with as many workers as
+// minioDirectory is the loop that users of minio-go write, with as many workers as
 // the tuned peer.
 func minioDirectory(ctx context.Context, c *minio.Client, prefix, to string) (int, error) {
 	keys := make(chan string)

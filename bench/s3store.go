@@ -24,7 +24,7 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// store is the S3 of a measurement: a process of its own.
+// store is the S3 server of a measurement, a separate process.
 type store struct {
 	s3Addresses
 	stop func() error
@@ -56,7 +56,7 @@ func startStore(ctx context.Context) (*store, error) {
 	return s, nil
 }
 
-// withStore measures with a store that is gone afterwards.
+// withStore measures with a store that is stopped afterwards.
 func withStore(measure func(ctx context.Context, s settings, st *store, got figures) error) func(context.Context, settings) (figures, error) {
 	return func(ctx context.Context, s settings) (_ figures, err error) {
 		st, err := startStore(ctx)
@@ -69,7 +69,7 @@ func withStore(measure func(ctx context.Context, s settings, st *store, got figu
 	}
 }
 
-// roots trusts the store's certificate.
+// roots returns a pool with the store's certificate.
 func (a s3Addresses) roots() *tls.Config {
 	pool := x509.NewCertPool()
 	if raw, err := base64.StdEncoding.DecodeString(a.Certificate); err == nil {
@@ -80,7 +80,7 @@ func (a s3Addresses) roots() *tls.Config {
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 }
 
-// config is the SDK's configuration, with its own HTTP client.
+// config returns an SDK configuration with its own HTTP client.
 func (a s3Addresses) config(endpoint string) aws.Config {
 	return aws.Config{
 		Region: region, BaseEndpoint: aws.String(endpoint),
@@ -89,7 +89,7 @@ func (a s3Addresses) config(endpoint string) aws.Config {
 	}
 }
 
-// sdkClient checks nothing, which is its fastest way.
+// sdkClient verifies no checksums, which is fastest.
 func (a s3Addresses) sdkClient(endpoint string) *s3.Client {
 	return s3.NewFromConfig(a.config(endpoint), func(o *s3.Options) {
 		o.UsePathStyle = true
@@ -125,8 +125,8 @@ func (a s3Addresses) minioClient(endpoint string) (*minio.Client, error) {
 
 func bytesKey(size int64) string { return fmt.Sprintf("bytes/%d", size) }
 
-// scratch is a directory for files that are to cost no disk, if the machine has
-// such a place.
+// scratch returns a directory whose files are kept in memory, if the machine has
+// one.
 func scratch() (dir string, err error) {
 	if _, err := os.Stat("/dev/shm"); err == nil {
 		return os.MkdirTemp("/dev/shm", "bench-")

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// trafficPath is no bucket's.
+// trafficPath is not the path of a bucket.
 const trafficPath = "/-/traffic"
 
-// traffic is what a server has seen of objects so far.
+// traffic counts the object requests that a server has received so far.
 type traffic struct {
 	Requests int64
 	Bytes    int64 // sent, including those that the client did not wait for
@@ -29,9 +29,9 @@ func (m *meter) begin() (end func()) {
 }
 
 func (m *meter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	t := traffic{Open: m.open.Load()} // first: a request that it counts as finished is in the other two
+	t := traffic{Open: m.open.Load()} // first, so that a request that is no longer open is in the other two
 	t.Requests, t.Bytes = m.requests.Load(), m.bytes.Load()
-	_ = json.NewEncoder(w).Encode(t) // a client that left does not matter
+	_ = json.NewEncoder(w).Encode(t) // it does not matter if the client has disconnected
 }
 
 // traffic returns the totals once no request is in flight.

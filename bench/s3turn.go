@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// way is how a contender does the work of a row.
+// way is the method by which a contender does the work of a row.
 type way struct {
 	name  string
 	do    func() error
-	after func() error // not measured; nil: nothing is left to do
+	after func() error // not measured; may be nil
 }
 
 // takeTurns measures each of the ways in turn, rounds times, and adds its units of
@@ -19,7 +19,7 @@ type way struct {
 func takeTurns(got figures, row string, units float64, rounds int, ways []way) error {
 	for round := range rounds {
 		for _, w := range rotated(ways, round) {
-			runtime.GC() // garbage of the previous contender is not charged to this one
+			runtime.GC() // so that the previous contender's garbage does not slow down this one
 			start := time.Now()
 			err := w.do()
 			took := time.Since(start)

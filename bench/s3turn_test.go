@@ -52,7 +52,7 @@ func TestTakeTurns(t *testing.T) {
 	}
 }
 
-// Requests are counted: a reader of Parquet makes half as many as it has ranges,
+// A Parquet reader sends half as many requests as it reads ranges,
 // on any machine.
 func TestRandomRequests(t *testing.T) {
 	st := newStore(t)

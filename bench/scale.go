@@ -7,7 +7,7 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// logScale is logarithmic, and has a place for zero.
+// logScale is a logarithmic scale that also has a position for zero.
 type logScale struct{}
 
 // Normalize implements plot.Normalizer.

@@ -15,32 +15,32 @@ import (
 	"time"
 )
 
-// condition is what state an STS is in.
+// condition is the state of an STS.
 type condition int32
 
 const (
 	working     condition = iota
 	unavailable           // answers 503
 	refusing              // refuses connections
-	silent                // accepts requests and never answers
+	silent                // accepts requests and never responds
 	closed                // answers 403, which no contender retries: the measurement is over
 )
 
 // stsServer is an STS without a network that checks nothing: every caller gets a
-// session. It is cheap enough not to show in what is measured.
+// session. It is too cheap to affect the measurements.
 type stsServer struct {
-	delay time.Duration // of every answer
+	delay time.Duration // of every response
 	life  time.Duration // of the sessions
 	token string        // of the sessions
 
 	condition atomic.Int32
 	only      string        // the operation that is silent; empty: both
-	over      chan struct{} // closed by close: silent requests end
+	over      chan struct{} // closed by close, which ends silent requests
 
 	quota    *quota    // nil: none
 	timeline *timeline // nil: none is kept
 
-	requests atomic.Int64 // that came in
+	requests atomic.Int64 // received
 	granted  atomic.Int64 // sessions of the last role
 }
 
@@ -50,19 +50,19 @@ func newSTS(delay, life time.Duration) *stsServer {
 
 func (s *stsServer) set(c condition) { s.condition.Store(int32(c)) }
 
-// close lets everybody go who still waits.
+// close releases all callers that are still waiting.
 func (s *stsServer) close() {
 	s.set(closed)
 	close(s.over)
 }
 
-// client is an HTTP client for which there is nothing but this server.
+// client returns an HTTP client that can reach only this server.
 func (s *stsServer) client() *http.Client { return &http.Client{Transport: s} }
 
 // RoundTrip implements http.RoundTripper.
 func (s *stsServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
-		return nil, err // the caller has left: nothing is sent
+		return nil, err // the caller has canceled: nothing is sent
 	}
 	s.requests.Add(1)
 	s.timeline.note()
@@ -110,7 +110,7 @@ func (s *stsServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return reply(r, http.StatusOK, s.session(action, form.Get("RoleArn"), form.Get("RoleSessionName"))), nil
 }
 
-// session is the reply to either operation. Like STS it knows whole seconds.
+// session writes the response to either operation. As in STS, times are whole seconds.
 func (s *stsServer) session(action, role, name string) string {
 	n := strconv.FormatInt(s.requests.Load(), 10)
 	if action == "AssumeRole" {

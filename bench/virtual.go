@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// virtualCommand is the word by which the program calls itself.
+// virtualCommand is the argument with which the program starts itself.
 const virtualCommand = "run-in-virtual-time"
 
-// scenario is played once by every contender, in virtual time. It reports what
-// it saw through add. dir is empty and of its own.
+// scenario runs once for every contender, in virtual time. It reports what
+// it measured through add. dir is empty and not shared.
 type scenario func(ctx context.Context, set settings, c contender, dir string, add func(row string, sample float64)) error
 
 var scenarios = map[string]scenario{
@@ -30,10 +30,10 @@ var scenarios = map[string]scenario{
 	warmRow: playWarm,
 }
 
-// virtualLimit is real time, of one round. It is many times what one takes.
+// virtualLimit is the real time allowed for one round, many times what one takes.
 const virtualLimit = 20 * time.Minute
 
-// inVirtualTime plays a scenario with all contenders in turn, for that many
+// inVirtualTime runs a scenario with all contenders in turn, for that many
 // rounds; one with -quick.
 func inVirtualTime(name string, full int) func(context.Context, settings) (figures, error) {
 	return func(ctx context.Context, s settings) (figures, error) {
@@ -55,7 +55,7 @@ func inVirtualTime(name string, full int) func(context.Context, settings) (figur
 	}
 }
 
-// playApart plays a round in a process of its own.
+// playApart runs a round in a separate process.
 func playApart(ctx context.Context, name string, s settings) (figures, error) {
 	ctx, cancel := context.WithTimeout(ctx, virtualLimit)
 	defer cancel()
@@ -75,7 +75,7 @@ func playApart(ctx context.Context, name string, s settings) (figures, error) {
 }
 
 // virtualMain turns the process into a test binary with one test and exits.
-// testing/synctest gives its clock to nothing else.
+// testing/synctest works only in a test.
 func virtualMain(name string, set settings) {
 	play := func(t *testing.T) {
 		s, ok := scenarios[name]
@@ -98,8 +98,8 @@ func virtualMain(name string, set settings) {
 	testing.Main(matchAny, []testing.InternalTest{{Name: name, F: play}}, nil, nil)
 }
 
-// queueing is c, which may be asked in virtual time. minio-go holds a mutex
-// while it asks STS, and a goroutine that waits for a mutex stops the clock.
+// queueing returns a provider that behaves like c in virtual time. minio-go holds a mutex
+// while it calls STS, and a goroutine that waits for a mutex stops the clock.
 func queueing(c contender) contender {
 	if c.name != minioGo {
 		return c
@@ -114,8 +114,8 @@ func queueing(c contender) contender {
 				return ctx.Err()
 			}
 			defer func() { <-turn }()
-			// In its favour: a request that was begun is finished. Queues of
-			// callers with deadlines would send one that is cut off after another.
+			// This favors minio-go: a request that has begun is completed. Without it,
+			// callers with deadlines would start one request after another and abort it.
 			return retrieve(context.WithoutCancel(ctx))
 		}, err
 	}}

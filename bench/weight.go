@@ -25,7 +25,7 @@ var weight = group{
 	measure: measureWeight,
 }
 
-// measureWeight builds the three programs of weight/, for the machine it runs on.
+// measureWeight builds the three programs of weight/ for the current platform.
 func measureWeight(ctx context.Context, _ settings) (got figures, err error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
@@ -63,7 +63,7 @@ func measureWeight(ctx context.Context, _ settings) (got figures, err error) {
 	return got, nil
 }
 
-// goTool runs the go command in the folder that bench runs in.
+// goTool runs the go command in the current directory.
 func goTool(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")

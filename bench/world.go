@@ -13,8 +13,8 @@ const (
 	objectSize = 5556
 )
 
-// world is the AWS of the rows that read objects: a pod of the developer
-// account, a hub role that it may become, and a role of the shared account that
+// world is the AWS for the rows that read objects: a pod of the developer
+// account, a hub role that it may assume, and a role of the shared account that
 // may read the bucket.
 type world struct {
 	cloud  *awstest.Cloud
