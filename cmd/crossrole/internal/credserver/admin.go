@@ -2,7 +2,6 @@ package credserver
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -61,15 +60,10 @@ type roleStatus struct {
 	Hops     []hopStatus `json:"hops"`
 }
 
+// hopStatus is a hop's status with its times in UTC, and the kind of its error.
 type hopStatus struct {
-	Role         string           `json:"role,omitempty"`
-	Caller       string           `json:"caller,omitempty"`
-	Expires      time.Time        `json:"expires,omitzero"`
-	FailingSince time.Time        `json:"failing_since,omitzero"`
-	NextAttempt  time.Time        `json:"next_attempt,omitzero"`
-	Waiting      int              `json:"waiting"`
-	Kind         credentials.Kind `json:"kind,omitempty"`
-	Error        string           `json:"error,omitempty"`
+	credentials.HopStatus
+	Kind credentials.Kind `json:"kind,omitempty"`
 }
 
 func statusOf(roles []*Role) status {
@@ -79,12 +73,10 @@ func statusOf(roles []*Role) status {
 		now := chain.Status()
 		r := roleStatus{Name: role.name, Chain: chain.String(), Required: role.required, Ready: now.Healthy()}
 		for _, h := range now.Hops {
-			hop := hopStatus{
-				Role: h.RoleARN, Caller: h.CallerARN, Expires: h.Expires.UTC(), Waiting: h.Waiting,
-				FailingSince: h.FailingSince.UTC(), NextAttempt: h.NextAttempt.UTC(),
-			}
+			hop := hopStatus{HopStatus: h}
+			hop.Expires, hop.FailingSince, hop.NextAttempt = h.Expires.UTC(), h.FailingSince.UTC(), h.NextAttempt.UTC()
 			if h.Err != nil {
-				hop.Kind, hop.Error = kindOf(h.Err), h.Err.Error()
+				hop.Kind = h.Err.Kind
 			}
 			r.Hops = append(r.Hops, hop)
 		}
@@ -132,13 +124,6 @@ func (r roleStatus) String() string {
 		}
 	}
 	return b.String()
-}
-
-func kindOf(err error) credentials.Kind {
-	if e, ok := errors.AsType[*credentials.Error](err); ok {
-		return e.Kind
-	}
-	return credentials.Unknown
 }
 
 // RequestsMetric is the name of the metric that counts the endpoint's responses.

@@ -69,6 +69,8 @@ func TestStatusPage(t *testing.T) {
 				Ready, Required bool
 				Hops            []struct {
 					Role, Caller, Kind, Error string
+					Endpoint                  string
+					HasSession                bool `json:"has_session"`
 					Expires                   time.Time
 					FailingSince              time.Time `json:"failing_since"`
 					NextAttempt               time.Time `json:"next_attempt"`
@@ -82,7 +84,7 @@ func TestStatusPage(t *testing.T) {
 		if !got.Ready || !role.Ready || !role.Required || role.Name != "pics" || !strings.HasPrefix(role.Chain, "web identity → ") {
 			t.Errorf("role: %s", body)
 		}
-		if hop.Role != target || !strings.HasPrefix(hop.Caller, "arn:aws:sts::444455556666:assumed-role/S3_Pics/") || !hop.Expires.After(time.Now()) ||
+		if hop.Role != target || !hop.HasSession || !strings.HasPrefix(hop.Endpoint, "sts.") || !strings.HasPrefix(hop.Caller, "arn:aws:sts::444455556666:assumed-role/S3_Pics/") || !hop.Expires.After(time.Now()) ||
 			hop.Kind != "AssumeDenied" || !strings.Contains(hop.Error, "hop 2 of 2") || hop.FailingSince.Before(began) || hop.NextAttempt.Before(time.Now()) {
 			t.Errorf("hop: %s", body)
 		}

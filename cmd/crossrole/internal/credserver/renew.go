@@ -2,6 +2,7 @@ package credserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -58,6 +59,13 @@ func (r renewal) String() string {
 		return fmt.Sprintf("%s: not renewed, the session is kept: %s", r.name, kindOf(r.err))
 	}
 	return r.name + ": renewed"
+}
+
+func kindOf(err error) credentials.Kind {
+	if e, ok := errors.AsType[*credentials.Error](err); ok {
+		return e.Kind
+	}
+	return credentials.Unknown
 }
 
 // renew renews the role of that name, or all roles for "". It returns nothing if there

@@ -122,7 +122,9 @@ func parseNamed(s string) (Named, error) {
 		rest = "own" + rest
 	}
 	var err error
-	n.Setting, err = p.setting(rest, true)
+	if n.Setting, err = p.setting(rest, true); err == nil {
+		err = p.requireARN(n.Setting)
+	}
 	n.Optional = p.optional
 	return n, err
 }
@@ -204,6 +206,18 @@ func (p *roleParser) setting(s string, mayBeOptional bool) (Setting, error) {
 		}
 	}
 	return r, nil
+}
+
+// requireARN refuses what cannot be an ARN. The rest of the rules are those of package
+// credentials.
+func (p *roleParser) requireARN(r Setting) error {
+	switch word := strings.TrimRight(r.Role.ARN, ", "); {
+	case r.Own, strings.HasPrefix(r.Role.ARN, "arn:"):
+		return nil
+	case strings.EqualFold(word, "own"):
+		return p.fault("%q is not an ARN; own is written in small letters, and only settings may follow it", r.Role.ARN)
+	}
+	return p.fault("%q is not an ARN; want arn:aws:iam::ACCOUNT:role/NAME, or own for the pod's own role", r.Role.ARN)
 }
 
 // cutOptional removes the setting "optional" from the end of an ARN or a value.
@@ -348,7 +362,11 @@ func unescape(s string) (string, error) {
 // own role was given; its zero value: nothing.
 func ParseAll(list []string) (own credentials.Role, roles []credentials.Role, err error) {
 	for i, s := range list {
-		r, err := Parse(s)
+		p := roleParser{input: s}
+		r, err := p.setting(s, false)
+		if err == nil {
+			err = p.requireARN(r)
+		}
 		switch {
 		case err != nil:
 			return own, nil, err

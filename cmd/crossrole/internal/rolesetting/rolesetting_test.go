@@ -156,6 +156,34 @@ func parseNamed(flag string) (rolesetting.Named, error) {
 	return all[0], nil
 }
 
+// What is no ARN is wrong usage, and what looks like own is not taken for one.
+func TestParseAllWantsARNs(t *testing.T) {
+	for input, want := range map[string]string{
+		"own,":                      "own is written in small letters",
+		"OWN":                       "own is written in small letters",
+		"Own,duration=12h":          "own is written in small letters",
+		"own.":                      `"own." is not an ARN`,
+		"S3_Pics":                   `"S3_Pics" is not an ARN; want arn:aws:iam::ACCOUNT:role/NAME`,
+		"S3_Pics,external-id=hush":  `"S3_Pics" is not an ARN`,
+		" own":                      "",
+		"arn:aws:iam::1:role/own,":  "",
+		"arn:aws:iam::1:role/OWN,a": "",
+	} {
+		_, _, err := rolesetting.ParseAll([]string{input})
+		_, errNamed := rolesetting.ParseAllNamed([]string{"pics=" + input})
+		for _, err := range []error{err, errNamed} {
+			if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), "--role ") || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hush")) {
+				t.Errorf("%q: %v; want %q", input, err, want)
+			}
+		}
+	}
+	for _, name := range []string{"OWN", "S3_Pics", "own,"} { // names of roles, for setup
+		if got, err := rolesetting.Parse(name); err != nil || got.Role.ARN != name {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 func TestParseNamedRole(t *testing.T) {
 	role := func(arn string) rolesetting.Setting { return rolesetting.Setting{Role: credentials.Role{ARN: arn}} }
 	own := rolesetting.Setting{Own: true}
