@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"regexp"
 	"runtime/debug"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
+	library "github.com/crossrole/crossrole"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/s3reader"
@@ -98,41 +99,36 @@ func (p *podFlags) addSource(c *cobra.Command) {
 	c.Flags().StringVar(&p.source, "source", "web-identity", "where the pod's identity comes from: web-identity, pod-identity, node-role or base (the SDK's own configuration, for a laptop)")
 }
 
-// chain is the chain that the flags and the environment describe.
+// chain returns the chain that the flags and the environment describe.
 func (p *podFlags) chain(ctx context.Context, optFns ...func(*credentials.Options)) (*credentials.Chain, error) {
 	own, roles, err := rolesetting.ParseAll(p.roles)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	base, source, err := p.start(ctx)
+	source, err := p.parseSource()
 	if err != nil {
 		return nil, err
 	}
 	if source, err = rolesetting.Source(source, own); err != nil {
 		return nil, usageError{err}
 	}
-	return credentials.New(base, append([]func(*credentials.Options){
+	cfg, err := library.LoadConfig(ctx, append([]func(*credentials.Options){
 		func(o *credentials.Options) { o.Source, o.Roles = source, roles },
 	}, optFns...)...)
+	if err != nil {
+		return nil, err
+	}
+	chain, _ := credentials.ChainOf(cfg)
+	return chain, nil
 }
 
-// start is what a chain starts from.
-func (p *podFlags) start(ctx context.Context) (aws.Config, credentials.Source, error) {
-	var source credentials.Source
-	load := []func(*config.LoadOptions) error{config.WithCredentialsProvider(aws.AnonymousCredentials{})}
-	switch p.source {
-	case "web-identity":
-	case "pod-identity":
-		source = credentials.PodIdentity{}
-	case "node-role":
-		source = credentials.NodeRole{}
-	case "base":
-		source, load = credentials.FromBase{}, nil
-	default:
-		return aws.Config{}, nil, usagef("--source %q; want web-identity, pod-identity, node-role or base", p.source)
+// parseSource returns the source that the flag names.
+func (p *podFlags) parseSource() (credentials.Source, error) {
+	source, err := credentials.ParseSource(p.source)
+	if e, ok := errors.AsType[*credentials.Error](err); ok {
+		return nil, usagef("--%w", e.Err) // its text begins with: source
 	}
-	base, err := config.LoadDefaultConfig(ctx, load...)
-	return base, source, err
+	return source, err
 }
 
 var (

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
@@ -102,7 +103,11 @@ func (s *serveCmd) run(ctx context.Context) error {
 	if err := s.checkReach(ctx); err != nil {
 		return err
 	}
-	base, source, err := s.pod.start(ctx)
+	source, err := s.pod.parseSource()
+	if err != nil {
+		return err
+	}
+	base, err := loadBase(ctx, source)
 	if err != nil {
 		return err
 	}
@@ -128,6 +133,17 @@ func (s *serveCmd) run(ctx context.Context) error {
 		}
 	}
 	return s.serve(ctx, server, listener, admin)
+}
+
+// loadBase returns the configuration that a pool starts from, where crossrole.LoadConfig
+// would make a single chain of it: without a search for credentials, except for
+// credentials.FromBase.
+func loadBase(ctx context.Context, source credentials.Source) (aws.Config, error) {
+	load := []func(*config.LoadOptions) error{config.WithCredentialsProvider(aws.AnonymousCredentials{})}
+	if _, ok := source.(credentials.FromBase); ok {
+		load = nil
+	}
+	return config.LoadDefaultConfig(ctx, load...)
 }
 
 // serve prints where the roles are served, and serves them until ctx ends.
