@@ -19,8 +19,8 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// isCommand says that this process is the command, which exec may start again in
-// its place, and not a test of it.
+// isCommand says that this process is the command, which exec may start again, and not a
+// test.
 var isCommand bool
 
 func newExec() *cobra.Command {
@@ -28,25 +28,26 @@ func newExec() *cobra.Command {
 	var keepHomeFiles bool
 	c := &cobra.Command{
 		Use:   "exec [--role ARN]... -- PROGRAM [ARGUMENT]...",
-		Short: "Run a program with the credentials of a role, kept fresh",
+		Short: "Run a program with credentials of a role, renewed for as long as it runs",
 		Long: `exec gets a session of the chain's last role, opens a container credential
-endpoint on a free port of 127.0.0.1, and runs the program with
+endpoint on a free port of 127.0.0.1, and runs the program with these variables:
 
-  AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_AUTHORIZATION_TOKEN
+  AWS_CONTAINER_CREDENTIALS_FULL_URI
+  AWS_CONTAINER_AUTHORIZATION_TOKEN
 
-set. The token is for this program alone. Its SDK asks there whenever it needs
-credentials, for as long as it runs. Variables that select other credentials
-(AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ROLE_ARN, BOTO_CONFIG, …) are not passed on,
-nor are the shared configuration files, whose default profile would come first;
-AWS_REGION and AWS_DEFAULT_REGION are set. docs/serve.md lists them all.
+The token is for this program alone. The program's SDK gets its credentials there
+for as long as it runs. exec removes variables that select other credentials
+(AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ROLE_ARN, BOTO_CONFIG, …), and hides the shared
+configuration files, whose default profile would take precedence. It sets AWS_REGION
+and AWS_DEFAULT_REGION. docs/serve.md lists all variables.
 
-A default profile with credentials in ~/.aws cannot be hidden from every SDK. Then
-exec refuses to start; --keep-home-files starts the program nevertheless.
+A default profile with credentials in ~/.aws cannot be hidden from every SDK. If
+there is one, exec does not start the program, unless you add --keep-home-files.
 
-Signals go to the program. As process 1 of a container exec also reaps orphaned
-processes. The exit status is the program's; 128 and the signal's number where a
-signal ended it, 127 where there is no such program, 126 where it cannot be run,
-1 where there are no credentials.`,
+Signals are passed on to the program. As process 1 of a container, exec also reaps
+orphaned processes. The exit status is the program's: 128 plus the signal's number
+if a signal ended it, 127 if there is no such program, 126 if it cannot be run, 1 if
+there are no credentials.`,
 		Example: "  crossrole exec --role arn:aws:iam::444455556666:role/S3_Pics -- aws s3 ls s3://pics",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -62,8 +63,8 @@ signal ended it, 127 where there is no such program, 126 where it cannot be run,
 			if err != nil {
 				return err
 			}
-			// Without credentials the program need not start, and this error says
-			// more than its SDK's.
+			// Without credentials there is no point in starting the program, and this
+			// error says more than its SDK's would.
 			if _, err := chain.Retrieve(c.Context()); err != nil {
 				return err
 			}
@@ -72,18 +73,18 @@ signal ended it, 127 where there is no such program, 126 where it cannot be run,
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
 			var grace time.Duration
 			if pod.source == "base" {
-				grace = 50 * time.Millisecond // for a credential_process of the SDK
+				grace = 50 * time.Millisecond // in which the SDK waits for its credential_process
 			}
 			return runBeside(c.Context(), cmd, signals, grace, chain, logger)
 		},
 	}
 	pod.add(c)
 	c.Flags().BoolVar(&keepHomeFiles, "keep-home-files", false, "start the program even if a file in ~/.aws gives some SDKs another identity")
-	c.Flags().SetInterspersed(false) // what follows the program is the program's
+	c.Flags().SetInterspersed(false) // flags after the program are the program's
 	return c
 }
 
-// startLog leaves out failed refreshes until started: the command returns the
+// startLog drops failed refreshes until started, since the command itself returns the
 // error of the first session.
 type startLog struct {
 	slog.Handler

@@ -1,7 +1,6 @@
-// Crossrole looks into the way from a pod to another AWS account's role, and
-// sets it up: it checks the chain and says what to fix, prints the policies and
-// commands that a route needs, and hands credentials to programs that are not
-// written in Go.
+// Crossrole checks and sets up a pod's access to a role of another AWS account: it tries
+// every hop and says what to fix, prints the policies and commands that a route needs,
+// reads buckets, and serves credentials to programs that are not written in Go.
 //
 //	crossrole doctor --role arn:aws:iam::444455556666:role/S3_Pics --bucket pics
 //
@@ -24,13 +23,13 @@ func main() {
 	os.Exit(run())
 }
 
-// run is main with an exit status: 0 all is well, 1 a problem was found, 2 the
-// command line is wrong, any other an exitError.
+// run returns the exit status: 0 success, 1 a problem was found, 2 the command line is
+// wrong, any other an exitError.
 func run() int {
 	settings.UseFlags()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not look at ctx, such as reading a terminal
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what ignores ctx, such as reading a terminal
 	err := newRoot().ExecuteContext(ctx)
 	switch {
 	case err == nil:
@@ -48,11 +47,11 @@ func run() int {
 	return 1
 }
 
-// errFound ends a command that has printed what is wrong.
+// errFound is returned by a command that has printed what is wrong.
 var errFound = errors.New("a problem was found")
 
-// exitError is a status of its own: of the program that exec ran, 3 after a copy
-// that left keys out, 130 after Ctrl-C.
+// exitError is an exit status without a message: that of the program that exec ran, 3
+// after a copy that skipped keys, 130 after Ctrl-C.
 type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }

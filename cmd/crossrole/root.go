@@ -17,22 +17,23 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// The root command, and what all commands share: how they find their chain, and the
-// checks of names.
+// The root command, and what the commands share: the flags of a chain, and the checks of
+// names.
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "crossrole",
-		Short: "From a pod to a role of another AWS account: check it, set it up, use it",
-		Long: `crossrole looks into the way from a pod to another AWS account's role.
+		Short: "Check, set up and use a pod's access to a role of another AWS account",
+		Long: `crossrole checks, sets up and uses a pod's access to a role of another AWS
+account.
 
-A pod's service account is annotated with an IAM role; Kubernetes mounts a
+The pod's service account is annotated with an IAM role; Kubernetes mounts a
 token and sets AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE. On the direct
 route that role belongs to the other account. On the hub route it belongs to
 the cluster's own account and assumes the other account's role; each --role
 names one more role to assume.
 
-Exit status: 0 all is well, 1 a problem was found, 2 wrong usage.`,
+Exit status: 0 success, 1 a problem was found, 2 wrong usage.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
@@ -45,12 +46,12 @@ Exit status: 0 all is well, 1 a problem was found, 2 wrong usage.`,
 	return root
 }
 
-// newRoles is a page of the help, and no command.
+// newRoles returns a help page that is not a command.
 func newRoles() *cobra.Command {
 	return &cobra.Command{Use: "roles", Short: "The form of --role: settings of a role", Long: rolesetting.Help}
 }
 
-// version is the module's, with the commit of a build from a checkout.
+// version returns the module's version, with the commit if it was built from a checkout.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
@@ -65,8 +66,8 @@ func version() string {
 	return text + " " + info.GoVersion
 }
 
-// asUsage makes wrong arguments and missing flags errors of usage, in c and
-// below.
+// asUsage makes wrong arguments and missing flags usage errors, in c and its
+// subcommands.
 func asUsage(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
@@ -84,19 +85,19 @@ func asUsage(c *cobra.Command) {
 	}
 }
 
-// podFlags are how a command that runs in a pod finds its chain.
+// podFlags are the flags that describe the chain of a command that runs in a pod.
 type podFlags struct {
 	roles  []string
 	source string
 }
 
 func (p *podFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVar(&p.roles, "role", nil, "`ARN[,setting]...` of a role to assume after the pod's own; may be given several times; see crossrole help roles")
+	c.Flags().StringArrayVar(&p.roles, "role", nil, "`ARN[,setting]...` of a role to assume after the pod's own; repeat it for further roles; see crossrole help roles")
 	p.addSource(c)
 }
 
 func (p *podFlags) addSource(c *cobra.Command) {
-	c.Flags().StringVar(&p.source, "source", "web-identity", "where the pod's identity comes from: web-identity, pod-identity, node-role or base (the SDK's own configuration, for a laptop)")
+	c.Flags().StringVar(&p.source, "source", "web-identity", "where the pod's identity comes from: web-identity, pod-identity, node-role, or base (the SDK's own configuration, for a laptop)")
 }
 
 // chain returns the chain that the flags and the environment describe.
@@ -141,7 +142,7 @@ var (
 
 func checkAccount(flag, id string) error {
 	if !accountPattern.MatchString(id) {
-		return usagef("%s %q; want the 12 digits of an account", flag, id)
+		return usagef("%s %q; want the 12 digits of an account ID", flag, id)
 	}
 	return nil
 }
@@ -149,7 +150,7 @@ func checkAccount(flag, id string) error {
 func checkIssuer(flag, issuer string) error {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || shown(issuer) != issuer {
-		return usagef("%s %q; want the issuer as the cluster's tokens spell it, https://…: kubectl get --raw /.well-known/openid-configuration", flag, issuer)
+		return usagef("%s %q; want the issuer as in the cluster's tokens, https://…; to print it: kubectl get --raw /.well-known/openid-configuration", flag, issuer)
 	}
 	return nil
 }
@@ -161,30 +162,31 @@ func checkRoleName(flag, name string) error {
 	return nil
 }
 
-// splitServiceAccount reads NAMESPACE/NAME.
+// splitServiceAccount parses NAMESPACE/NAME.
 func splitServiceAccount(s string) (namespace, name string, err error) {
 	namespace, name, ok := strings.Cut(s, "/")
 	switch {
 	case !ok:
 		return "", "", usagef("--service-account %q; want NAMESPACE/NAME", s)
 	case len(namespace) > 63 || !kubeLabel.MatchString(namespace):
-		return "", "", usagef("--service-account %q: %q is no namespace; want NAMESPACE/NAME, the namespace with at most 63 of a-z, 0-9 and -, a letter or digit at both ends", s, namespace)
+		return "", "", usagef("--service-account %q: %q is not a namespace; want NAMESPACE/NAME, the namespace with at most 63 of a-z, 0-9 and -, a letter or digit at both ends", s, namespace)
 	case len(name) > 253 || !kubeDomain.MatchString(name):
-		return "", "", usagef("--service-account %q: %q is no service account; want NAMESPACE/NAME, the name with at most 253 of a-z, 0-9, - and ., a letter or digit at both ends and beside every dot", s, name)
+		return "", "", usagef("--service-account %q: %q is not a service account; want NAMESPACE/NAME, the name with at most 253 of a-z, 0-9, - and ., a letter or digit at both ends and next to every dot", s, name)
 	}
 	return namespace, name, nil
 }
 
-// checkAccountPattern does the same for a name in which * and ? are wildcards.
+// checkAccountPattern checks NAMESPACE/NAME in which * and ? are wildcards.
 func checkAccountPattern(s string) error {
 	_, _, err := splitServiceAccount(strings.NewReplacer("*", "x", "?", "x").Replace(s))
 	if err != nil && strings.ContainsAny(s, "*?") {
-		return usagef("--service-account %q matches no service account; want NAMESPACE/NAME as Kubernetes spells them (a-z, 0-9, - and, in NAME, .), with * and ? as wildcards", s)
+		return usagef("--service-account %q matches no service account; want NAMESPACE/NAME as in Kubernetes (a-z, 0-9, - and, in NAME, .), with * and ? as wildcards", s)
 	}
 	return err
 }
 
-// checkBucketName returns the name of a bucket that policies are written for.
+// checkBucketName returns the name and, if an ARN shows it, the partition of a bucket
+// for which policies are printed.
 func checkBucketName(flag, bucket string) (name, partition string, err error) {
 	name, partition = bucketOfARN(bucket)
 	if strings.HasPrefix(name, "arn:") {

@@ -45,37 +45,38 @@ func newServe() *cobra.Command {
 	var s serveCmd
 	c := &cobra.Command{
 		Use:   "serve --role NAME=ARN... --token-dir DIR",
-		Short: "Hand the credentials of roles to the other containers of the pod",
-		Long: `serve is a container credential endpoint: every AWS SDK and the AWS CLI ask one,
-if these variables are set, in the containers that use it:
+		Short: "Serve the credentials of roles to the other containers of the pod",
+		Long: `serve is a container credential endpoint. Every AWS SDK and the AWS CLI get their
+credentials from it, if their container has these variables:
 
   AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:9911/v1/NAME
   AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=DIR/NAME
 
-Each --role names a role that is assumed from the pod's own; a NAME without an
-ARN returns the pod's own role (the direct route). Settings, of which optional is
-one, follow after commas: see crossrole help roles.
+Each --role names a role that is assumed from the pod's own role; a NAME without
+an ARN is the pod's own role (the direct route). Settings, such as optional, follow
+after commas: see crossrole help roles.
 
-In DIR each role has a file with an authorization token, made at the first start
-and kept over restarts, with mode 0640 and the group of DIR. Who can read the
-file can have the role: mount DIR read-only in the containers, and give each the
-path of its own role. DIR must be a volume that ends with the pod (emptyDir).
+In DIR each role has a file with an authorization token. It is created at the first
+start and kept across restarts, with mode 0640 and the group of DIR. Anyone who can
+read the file can use the role: mount DIR read-only in the containers, and give each
+container the path of its own role. DIR must be a volume that is deleted with the
+pod (emptyDir).
 
-Sessions are renewed while at least 20 minutes are left (half of their life, if
-they last less than 30): clients that renew 15 minutes ahead never get a short
-one. A valid session is served whatever STS does.
+Sessions are renewed at least 20 minutes before they expire (after half of their
+life, if they last less than 30 minutes), so clients that renew 15 minutes early
+always get a new one. A valid session is served even while STS is down.
 
-With --admin ADDRESS, which may be the pod's, it answers there /healthz, /readyz
-(every role that is not optional has a session), /metrics and /status, and serves
-no credentials.
+With --admin ADDRESS, which may be the pod's address, serve also offers /healthz,
+/readyz (every role that is not optional has a session), /metrics and /status
+there, and no credentials.
 
-After sessions were revoked (the console's "Revoke active sessions"), SIGHUP or a
-POST to /renew of the admin address has them renewed at every hop; POST
-/renew?role=NAME does it for one role. A session is replaced only by another, and
-a role is renewed once a minute at most.
+After you revoke sessions (the console's "Revoke active sessions"), send SIGHUP or
+POST /renew to the admin address to renew the sessions of every hop; POST
+/renew?role=NAME renews those of one role. A session is replaced only by a new one,
+and a role is renewed at most once per minute.
 
-It prints a line for each role, with its name, URL and token file, then one for
-the admin address; its log goes to standard error. It ends on SIGTERM.`,
+serve prints a line for each role, with its name, URL and token file, then a line
+for the admin address; it logs to standard error. It stops on SIGTERM.`,
 		Example: `  crossrole serve --role pics=arn:aws:iam::444455556666:role/S3_Pics --token-dir /var/run/crossrole --admin :9912`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -85,11 +86,11 @@ the admin address; its log goes to standard error. It ends on SIGTERM.`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&s.roles, "role", nil, "`NAME=ARN[,setting]...` to serve; may be given several times; see crossrole help roles")
+	f.StringArrayVar(&s.roles, "role", nil, "`NAME=ARN[,setting]...` to serve; repeat it for further roles; see crossrole help roles")
 	f.StringVar(&s.tokenDir, "token-dir", "", "`DIR` for the authorization tokens")
-	f.StringVar(&s.listen, "listen", "127.0.0.1:9911", "`ADDRESS` that serves credentials; port 0: any")
-	f.StringVar(&s.admin, "admin", "", "`ADDRESS` for probes and metrics; none if not given")
-	f.BoolVar(&s.beyondPod, "beyond-pod", false, "let programs outside of this pod ask too: allows --listen an address that is not loopback, over which credentials travel unencrypted, and a pod on the node's network, where every program on the node can ask")
+	f.StringVar(&s.listen, "listen", "127.0.0.1:9911", "`ADDRESS` that serves credentials; port 0: any free port")
+	f.StringVar(&s.admin, "admin", "", "`ADDRESS` for probes and metrics; empty: none")
+	f.BoolVar(&s.beyondPod, "beyond-pod", false, "serve programs outside of this pod, too: --listen may be an address that is not loopback, over which credentials travel unencrypted, and the pod may use the node's network, where every program on the node can request credentials")
 	s.pod.addSource(c)
 	require(c, "role", "token-dir")
 	return c
@@ -186,9 +187,9 @@ func urlOf(address net.Addr) string {
 	return u.String()
 }
 
-// checkReach refuses, unless asked for, what would let others than the pod's own
-// containers ask, and two listeners at one place. Without --beyond-pod, a host
-// name is resolved here, once, and must be loopback.
+// checkReach refuses two listeners at one address and, without --beyond-pod, addresses
+// that other programs than the pod's own can reach. A host name is resolved here, once,
+// and must be loopback.
 func (s *serveCmd) checkReach(ctx context.Context) error {
 	host, port, err := splitListen("--listen", s.listen, "127.0.0.1:9911")
 	if err != nil {
@@ -201,7 +202,7 @@ func (s *serveCmd) checkReach(ctx context.Context) error {
 		}
 		wide := func(h string) bool { ip := net.ParseIP(h); return h == "" || ip != nil && ip.IsUnspecified() }
 		if port == adminPort && port != 0 && (strings.EqualFold(host, adminHost) || wide(host) || wide(adminHost)) {
-			return usagef("--admin %q is the port of --listen %q; give it another", s.admin, s.listen)
+			return usagef("--admin %q is the port of --listen %q; choose another", s.admin, s.listen)
 		}
 	}
 	if s.beyondPod {
@@ -213,13 +214,13 @@ func (s *serveCmd) checkReach(ctx context.Context) error {
 	// The manifest fills these from status.podIP and status.hostIP.
 	pod, node := os.Getenv("CROSSROLE_POD_IP"), os.Getenv("CROSSROLE_HOST_IP")
 	if pod != "" && pod == node {
-		return usagef("the pod has the node's network (its address %s is the node's): every program on the node could ask; unset hostNetwork, or say --beyond-pod if that is meant", pod)
+		return usagef("the pod has the node's network (its address %s is the node's): every program on the node could request credentials; unset hostNetwork, or add --beyond-pod if that is intended", pod)
 	}
 	return nil
 }
 
 func (s *serveCmd) checkLoopback(ctx context.Context, host string) error {
-	refused := usagef("--listen %q is not a loopback address: everybody who reaches it could ask for credentials, and read along; use 127.0.0.1, or say --beyond-pod if that is meant", s.listen)
+	refused := usagef("--listen %q is not a loopback address: anyone who can reach it could request credentials, or read them in transit; use 127.0.0.1, or add --beyond-pod if that is intended", s.listen)
 	if host == "" {
 		return refused
 	}
@@ -243,7 +244,7 @@ func (s *serveCmd) checkLoopback(ctx context.Context, host string) error {
 	return nil
 }
 
-// splitListen reads an address to listen on.
+// splitListen parses an address to listen on.
 func splitListen(flag, address, example string) (host string, port int, err error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
@@ -251,7 +252,7 @@ func splitListen(flag, address, example string) (host string, port int, err erro
 	}
 	port, err = strconv.Atoi(service)
 	if err != nil || port < 0 || port > 65535 {
-		return "", 0, usagef("%s %q; want an address like %s: the port is a number up to 65535", flag, address, example)
+		return "", 0, usagef("%s %q; want an address like %s, with a port up to 65535", flag, address, example)
 	}
 	return host, port, nil
 }
