@@ -17,15 +17,15 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// finding is what doctor found beside the chain's own report.
+// finding is one result of doctor in addition to the chain's report.
 type finding struct {
-	Name  string   `json:"name"` // of the bucket or the policy's file
+	Name  string   `json:"name"` // of the bucket or the policy file
 	OK    bool     `json:"ok"`
 	Text  string   `json:"text"`
 	Notes []string `json:"notes,omitempty"`
 }
 
-// findings are a whole run of doctor.
+// findings are all results of doctor.
 type findings struct {
 	Settings string              `json:"settings_error,omitempty"`
 	Chain    *credentials.Report `json:"chain,omitempty"`
@@ -44,15 +44,15 @@ func newDoctor() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "doctor [--role ARN]... [--bucket BUCKET [--key KEY]] [--trust-policy FILE]",
-		Short: "Check every hop from this pod, and say what to fix",
-		Long: `doctor looks at the pod's token file and claims, tries each hop once, and says
-who we are there and, where a hop fails, what to fix. With a bucket it then
-reads: the object named by --key, or, without one, the bucket's head. That a
-role may not list is worth a note and no problem.
+		Short: "Check every hop from this pod, and show what to fix",
+		Long: `doctor checks the pod's token file and its claims, tries each hop once, and shows
+the caller identity at each hop or, if the hop fails, what to fix. With --bucket it
+then reads the object that --key names, or lists the beginning of the bucket. A role
+that may read but not list is fine: doctor only notes it.
 
-With --trust-policy it says which statement and condition of that policy admits
-or refuses the token, which AWS never says. The file is what
-aws iam get-role --query Role.AssumeRolePolicyDocument prints.
+With --trust-policy it shows which statement and condition of that policy allows or
+denies the token. AWS never shows that. To get the file, run
+aws iam get-role --role-name NAME --query Role.AssumeRolePolicyDocument.
 
 Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 		Example: `  crossrole doctor
@@ -96,9 +96,9 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 	}
 	pod.add(c)
 	style.add(c)
-	c.Flags().StringVar(&bucket, "bucket", "", "`BUCKET` to read when the chain works")
-	c.Flags().StringVar(&key, "key", "", "`KEY` of an object in it")
-	c.Flags().StringVar(&policy, "trust-policy", "", "`FILE` with the trust policy of the pod's own role; - for standard input")
+	c.Flags().StringVar(&bucket, "bucket", "", "`BUCKET` to read if the chain works")
+	c.Flags().StringVar(&key, "key", "", "`KEY` of an object in the bucket")
+	c.Flags().StringVar(&policy, "trust-policy", "", "`FILE` with the trust policy of the pod's own role; -: standard input")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
@@ -122,7 +122,7 @@ func (f *findings) write(out io.Writer, asJSON bool) error {
 	}{f.healthy(), f})
 }
 
-// print writes the findings for people, and returns the verdict.
+// print writes the findings as text, and returns the verdict.
 func (f *findings) print(out io.Writer) (verdict string) {
 	if f.Settings != "" {
 		fmt.Fprintf(out, "settings %s\n", strings.ReplaceAll(f.Settings, "\n", "\n       "))
@@ -142,9 +142,9 @@ func (f *findings) print(out io.Writer) (verdict string) {
 	extra("bucket", f.Bucket)
 	switch {
 	case f.Bucket != nil && !f.Bucket.OK:
-		return "the chain works, reading the bucket does not"
+		return "the chain works, but the bucket cannot be read"
 	case f.Trust != nil && !f.Trust.OK && f.Chain.Healthy():
-		return "the chain works, but the policy in the file would refuse the token"
+		return "the chain works, but the policy in the file does not allow the token"
 	}
 	return f.Chain.Verdict()
 }
@@ -156,8 +156,8 @@ const (
 	green colour = "\x1b[32m"
 )
 
-// paint colours text on a terminal; in a pipe, and where NO_COLOR is set
-// (https://no-color.org), it stays plain.
+// paint returns text in a colour for a terminal. In a pipe, and if NO_COLOR is set
+// (https://no-color.org), it returns text unchanged.
 func paint(out io.Writer, c colour, text string) string {
 	if !isTerminal(out) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return text
@@ -165,7 +165,7 @@ func paint(out io.Writer, c colour, text string) string {
 	return string(c) + text + "\x1b[0m"
 }
 
-// explainTrust says what the policy in the file says about the pod's token.
+// explainTrust explains whether the policy in the file allows the pod's token.
 func explainTrust(ctx context.Context, file string, report *credentials.Report) (*finding, error) {
 	document, err := readDocument(ctx, file)
 	if err != nil {
@@ -181,7 +181,7 @@ func explainTrust(ctx context.Context, file string, report *credentials.Report) 
 		return f, nil
 	}
 	if report.Token == nil || report.Token.Claims == nil {
-		f.Text = "there is no token to compare the policy with"
+		f.Text = "there is no token to compare with the policy"
 		return f, nil
 	}
 	token, role := *report.Token.Claims, report.Hops[0].RoleARN
@@ -196,9 +196,9 @@ func explainTrust(ctx context.Context, file string, report *credentials.Report) 
 		Context:   map[string][]string{issuer + ":sub": {token.Subject}, issuer + ":aud": token.Audience},
 	})
 	f.OK = decision.Allowed
-	f.Text = "the policy refuses the token for " + role
+	f.Text = "the policy does not allow the token for " + role
 	if f.OK {
-		f.Text = "the policy admits the token for " + role
+		f.Text = "the policy allows the token for " + role
 	}
 	for _, r := range decision.Reasons {
 		name := fmt.Sprintf("statement %d", r.Statement)
@@ -210,7 +210,7 @@ func explainTrust(ctx context.Context, file string, report *credentials.Report) 
 	return f, nil
 }
 
-// maxDocument is far beyond the 6,144 characters that IAM allows a policy.
+// maxDocument is far more than the 6,144 characters that IAM allows in a policy.
 const maxDocument = 1 << 20
 
 // readDocument reads a file, or standard input for "-", until ctx ends.
@@ -220,7 +220,7 @@ func readDocument(ctx context.Context, file string) ([]byte, error) {
 		err      error
 	}
 	done := make(chan result, 1)
-	go func() { // to open or read a pipe may take forever
+	go func() { // opening or reading a pipe may block forever
 		in := os.Stdin
 		if file != "-" {
 			var err error
@@ -232,7 +232,7 @@ func readDocument(ctx context.Context, file string) ([]byte, error) {
 		}
 		document, err := io.ReadAll(io.LimitReader(in, maxDocument+1))
 		if err == nil && len(document) > maxDocument {
-			err = fmt.Errorf("%s is longer than any policy: give the document that aws iam get-role --query Role.AssumeRolePolicyDocument prints", shown(file))
+			err = fmt.Errorf("%s is longer than any policy; pass the output of aws iam get-role --query Role.AssumeRolePolicyDocument", shown(file))
 		}
 		done <- result{document, err}
 	}()
@@ -244,7 +244,7 @@ func readDocument(ctx context.Context, file string) ([]byte, error) {
 	}
 }
 
-// checkBucket reads one object or, without a key, the beginning of a listing.
+// checkBucket reads one object or, without a key, the first page of a listing.
 func checkBucket(ctx context.Context, chain *credentials.Chain, bucket, key string, optFns ...func(*s3reader.Options)) *finding {
 	f := &finding{Name: bucket}
 	reader, err := s3reader.New(chain.Config(), bucket, optFns...)
@@ -266,16 +266,16 @@ func checkBucket(ctx context.Context, chain *credentials.Chain, bucket, key stri
 		f.OK, f.Text = true, fmt.Sprintf("read s3://%s/%s, %d bytes", bucket, key, n)
 		return f
 	}
-	// A listing, and not HeadBucket: the reader follows the bucket to its region.
+	// A listing, not HeadBucket: the reader follows the bucket to its region.
 	for _, err = range reader.List(ctx, "") {
 		break
 	}
 	switch {
 	case err == nil:
-		f.OK, f.Text = true, "s3://"+bucket+" may be listed"
+		f.OK, f.Text = true, "s3://"+bucket+" can be listed"
 	case errors.Is(err, s3reader.AccessDenied):
-		f.OK, f.Text = true, "s3://"+bucket+" may not be listed"
-		f.Notes = []string{"a role without s3:ListBucket gets that too; name an object with --key to see whether it can be read"}
+		f.OK, f.Text = true, "s3://"+bucket+" cannot be listed"
+		f.Notes = []string{"that is normal for a role without s3:ListBucket; add --key with an object's key to check whether it can be read"}
 	case errors.Is(err, s3reader.NoSuchBucket):
 		f.Text = "there is no bucket " + bucket
 	default:

@@ -20,13 +20,12 @@ func newIssuer() *cobra.Command {
 		Use:   "issuer URL",
 		Short: "Check a cluster's issuer as STS would",
 		Long: `issuer fetches the discovery document and the keys of a cluster's issuer and
-checks what STS needs of them: the issuer spelt as in the tokens, a jwks_uri by
-https, and RSA or EC keys with an id. It prints the thumbprint that IAM may ask
-for.
+checks what STS requires: the issuer spelled as in the tokens, an https jwks_uri,
+and RSA or EC keys with an ID. It prints the thumbprint that IAM may ask for.
 
-AWS needs the thumbprint only where the issuer's certificate does not chain to a
-public certificate authority: since 2023 it trusts those, EKS's own issuers among
-them, and --thumbprint-list may be left out
+AWS needs the thumbprint only if the issuer's certificate does not chain to a public
+certificate authority. Since 2023 it trusts those, including the one of EKS's own
+issuers, and you can omit --thumbprint-list
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc_verify-thumbprint.html).`,
 		Example: "  crossrole issuer https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B716D3041E",
 		Args:    cobra.ExactArgs(1),
@@ -46,7 +45,7 @@ them, and --thumbprint-list may be left out
 	}
 }
 
-// examination of an issuer prints its findings one by one.
+// examination checks an issuer and prints one finding after the other.
 type examination struct {
 	out    io.Writer
 	issuer string
@@ -109,15 +108,15 @@ func (e *examination) run(ctx context.Context) {
 	}
 }
 
-// thumbprint is of the last certificate that the server sends: with a complete
-// chain, its top intermediate.
+// thumbprint prints the thumbprint of the last certificate that the server sends: with a
+// complete chain, that is the top intermediate.
 func (e *examination) thumbprint(chain []*x509.Certificate) {
 	last := chain[len(chain)-1]
 	sum := sha1.Sum(last.Raw) //nolint:gosec // as above
-	fmt.Fprintf(e.out, "         thumbprint %s, of the last certificate sent (%s); needed only if the chain leads to no public authority\n", hex.EncodeToString(sum[:]), shown(last.Subject.String()))
+	fmt.Fprintf(e.out, "         thumbprint %s, of the last certificate sent (%s); needed only if the chain does not lead to a public authority\n", hex.EncodeToString(sum[:]), shown(last.Subject.String()))
 }
 
-// fetch gets a JSON document by https.
+// fetch gets a JSON document over https.
 func (e *examination) fetch(ctx context.Context, url, what string, into any) ([]*x509.Certificate, bool) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -132,7 +131,7 @@ func (e *examination) fetch(ctx context.Context, url, what string, into any) ([]
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		e.problem("%s: %s answers %s", what, url, resp.Status)
+		e.problem("%s: %s responds %s", what, url, resp.Status)
 		return nil, false
 	case resp.TLS == nil:
 		e.problem("%s: %s leads to a page without https", what, url)

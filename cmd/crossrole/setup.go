@@ -17,7 +17,7 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// plan is what setup is asked for.
+// plan is the command setup with its flags.
 type plan struct {
 	route                  string
 	issuers                []string
@@ -35,18 +35,18 @@ func newSetup() *cobra.Command {
 	var p plan
 	c := &cobra.Command{
 		Use:   "setup --route direct|hub --issuer URL... --shared-account ID --bucket BUCKET --service-account NAMESPACE/NAME",
-		Short: "Print all that a person must apply for a route, in order",
-		Long: `setup prints, and changes nothing: the AWS CLI commands for each account, with
-their policies, then the service account with its annotation, and a pod to try
-it with. Run the commands of an account with that account's credentials.
+		Short: "Print everything you must apply for a route, in order",
+		Long: `setup prints the AWS CLI commands for each account with their policies, then the
+service account with its annotation, and a pod to test it with. It changes nothing.
+Run the commands of an account with that account's credentials.
 
   --route direct  the shared account registers the cluster's issuer
-  --route hub     the cluster's account does; the shared account trusts one role.
-                  For blue/green give --issuer twice: only the hub's account
-                  changes.
+  --route hub     the cluster's account registers the issuer; the shared account
+                  trusts one role. For blue/green give --issuer twice: only the
+                  hub's account changes.
 
---role takes a role's name with the settings of crossrole help roles: the trust
-policy demands the external id, and admits tags and a source identity.`,
+--role takes a role's name with the settings of crossrole help roles. The trust
+policy then requires the external ID, and allows tags and a source identity.`,
 		Example: `  crossrole setup --route hub --issuer https://oidc.eks.us-east-1.amazonaws.com/id/BLUE \
     --cluster-account 111122223333 --shared-account 444455556666 \
     --bucket pics --service-account default/s3-shared-content`,
@@ -60,14 +60,14 @@ policy demands the external id, and admits tags and a source identity.`,
 	}
 	f := c.Flags()
 	f.StringVar(&p.route, "route", "hub", "direct or hub")
-	f.StringArrayVar(&p.issuers, "issuer", nil, "`URL` of the cluster's issuer; may be given several times")
+	f.StringArrayVar(&p.issuers, "issuer", nil, "`URL` of the cluster's issuer; repeat it for further clusters")
 	f.StringVar(&p.cluster, "cluster-account", "", "`ID` of the cluster's account (hub)")
 	f.StringVar(&p.shared, "shared-account", "", "`ID` of the bucket's account")
 	f.StringVar(&p.hub, "hub", "crossrole-hub", "`NAME` of the hub role")
 	f.StringVar(&p.role, "role", "S3_Pics", "`NAME[,setting]...` of the shared account's role")
 	f.StringVar(&p.serviceAccount, "service-account", "", "`NAMESPACE/NAME`")
 	f.StringVar(&p.bucket, "bucket", "", "`BUCKET` to read")
-	f.StringVar(&p.prefix, "prefix", "", "`PREFIX` of its keys; all if not given")
+	f.StringVar(&p.prefix, "prefix", "", "`PREFIX` of the keys; empty: all")
 	p.partition.add(c)
 	require(c, "issuer", "shared-account", "bucket", "service-account")
 	return c
@@ -104,13 +104,13 @@ func (p *plan) check() (err error) {
 		return err
 	}
 	if inBucket != "" && inBucket != p.partition.name {
-		return usagef("--bucket is in partition %s, the roles are in %s; say with --partition where the accounts are", inBucket, p.partition.name)
+		return usagef("--bucket is in partition %s, the roles are in %s; use --partition to choose the partition of the accounts", inBucket, p.partition.name)
 	}
 	p.namespace, p.accountName, err = splitServiceAccount(p.serviceAccount)
 	return err
 }
 
-// checkRole reads the role's name and settings.
+// checkRole parses the role's name and settings.
 func (p *plan) checkRole() (err error) {
 	if p.asked, err = rolesetting.Parse(p.role); err != nil {
 		return usageError{err}
@@ -123,17 +123,17 @@ func (p *plan) checkRole() (err error) {
 	}
 	switch r := p.asked.Role; {
 	case p.route == "direct" && (r.ExternalID != "" || r.SourceIdentity != "" || r.Tags != nil):
-		return usagef("--role %s: external-id, source-identity and tags belong to a role that a role assumes (--route hub); on the direct route a token is exchanged for it", p.role)
+		return usagef("--role %s: external-id, source-identity and tags are settings of a role that another role assumes (--route hub); on the direct route a token is exchanged for the role", p.role)
 	case p.route == "hub" && r.Duration > time.Hour:
-		return usagef("--role %s: duration=%s; STS allows a chained role one hour at most (--route direct has up to 12)", p.role, r.Duration)
+		return usagef("--role %s: duration=%s; STS allows a chained role one hour at most (--route direct allows up to 12)", p.role, r.Duration)
 	}
 	return nil
 }
 
-// policies are what a plan attaches to its roles.
+// policies are the policies of the roles; nil where a route has none.
 type policies struct{ hubTrust, hubMay, roleTrust, roleMay *trust.Policy }
 
-// policies writes the policies, and reports what IAM would refuse of them.
+// policies returns the policies, or why IAM would reject one.
 func (p *plan) policies(hub, target string) (policies, error) {
 	subject := []string{"system:serviceaccount:" + p.namespace + ":" + p.accountName}
 	options := func(o *trust.PolicyOptions) {
@@ -151,14 +151,14 @@ func (p *plan) policies(hub, target string) (policies, error) {
 	}
 	for _, check := range append(checks, all.roleTrust.ValidateTrust) {
 		if err := check(); err != nil {
-			return all, usagef("that gives a policy which IAM refuses: %w", err)
+			return all, usagef("IAM would reject the resulting policy: %w", err)
 		}
 	}
 	return all, nil
 }
 
-// write prints the steps. Policies go through here-documents, so that what is
-// printed can be pasted as it is.
+// write prints the steps. Policies are in here-documents, so the output can be pasted
+// into a shell.
 func (p *plan) write(out io.Writer) error {
 	target := "arn:" + p.partition.name + ":iam::" + p.shared + ":role/" + p.role
 	hub := "arn:" + p.partition.name + ":iam::" + p.cluster + ":role/" + p.hub
@@ -182,7 +182,7 @@ func (p *plan) write(out io.Writer) error {
 	role := func(account, name string, trusts, may *trust.Policy, lasts time.Duration, what string) {
 		section("In account %s: %s", account, what)
 		longer := ""
-		if lasts > time.Hour { // what every role allows
+		if lasts > time.Hour { // the default of every role
 			longer = fmt.Sprintf(" --max-session-duration %d", int64(lasts/time.Second))
 		}
 		file := func(suffix string) string { return shellQuote(name + suffix) }
@@ -232,7 +232,7 @@ spec:
     fsGroup: 65532
   containers:
   - name: doctor
-    image: IMAGE # one that holds the crossrole command
+    image: IMAGE # with the crossrole command
     args: [%s]
 `, yamlString(p.namespace), yamlString(p.accountName), yamlList(doctor))
 	fmt.Fprintf(&b, "\n# Then: kubectl logs -n %s crossrole-doctor\n", shellQuote(p.namespace))
@@ -247,7 +247,7 @@ func plural(list []string) string {
 	return ""
 }
 
-// yamlList writes a command line as a YAML list.
+// yamlList returns a command line as the items of a YAML list.
 func yamlList(args []string) string {
 	list := slices.Clone(args)
 	for i, a := range list {
@@ -256,20 +256,20 @@ func yamlList(args []string) string {
 	return strings.Join(list, ", ")
 }
 
-// partitionFlag is the AWS partition that ARNs are written for.
+// partitionFlag is the AWS partition of the printed ARNs.
 type partitionFlag struct{ name string }
 
 func (p *partitionFlag) add(c *cobra.Command) {
-	c.Flags().StringVar(&p.name, "partition", "", "`NAME` of the partition: aws, aws-cn, aws-us-gov, aws-eusc, … (default: that of the issuer's host or, if it is none of AWS's, of AWS_REGION)")
+	c.Flags().StringVar(&p.name, "partition", "", "`NAME` of the partition: aws, aws-cn, aws-us-gov, aws-eusc, … (default: that of the issuer's host or, if AWS does not run it, of AWS_REGION)")
 }
 
 var partitionPattern = regexp.MustCompile(`^aws(-[a-z]+)*$`)
 
-// of returns the partition of the issuers.
+// of returns the partition that the flag, the issuers or the region show.
 func (p *partitionFlag) of(issuers ...string) (string, error) {
 	if p.name != "" {
 		if !partitionPattern.MatchString(p.name) {
-			return "", usagef("--partition %q; want aws, aws-cn, aws-us-gov, aws-eusc or another of AWS's", p.name)
+			return "", usagef("--partition %q; want aws, aws-cn, aws-us-gov, aws-eusc or another partition of AWS", p.name)
 		}
 		return p.name, nil
 	}
@@ -281,7 +281,7 @@ func (p *partitionFlag) of(issuers ...string) (string, error) {
 		}
 		of := partitionOfHost(u.Hostname())
 		if of != "" && found != "" && of != found {
-			return "", usagef("--issuer %q is in partition %s and --issuer %q in %s; roles trust issuers of any partition, so say with --partition where the accounts are", by, found, issuer, of)
+			return "", usagef("--issuer %q is in partition %s and --issuer %q in %s; roles trust issuers of any partition, so use --partition to choose the partition of the accounts", by, found, issuer, of)
 		}
 		if of != "" {
 			found, by = of, issuer
@@ -291,9 +291,8 @@ func (p *partitionFlag) of(issuers ...string) (string, error) {
 	return cmp.Or(found, partitionOfRegion(region), "aws"), nil
 }
 
-// regionPartitions are the partitions by what their regions' names begin with,
-// the longer ones first. They and the domains below are those of the SDK's
-// partitions.json.
+// regionPartitions are the partitions by the prefix of their regions, longer prefixes
+// first. The prefixes, and the domains below, are from the SDK's partitions.json.
 var regionPartitions = []struct{ prefix, partition string }{
 	{"us-isob-", "aws-iso-b"}, {"us-isof-", "aws-iso-f"}, {"us-iso-", "aws-iso"}, {"us-gov-", "aws-us-gov"},
 	{"eu-isoe-", "aws-iso-e"}, {"eusc-", "aws-eusc"}, {"cn-", "aws-cn"},
@@ -312,7 +311,7 @@ var domainPartitions = []struct{ suffix, partition string }{
 
 var regionPattern = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 
-// partitionOfRegion returns "" for what is no region that we know.
+// partitionOfRegion returns "" for an unknown region.
 func partitionOfRegion(region string) string {
 	if regionPattern.MatchString(region) {
 		for _, r := range regionPartitions {
@@ -324,9 +323,9 @@ func partitionOfRegion(region string) string {
 	return ""
 }
 
-// partitionOfHost returns the partition of a host of AWS, such as
-// oidc.eks.us-gov-west-1.amazonaws.com, and "" for any other: GovCloud has the
-// domain of the commercial regions.
+// partitionOfHost returns the partition of one of AWS's hosts, such as
+// oidc.eks.us-gov-west-1.amazonaws.com, and "" for any other host. GovCloud shares the
+// domain of the commercial regions, so there the region decides.
 func partitionOfHost(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	for _, d := range domainPartitions {
@@ -338,8 +337,8 @@ func partitionOfHost(host string) string {
 			return d.partition
 		}
 		labels := strings.Split(rest, ".")
-		for i := len(labels) - 1; i >= 0; i-- { // what stands in front may be a bucket's name
-			label := strings.TrimPrefix(labels[i], "s3-") // the old form of S3's hosts
+		for i := len(labels) - 1; i >= 0; i-- { // the labels before the region may be a bucket's name
+			label := strings.TrimPrefix(labels[i], "s3-") // S3's older host names
 			if p := partitionOfRegion(label); p != "" {
 				return p
 			}

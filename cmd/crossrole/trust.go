@@ -12,20 +12,20 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// The trust command: it prints the policies of a route.
+// The trust command prints the policies of a route.
 
 func newTrust() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "trust",
 		Short: "Print the trust and permission policies of a route",
-		Long: `trust prints IAM policies, ready for the AWS CLI's --policy-document and
---assume-role-policy-document.
+		Long: `trust prints IAM policies, ready for --policy-document and
+--assume-role-policy-document of the AWS CLI.
 
-  trust token    who may assume a role with a service-account token: the direct
-                 route's role, or the hub; several issuers for blue/green
-  trust role     the role that trusts the hub
-  trust assume   what the hub may assume
-  trust read     what a role may read of a bucket`,
+  trust token    trust policy for service-account tokens: for the direct route's
+                 role, or for the hub; several issuers for blue/green
+  trust role     trust policy of a role that the hub assumes
+  trust assume   permission policy of the hub
+  trust read     permission policy of a role that reads a bucket`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -33,11 +33,11 @@ func newTrust() *cobra.Command {
 	return c
 }
 
-// subjects are the service accounts that flags name.
+// subjects are the service accounts in the flags.
 type subjects struct{ names []string }
 
 func (s *subjects) add(c *cobra.Command) {
-	c.Flags().StringArrayVar(&s.names, "service-account", nil, "`NAMESPACE/NAME` that is admitted; * and ? are wildcards; may be given several times")
+	c.Flags().StringArrayVar(&s.names, "service-account", nil, "`NAMESPACE/NAME` that may assume the role; * and ? are wildcards; repeat it for further ones")
 }
 
 func (s *subjects) list() ([]string, error) {
@@ -52,10 +52,10 @@ func (s *subjects) list() ([]string, error) {
 	return list, nil
 }
 
-// print writes a policy that IAM would take, or says why it would not.
+// print prints a policy, or returns why IAM would reject it.
 func print(c *cobra.Command, p *trust.Policy, check func() error) error {
 	if err := check(); err != nil {
-		return usagef("that gives a policy which IAM refuses: %w", err)
+		return usagef("IAM would reject the resulting policy: %w", err)
 	}
 	_, err := fmt.Fprintln(c.OutOrStdout(), p)
 	return err
@@ -93,7 +93,7 @@ func newTrustToken() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&account, "account", "", "`ID` of the role's account, where the issuers are registered")
-	c.Flags().StringArrayVar(&issuers, "issuer", nil, "`URL` of a cluster's issuer; may be given several times")
+	c.Flags().StringArrayVar(&issuers, "issuer", nil, "`URL` of a cluster's issuer; repeat it for further clusters")
 	c.Flags().StringVar(&audience, "audience", "", "`AUDIENCE` of the tokens (default sts.amazonaws.com)")
 	partition.add(c)
 	who.add(c)
@@ -120,14 +120,14 @@ func newTrustRole() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&hub, "hub", "", "`ARN` of the hub role")
-	c.Flags().StringVar(&external, "external-id", "", "`ID` that the caller must name")
+	c.Flags().StringVar(&external, "external-id", "", "`ID` that the caller must send")
 	c.Flags().BoolVar(&tags, "tags", false, "allow session tags (needed after EKS Pod Identity)")
 	c.Flags().BoolVar(&identity, "source-identity", false, "allow a source identity")
 	require(c, "hub")
 	return c
 }
 
-// onlyARN reads the ARN of a role. The settings that --role has elsewhere would
+// onlyARN parses the ARN of a role, and refuses the settings of --role: they would
 // become a part of the policy.
 func onlyARN(flag, s string) (string, error) {
 	r, err := rolesetting.Parse(s)
@@ -135,7 +135,7 @@ func onlyARN(flag, s string) (string, error) {
 		return "", usagef("%s, read as a role: %w", flag, err)
 	}
 	if arn := (rolesetting.Setting{Role: credentials.Role{ARN: r.Role.ARN}}).String(); r.Own || r.String() != arn {
-		return "", usagef("%s takes a role's ARN without settings; the flags of this command say what the policy asks for", flag)
+		return "", usagef("%s takes a role's ARN without settings; use this command's flags for what the policy requires", flag)
 	}
 	return r.Role.ARN, nil
 }
@@ -159,7 +159,7 @@ func newTrustAssume() *cobra.Command {
 			return print(c, p, p.ValidateIdentity)
 		},
 	}
-	c.Flags().StringArrayVar(&targets, "target", nil, "`ARN` of a role that the hub may assume; may be given several times")
+	c.Flags().StringArrayVar(&targets, "target", nil, "`ARN` of a role that the hub may assume; repeat it for further roles")
 	c.Flags().BoolVar(&tags, "tags", false, "allow session tags")
 	require(c, "target")
 	return c
@@ -193,8 +193,8 @@ func newTrustRead() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&bucket, "bucket", "", "`BUCKET`")
-	c.Flags().StringVar(&prefix, "prefix", "", "`PREFIX` of the keys; all if not given")
-	c.Flags().StringArrayVar(&keys, "kms-key", nil, "`ARN` of a key that the objects are encrypted with")
+	c.Flags().StringVar(&prefix, "prefix", "", "`PREFIX` of the keys; empty: all")
+	c.Flags().StringArrayVar(&keys, "kms-key", nil, "`ARN` of a KMS key that encrypts the objects; repeat it for further keys")
 	partition.add(c)
 	require(c, "bucket")
 	return c
@@ -203,7 +203,7 @@ func newTrustRead() *cobra.Command {
 func require(c *cobra.Command, flags ...string) {
 	for _, name := range flags {
 		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err) // a name that no flag has
+			panic(err) // there is no flag of that name
 		}
 	}
 }
