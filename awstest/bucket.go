@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/crossrole/crossrole/trust"
 )
@@ -26,11 +27,13 @@ func (s *bucketStore) get(name string) *Bucket {
 
 // Bucket is an S3 bucket: what its methods do needs no permission.
 type Bucket struct {
-	name  string
-	owner *Account
+	name    string
+	owner   *Account
+	created time.Time
 
 	mu            sync.RWMutex // guards all below; the versions themselves never change
 	region        string
+	policyJSON    string        // the document of policy
 	policy        *trust.Policy // nil: none
 	pins          pins          // of policy
 	versioning    string        // empty: never switched on; Enabled, Suspended
@@ -54,18 +57,29 @@ func (a *Account) CreateBucket(name string) *Bucket {
 	if rule := bucketNameRule(name); rule != "" {
 		panic(fmt.Sprintf("awstest: CreateBucket(%q): %s; use a name such as \"pics\"", name, rule))
 	}
-	s := &a.cloud.buckets
+	b, taken := a.cloud.buckets.create(a, name, a.cloud.partition.region)
+	if taken != nil {
+		panic(fmt.Sprintf("awstest: CreateBucket(%q): account %s owns a bucket of that name, and names are unique across accounts; choose another", name, taken.owner.id))
+	}
+	return b
+}
+
+// create makes a bucket, or returns the one that has the name.
+func (s *bucketStore) create(owner *Account, name, region string) (created, taken *Bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if taken := s.byName[name]; taken != nil {
-		panic(fmt.Sprintf("awstest: CreateBucket(%q): account %s owns a bucket of that name, and names are unique across accounts; choose another", name, taken.owner.id))
+		return nil, taken
 	}
 	if s.byName == nil {
 		s.byName = map[string]*Bucket{}
 	}
-	b := &Bucket{name: name, owner: a, region: a.cloud.partition.region, objects: map[string][]*version{}, minPartSize: defaultMinPartSize}
+	b := &Bucket{
+		name: name, owner: owner, created: storedTime(time.Time{}), region: region,
+		objects: map[string][]*version{}, minPartSize: defaultMinPartSize,
+	}
 	s.byName[name] = b
-	return b
+	return b, nil
 }
 
 // bucketNameRule is the rule that name breaks, or empty.
@@ -117,10 +131,21 @@ func (b *Bucket) SetPolicy(policyJSON string) {
 		}
 		ids = pinned(b.owner.cloud, what, policy)
 	}
+	b.setPolicy(policyJSON, policy, ids)
+}
+
+// setPolicy sets a policy that was checked; nil removes it.
+func (b *Bucket) setPolicy(document string, policy *trust.Policy, ids pins) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.policy, b.pins = policy, ids
+	b.policyJSON, b.policy, b.pins = document, policy, ids
 }
+
+// What checkPolicy refuses.
+var (
+	errPolicyResource = errors.New("invalid resource")
+	errPolicyAction   = errors.New("invalid action")
+)
 
 // checkPolicy refuses what S3 calls a MalformedPolicy though its grammar is
 // right.
@@ -135,12 +160,12 @@ func (b *Bucket) checkPolicy(policy *trust.Policy) error {
 				ok = ok && bucket == b.name
 			}
 			if !ok {
-				return fmt.Errorf("statement %d has an invalid resource %q: a bucket policy speaks of its own bucket; write %s%s or %[3]s%[4]s/*", i, r, b.arnPrefix(), b.name)
+				return fmt.Errorf("statement %d has an %w %q: a bucket policy speaks of its own bucket; write %s%s or %[4]s%[5]s/*", i, errPolicyResource, r, b.arnPrefix(), b.name)
 			}
 		}
 		for _, action := range slices.Concat(s.Action, s.NotAction) {
 			if action != "*" && !strings.HasPrefix(strings.ToLower(action), "s3:") {
-				return fmt.Errorf("statement %d has an invalid action %q: a bucket policy grants actions of S3; write one such as s3:GetObject", i, action)
+				return fmt.Errorf("statement %d has an %w %q: a bucket policy grants actions of S3; write one such as s3:GetObject", i, errPolicyAction, action)
 			}
 		}
 	}

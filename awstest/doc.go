@@ -62,11 +62,18 @@
 //     that a request is signed for is taken for the endpoint's, so that a bucket
 //     elsewhere gets a 301, where AWS says AuthorizationHeaderMalformed.
 //   - Signatures of version 2 and 4A, and a Date header in place of X-Amz-Date.
-//   - Of S3: every operation but CopyObject, DeleteObject, DeleteObjects,
-//     GetBucketLocation, GetBucketVersioning, GetObject, HeadBucket, HeadObject,
-//     ListObjectsV2, PutBucketVersioning, PutObject and those of multipart uploads;
-//     ACLs, writes with a customer's key (see Object.CustomerKey), MFA delete, tags
-//     of objects, object lock, access points.
+//   - Of S3: every operation but those on objects (CopyObject, DeleteObject,
+//     DeleteObjects, GetObject, GetObjectAttributes, HeadObject, PutObject and those
+//     of multipart uploads), listings (ListBuckets, ListObjects, ListObjectsV2,
+//     ListObjectVersions) and CreateBucket, DeleteBucket, HeadBucket,
+//     GetBucketLocation, Get- and PutBucketVersioning, Get-, Put- and
+//     DeleteBucketPolicy; ACLs, which are switched off as for new buckets; writes
+//     with a customer's key (see Object.CustomerKey), MFA delete, tags of objects,
+//     object lock, access points. Block Public Access stops PutBucketPolicy, as for
+//     new buckets, but not [Bucket.SetPolicy]. The initiator of a multipart upload
+//     has no permissions but those that policies give.
+//   - The memory that objects, versions and parts of uploads in progress take is that
+//     of their bytes, until they are deleted, aborted or replaced.
 //
 // # Compatibility
 //

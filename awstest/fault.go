@@ -78,7 +78,7 @@ func (c *Cloud) Fault(f Fault) (remove func()) {
 }
 
 // faultOperations are those that a fault may select.
-var faultOperations = slices.Concat([]string{"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"}, s3OperationNames)
+var faultOperations = slices.Concat([]string{"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity", "CreateBucket", "ListBuckets"}, s3OperationNames())
 
 func (f Fault) validate() {
 	switch {

@@ -2,6 +2,7 @@ package awstest
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,30 +23,37 @@ type s3Request struct {
 var s3Operations = map[string]func(*s3Request) (*response, *refusal){
 	"AbortMultipartUpload":    abortUpload,
 	"CompleteMultipartUpload": completeUpload,
-	"CreateMultipartUpload":   createUpload,
-	"ListMultipartUploads":    listUploads,
-	"ListParts":               listParts,
-	"UploadPart":              uploadPart,
-	"UploadPartCopy":          uploadPartCopy,
 	"CopyObject":              copyObject,
+	"CreateMultipartUpload":   createUpload,
+	"DeleteBucket":            deleteBucket,
+	"DeleteBucketPolicy":      deleteBucketPolicy,
 	"DeleteObject":            deleteObject,
 	"DeleteObjects":           deleteObjects,
+	"GetBucketAcl":            getBucketACL,
 	"GetBucketLocation":       (*s3Request).getBucketLocation,
+	"GetBucketPolicy":         getBucketPolicy,
 	"GetBucketVersioning":     getBucketVersioning,
 	"GetObject":               (*s3Request).getObject,
+	"GetObjectAttributes":     getAttributes,
 	"HeadBucket":              (*s3Request).headBucket,
 	"HeadObject":              (*s3Request).getObject,
+	"ListMultipartUploads":    listUploads,
+	"ListObjectVersions":      listVersions,
+	"ListObjects":             listObjectsV1,
 	"ListObjectsV2":           (*s3Request).listObjects,
+	"ListParts":               listParts,
+	"PutBucketAcl":            putBucketACL,
+	"PutBucketPolicy":         putBucketPolicy,
 	"PutBucketVersioning":     putBucketVersioning,
 	"PutObject":               (*s3Request).putObject,
+	"PutObjectAcl":            putObjectACL,
+	"UploadPart":              uploadPart,
+	"UploadPartCopy":          uploadPartCopy,
 }
 
-// s3OperationNames are the operations of S3 that a Fault may select.
-var s3OperationNames = []string{
-	"AbortMultipartUpload", "CompleteMultipartUpload", "CopyObject", "CreateBucket", "CreateMultipartUpload", "DeleteBucket",
-	"DeleteBucketPolicy", "DeleteObject", "DeleteObjects", "GetBucketLocation", "GetBucketPolicy", "GetBucketVersioning",
-	"GetObject", "GetObjectAttributes", "HeadBucket", "HeadObject", "ListBuckets", "ListMultipartUploads", "ListObjectVersions",
-	"ListObjects", "ListObjectsV2", "ListParts", "PutBucketPolicy", "PutBucketVersioning", "PutObject", "UploadPart", "UploadPartCopy",
+// s3OperationNames returns the operations of S3 that are modelled.
+func s3OperationNames() []string {
+	return slices.Sorted(maps.Keys(s3Operations))
 }
 
 // serveS3 handles a request to S3.
@@ -68,6 +76,9 @@ func answerS3(c *Cloud, req *request) (*response, *refusal) {
 	}
 	if resource := noSuchMethod(req); resource != "" {
 		return nil, refuse(405, "MethodNotAllowed", "The specified method is not allowed against this resource.", "Method", req.Method, "ResourceType", resource)
+	}
+	if serve := s3ServiceOperations[req.call.Operation]; serve != nil {
+		return serve(&s3Request{request: req, cloud: c})
 	}
 	if operation == nil {
 		return nil, refuse(501, "NotImplemented", "awstest does not implement "+req.call.Operation)
@@ -122,6 +133,7 @@ func unknownFeature(req *request, query url.Values) string {
 		case strings.HasPrefix(lower, strings.ToLower(customerKeyHeader)) && slices.Contains(customerKeyOperations, req.call.Operation):
 		case strings.HasPrefix(lower, "x-amz-copy-source") && !isCopy(req):
 			return lower
+		case strings.HasPrefix(lower, "x-amz-grant-") && slices.Contains(aclOperations, req.call.Operation):
 		case lower == "x-amz-tagging-directive" && req.Header.Get(name) == "COPY":
 		case hasAnyPrefix(lower, unknownFeatures) || hasAnyPrefix(lower, encryptionFeatures):
 			return lower
@@ -146,6 +158,19 @@ func hasAnyPrefix(text string, prefixes []string) bool {
 
 func isCopy(req *request) bool {
 	return req.call.Operation == "CopyObject" || req.call.Operation == "UploadPartCopy"
+}
+
+// aclOperations are those that take an ACL, and refuse nearly every one.
+var aclOperations = []string{"CopyObject", "CreateBucket", "CreateMultipartUpload", "PutBucketAcl", "PutObject", "PutObjectAcl"}
+
+// hasGrants reports whether the request grants something by an x-amz-grant- header.
+func hasGrants(s *s3Request) bool {
+	for name := range s.Header {
+		if strings.HasPrefix(name, "X-Amz-Grant-") {
+			return true
+		}
+	}
+	return false
 }
 
 // customerKeyOperations are those that know the headers of SSE-C.
@@ -223,7 +248,7 @@ func (s *s3Request) getBucketLocation() (*response, *refusal) {
 // Authorization Reference, "Actions, resources, and condition keys for Amazon S3").
 var objectActions = []string{
 	"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:GetObjectAttributes",
-	"s3:GetObjectVersion", "s3:GetObjectVersionAttributes", "s3:ListMultipartUploadParts", "s3:PutObject",
+	"s3:GetObjectVersion", "s3:GetObjectVersionAttributes", "s3:ListMultipartUploadParts", "s3:PutObject", "s3:PutObjectAcl",
 }
 
 // inner returns a request for one object that S3 makes on the caller's behalf:
@@ -320,7 +345,7 @@ var s3Headers = map[string]string{
 
 var s3Query = map[string]string{
 	"versionId": "VersionId", "partNumber": "PartNumber", "uploadId": "UploadId", "prefix": "Prefix", "delimiter": "Delimiter",
-	"max-keys": "MaxKeys", "continuation-token": "ContinuationToken", "start-after": "StartAfter",
+	"max-keys": "MaxKeys", "marker": "Marker", "key-marker": "KeyMarker", "version-id-marker": "VersionIdMarker", "continuation-token": "ContinuationToken", "start-after": "StartAfter",
 	"encoding-type": "EncodingType", "fetch-owner": "FetchOwner",
 	"response-cache-control": "ResponseCacheControl", "response-content-disposition": "ResponseContentDisposition",
 	"response-content-encoding": "ResponseContentEncoding", "response-content-language": "ResponseContentLanguage",

@@ -28,28 +28,53 @@ type listed struct {
 	object *version // nil: name is a common prefix
 }
 
+// readListing reads the parameters that all listings of keys share.
+func readListing(s *s3Request) (page *listing, encode func(string) string, refused *refusal) {
+	page = &listing{prefix: s.query.Get("prefix"), delimiter: s.query.Get("delimiter")}
+	if encode, refused = listEncoding(s); refused != nil {
+		return nil, nil, refused
+	}
+	page.max, refused = listLimit(s, "max-keys", "maxKeys")
+	return page, encode, refused
+}
+
+// listLimit returns the number that a listing's parameter sets, at most 1,000, which
+// is also the default.
+func listLimit(s *s3Request, parameter, label string) (int, *refusal) {
+	text := s.query.Get(parameter)
+	if text == "" {
+		return 1000, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n > math.MaxInt32 {
+		return 0, badArgument("Provided "+parameter+" not an integer or within integer range", parameter, text)
+	}
+	if n < 0 {
+		return 0, badArgument("Argument "+label+" must be an integer between 0 and 2147483647", label, text)
+	}
+	return min(n, 1000), nil
+}
+
+// listEncoding returns how the names of a listing are written: as they are or, with
+// encoding-type=url, encoded.
+func listEncoding(s *s3Request) (func(string) string, *refusal) {
+	switch {
+	case !s.query.Has("encoding-type"):
+		return func(text string) string { return text }, nil
+	case s.query.Get("encoding-type") != "url":
+		return nil, badArgument("Invalid Encoding Method specified in Request", "encoding-type", s.query.Get("encoding-type"))
+	}
+	return urlEncoded, nil
+}
+
 // listObjects handles ListObjectsV2.
 func (s *s3Request) listObjects() (*response, *refusal) {
 	if refused := s.authorize("s3:ListBucket"); refused != nil {
 		return nil, refused
 	}
-	page := listing{prefix: s.query.Get("prefix"), delimiter: s.query.Get("delimiter"), max: 1000}
-	encode := func(text string) string { return text }
-	if s.query.Has("encoding-type") {
-		if s.query.Get("encoding-type") != "url" {
-			return nil, badArgument("Invalid Encoding Method specified in Request", "encoding-type", s.query.Get("encoding-type"))
-		}
-		encode = urlEncoded
-	}
-	if text := s.query.Get("max-keys"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n > math.MaxInt32 {
-			return nil, badArgument("Provided max-keys not an integer or within integer range", "max-keys", text)
-		}
-		if n < 0 {
-			return nil, badArgument("Argument maxKeys must be an integer between 0 and 2147483647", "maxKeys", text)
-		}
-		page.max = min(n, page.max)
+	page, encode, refused := readListing(s)
+	if refused != nil {
+		return nil, refused
 	}
 	page.after = s.query.Get("start-after")
 	if s.query.Has("continuation-token") {
@@ -58,8 +83,45 @@ func (s *s3Request) listObjects() (*response, *refusal) {
 			return nil, badArgument("The continuation token provided is incorrect", "continuation-token", s.query.Get("continuation-token"))
 		}
 	}
-	s.of.list(&page)
-	resp := s.writeListing(&page, encode)
+	s.of.list(page)
+	resp := s.writeListing(page, encode)
+	if s.charged() {
+		resp.header.Set("X-Amz-Request-Charged", "requester")
+	}
+	return resp, nil
+}
+
+// listObjectsV1 handles ListObjects, the listing before version 2: it goes on after
+// a marker, which is the name of a key or common prefix.
+func listObjectsV1(s *s3Request) (*response, *refusal) {
+	if refused := s.authorize("s3:ListBucket"); refused != nil {
+		return nil, refused
+	}
+	page, encode, refused := readListing(s)
+	if refused != nil {
+		return nil, refused
+	}
+	page.after = s.query.Get("marker")
+	s.of.list(page)
+	var x s3XML
+	x.open("ListBucketResult")
+	x.element("Name", s.of.name)
+	x.element("Prefix", encode(page.prefix))
+	x.element("Marker", encode(page.after))
+	if page.truncated && page.delimiter != "" {
+		x.element("NextMarker", encode(page.items[len(page.items)-1].name))
+	}
+	x.element("MaxKeys", itoa(page.max))
+	if page.delimiter != "" {
+		x.element("Delimiter", encode(page.delimiter))
+	}
+	if s.query.Has("encoding-type") {
+		x.element("EncodingType", "url")
+	}
+	x.element("IsTruncated", strconv.FormatBool(page.truncated))
+	page.write(&x, encode, s.of.owner)
+	x.close("ListBucketResult")
+	resp := x.response()
 	if s.charged() {
 		resp.header.Set("X-Amz-Request-Charged", "requester")
 	}
@@ -70,10 +132,7 @@ func (s *s3Request) listObjects() (*response, *refusal) {
 func (b *Bucket) list(page *listing) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.sorted == nil {
-		b.sorted = slices.Sorted(maps.Keys(b.objects))
-	}
-	keys := b.sorted
+	keys := b.sortedKeys()
 	keys = keys[sort.SearchStrings(keys, max(page.prefix, page.after)):]
 	if len(keys) > 0 && keys[0] == page.after {
 		keys = keys[1:]
@@ -99,6 +158,14 @@ func (b *Bucket) list(page *listing) {
 		}
 		keys = rest
 	}
+}
+
+// sortedKeys returns the keys that have versions, in UTF-8 order. b.mu must be held.
+func (b *Bucket) sortedKeys() []string {
+	if b.sorted == nil {
+		b.sorted = slices.Sorted(maps.Keys(b.objects))
+	}
+	return b.sorted
 }
 
 // beginWith counts the keys at the front of a sorted list that begin with
@@ -128,39 +195,38 @@ func (s *s3Request) writeListing(page *listing, encode func(string) string) *res
 	optional("Delimiter", "delimiter", encode)
 	optional("EncodingType", "encoding-type", plain)
 	x.element("IsTruncated", strconv.FormatBool(page.truncated))
-	for _, item := range page.items {
-		if item.object != nil {
-			s.writeListed(&x, item.object, encode)
-		}
+	owner := s.of.owner
+	if s.query.Get("fetch-owner") != "true" {
+		owner = nil
 	}
-	for _, item := range page.items {
-		if item.object == nil {
-			x.open("CommonPrefixes")
-			x.element("Prefix", encode(item.name))
-			x.close("CommonPrefixes")
-		}
-	}
+	page.write(&x, encode, owner)
 	x.close("ListBucketResult")
 	return x.response()
 }
 
-func (s *s3Request) writeListed(x *s3XML, v *version, encode func(string) string) {
-	x.open("Contents")
-	x.element("Key", encode(v.Key))
-	x.element("LastModified", v.LastModified.Format(xmlTime))
-	x.element("ETag", v.ETag)
-	if v.ChecksumType != "" {
-		x.element("ChecksumAlgorithm", v.ChecksumAlgorithm)
-		x.element("ChecksumType", v.ChecksumType)
+// write writes the page's objects, with their owner unless it is nil, and then its
+// common prefixes.
+func (page *listing) write(x *s3XML, encode func(string) string, owner *Account) {
+	for _, item := range page.items {
+		v := item.object
+		if v == nil {
+			continue
+		}
+		x.open("Contents")
+		x.element("Key", encode(v.Key))
+		x.element("LastModified", v.LastModified.Format(xmlTime))
+		x.element("ETag", v.ETag)
+		x.checksumKind(v)
+		x.element("Size", itoa(v.Size))
+		x.owner(owner)
+		x.element("StorageClass", v.StorageClass)
+		x.close("Contents")
 	}
-	x.element("Size", itoa(v.Size))
-	if s.query.Get("fetch-owner") == "true" {
-		x.open("Owner")
-		x.element("ID", s.of.owner.canonicalID())
-		x.close("Owner")
+	for _, item := range page.items {
+		if item.object == nil {
+			x.commonPrefix(encode(item.name))
+		}
 	}
-	x.element("StorageClass", v.StorageClass)
-	x.close("Contents")
 }
 
 // canonicalID is the account's id as S3 names owners.

@@ -116,7 +116,7 @@ func (s *s3Request) described() (Object, *refusal) {
 		return o, refuse(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", "Size", itoa(size), "MaxSizeAllowed", itoa(maxMetadata))
 	case o.StorageClass != "" && !slices.Contains(storageClasses, o.StorageClass):
 		return o, refuse(400, "InvalidStorageClass", "The storage class you specified is not valid", "StorageClassRequested", o.StorageClass)
-	case acl != "" && acl != "private" && acl != "bucket-owner-full-control":
+	case acl != "" && acl != "private" && acl != "bucket-owner-full-control", hasGrants(s):
 		return o, noACLs()
 	}
 	return o, nil

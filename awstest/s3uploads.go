@@ -3,42 +3,12 @@ package awstest
 import (
 	"cmp"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 )
 
 // Listings of multipart uploads: ListParts and ListMultipartUploads.
-
-// listLimit returns the number that a listing's parameter sets, at most 1,000, which
-// is also the default.
-func listLimit(s *s3Request, parameter, label string) (int, *refusal) {
-	text := s.query.Get(parameter)
-	if text == "" {
-		return 1000, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n > math.MaxInt32 {
-		return 0, badArgument("Provided "+parameter+" not an integer or within integer range", parameter, text)
-	}
-	if n < 0 {
-		return 0, badArgument("Argument "+label+" must be an integer between 0 and 2147483647", label, text)
-	}
-	return min(n, 1000), nil
-}
-
-// listEncoding returns how the names of a listing are written: as they are or, with
-// encoding-type=url, encoded.
-func listEncoding(s *s3Request) (func(string) string, *refusal) {
-	switch {
-	case !s.query.Has("encoding-type"):
-		return func(text string) string { return text }, nil
-	case s.query.Get("encoding-type") != "url":
-		return nil, badArgument("Invalid Encoding Method specified in Request", "encoding-type", s.query.Get("encoding-type"))
-	}
-	return urlEncoded, nil
-}
 
 // listParts handles ListParts.
 func listParts(s *s3Request) (*response, *refusal) {
@@ -113,9 +83,7 @@ func (x *s3XML) people(owner *Account, initiator *principal) {
 	x.element("ID", initiator.arn)
 	x.element("DisplayName", initiator.arn[strings.LastIndexAny(initiator.arn, "/:")+1:])
 	x.close("Initiator")
-	x.open("Owner")
-	x.element("ID", owner.canonicalID())
-	x.close("Owner")
+	x.owner(owner)
 }
 
 // listUploads handles ListMultipartUploads.
@@ -170,9 +138,7 @@ func listUploads(s *s3Request) (*response, *refusal) {
 		x.close("Upload")
 	}
 	for _, name := range prefixes {
-		x.open("CommonPrefixes")
-		x.element("Prefix", encode(name))
-		x.close("CommonPrefixes")
+		x.commonPrefix(encode(name))
 	}
 	x.close("ListMultipartUploadsResult")
 	return x.response(), nil

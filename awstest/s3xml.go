@@ -109,3 +109,26 @@ func (x *s3XML) checksum(v *version) {
 		x.element("ChecksumType", v.ChecksumType)
 	}
 }
+
+// checksumKind writes which checksum S3 keeps of a version.
+func (x *s3XML) checksumKind(v *version) {
+	if v.ChecksumType != "" {
+		x.element("ChecksumAlgorithm", v.ChecksumAlgorithm)
+		x.element("ChecksumType", v.ChecksumType)
+	}
+}
+
+// owner writes the owner of an object; nothing for nil.
+func (x *s3XML) owner(a *Account) {
+	if a != nil {
+		x.open("Owner")
+		x.element("ID", a.canonicalID())
+		x.close("Owner")
+	}
+}
+
+func (x *s3XML) commonPrefix(name string) {
+	x.open("CommonPrefixes")
+	x.element("Prefix", name)
+	x.close("CommonPrefixes")
+}
