@@ -28,10 +28,10 @@ type client struct {
 	creds  aws.CredentialsProvider
 
 	clientFor  func(region string) *s3.Client
-	at         atomic.Pointer[place]
-	moving     sync.Mutex  // held while a client for another region is made
+	current    atomic.Pointer[regionalClient]
+	switching  sync.Mutex  // held while a client for another region is made
 	bucketSeen atomic.Bool // a response has shown that the bucket exists
-	sent       secrets
+	secrets    secrets
 }
 
 // newS3Client returns the SDK's client for a region. It makes no request. The clients of all
@@ -68,7 +68,7 @@ func call[In, Out any](
 	op func(*s3.Client, context.Context, *In, ...func(*s3.Options)) (*Out, error),
 	in *In, mw ...func(*middleware.Stack) error,
 ) (_ *Out, err error) {
-	x := &exchange{stall: c.opts.StallTimeout, sent: &c.sent}
+	x := &exchange{stall: c.opts.StallTimeout, secrets: &c.secrets}
 	defer func() {
 		if err != nil {
 			err = &requestError{x.endpoint, err}
@@ -79,11 +79,11 @@ func call[In, Out any](
 	optFn := func(o *s3.Options) {
 		o.APIOptions = append(o.APIOptions, mw...) // of this call's own options
 	}
-	at := c.at.Load()
-	out, err := op(at.client, ctx, in, optFn)
+	at := c.current.Load()
+	out, err := op(at.Client, ctx, in, optFn)
 	if err != nil {
-		if next, ok := c.follow(at, err); ok {
-			out, err = op(next.client, ctx, in, optFn)
+		if next, ok := c.redirect(at, err); ok {
+			out, err = op(next.Client, ctx, in, optFn)
 		}
 	}
 	if err != nil {
@@ -118,9 +118,9 @@ func regionError(name, region string) error {
 }
 
 // place is a region and the client that asks there.
-type place struct {
+type regionalClient struct {
 	region string
-	client *s3.Client
+	*s3.Client
 }
 
 // bucketRegion is the region that a refusal says the bucket is in; empty if it
@@ -155,24 +155,24 @@ func partition(region string) string {
 	return ""
 }
 
-// follow returns the place to repeat a request that failed at from, if the
+// redirect returns the place to repeat a request that failed at from, if the
 // failure says that the bucket is elsewhere and the region was not laid down by
 // the user.
-func (c *client) follow(from *place, err error) (*place, bool) {
+func (c *client) redirect(from *regionalClient, err error) (*regionalClient, bool) {
 	region := bucketRegion(err)
 	if region == "" || region == from.region || c.pinned || partition(region) != partition(from.region) {
 		return nil, false
 	}
-	c.moving.Lock()
-	defer c.moving.Unlock()
-	if now := c.at.Load(); now.region == region {
+	c.switching.Lock()
+	defer c.switching.Unlock()
+	if now := c.current.Load(); now.region == region {
 		return now, true
 	}
-	next := &place{region: region, client: c.clientFor(region)}
-	if next.client.Options().Region != region {
+	next := &regionalClient{region, c.clientFor(region)}
+	if next.Options().Region != region {
 		return nil, false // Options.S3 has another opinion
 	}
-	c.at.Store(next)
+	c.current.Store(next)
 	c.opts.Logger.Info("s3reader: the bucket is in another region than configured", "bucket", c.bucket.name, "configured", from.region, "region", region)
 	return next, true
 }
@@ -191,14 +191,14 @@ func (c *client) learnRegion(ctx context.Context, key string) error {
 	_, err := call(ctx, c, (*s3.Client).HeadBucket, &s3.HeadBucketInput{Bucket: &c.bucket.name, ExpectedBucketOwner: c.owner()}, mw...)
 	switch {
 	case err == nil:
-	case !answered(err):
+	case !hasResponse(err):
 		return err
 	case kindOf(err) == AccessDenied:
 		c.bucketSeen.Store(true)
 	case isBadRequest(err):
 		// Perhaps the session has ended, of which a chain learns by an answer with a
 		// body only.
-		if why := c.ask(ctx, key); why != nil && !answered(why) {
+		if why := c.probe(ctx, key); why != nil && !hasResponse(why) {
 			return why
 		}
 	}

@@ -30,9 +30,9 @@ const (
 // destination is what a path leads to, through links: a regular file, a name
 // that is free, or something to which the bytes are written in order.
 type destination struct {
-	local
-	through bool
-	fd      int // of this process, if it is one of those; else -1
+	localFile
+	streamed bool
+	fd       int // of this process, if it is one of those; else -1
 }
 
 // findDestination follows the links at path. It opens nothing but the directory,
@@ -48,9 +48,9 @@ func findDestination(path string) (destination, error) {
 			return destination{}, fmt.Errorf("the path %q names no file: end it with the file's name", path)
 		}
 		if fd, ok := ownDescriptor(dir, name); ok {
-			return destination{local: local{shown: shown}, through: true, fd: fd}, nil
+			return destination{localFile: localFile{userPath: shown}, streamed: true, fd: fd}, nil
 		}
-		d, link, err := look(dir, name, shown)
+		d, link, err := inspect(dir, name, shown)
 		if err != nil {
 			return destination{}, err
 		}
@@ -60,10 +60,10 @@ func findDestination(path string) (destination, error) {
 				path = dir + link // not cleaned: dir may end in a link
 			}
 			continue
-		case d.old == nil && path != shown:
+		case d.existing == nil && path != shown:
 			err = fmt.Errorf("%s is a link to %s, which does not exist: remove the link, or create the file first: %w", shown, path, fs.ErrNotExist)
-		case d.old != nil:
-			d.through, err = d.writable()
+		case d.existing != nil:
+			d.streamed, err = d.writable()
 		}
 		if err != nil {
 			return destination{}, errors.Join(err, d.dir.Close())
@@ -73,9 +73,9 @@ func findDestination(path string) (destination, error) {
 	return destination{}, fmt.Errorf("%s leads through more than %d links, or in a circle: give the file's own path", shown, maxLinks)
 }
 
-// look finds out what a name in a directory is. For a link, it returns where
+// inspect finds out what a name in a directory is. For a link, it returns where
 // that leads.
-func look(dir, name, shown string) (_ destination, link string, _ error) {
+func inspect(dir, name, shown string) (_ destination, link string, _ error) {
 	parent := filepath.Clean(dir)
 	root, err := openRoot(parent)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,19 +84,19 @@ func look(dir, name, shown string) (_ destination, link string, _ error) {
 	if err != nil {
 		return destination{}, "", err
 	}
-	d := destination{local: local{dir: root, name: name, shown: shown}, fd: -1}
-	d.old, err = root.Lstat(name)
+	d := destination{localFile: localFile{dir: root, name: name, userPath: shown}, fd: -1}
+	d.existing, err = root.Lstat(name)
 	switch {
 	case isMissing(err):
-		d.old = nil
+		d.existing = nil
 		return d, "", nil
-	case err == nil && d.old.Mode().Type() == fs.ModeSymlink:
-		if err = trusted(root, d.old); err == nil {
+	case err == nil && d.existing.Mode().Type() == fs.ModeSymlink:
+		if err = trusted(root, d.existing); err == nil {
 			link, err = root.Readlink(name)
 		}
 		return destination{}, link, errors.Join(err, root.Close())
-	case err == nil && d.old.Mode().Type() == fs.ModeNamedPipe:
-		err = trusted(root, d.old)
+	case err == nil && d.existing.Mode().Type() == fs.ModeNamedPipe:
+		err = trusted(root, d.existing)
 	}
 	if err != nil {
 		return destination{}, "", errors.Join(err, root.Close())
@@ -115,8 +115,8 @@ func openRoot(dir string) (*os.Root, error) {
 
 // writable reports whether what has the name is written to in order; if not, it
 // is a regular file. All else is refused.
-func (d *destination) writable() (through bool, _ error) {
-	mode := d.old.Mode()
+func (d *destination) writable() (streamed bool, _ error) {
+	mode := d.existing.Mode()
 	switch {
 	case mode.IsRegular():
 		return false, nil
@@ -128,9 +128,9 @@ func (d *destination) writable() (through bool, _ error) {
 
 // notRegular is why what has the name now is not replaced. fix is for what is
 // not a directory; empty: another path.
-func (l *local) notRegular(fix string) error {
+func (l *localFile) notRegular(fix string) error {
 	what, path := "neither a file nor a directory", l.path()
-	switch l.old.Mode().Type() {
+	switch l.existing.Mode().Type() {
 	case fs.ModeDir:
 		return fmt.Errorf("%s is a directory: add the file's name, or remove the directory", path)
 	case fs.ModeSymlink:
@@ -177,10 +177,10 @@ func ownDescriptor(dir, name string) (int, bool) {
 // pipe, until ctx ends.
 func (d *destination) open(ctx context.Context) (*os.File, error) {
 	if d.fd >= 0 {
-		return duplicate(d.fd, d.shown)
+		return duplicate(d.fd, d.userPath)
 	}
 	for {
-		f, err := openThrough(d.dir, d.name)
+		f, err := openStream(d.dir, d.name)
 		if err == nil {
 			err = d.unchanged(f)
 		}
@@ -193,7 +193,7 @@ func (d *destination) open(ctx context.Context) (*os.File, error) {
 		select {
 		case <-time.After(readerPoll):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("no process has opened the named pipe %s for reading: %w", d.shown, ctx.Err())
+			return nil, fmt.Errorf("no process has opened the named pipe %s for reading: %w", d.userPath, ctx.Err())
 		}
 	}
 }
@@ -201,8 +201,8 @@ func (d *destination) open(ctx context.Context) (*os.File, error) {
 // unchanged fails, and closes f, unless f is what was found.
 func (d *destination) unchanged(f *os.File) error {
 	now, err := f.Stat()
-	if err == nil && !(os.SameFile(now, d.old) && now.Mode().Type() == d.old.Mode().Type()) {
-		err = fmt.Errorf("%s was replaced while it was opened: try again", d.shown)
+	if err == nil && !(os.SameFile(now, d.existing) && now.Mode().Type() == d.existing.Mode().Type()) {
+		err = fmt.Errorf("%s was replaced while it was opened: try again", d.userPath)
 	}
 	if err != nil {
 		err = errors.Join(err, f.Close())
@@ -210,17 +210,17 @@ func (d *destination) unchanged(f *os.File) error {
 	return err
 }
 
-// downloadThrough writes an object in order to what is not a regular file.
-func downloadThrough(ctx context.Context, c *client, key string, to *destination, progress func(Progress)) (*Info, error) {
+// downloadStream writes an object in order to what is not a regular file.
+func downloadStream(ctx context.Context, c *client, key string, to *destination, progress func(Progress)) (*Info, error) {
 	const op = "download"
 	f, err := to.open(ctx)
 	if err != nil {
 		return nil, c.fail(op, key, err)
 	}
-	m := &reporter{key: key, tell: progress}
+	m := &reporter{key: key, call: progress}
 	var info *Info
 	err = m.during(ctx, func(ctx context.Context) (err error) {
-		info, err = copyThrough(ctx, c, key, f, &counter{reporter: m})
+		info, err = copyStream(ctx, c, key, f, &counter{reporter: m})
 		return err
 	})
 	if err != nil {
@@ -229,9 +229,9 @@ func downloadThrough(ctx context.Context, c *client, key string, to *destination
 	return info, nil
 }
 
-// copyThrough writes an object to f and closes it. It returns when ctx ends,
+// copyStream writes an object to f and closes it. It returns when ctx ends,
 // whatever f does: where a write cannot be interrupted, it is left behind.
-func copyThrough(ctx context.Context, c *client, key string, f *os.File, t *counter) (*Info, error) {
+func copyStream(ctx context.Context, c *client, key string, f *os.File, t *counter) (*Info, error) {
 	interruptible := f.SetWriteDeadline(time.Time{}) == nil
 	stop := context.AfterFunc(ctx, func() {
 		_ = f.SetWriteDeadline(time.Unix(1, 0)) // fails where there are no deadlines
@@ -242,14 +242,14 @@ func copyThrough(ctx context.Context, c *client, key string, f *os.File, t *coun
 	}
 	done := make(chan result, 1)
 	go func() {
-		out := result{err: errExited}
+		out := result{err: errGoexit}
 		defer func() {
 			stop()
 			out.err = errors.Join(out.err, f.Close())
 			done <- out
 		}()
 		out.err = safely(func() (err error) {
-			out.info, err = copyTo(ctx, c, key, f, t)
+			out.info, err = copyObject(ctx, c, key, f, t)
 			return err
 		})
 	}()
@@ -268,7 +268,7 @@ func copyThrough(ctx context.Context, c *client, key string, f *os.File, t *coun
 	return out.info, out.err
 }
 
-func copyTo(ctx context.Context, c *client, key string, w io.Writer, t *counter) (*Info, error) {
+func copyObject(ctx context.Context, c *client, key string, w io.Writer, t *counter) (*Info, error) {
 	o, err := openObject(ctx, c, key, "download")
 	if err != nil {
 		return nil, err

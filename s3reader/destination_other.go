@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-func openThrough(dir *os.Root, name string) (*os.File, error) {
+func openStream(dir *os.Root, name string) (*os.File, error) {
 	return dir.OpenFile(name, os.O_WRONLY, 0)
 }
 

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// openThrough opens a named pipe or a character device for writing. It does not
+// openStream opens a named pipe or a character device for writing. It does not
 // wait for a pipe's reader, creates nothing and cuts nothing off.
-func openThrough(dir *os.Root, name string) (*os.File, error) {
+func openStream(dir *os.Root, name string) (*os.File, error) {
 	f, err := dir.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ import (
 //	Download, DownloadFile, DownloadDir (tree.go)
 //	     │ one download per object
 //	     ├─► fresh   one GET: says what the object is, and delivers its beginning
-//	     ├─► resume  one HEAD, and the pieces that a partfile.File has already
+//	     ├─► resume  one HEAD, and the parts that a partfile.File has already
 //	     │
 //	     ├─► inOrder  small objects: all bytes over the connection of that GET
 //	     └─► run      large ones: a transfer.Job over several connections
@@ -32,7 +32,7 @@ import (
 //	                      one version (get.go), which continue after a failure
 //
 // run and inOrder write to download.w: the caller's io.WriterAt, or a part that
-// commit renames to the target (internal/partfile). Each piece has a CRC; run
+// commit renames to the target (internal/partfile). Each part has a CRC; run
 // combines them and compares the result with the object's checksum.
 //
 // The limits (transfer.Limits) and the reporter (progress.go) are shared by all
@@ -151,7 +151,7 @@ type download struct {
 	partSize    int64 // bytes; 0: chosen for the object
 	concurrency int   // connections; 0: as many as pay
 
-	kind *crc.Kind // of the pieces; nil: none is computed
+	kind *crc.Kind // of the parts; nil: none is computed
 	sum  *checksum // of the complete object; nil: unknown, or not compared
 }
 
@@ -161,7 +161,7 @@ const maxConnections = 32
 
 func newDownload(c *client, key string, opts DownloadOptions) *download {
 	limits := transfer.NewLimits(cmp.Or(opts.Concurrency, maxConnections), c.opts.memory())
-	return downloadWith(c, key, opts.PartSize, opts.Concurrency, limits, &reporter{key: key, tell: opts.Progress})
+	return downloadWith(c, key, opts.PartSize, opts.Concurrency, limits, &reporter{key: key, call: opts.Progress})
 }
 
 // downloadWith returns a download that shares limits and reporter with others.
@@ -189,7 +189,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 		in.IfMatch = &etag
 	}
 	asked := time.Now()
-	head, info, body, err := d.client.whole(ctx, in)
+	head, info, body, err := d.client.getWhole(ctx, in)
 	if err != nil {
 		if etag != "" {
 			listed := version{client: d.client, info: Info{Key: d.info.Key, ETag: etag, Size: -1}}
@@ -234,8 +234,8 @@ func (d *download) leastSegment() int64 {
 }
 
 // run fetches what is missing over several connections, and verifies the complete
-// object: what was fetched, together with the pieces that were there already.
-func (d *download) run(ctx context.Context, job *transfer.Job, pieces []transfer.Piece) error {
+// object: what was fetched, together with the parts that were there already.
+func (d *download) run(ctx context.Context, job *transfer.Job, parts []transfer.Part) error {
 	job.Limits, job.W, job.Sum, job.Wrote = d.limits, d.w, d.kind, d.counter.add
 	job.Open = func() transfer.Body { return &resumer{of: &d.version} }
 	job.Recovered = workerError
@@ -246,7 +246,7 @@ func (d *download) run(ctx context.Context, job *transfer.Job, pieces []transfer
 	if err != nil {
 		return err
 	}
-	sum, err := transfer.Sum(append(pieces, fetched...), d.info.Size, d.kind)
+	sum, err := transfer.Sum(append(parts, fetched...), d.info.Size, d.kind)
 	if err != nil || d.sum == nil || d.sum.crc == nil {
 		return err
 	}
@@ -362,12 +362,12 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string, optFns ...f
 	if to.dir != nil {
 		defer to.dir.Close()
 	}
-	if to.through {
-		return downloadThrough(ctx, r.client, key, &to, opts.Progress)
+	if to.streamed {
+		return downloadStream(ctx, r.client, key, &to, opts.Progress)
 	}
 	d := newDownload(r.client, key, opts)
 	err = d.counter.reporter.during(ctx, func(ctx context.Context) error {
-		return d.toFile(ctx, to.local, "")
+		return d.toFile(ctx, to.localFile, "")
 	})
 	if err != nil {
 		return nil, r.fail(op, key, err)
@@ -375,28 +375,28 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string, optFns ...f
 	return &d.info, nil
 }
 
-// local is the file that an object is written to.
-type local struct {
+// localFile is the file that an object is written to.
+type localFile struct {
 	dir      *os.Root
 	name     string
-	shown    string                      // the caller's path; empty: made of dir and name
-	old      os.FileInfo                 // the file of that name now; nil: none
+	userPath string                      // the caller's path; empty: made of dir and name
+	existing os.FileInfo                 // the file of that name now; nil: none
 	modified time.Time                   // time of modification to set; zero: not set
 	newMode  func() (fs.FileMode, error) // of a file that replaces none; nil: partfile.NewFileMode
 }
 
-func (l *local) path() string {
-	if l.shown != "" {
-		return l.shown
+func (l *localFile) path() string {
+	if l.userPath != "" {
+		return l.userPath
 	}
 	return filepath.Join(l.dir.Name(), filepath.FromSlash(l.name))
 }
 
 // toFile fetches the object to a file. If etag is not empty, a version with another
 // ETag is an ObjectChanged error.
-func (d *download) toFile(ctx context.Context, l local, etag string) error {
+func (d *download) toFile(ctx context.Context, l localFile, etag string) error {
 	fail := func(err error) error { return d.client.fail("download", d.info.Key, err) }
-	if l.old != nil && !l.old.Mode().IsRegular() {
+	if l.existing != nil && !l.existing.Mode().IsRegular() {
 		return fail(l.notRegular("remove it, or choose another directory"))
 	}
 	p, err := partfile.Open(l.dir, l.name)
@@ -411,17 +411,17 @@ func (d *download) toFile(ctx context.Context, l local, etag string) error {
 		}
 		useful = false // its journal is gone
 	}
-	if err = fail(err); useful && !spoils(err) {
-		return kept(err, p)
+	if err = fail(err); useful && !invalidates(err) {
+		return keepPart(err, p)
 	}
 	if left := p.Discard(); left != nil {
-		note(err, left.Error())
+		addHint(err, left.Error())
 	}
 	return err
 }
 
 // commit gives a complete partial file its name.
-func (d *download) commit(p *partfile.File, l local) error {
+func (d *download) commit(p *partfile.File, l localFile) error {
 	// Another file may have got the name since the download began.
 	old, err := l.dir.Lstat(l.name)
 	switch {
@@ -430,7 +430,7 @@ func (d *download) commit(p *partfile.File, l local) error {
 	case err != nil:
 		return err
 	case !old.Mode().IsRegular():
-		l.old = old
+		l.existing = old
 		return l.notRegular("")
 	}
 	mode, err := l.mode(p, old)
@@ -443,7 +443,7 @@ func (d *download) commit(p *partfile.File, l local) error {
 // mode returns the permissions of the complete file: those of the file that it
 // replaces, whose owner it gets as well. A file that another user has put into a
 // directory like /tmp is treated as if it did not exist.
-func (l *local) mode(p *partfile.File, old os.FileInfo) (fs.FileMode, error) {
+func (l *localFile) mode(p *partfile.File, old os.FileInfo) (fs.FileMode, error) {
 	switch {
 	case old != nil && trusted(l.dir, old) == nil:
 		return p.KeepOwner(old)
@@ -453,27 +453,27 @@ func (l *local) mode(p *partfile.File, old os.FileInfo) (fs.FileMode, error) {
 	return partfile.NewFileMode(l.dir)
 }
 
-// spoils reports whether err means that the bytes in a part are of no use.
-func spoils(err error) bool {
+// invalidates reports whether err means that the bytes in a part are of no use.
+func invalidates(err error) bool {
 	return errors.Is(err, ObjectChanged) || errors.Is(err, ChecksumMismatch) || errors.Is(err, NotFound)
 }
 
-// kept closes the part and adds to err where it is.
-func kept(err error, p *partfile.File) error {
+// keepPart closes the part and adds to err where it is.
+func keepPart(err error, p *partfile.File) error {
 	if left := p.Close(); left != nil {
-		note(err, left.Error())
+		addHint(err, left.Error())
 	}
-	note(err, "what has arrived is in "+p.Path()+", and the next download to this file goes on from there")
+	addHint(err, "what has arrived is in "+p.Path()+", and the next download to this file goes on from there")
 	return err
 }
 
-// note adds a hint to an error of this package.
-func note(err error, text string) {
+// addHint adds a hint to an error of this package.
+func addHint(err error, text string) {
 	if e, ok := errors.AsType[*Error](err); ok {
-		if e.note != "" {
-			e.note += "; "
+		if e.hint != "" {
+			e.hint += "; "
 		}
-		e.note += text
+		e.hint += text
 	}
 }
 
@@ -516,7 +516,7 @@ func (d *download) describe(ctx context.Context) error {
 	return nil
 }
 
-// id identifies the object in a partial file, with the checksum of its pieces.
+// id identifies the object in a partial file, with the checksum of its parts.
 func (d *download) id() partfile.ID {
 	if d.kind == nil { // the object has no checksum to compare with
 		d.kind = crc.CRC64NVME
@@ -539,16 +539,16 @@ func (d *download) resume(ctx context.Context, p *partfile.File, etag string) (b
 	if etag != "" && etag != d.info.ETag {
 		return false, nil
 	}
-	pieces, err := p.Resume(d.id())
-	if err != nil || len(pieces) == 0 {
+	parts, err := p.Resume(d.id())
+	if err != nil || len(parts) == 0 {
 		return false, err
 	}
 	d.part = p
 	d.w = &serial{WriterAt: p}
-	missing := transfer.Missing(pieces, d.info.Size)
+	missing := transfer.Missing(parts, d.info.Size)
 	left := transfer.Length(missing)
 	d.client.opts.Logger.Info("s3reader: a download goes on", "bucket", d.client.bucket.name, "key", d.info.Key, "file", p.Path(), "bytes", d.info.Size, "missing", left)
 	d.counter.expect(d.info.Size)
 	d.counter.add(d.info.Size - left)
-	return true, d.run(ctx, &transfer.Job{Missing: missing, Plan: d.plan(left)}, pieces)
+	return true, d.run(ctx, &transfer.Job{Missing: missing, Plan: d.plan(left)}, parts)
 }

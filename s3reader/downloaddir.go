@@ -115,7 +115,7 @@ func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...
 	}
 	defer root.Close()
 	t := newTree(r, prefix, root, opts)
-	err = t.reporter.during(ctx, t.fetch)
+	err = t.reporter.during(ctx, t.run)
 	if e, ok := err.(*Error); ok && e.Op == "" { // of Progress
 		err = r.fail(op, prefix, e)
 	}

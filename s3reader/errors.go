@@ -42,8 +42,8 @@ type Error struct {
 
 	Err error
 
-	note string   // what to think of, in addition
-	sent *secrets // not to be printed; nil: none
+	hint    string   // what to think of, in addition
+	secrets *secrets // not to be printed; nil: none
 }
 
 // Error is one line, without any URL's query and without secrets.
@@ -60,14 +60,14 @@ func (e *Error) Error() string {
 	if e.Kind != "" {
 		b.WriteString(": " + string(e.Kind))
 	}
-	if text := e.sent.redacted(causeText(e.Err)); text != "" {
+	if text := e.secrets.redacted(causeText(e.Err)); text != "" {
 		b.WriteString(": " + text)
 	}
 	if facts := e.facts(); len(facts) > 0 {
 		b.WriteString(" (" + strings.Join(facts, ", ") + ")")
 	}
-	if e.note != "" {
-		b.WriteString("; " + e.sent.redacted(e.note))
+	if e.hint != "" {
+		b.WriteString("; " + e.secrets.redacted(e.hint))
 	}
 	return b.String()
 }
@@ -160,7 +160,7 @@ var codeKinds = map[string]Kind{
 
 // kindOf is the kind of an error of the SDK; empty if none fits.
 func kindOf(err error) Kind {
-	api, ok := answerOf(err)
+	api, ok := apiErrorOf(err)
 	if !ok {
 		if _, ok := errors.AsType[*truncatedError](err); ok {
 			return Truncated
@@ -191,7 +191,7 @@ func causeText(err error) string {
 	if err == nil {
 		return ""
 	}
-	if api, ok := answerOf(err); ok {
+	if api, ok := apiErrorOf(err); ok {
 		// The SDK names an unexplained status twice; the code is shown anyhow.
 		if m := api.ErrorMessage(); strings.ReplaceAll(m, " ", "") != api.ErrorCode() {
 			return oneLine(m)
@@ -225,10 +225,10 @@ func oneLine(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// answerOf is what S3 answered. When the request could not even be signed, the
+// apiErrorOf is what S3 answered. When the request could not even be signed, the
 // error holds another service's answer, such as STS's AccessDenied, which says
 // nothing about the bucket.
-func answerOf(err error) (smithy.APIError, bool) {
+func apiErrorOf(err error) (smithy.APIError, bool) {
 	for e := err; ; {
 		op, ok := errors.AsType[*smithy.OperationError](e)
 		if !ok {
@@ -280,7 +280,7 @@ func panicError(v any) error {
 // or, if v is nil, by runtime.Goexit.
 func workerError(v any) error {
 	if v == nil {
-		return errExited
+		return errGoexit
 	}
 	return panicError(v)
 }
@@ -311,6 +311,6 @@ func panicPlace() string {
 	}
 }
 
-// errExited is the error of a goroutine that user code has ended with
+// errGoexit is the error of a goroutine that user code has ended with
 // runtime.Goexit, as testing.T.FailNow does.
-var errExited = errors.New("a function of the caller ended its goroutine (runtime.Goexit, or FailNow of a test)")
+var errGoexit = errors.New("a function of the caller ended its goroutine (runtime.Goexit, or FailNow of a test)")

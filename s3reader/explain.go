@@ -20,17 +20,17 @@ func (c *client) fail(op, key string, err error) error {
 	if ok && known.Op != "" {
 		return known
 	}
-	e := &Error{Op: op, Bucket: c.bucket.name, Key: key, Err: err, Kind: kindOf(err), sent: &c.sent}
+	e := &Error{Op: op, Bucket: c.bucket.name, Key: key, Err: err, Kind: kindOf(err), secrets: &c.secrets}
 	if at, ok := errors.AsType[*requestError](err); ok {
 		e.Endpoint = at.endpoint
 	}
 	if ok {
-		e.Kind, e.Err, e.note = known.Kind, known.Err, known.note
+		e.Kind, e.Err, e.hint = known.Kind, known.Err, known.hint
 		if known.Endpoint != "" {
 			e.Endpoint = known.Endpoint
 		}
 	}
-	if api, ok := answerOf(e.Err); ok {
+	if api, ok := apiErrorOf(e.Err); ok {
 		e.Code = api.ErrorCode()
 		if id, ok := errors.AsType[interface {
 			error
@@ -41,13 +41,13 @@ func (c *client) fail(op, key string, err error) error {
 		}
 	}
 	if e.Code != "" {
-		e.Region = c.at.Load().region
+		e.Region = c.current.Load().region
 	}
 	if of, ok := c.creds.(interface{ RoleARN() string }); ok && e.Code != "" {
 		e.RoleARN = of.RoleARN()
 	}
-	if e.note == "" {
-		e.note = c.note(e)
+	if e.hint == "" {
+		e.hint = c.hint(e)
 	}
 	return e
 }
@@ -59,18 +59,18 @@ func (c *client) recovered(op, key string, err *error) {
 	}
 }
 
-// note is what the answer leaves open, or what to do.
-func (c *client) note(e *Error) string {
+// hint returns what the response leaves open, or what to do.
+func (c *client) hint(e *Error) string {
 	redirect := redirectNote(e)
 	switch e.Kind {
 	case AccessDenied:
 		return c.denied(e)
 	case Archived:
-		return archiveNamed(e.Err).note()
+		return archiveNamed(e.Err).hint()
 	case ObjectChanged:
 		return "it was overwritten after it was opened: open it again"
 	case WrongRegion:
-		at := c.at.Load().region
+		at := c.current.Load().region
 		text := fmt.Sprintf("it was asked for in %s and S3 does not say where it is: set Options.Region to the bucket's", at)
 		if there := bucketRegion(e.Err); there != "" {
 			text = fmt.Sprintf("the bucket is in %s and was asked for in %s: set Options.Region to %q", there, at, there)
@@ -103,16 +103,16 @@ func (c *client) explain(ctx context.Context, in any, err error) error {
 	if headErr != nil {
 		return err // which is as much as can be known
 	}
-	known := &Error{Kind: kind, Err: err, note: deniedBytes(head)}
+	known := &Error{Kind: kind, Err: err, hint: deniedBytes(head)}
 	if kind == Archived {
-		known.note = archiveOf(head).note()
+		known.hint = archiveOf(head).hint()
 	}
 	return known
 }
 
 // saysWhy reports whether a refusal names what was not allowed.
 func saysWhy(err error) bool {
-	api, ok := answerOf(err)
+	api, ok := apiErrorOf(err)
 	return ok && (aboutKMS(api) || strings.Contains(api.ErrorMessage(), "not authorized to perform"))
 }
 
@@ -134,7 +134,7 @@ const deniedCauses = "S3 does not say why: the role's policy may not allow s3:Ge
 // denied lists the likely causes of a refusal, none of which what S3 says rules
 // out, and where the policy comes from.
 func (c *client) denied(e *Error) string {
-	api, _ := answerOf(e.Err)
+	api, _ := apiErrorOf(e.Err)
 	if api != nil && aboutKMS(api) {
 		key := "the object's KMS key"
 		if arn := kmsKey(api.ErrorMessage()); arn != "" {
@@ -221,9 +221,9 @@ func archiveNamed(err error) archive {
 	return archive{class: string(state.StorageClass), tier: string(state.AccessTier)}
 }
 
-// note says what to do. This package never starts a restore: it takes hours and
+// hint says what to do. This package never starts a restore: it takes hours and
 // costs money.
-func (a archive) note() string {
+func (a archive) hint() string {
 	what := "restore it first"
 	switch {
 	case a.restore == "ongoing":

@@ -115,7 +115,7 @@ func (f *fsys) Stat(name string) (fs.FileInfo, error) {
 		err = f.rootStat(op)
 	default:
 		var info *Info
-		if info, err = f.r.statHead(f.ctx, key); err == nil {
+		if info, err = f.r.headOnly(f.ctx, key); err == nil {
 			return fileInfo{name, info}, nil
 		}
 		err = f.directory(op, key, f.r.fail(op, key, err))

@@ -18,7 +18,7 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/httprange"
 )
 
-// The GETs of an object: of all its bytes (client.whole), or of a range of the
+// The GETs of an object: of all its bytes (client.getWhole), or of a range of the
 // version that is open (version.getRange). A response counts only after it was
 // compared with what was requested; body is what is left of it to read.
 
@@ -72,9 +72,9 @@ func (c *client) get(ctx context.Context, in *s3.GetObjectInput, mw ...func(*mid
 	return out, b, nil
 }
 
-// whole asks for all bytes of an object's current version, and for their
+// getWhole asks for all bytes of an object's current version, and for their
 // checksum if that is to be compared.
-func (c *client) whole(ctx context.Context, in *s3.GetObjectInput) (*s3.HeadObjectOutput, *Info, *body, error) {
+func (c *client) getWhole(ctx context.Context, in *s3.GetObjectInput) (*s3.HeadObjectOutput, *Info, *body, error) {
 	if err := checkKey(*in.Key); err != nil {
 		return nil, nil, nil, err
 	}
@@ -88,14 +88,14 @@ func (c *client) whole(ctx context.Context, in *s3.GetObjectInput) (*s3.HeadObje
 		return nil, nil, nil, err
 	}
 	head := headOf(out)
-	info, err := c.wholeInfo(ctx, out, infoOf(*in.Key, head))
+	info, err := c.infoOfWhole(ctx, out, infoOf(*in.Key, head))
 	if err != nil {
 		body.Close()
-		return nil, nil, nil, body.named(err)
+		return nil, nil, nil, body.addEndpoint(err)
 	}
 	body.end = info.Size
 	if info.Size == 0 && body.exact {
-		if err := body.ended(); err != nil {
+		if err := body.checkEnd(); err != nil {
 			body.Close()
 			return nil, nil, nil, err
 		}
@@ -103,10 +103,10 @@ func (c *client) whole(ctx context.Context, in *s3.GetObjectInput) (*s3.HeadObje
 	return head, info, body, nil
 }
 
-// wholeInfo describes the version of which body is to deliver all bytes. A
+// infoOfWhole describes the version of which body is to deliver all bytes. A
 // response that comes in chunks does not say how many these are: a HEAD does, of
 // the version with the same ETag.
-func (c *client) wholeInfo(ctx context.Context, out *s3.GetObjectOutput, info *Info) (*Info, error) {
+func (c *client) infoOfWhole(ctx context.Context, out *s3.GetObjectOutput, info *Info) (*Info, error) {
 	resp, err := plainResponse(out)
 	if err != nil {
 		return nil, err
@@ -142,16 +142,16 @@ func (b *body) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// named adds where the body comes from to what is wrong with the response.
-func (b *body) named(err error) error {
+// addEndpoint adds where the body comes from to what is wrong with the response.
+func (b *body) addEndpoint(err error) error {
 	if known, ok := errors.AsType[*Error](err); ok && known.Op == "" && known.Endpoint == "" {
 		known.Endpoint = b.endpoint
 	}
 	return err
 }
 
-// ended reports an error unless the body ends at its position.
-func (b *body) ended() error {
+// checkEnd reports an error unless the body ends at its position.
+func (b *body) checkEnd() error {
 	var more [1]byte
 	for range maxIdleReads {
 		n, err := b.Read(more[:])
@@ -221,7 +221,7 @@ func (v *version) getRange(ctx context.Context, start, end int64) (*body, error)
 	body.end, err = checkRange(out, &v.info, start, end)
 	if err != nil {
 		body.Close()
-		return nil, body.named(err)
+		return nil, body.addEndpoint(err)
 	}
 	return body, nil
 }
@@ -242,8 +242,8 @@ func (v *version) whyRefused(ctx context.Context, err error) error {
 	if at, ok := errors.AsType[*requestError](err); ok {
 		endpoint = at.endpoint
 	}
-	changed := func(note string) error {
-		return &Error{Kind: ObjectChanged, Endpoint: endpoint, Err: err, note: note}
+	changed := func(hint string) error {
+		return &Error{Kind: ObjectChanged, Endpoint: endpoint, Err: err, hint: hint}
 	}
 	if total, ok := unsatisfied(err); ok && v.sized() && total != v.info.Size {
 		return changed(fmt.Sprintf("the object with ETag %s had %d bytes and now has %d: open it again", v.info.ETag, v.info.Size, total))
@@ -253,7 +253,7 @@ func (v *version) whyRefused(ctx context.Context, err error) error {
 	out, headErr := v.client.head(ctx, v.info.Key)
 	if headErr != nil {
 		if kindOf(headErr) == NotFound {
-			return &Error{Kind: NotFound, Endpoint: endpoint, Err: headErr, note: fmt.Sprintf("it was deleted after it was opened, when its ETag was %s", v.info.ETag)}
+			return &Error{Kind: NotFound, Endpoint: endpoint, Err: headErr, hint: fmt.Sprintf("it was deleted after it was opened, when its ETag was %s", v.info.ETag)}
 		}
 		if status == http.StatusPreconditionFailed {
 			return changed(fmt.Sprintf("it is no longer the version with ETag %s: open it again", v.info.ETag))
@@ -267,10 +267,10 @@ func (v *version) whyRefused(ctx context.Context, err error) error {
 	case v.sized() && out.ContentLength != nil && *out.ContentLength != v.info.Size:
 		return changed(fmt.Sprintf("the object with ETag %s had %d bytes and now has %d: open it again", v.info.ETag, v.info.Size, *out.ContentLength))
 	case status == http.StatusPreconditionFailed:
-		return &Error{Kind: RangeMismatch, Endpoint: endpoint, Err: err, note: fmt.Sprintf(
+		return &Error{Kind: RangeMismatch, Endpoint: endpoint, Err: err, hint: fmt.Sprintf(
 			"the object has not changed: HEAD still says ETag %s, but a GET with If-Match: %[1]s was refused. The store, or a proxy before it, does not compare ETags as it should", etag)}
 	}
-	return &Error{Kind: RangeMismatch, Endpoint: endpoint, Err: err, note: fmt.Sprintf(
+	return &Error{Kind: RangeMismatch, Endpoint: endpoint, Err: err, hint: fmt.Sprintf(
 		"the object has not changed: HEAD still says ETag %s and %d bytes, but a range within them was refused", etag, v.info.Size)}
 }
 

@@ -15,22 +15,22 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/partfile"
 )
 
-// entry is an object that is to become a file.
-type entry struct {
+// target is an object that is to become a file.
+type target struct {
 	info *Info
 	path string // below the directory, with slashes
 }
 
 // pathConflicts finds objects whose path is also that of a directory. Entries come in
-// the order of their paths, so that "a" comes before "a/b"; but other entries
+// the order of their paths, so that "a" comes before "a/b"; but other targets
 // ("a-b") may stand between them.
 type pathConflicts struct {
-	held []entry // each is a prefix of the next, and may yet turn out to be a directory
+	held []target // each is a prefix of the next, and may yet turn out to be a directory
 }
 
-// add takes an entry and returns those that are known to be files now, and those
+// add takes an target and returns those that are known to be files now, and those
 // that share their path with a directory.
-func (s *pathConflicts) add(e entry) (files, directories []entry) {
+func (s *pathConflicts) add(e target) (files, directories []target) {
 	for len(s.held) > 0 {
 		last := s.held[len(s.held)-1]
 		below := last.path + "/"
@@ -50,7 +50,7 @@ func (s *pathConflicts) add(e entry) (files, directories []entry) {
 }
 
 // end returns what is left, all of it files.
-func (s *pathConflicts) end() []entry {
+func (s *pathConflicts) end() []target {
 	files := s.held
 	s.held = nil
 	return files

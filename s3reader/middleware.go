@@ -57,7 +57,7 @@ const (
 // response, which calls send, next to the HTTP client.
 type exchange struct {
 	stall     time.Duration // after which an attempt without a response is abandoned
-	sent      *secrets
+	secrets   *secrets
 	endpoint  string // scheme and host of the latest request
 	signature string // its signature; empty: not signed
 }
@@ -91,7 +91,7 @@ func (x *exchange) watch(ctx context.Context, in middleware.DeserializeInput, ne
 	}
 	if stall, ok := stalled(attempt); ok {
 		err = stall // not wrapped: the SDK does not retry what was canceled
-	} else if attempt.Err() == nil && brokeOff(err) {
+	} else if attempt.Err() == nil && isTruncated(err) {
 		err = &truncatedError{err}
 	}
 	cancel(err)
@@ -118,7 +118,7 @@ func (x *exchange) send(ctx context.Context, in middleware.DeserializeInput, nex
 		return next.HandleDeserialize(ctx, in)
 	}
 	x.endpoint = sent.URL.Scheme + "://" + sent.URL.Host
-	x.signature = x.sent.note(sent)
+	x.signature = x.secrets.add(sent)
 	out, metadata, err = next.HandleDeserialize(ctx, in)
 	resp, ok := out.RawResponse.(*smithyhttp.Response)
 	if err != nil || !ok || resp.Response == nil {
@@ -175,8 +175,8 @@ func (x *exchange) refused(resp *smithyhttp.Response) {
 	if err != nil {
 		rest = failing{err}
 	}
-	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(x.sent.redactedOf(string(doc), x.signature)), rest))
-	x.sent.redactHeader(resp.Header, x.signature)
+	resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(x.secrets.redactedOf(string(doc), x.signature)), rest))
+	x.secrets.redactHeader(resp.Header, x.signature)
 }
 
 // shortened returns the elements of an error document that are of use, at a usual
@@ -308,9 +308,9 @@ func (e *truncatedError) Error() string      { return "the answer broke off: " +
 func (e *truncatedError) Unwrap() error      { return e.err }
 func (*truncatedError) RetryableError() bool { return true }
 
-// brokeOff reports whether err is of an answer that had begun.
-func brokeOff(err error) bool {
-	if _, ok := errors.AsType[*smithyhttp.ResponseError](err); !ok || !answered(err) {
+// isTruncated reports whether err is of an answer that had begun.
+func isTruncated(err error) bool {
+	if _, ok := errors.AsType[*smithyhttp.ResponseError](err); !ok || !hasResponse(err) {
 		return false
 	}
 	if _, ok := errors.AsType[smithy.APIError](err); ok {

@@ -86,7 +86,7 @@ func (o *Object) Read(p []byte) (n int, err error) {
 }
 
 func (o *Object) read(p []byte) (int, error) {
-	if err := o.ended(); err != nil {
+	if err := o.checkOpen(); err != nil {
 		return 0, err
 	}
 	if o.corrupt != nil {
@@ -171,7 +171,7 @@ func (o *Object) WriteTo(w io.Writer) (written int64, err error) {
 // said there.
 func (o *Object) ReadAt(p []byte, off int64) (n int, err error) {
 	defer o.client.recovered(o.op, o.info.Key, &err)
-	if err := o.ended(); err != nil {
+	if err := o.checkOpen(); err != nil {
 		return 0, o.fail(err)
 	}
 	switch {
@@ -251,12 +251,12 @@ func (o *Object) closeBody() {
 	}
 }
 
-// ended is why the handle can be read no more, or nil.
-func (o *Object) ended() error {
+// checkOpen returns why the handle can be read no more, or nil.
+func (o *Object) checkOpen() error {
 	if o.closed.Load() {
 		return fs.ErrClosed
 	}
-	return endOf(o.ctx)
+	return ctxErr(o.ctx)
 }
 
 // fail is err as the caller sees it; io.EOF stays what it is.
@@ -265,7 +265,7 @@ func (o *Object) fail(err error) error {
 		return err
 	}
 	// Whatever a request says when the handle ends under it, the end is the cause.
-	if ended := o.ended(); ended != nil {
+	if ended := o.checkOpen(); ended != nil {
 		err = ended
 	}
 	return o.client.fail(o.op, o.info.Key, err)
@@ -340,7 +340,7 @@ func (r *Reader) Open(ctx context.Context, key string, optFns ...func(*OpenOptio
 func openObject(ctx context.Context, c *client, key, op string) (_ *Object, err error) {
 	defer c.recovered(op, key, &err)
 	ctx, cancel := context.WithCancelCause(ctx)
-	head, info, body, err := c.whole(ctx, c.getInput(key))
+	head, info, body, err := c.getWhole(ctx, c.getInput(key))
 	if err != nil {
 		cancel(err)
 		return nil, c.fail(op, key, err)

@@ -117,9 +117,9 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// adjust changes the S3 client's options as o says. sdkRetryer reports whether
+// apply changes the S3 client's options as o says. sdkRetryer reports whether
 // their retryer is the SDK's choice.
-func (o *Options) adjust(sdkRetryer bool) func(*s3.Options) {
+func (o *Options) apply(sdkRetryer bool) func(*s3.Options) {
 	return func(to *s3.Options) {
 		if o.PathStyle {
 			to.UsePathStyle = true
@@ -132,7 +132,7 @@ func (o *Options) adjust(sdkRetryer bool) func(*s3.Options) {
 			o.S3(to)
 		}
 		if sdkRetryer && to.Retryer == retryer {
-			bePatient(to)
+			setRetryer(to)
 		}
 	}
 }

@@ -24,7 +24,7 @@ const (
 // waits for them.
 type reporter struct {
 	key          string
-	tell         func(Progress) // nil: nothing is reported
+	call         func(Progress) // nil: nothing is reported
 	bytes, total atomic.Int64
 	stop         chan bool // sent once: whether all is well
 	stopped      chan struct{}
@@ -34,13 +34,13 @@ type reporter struct {
 // during reports while f is running. A panic in Options.Progress ends the context
 // of f, and is the error.
 func (m *reporter) during(ctx context.Context, f func(context.Context) error) (err error) {
-	if m.tell == nil {
+	if m.call == nil {
 		return f(ctx)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.begin(cancel)
-	err = errExited
+	err = errGoexit
 	defer func() {
 		if failed := m.end(err == nil); failed != nil {
 			err = failed
@@ -54,7 +54,7 @@ func (m *reporter) begin(cancel func()) {
 	m.stop, m.stopped = make(chan bool, 1), make(chan struct{})
 	go func() {
 		defer close(m.stopped)
-		m.failed = errExited
+		m.failed = errGoexit
 		defer func() {
 			if m.failed != nil {
 				cancel()
@@ -72,12 +72,12 @@ func (m *reporter) report() {
 		select {
 		case well := <-m.stop:
 			if well {
-				m.tell(m.now())
+				m.call(m.now())
 			}
 			return
 		case <-tick.C:
 			if now := m.now(); now != reported {
-				m.tell(now)
+				m.call(now)
 				reported = now
 			}
 		}

@@ -60,7 +60,7 @@ func newRandomObject(ctx context.Context, c *client, cancel context.CancelCauseF
 		return nil, err
 	}
 	if archived(head) {
-		return nil, &Error{Kind: Archived, Err: errors.New("S3 describes the object, but does not deliver it"), note: archiveOf(head).note()}
+		return nil, &Error{Kind: Archived, Err: errors.New("S3 describes the object, but does not deliver it"), hint: archiveOf(head).hint()}
 	}
 	o := newObject(ctx, c, cancel, info, wholeChecksum(head), true)
 	if info.Size == 0 {

@@ -84,11 +84,11 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, er
 	}
 	var connections connections
 	c.clientFor = func(region string) *s3.Client {
-		return newS3Client(cfg, region, opts.adjust(cfg.Retryer == nil), &connections)
+		return newS3Client(cfg, region, opts.apply(cfg.Retryer == nil), &connections)
 	}
 	first := c.clientFor(region)
 	settled := first.Options()
-	c.at.Store(&place{region: settled.Region, client: first})
+	c.current.Store(&regionalClient{settled.Region, first})
 	if ref.isARN() && settled.UsePathStyle {
 		return fail("", errors.New("an access-point ARN cannot be asked for path style, which the endpoint, Options.PathStyle or Options.S3 demands: give the access point's alias"))
 	}
@@ -98,4 +98,4 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, er
 // Client is the S3 client that the reader uses, for what this package does not
 // do. Once a bucket turned out to be in another region than configured, it is a
 // client for that region.
-func (r *Reader) Client() *s3.Client { return r.at.Load().client }
+func (r *Reader) Client() *s3.Client { return r.current.Load().Client }

@@ -40,7 +40,7 @@ const (
 // package says what is wrong with a response, and is never retried (isFinal).
 //
 // A resumer has no lock: it belongs to the worker of a download (Reset), to an
-// Object (under its mutex) or to the fill of one piece of a cache.
+// Object (under its mutex) or to the fill of one part of a cache.
 
 // resumer delivers the bytes [pos, end) of one version of an object, over as many
 // responses as it takes.
@@ -95,7 +95,7 @@ func (s *resumer) Read(p []byte) (int, error) {
 		n, err := s.body.Read(p[:min(int64(len(p)), end-s.pos)])
 		if n > 0 && s.body.exact && s.pos+int64(n) == s.body.end {
 			// Before the last byte is delivered.
-			if err = s.body.ended(); err != nil {
+			if err = s.body.checkEnd(); err != nil {
 				n = 0
 			}
 		}
@@ -178,13 +178,13 @@ var retryable = retry.IsErrorRetryables(retry.DefaultRetryables)
 // backoff waits before the next attempt after err. It returns an error after
 // resumeLimit attempts without a byte, or when the context ends.
 func (s *resumer) backoff(err error) error {
-	if ended := endOf(s.ctx); ended != nil {
+	if ended := ctxErr(s.ctx); ended != nil {
 		return ended
 	}
 	s.failedAttempts++
 	if s.failedAttempts > resumeLimit {
-		gave := &Error{Kind: kindOf(err), Err: err, note: fmt.Sprintf("gave up at byte %d of %d after %d attempts", s.pos, s.of.info.Size, s.failedAttempts)}
-		if !answered(err) {
+		gave := &Error{Kind: kindOf(err), Err: err, hint: fmt.Sprintf("gave up at byte %d of %d after %d attempts", s.pos, s.of.info.Size, s.failedAttempts)}
+		if !hasResponse(err) {
 			gave.Kind = Truncated
 		}
 		return gave
@@ -197,7 +197,7 @@ func (s *resumer) backoff(err error) error {
 	case <-timer.C:
 		return nil
 	case <-s.ctx.Done():
-		return endOf(s.ctx)
+		return ctxErr(s.ctx)
 	}
 }
 
@@ -218,9 +218,9 @@ func (s *resumer) seek(pos int64) {
 	}
 }
 
-// endOf returns why ctx has ended, or nil. The context of a handle ends with
+// ctxErr returns why ctx has ended, or nil. The context of a handle ends with
 // fs.ErrClosed when it is closed.
-func endOf(ctx context.Context) error {
+func ctxErr(ctx context.Context) error {
 	err := ctx.Err()
 	if err != nil && errors.Is(context.Cause(ctx), fs.ErrClosed) {
 		return fs.ErrClosed

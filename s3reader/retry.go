@@ -17,26 +17,26 @@ import (
 // connections break before it begins.
 const droppedAttempts = resumeLimit + 1
 
-// patient is the SDK's retryer, but for connections that break before a response
+// retryer is the SDK's retryer, but for connections that break before a response
 // begins. These are repeated like bodies that break off: more often than other
 // failures, and without regard to the SDK's retry quota. The quota is one for all
 // requests of a client, a retry costs 14 of its 500 tokens until it succeeds, and
 // without tokens a request fails at its first mishap: 36 broken connections at a
 // time are enough.
-type patient struct{ *retry.Standard }
+type retryer struct{ *retry.Standard }
 
-// bePatient replaces the retryer in o unless it is the user's, or the user has
+// setRetryer replaces the retryer in o unless it is the user's, or the user has
 // said how many attempts to make.
-func bePatient(o *s3.Options) {
+func setRetryer(o *s3.Options) {
 	if sdk, ok := o.Retryer.(*retry.Standard); ok && o.RetryMaxAttempts == 0 {
-		o.Retryer = patient{sdk}
+		o.Retryer = retryer{sdk}
 	}
 }
 
-func (p patient) MaxAttempts() int { return max(droppedAttempts, p.Standard.MaxAttempts()) }
+func (p retryer) MaxAttempts() int { return max(droppedAttempts, p.Standard.MaxAttempts()) }
 
 // GetRetryToken asks the quota, but not for broken connections.
-func (p patient) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
+func (p retryer) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
 	if brokenConnection(err) {
 		return func(error) error { return nil }, nil
 	}
@@ -44,7 +44,7 @@ func (p patient) GetRetryToken(ctx context.Context, err error) (func(error) erro
 }
 
 // RetryDelay fails when there have been enough attempts for this error.
-func (p patient) RetryDelay(attempt int, err error) (time.Duration, error) {
+func (p retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
 	if attempt >= p.Standard.MaxAttempts() && !brokenConnection(err) {
 		return 0, &retry.MaxAttemptsError{Attempt: attempt, Err: err}
 	}
@@ -55,7 +55,7 @@ func (p patient) RetryDelay(attempt int, err error) (time.Duration, error) {
 // before a response began. A server that cannot be reached is not one of those, nor
 // is a response that net/http refuses.
 func brokenConnection(err error) bool {
-	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); !ok || answered(err) {
+	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); !ok || hasResponse(err) {
 		return false
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {

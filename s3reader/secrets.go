@@ -34,13 +34,13 @@ var secretHeaders = []string{
 	"X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key",
 }
 
-// note remembers the secrets of a request, and returns its signature.
-func (s *secrets) note(r *smithyhttp.Request) (signature string) {
+// add remembers the secrets of a request, and returns its signature.
+func (s *secrets) add(r *smithyhttp.Request) (signature string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range secretHeaders {
 		for _, value := range r.Header[name] {
-			s.noteKey(value)
+			s.addKey(value)
 		}
 	}
 	// Signature Version 4: "AWS4-HMAC-SHA256 Credential=KEY/DATE/…, SignedHeaders=…,
@@ -48,7 +48,7 @@ func (s *secrets) note(r *smithyhttp.Request) (signature string) {
 	signed := r.Header.Get("Authorization")
 	if _, credential, ok := strings.Cut(signed, "Credential="); ok {
 		key, _, _ := strings.Cut(credential, "/")
-		s.noteKey(key)
+		s.addKey(key)
 	}
 	if _, after, ok := strings.Cut(signed, "Signature="); ok {
 		signature = after
@@ -57,7 +57,7 @@ func (s *secrets) note(r *smithyhttp.Request) (signature string) {
 	return signature
 }
 
-func (s *secrets) noteKey(key string) {
+func (s *secrets) addKey(key string) {
 	if key != "" && !slices.Contains(s.keys, key) {
 		s.keys, s.ofKeys = latest(s.keys, key, keptKeys), nil
 	}

@@ -52,10 +52,10 @@ func (c *client) stat(ctx context.Context, key string) (*Info, error) {
 func (c *client) headExplained(ctx context.Context, key string, head func(context.Context, string) (*s3.HeadObjectOutput, error), missing bool) (*s3.HeadObjectOutput, error) {
 	out, err := head(ctx, key)
 	if err != nil && c.unexplained(err) && !(missing && kindOf(err) == NotFound) {
-		switch why := c.ask(ctx, key); {
+		switch why := c.probe(ctx, key); {
 		case why == nil:
 			return head(ctx, key) // the GET got through, perhaps with fresher credentials
-		case answered(why):
+		case hasResponse(why):
 			err = why
 		}
 	}
@@ -133,9 +133,9 @@ func (c *client) sizeByHead(ctx context.Context, got *Info) (int64, error) {
 	return info.Size, nil
 }
 
-// statHead is stat for a caller that makes another request next: a refusal remains
+// headOnly is stat for a caller that makes another request next: a refusal remains
 // unexplained, unless it may be that the credentials have to be renewed.
-func (c *client) statHead(ctx context.Context, key string) (*Info, error) {
+func (c *client) headOnly(ctx context.Context, key string) (*Info, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out, err := c.head(ctx, key)
@@ -193,8 +193,8 @@ func (c *client) unexplained(err error) bool {
 	return false
 }
 
-// ask sends a GET for the sake of its error, which has a body.
-func (c *client) ask(ctx context.Context, key string) error {
+// probe sends a GET for the sake of its error, which has a body.
+func (c *client) probe(ctx context.Context, key string) error {
 	in := c.getInput(key)
 	in.Range = rangeHeader(0, 1)
 	_, body, err := c.get(ctx, in)
@@ -202,7 +202,7 @@ func (c *client) ask(ctx context.Context, key string) error {
 		body.Close()
 		return nil
 	}
-	switch api, _ := answerOf(err); {
+	switch api, _ := apiErrorOf(err); {
 	case api == nil:
 	case api.ErrorCode() == "InvalidRange": // an empty object
 		return nil
@@ -212,8 +212,8 @@ func (c *client) ask(ctx context.Context, key string) error {
 	return err
 }
 
-// answered reports whether err is what a server said, be it S3 or not.
-func answered(err error) bool {
+// hasResponse reports whether err is what a server said, be it S3 or not.
+func hasResponse(err error) bool {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	return ok && resp.HTTPStatusCode() != 0 // the SDK makes one up where there was no answer
 }

@@ -34,7 +34,7 @@ type tree struct {
 	reporter *reporter
 	dirs     dirMaker
 
-	asking sync.Mutex // held while include is called
+	including sync.Mutex // held while include is called
 
 	mu       sync.Mutex // guards what follows, and is held while each is called
 	summary  Summary
@@ -54,29 +54,29 @@ func newTree(r *Reader, prefix string, root *os.Root, opts DirOptions) *tree {
 	return &tree{
 		r: r, prefix: prefix, root: root, include: opts.Include, each: opts.Each, ramp: ramp,
 		limits:   transfer.NewLimits(max(ramp.most, r.opts.Concurrency), r.opts.memory()),
-		reporter: &reporter{key: prefix, tell: opts.Progress},
+		reporter: &reporter{key: prefix, call: opts.Progress},
 		dirs:     dirMaker{root: root, dirs: map[string]bool{}, modes: map[string]fs.FileMode{}},
 	}
 }
 
-// fetch lists the objects and fetches them.
-func (t *tree) fetch(parent context.Context) error {
+// run lists the objects and fetches them.
+func (t *tree) run(parent context.Context) error {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
-	entries := make(chan entry, listedAhead)
+	targets := make(chan target, listedAhead)
 	var workers sync.WaitGroup
 	var start func(n int)
 	start = func(n int) {
 		for range n {
-			workers.Go(func() { t.work(ctx, cancel, entries, start) })
+			workers.Go(func() { t.work(ctx, cancel, targets, start) })
 		}
 	}
 	start(t.ramp.size)
-	err := safely(func() error { return t.list(ctx, entries) })
+	err := safely(func() error { return t.list(ctx, targets) })
 	if err != nil && parent.Err() == nil && ctx.Err() == nil {
 		cancel() // an incomplete listing is no reason to go on
 	}
-	close(entries)
+	close(targets)
 	workers.Wait()
 	if ended := parent.Err(); ended != nil {
 		err = t.r.fail("download", t.prefix, ended)
@@ -87,13 +87,13 @@ func (t *tree) fetch(parent context.Context) error {
 }
 
 // list sends the objects that are to become files.
-func (t *tree) list(ctx context.Context, entries chan<- entry) error {
+func (t *tree) list(ctx context.Context, targets chan<- target) error {
 	folds, err := localname.Folds(t.root)
 	if err != nil {
 		return t.r.fail("download", t.prefix, err)
 	}
 	conflicts := localname.NewConflicts(folds)
-	send := func(files []entry) error {
+	send := func(files []target) error {
 		for _, e := range files {
 			if reason := conflicts.Add(e.path, e.info.Key); reason != "" {
 				if err := t.skip(e.info, reason); err != nil {
@@ -103,7 +103,7 @@ func (t *tree) list(ctx context.Context, entries chan<- entry) error {
 			}
 			t.reporter.expect(e.info.Size)
 			select {
-			case entries <- e:
+			case targets <- e:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -129,7 +129,7 @@ func (t *tree) list(ctx context.Context, entries chan<- entry) error {
 			}
 			continue
 		}
-		files, directories := sh.add(entry{info, name})
+		files, directories := sh.add(target{info, name})
 		for _, e := range directories {
 			if err := t.skip(e.info, fmt.Sprintf("it has the name of the directory that %q is in", info.Key)); err != nil {
 				return err
@@ -147,8 +147,8 @@ func (t *tree) wanted(info *Info) (wanted bool, err error) {
 	if t.include == nil {
 		return true, nil
 	}
-	t.asking.Lock()
-	defer t.asking.Unlock()
+	t.including.Lock()
+	defer t.including.Unlock()
 	defer t.r.recovered("download", info.Key, &err)
 	return t.include(info), nil
 }
@@ -170,7 +170,7 @@ func (t *tree) report(o Outcome) (err error) {
 	return nil
 }
 
-func (t *tree) work(ctx context.Context, stop func(), entries <-chan entry, start func(n int)) {
+func (t *tree) work(ctx context.Context, stop func(), targets <-chan target, start func(n int)) {
 	var in workDir
 	defer in.leave()
 	exited := true
@@ -178,15 +178,15 @@ func (t *tree) work(ctx context.Context, stop func(), entries <-chan entry, star
 		if exited { // ended by the caller's code: the others end too, or list would wait for ever
 			t.mu.Lock()
 			defer t.mu.Unlock()
-			t.failures.add(t.r.fail("download", t.prefix, errExited))
+			t.failures.add(t.r.fail("download", t.prefix, errGoexit))
 			stop()
 		}
 	}()
-	for e := range entries {
+	for e := range targets {
 		if ctx.Err() != nil {
 			continue
 		}
-		o, wanted := t.safelyOne(ctx, e, &in)
+		o, wanted := t.fetchSafely(ctx, e, &in)
 		if !wanted || ctx.Err() != nil && errors.Is(o.Err, ctx.Err()) {
 			continue
 		}
@@ -219,10 +219,10 @@ func (t *tree) done(o Outcome, stop func()) int {
 	return t.ramp.finished()
 }
 
-// safelyOne is one, of which a panic is the outcome.
-func (t *tree) safelyOne(ctx context.Context, e entry, in *workDir) (o Outcome, wanted bool) {
+// fetchSafely is one, of which a panic is the outcome.
+func (t *tree) fetchSafely(ctx context.Context, e target, in *workDir) (o Outcome, wanted bool) {
 	err := safely(func() error {
-		o, wanted = t.one(ctx, e, in)
+		o, wanted = t.fetch(ctx, e, in)
 		return nil
 	})
 	if err != nil {
@@ -232,12 +232,12 @@ func (t *tree) safelyOne(ctx context.Context, e entry, in *workDir) (o Outcome, 
 	return o, wanted
 }
 
-// one fetches an object. It reports false if that is no longer wanted.
-func (t *tree) one(ctx context.Context, e entry, in *workDir) (Outcome, bool) {
+// fetch fetches an object. It reports false if that is no longer wanted.
+func (t *tree) fetch(ctx context.Context, e target, in *workDir) (Outcome, bool) {
 	o := Outcome{Info: e.info, Path: path.Join(t.root.Name(), e.path)}
 	for range 3 {
 		var info Info
-		info, o.Unchanged, o.Err = t.attempt(ctx, o.Info, e.path, in)
+		info, o.Unchanged, o.Err = t.tryOnce(ctx, o.Info, e.path, in)
 		if o.Err == nil {
 			o.Info = &info
 			return o, true
@@ -265,21 +265,21 @@ func (t *tree) one(ctx context.Context, e entry, in *workDir) (Outcome, bool) {
 	return o, true
 }
 
-func (t *tree) attempt(ctx context.Context, info *Info, name string, in *workDir) (_ Info, unchanged bool, _ error) {
+func (t *tree) tryOnce(ctx context.Context, info *Info, name string, in *workDir) (_ Info, unchanged bool, _ error) {
 	dir, base := path.Split(name)
 	at, err := in.enter(&t.dirs, dir)
 	if err != nil {
 		return Info{}, false, t.r.fail("download", info.Key, err)
 	}
-	to := local{dir: at, name: base, modified: mtimeFor(info), newMode: func() (fs.FileMode, error) { return t.dirs.mode(dir, at) }}
-	to.old, err = at.Lstat(base)
+	to := localFile{dir: at, name: base, modified: mtimeFor(info), newMode: func() (fs.FileMode, error) { return t.dirs.mode(dir, at) }}
+	to.existing, err = at.Lstat(base)
 	switch {
 	case err != nil && !isMissing(err):
 		return Info{}, false, t.r.fail("download", info.Key, err)
 	case err != nil:
-		to.old = nil
+		to.existing = nil
 	case to.modified.IsZero():
-	case to.old.Mode().IsRegular() && to.old.Size() == info.Size && to.old.ModTime().Equal(to.modified):
+	case to.existing.Mode().IsRegular() && to.existing.Size() == info.Size && to.existing.ModTime().Equal(to.modified):
 		t.reporter.bytes.Add(info.Size)
 		return *info, true, nil
 	}

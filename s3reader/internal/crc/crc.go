@@ -46,20 +46,20 @@ func (k *Kind) Encode(sum uint64) string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
-// Combiner combines the sums of adjacent pieces. It remembers the last shift:
-// most pieces have the same length.
+// Combiner combines the sums of adjacent parts. It remembers the last shift:
+// most parts have the same length.
 type Combiner struct {
 	Kind  *Kind
 	n     int64
 	power uint64
 }
 
-// Combine returns the sum of two adjacent pieces, from the sum of each and the
+// Combine returns the sum of two adjacent parts, from the sum of each and the
 // length of the second.
 //
 // A CRC is the remainder of the bytes, read as a polynomial over GF(2), modulo
-// another one. After the first piece come 8n more bits, which multiplies it by
-// x^(8n); the second piece is then added. That the registers of these CRCs start
+// another one. After the first part come 8n more bits, which multiplies it by
+// x^(8n); the second part is then added. That the registers of these CRCs start
 // with all bits set and end inverted cancels out.
 func (c *Combiner) Combine(first, second uint64, n int64) uint64 {
 	if c.n != n || c.power == 0 {

@@ -11,7 +11,7 @@ import (
 
 const nvmePoly = 0x9a6c9329ac4bc9b5
 
-// However bytes are divided, the pieces together have the sum of the whole.
+// However bytes are divided, the parts together have the sum of the whole.
 func TestCombine(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	data := make([]byte, 5000)
@@ -35,7 +35,7 @@ func TestCombine(t *testing.T) {
 				t.Fatalf("%s: got %x, want %x", kind.Name, got, want)
 			}
 		}
-		// A second piece of 2^40 zero bytes has the same sum as its two halves.
+		// A second part of 2^40 zero bytes has the same sum as its two halves.
 		combiner := crc.Combiner{Kind: kind}
 		half := combiner.Combine(want, 0, 1<<39)
 		if a, b := combiner.Combine(want, 0, 1<<40), combiner.Combine(half, 0, 1<<39); a != b {

@@ -30,7 +30,7 @@ const (
 )
 
 // journal records which bytes of a partial file are the object's. It begins at the
-// object's size, with a line about the object; each further line is one piece.
+// object's size, with a line about the object; each further line is one part.
 // Lines are only ever appended: a journal that ends in the middle of a line is
 // good up to that line. It is safe for concurrent use.
 type journal struct {
@@ -42,7 +42,7 @@ type journal struct {
 
 	mu   sync.Mutex // guards what follows
 	end  int64
-	some bool  // there is a piece
+	some bool  // there is a part
 	dead error // nothing more is written: for example, the disk is full
 }
 
@@ -56,7 +56,7 @@ func (j *journal) holdsSome() bool {
 	return j.some
 }
 
-// journalHead is the first line. Pieces are of use only if it is the same.
+// journalHead is the first line. Parts are of use only if it is the same.
 type journalHead struct {
 	Format            int `json:"crossrole"`
 	Bucket, Key, ETag string
@@ -82,8 +82,8 @@ func newJournal(file readWriterAt, id ID) (*journal, error) {
 // begin starts the journal anew.
 func (j *journal) begin() { j.append(j.head) }
 
-// add records that the file has a piece.
-func (j *journal) add(p transfer.Piece) {
+// add records that the file has a part.
+func (j *journal) add(p transfer.Part) {
 	j.append(fmt.Appendf(nil, "%d %d %x\n", p.Start, p.End, p.CRC))
 }
 
@@ -100,23 +100,23 @@ func (j *journal) append(line []byte) {
 	j.dead = err
 }
 
-// load returns the pieces of the object that the file has: those whose bytes have
-// the checksum that the journal says. Later pieces are appended after the last
+// load returns the parts of the object that the file has: those whose bytes have
+// the checksum that the journal says. Later parts are appended after the last
 // complete line. It returns none if the journal is of another object.
-func (j *journal) load() ([]transfer.Piece, error) {
+func (j *journal) load() ([]transfer.Part, error) {
 	lines := bufio.NewReaderSize(io.NewSectionReader(j.file, j.size, 1<<62), maxHead)
 	head, err := lines.ReadSlice('\n')
 	if err != nil || !bytes.Equal(head, j.head) {
 		return nil, nil // of another object, or none
 	}
 	j.end = j.size + int64(len(head))
-	var said []transfer.Piece
+	var said []transfer.Part
 	for len(said) < 4*maxLines {
 		line, err := lines.ReadSlice('\n')
 		if err != nil {
 			break // the end, or what is no journal
 		}
-		var p transfer.Piece
+		var p transfer.Part
 		if n, err := fmt.Sscanf(string(line), "%d %d %x\n", &p.Start, &p.End, &p.CRC); n != 3 || err != nil {
 			break
 		}
@@ -125,10 +125,10 @@ func (j *journal) load() ([]transfer.Piece, error) {
 			said = append(said, p)
 		}
 	}
-	// A piece that an earlier download found to be corrupt was fetched again, and
+	// A part that an earlier download found to be corrupt was fetched again, and
 	// is listed twice.
-	slices.SortStableFunc(said, func(a, b transfer.Piece) int { return cmp.Compare(a.Start, b.Start) })
-	var pieces []transfer.Piece
+	slices.SortStableFunc(said, func(a, b transfer.Part) int { return cmp.Compare(a.Start, b.Start) })
+	var parts []transfer.Part
 	at := int64(0)
 	for _, p := range said {
 		if p.Start < at {
@@ -139,16 +139,16 @@ func (j *journal) load() ([]transfer.Piece, error) {
 			return nil, err
 		}
 		if ok {
-			pieces = append(pieces, p)
+			parts = append(parts, p)
 			at = p.End
 		}
 	}
-	j.some = len(pieces) > 0
-	return pieces, nil
+	j.some = len(parts) > 0
+	return parts, nil
 }
 
-// holds reports whether the bytes of a piece still have its checksum.
-func (j *journal) holds(p transfer.Piece) (bool, error) {
+// holds reports whether the bytes of a part still have its checksum.
+func (j *journal) holds(p transfer.Part) (bool, error) {
 	buf := transfer.Buffer(transfer.BufferSize)
 	defer transfer.PutBuffer(buf)
 	var sum uint64

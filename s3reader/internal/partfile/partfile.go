@@ -35,7 +35,7 @@ import (
 type ID struct {
 	Bucket, Key, ETag string
 	Size              int64
-	Checksum          *crc.Kind // of the pieces
+	Checksum          *crc.Kind // of the parts
 }
 
 // File is a partial file. Its methods are not safe for concurrent use, except for
@@ -179,19 +179,19 @@ func (p *File) existing() (_ *os.File, busy bool, _ error) {
 	return f, false, nil
 }
 
-// Resume returns the pieces of the object that the part has, after comparing their
+// Resume returns the parts of the object that the part has, after comparing their
 // bytes with their checksums, and goes on with the journal of an earlier download.
 // It returns none if there is nothing to resume.
-func (p *File) Resume(id ID) ([]transfer.Piece, error) {
+func (p *File) Resume(id ID) ([]transfer.Part, error) {
 	j, err := newJournal(p.file, id)
 	if err != nil {
 		return nil, err
 	}
-	pieces, err := j.load()
-	if err == nil && len(pieces) > 0 {
+	parts, err := j.load()
+	if err == nil && len(parts) > 0 {
 		p.journal = j
 	}
-	return pieces, err
+	return parts, err
 }
 
 // Clear removes what an earlier download has left in the file.
@@ -218,11 +218,11 @@ func (p *File) Begin(id ID) error {
 	return nil
 }
 
-// Add records a piece that has been written. Call it after Begin or Resume. Errors
+// Add records a part that has been written. Call it after Begin or Resume. Errors
 // are ignored: without a journal the download still succeeds.
-func (p *File) Add(piece transfer.Piece) { p.journal.add(piece) }
+func (p *File) Add(part transfer.Part) { p.journal.add(part) }
 
-// Step returns how many bytes a piece should have: for fewer, another line of the
+// Step returns how many bytes a part should have: for fewer, another line of the
 // journal costs more than fetching them again.
 func (p *File) Step() int64 { return p.journal.step }
 

@@ -86,26 +86,26 @@ func object() []byte {
 	return b
 }
 
-func piece(data []byte, start, end int64) transfer.Piece {
-	return transfer.Piece{Range: transfer.Range{Start: start, End: end}, CRC: crc.CRC64NVME.Update(0, data[start:end])}
+func part(data []byte, start, end int64) transfer.Part {
+	return transfer.Part{Range: transfer.Range{Start: start, End: end}, CRC: crc.CRC64NVME.Update(0, data[start:end])}
 }
 
-// begun leaves a part with two pieces, as a killed process does.
+// begun leaves a part file with two parts, as a killed process does.
 func begun(t *testing.T, root *os.Root, data []byte) {
 	t.Helper()
 	f := open(t, root, "f")
 	must(t, f.Begin(id))
 	if f.Useful() {
-		t.Error("useful without a piece")
+		t.Error("useful without a part")
 	}
-	for _, p := range []transfer.Piece{piece(data, 1<<20, 2<<20), piece(data, 0, 1<<20)} {
+	for _, p := range []transfer.Part{part(data, 1<<20, 2<<20), part(data, 0, 1<<20)} {
 		if _, err := f.WriteAt(data[p.Start:p.End], p.Start); err != nil {
 			t.Fatal(err)
 		}
 		f.Add(p)
 	}
 	if !f.Useful() {
-		t.Error("not useful with two pieces")
+		t.Error("not useful with two parts")
 	}
 	must(t, f.Close())
 }
@@ -143,10 +143,10 @@ func TestResume(t *testing.T) {
 				tt.spoil(t, filepath.Join(root.Name(), ".f.crossrole-part"))
 			}
 			f := open(t, root, "f")
-			pieces, err := f.Resume(id)
+			parts, err := f.Resume(id)
 			must(t, err)
 			ranges := []transfer.Range{}
-			for _, p := range pieces {
+			for _, p := range parts {
 				ranges = append(ranges, p.Range)
 			}
 			if got := fmt.Sprint(ranges); got != tt.want || !f.Found() {
@@ -195,12 +195,12 @@ func TestCommit(t *testing.T) {
 	root, data := openRoot(t), object()
 	begun(t, root, data)
 	f := open(t, root, "f")
-	pieces, err := f.Resume(id)
+	parts, err := f.Resume(id)
 	must(t, err)
-	for _, r := range transfer.Missing(pieces, size) {
+	for _, r := range transfer.Missing(parts, size) {
 		_, err := f.WriteAt(data[r.Start:r.End], r.Start)
 		must(t, err)
-		f.Add(piece(data, r.Start, r.End))
+		f.Add(part(data, r.Start, r.End))
 	}
 	modified := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
 	must(t, f.Commit(size, 0o444, modified))

@@ -16,8 +16,8 @@ type Range struct{ Start, End int64 }
 // Len returns the number of bytes.
 func (r Range) Len() int64 { return r.End - r.Start }
 
-// Piece is a range that has been written, and its CRC.
-type Piece struct {
+// Part is a range that has been written, and its CRC.
+type Part struct {
 	Range
 	CRC uint64
 }
@@ -54,12 +54,12 @@ func NewPlan(missing int64, most int, partSize, storedPart int64) Plan {
 	if p.fixed {
 		return p
 	}
-	share := ceilDiv(missing, int64(p.Connections))
+	each := ceilDiv(missing, int64(p.Connections))
 	step := int64(alignment)
-	if storedPart > 0 && storedPart <= share {
+	if storedPart > 0 && storedPart <= each {
 		step = storedPart
 	}
-	p.step = ceilDiv(share, step) * step
+	p.step = ceilDiv(each, step) * step
 	return p
 }
 
@@ -72,7 +72,7 @@ func ceilDiv(a, b int64) int64 {
 }
 
 // StoredPart returns the size of the parts in which an object was probably
-// uploaded; 0 if it was uploaded in one piece, or if the size cannot be inferred.
+// uploaded; 0 if it was uploaded in one part, or if the size cannot be inferred.
 // A wrong guess costs nothing.
 //
 // The ETag of an object uploaded in parts ends with their number. All of them but
@@ -94,13 +94,13 @@ func StoredPart(etag string, size int64) int64 {
 	return part
 }
 
-// Missing returns the ranges of an object of size bytes that no piece covers. It
-// sorts the pieces.
-func Missing(pieces []Piece, size int64) []Range {
-	slices.SortFunc(pieces, byStart)
+// Missing returns the ranges of an object of size bytes that no part covers. It
+// sorts the parts.
+func Missing(parts []Part, size int64) []Range {
+	slices.SortFunc(parts, byStart)
 	var missing []Range
 	at := int64(0)
-	for _, p := range pieces {
+	for _, p := range parts {
 		if p.Start > at {
 			missing = append(missing, Range{at, p.Start})
 		}
@@ -132,13 +132,13 @@ func (r Range) cut(step int64) (first, rest Range) {
 }
 
 // Sum returns the CRC of an object of size bytes; 0 if kind is nil. It fails
-// unless the pieces are that object, each byte once. It sorts the pieces.
-func Sum(pieces []Piece, size int64, kind *crc.Kind) (uint64, error) {
-	slices.SortFunc(pieces, byStart)
+// unless the parts are that object, each byte once. It sorts the parts.
+func Sum(parts []Part, size int64, kind *crc.Kind) (uint64, error) {
+	slices.SortFunc(parts, byStart)
 	var at int64
 	var sum uint64
 	combiner := crc.Combiner{Kind: kind}
-	for _, p := range pieces {
+	for _, p := range parts {
 		if p.Start != at {
 			return 0, fmt.Errorf("the bytes from %d to %d were fetched twice, or not at all: a defect of this package", min(at, p.Start), max(at, p.Start))
 		}
@@ -153,4 +153,4 @@ func Sum(pieces []Piece, size int64, kind *crc.Kind) (uint64, error) {
 	return sum, nil
 }
 
-func byStart(a, b Piece) int { return cmp.Compare(a.Start, b.Start) }
+func byStart(a, b Part) int { return cmp.Compare(a.Start, b.Start) }

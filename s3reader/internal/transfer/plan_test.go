@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// parts returns the segments of ranges as the scheduler assigns them.
-func parts(t *testing.T, p Plan, ranges ...Range) []Range {
+// segments returns the segments of ranges as the scheduler assigns them.
+func segments(t *testing.T, p Plan, ranges ...Range) []Range {
 	t.Helper()
 	q := &scheduler{step: p.step, fixed: true, free: ranges}
 	var got []Range
@@ -56,7 +56,7 @@ func TestPlanIsEven(t *testing.T) {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			l := NewLimits(int(c.most), c.memory)
 			p := NewPlan(c.size, l.Max(), c.part, StoredPart(c.etag, c.size))
-			parts := parts(t, p, Range{0, c.size})
+			parts := segments(t, p, Range{0, c.size})
 			if c.size == 0 {
 				parts = nil // the scheduler has no empty ranges
 			}
@@ -114,18 +114,18 @@ func TestStoredPart(t *testing.T) {
 }
 
 func TestMissing(t *testing.T) {
-	pieces := []Piece{{Range: Range{50, 60}}, {Range: Range{0, 10}}, {Range: Range{10, 20}}}
-	missing := Missing(pieces, 100)
+	parts := []Part{{Range: Range{50, 60}}, {Range: Range{0, 10}}, {Range: Range{10, 20}}}
+	missing := Missing(parts, 100)
 	if fmt.Sprint(missing) != "[{20 50} {60 100}]" || Length(missing) != 70 {
 		t.Errorf("got %v", missing)
 	}
-	if got := parts(t, Plan{step: 25}, missing...); fmt.Sprint(got) != "[{20 25} {25 50} {60 75} {75 100}]" {
+	if got := segments(t, Plan{step: 25}, missing...); fmt.Sprint(got) != "[{20 25} {25 50} {60 75} {75 100}]" {
 		t.Errorf("got %v", got)
 	}
-	if got := Missing([]Piece{{Range: Range{0, 100}}}, 100); got != nil {
+	if got := Missing([]Part{{Range: Range{0, 100}}}, 100); got != nil {
 		t.Errorf("got %v", got)
 	}
-	if _, err := Sum(pieces, 100, nil); err == nil {
-		t.Error("pieces with gaps were taken for the object")
+	if _, err := Sum(parts, 100, nil); err == nil {
+		t.Error("parts with gaps were taken for the object")
 	}
 }

@@ -9,7 +9,7 @@
 // finished takes over a part of the segment that would finish last, so that all
 // workers finish at about the same time.
 //
-//	Plan ─► scheduler ─► worker ─► Body.Read ─► WriteAt ─► Piece
+//	Plan ─► scheduler ─► worker ─► Body.Read ─► WriteAt ─► Part
 //	            ▲  segments │ 1 per connection
 //	            └───────────┘    Limiter: how many at the same time
 //
@@ -65,14 +65,14 @@ type Job struct {
 	// near gets no more connections than make it faster.
 	FirstByte time.Duration
 
-	Sum *crc.Kind // of the pieces; nil: none
+	Sum *crc.Kind // of the parts; nil: none
 
 	// Wrote, unless nil, is called for bytes that were written.
 	Wrote func(n int64)
 
-	// Done, unless nil, is called for each piece that is complete, from several
+	// Done, unless nil, is called for each part that is complete, from several
 	// goroutines: at the end of a segment, and after Step bytes of one, unless 0.
-	Done func(Piece)
+	Done func(Part)
 	Step int64
 
 	// Recovered returns the error for a panic with value v in a worker: in W, in
@@ -83,13 +83,13 @@ type Job struct {
 	scheduler scheduler
 	written   atomic.Int64
 
-	mu     sync.Mutex // guards pieces
-	pieces []Piece
+	mu    sync.Mutex // guards parts
+	parts []Part
 }
 
-// Run fetches the missing bytes and returns them as pieces, also those that were
+// Run fetches the missing bytes and returns them as parts, also those that were
 // written before an error. The error is ctx's, or the first of a worker.
-func (j *Job) Run(parent context.Context) ([]Piece, error) {
+func (j *Job) Run(parent context.Context) ([]Part, error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	j.scheduler.free = slices.Clone(j.Missing)
@@ -120,9 +120,9 @@ func (j *Job) Run(parent context.Context) ([]Piece, error) {
 	}
 	workers.Wait()
 	if err := parent.Err(); err != nil {
-		return j.pieces, err
+		return j.parts, err
 	}
-	return j.pieces, context.Cause(ctx)
+	return j.parts, context.Cause(ctx)
 }
 
 // work fetches one segment after the other and calls cancel with the error that
@@ -236,18 +236,18 @@ func (j *Job) write(s *segment, p []byte, pos int64) error {
 	return nil
 }
 
-// complete makes a piece of what has arrived of a segment.
+// complete makes a part of what has arrived of a segment.
 func (j *Job) complete(s *segment) {
 	if s.got.Len() == 0 {
 		return
 	}
-	piece := s.got
-	s.got = Piece{Range: Range{piece.End, piece.End}}
+	part := s.got
+	s.got = Part{Range: Range{part.End, part.End}}
 	j.mu.Lock()
-	j.pieces = append(j.pieces, piece)
+	j.parts = append(j.parts, part)
 	j.mu.Unlock()
 	if j.Done != nil {
-		j.Done(piece)
+		j.Done(part)
 	}
 }
 

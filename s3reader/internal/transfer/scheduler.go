@@ -47,7 +47,7 @@ type segment struct {
 	last   time.Time // when bytes arrived
 	bytes  int64     // arrived
 	moves  int       // how often it changed hands since bytes last arrived
-	got    Piece     // what has arrived since the last piece was finished; of the worker that fetches it
+	got    Part      // what has arrived since the last part was finished; of the worker that fetches it
 }
 
 // rate returns bytes per second; 0 if none arrive any more.
@@ -75,7 +75,7 @@ func (q *scheduler) next(ctx context.Context, rate float64) (s *segment, more bo
 		}
 	}
 	now := time.Now()
-	s = &segment{left: r, got: Piece{Range: Range{r.Start, r.Start}}, begun: now, last: now, moves: moves}
+	s = &segment{left: r, got: Part{Range: Range{r.Start, r.Start}}, begun: now, last: now, moves: moves}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	q.active = append(q.active, s)
 	return s, true

@@ -97,7 +97,7 @@ func TestRunWritesEveryByteOnce(t *testing.T) {
 				opened++
 				return &body{of: o, rate: float64(mib * opened * opened)} // 1, 4, 9 and 16 MiB/s
 			},
-			Done: func(p transfer.Piece) {
+			Done: func(p transfer.Part) {
 				mu.Lock()
 				defer mu.Unlock()
 				done += p.Len()
@@ -105,14 +105,14 @@ func TestRunWritesEveryByteOnce(t *testing.T) {
 			Step: mib, Recovered: recovered,
 		}
 		start := time.Now()
-		pieces, err := j.Run(t.Context())
+		parts, err := j.Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(f.data, o) || f.written != len(o) {
 			t.Errorf("the bytes differ, or some were written twice: %d of %d", f.written, len(o))
 		}
-		sum, err := transfer.Sum(pieces, 96*mib, crc.CRC64NVME)
+		sum, err := transfer.Sum(parts, 96*mib, crc.CRC64NVME)
 		if want := crc64.Checksum(o, crc64.MakeTable(0x9a6c9329ac4bc9b5)); err != nil || sum != want {
 			t.Errorf("the sum is %x, want %x, %v", sum, want, err)
 		}
@@ -174,7 +174,7 @@ func (hasty) WriteAt(p []byte, _ int64) (int, error) { return len(p) - 1, nil }
 // from there.
 func TestPiecesBeforeAPanic(t *testing.T) {
 	o, f := newObject(8*mib), newFile(8*mib)
-	var done []transfer.Piece
+	var done []transfer.Part
 	j := &transfer.Job{
 		Limits: transfer.NewLimits(1, mib), Plan: transfer.NewPlan(8*mib, 1, 0, 0),
 		Missing: []transfer.Range{{Start: 0, End: 8 * mib}}, Open: func() transfer.Body { return &body{of: o} },
@@ -184,11 +184,11 @@ func TestPiecesBeforeAPanic(t *testing.T) {
 			}
 			return f.WriteAt(p, off)
 		}),
-		Done: func(p transfer.Piece) { done = append(done, p) }, Recovered: recovered,
+		Done: func(p transfer.Part) { done = append(done, p) }, Recovered: recovered,
 	}
-	pieces, err := j.Run(t.Context())
-	if err == nil || transfer.Length(transfer.Missing(pieces, 8*mib)) >= 4*mib || len(done) != len(pieces) {
-		t.Errorf("got %v and %v, %v", pieces, done, err)
+	parts, err := j.Run(t.Context())
+	if err == nil || transfer.Length(transfer.Missing(parts, 8*mib)) >= 4*mib || len(done) != len(parts) {
+		t.Errorf("got %v and %v, %v", parts, done, err)
 	}
 }
 
