@@ -65,7 +65,7 @@ type wholeSum struct {
 	matched  bool
 }
 
-// inOrder returns a wholeSum of an object of size bytes; nil if c is nil.
+// inOrder returns a wholeSum for an object of size bytes; nil if c is nil.
 func (c *checksum) inOrder(size int64) *wholeSum {
 	if c == nil {
 		return nil
@@ -73,9 +73,9 @@ func (c *checksum) inOrder(size int64) *wholeSum {
 	return &wholeSum{Hash: c.new(), of: c, size: size}
 }
 
-// add takes the bytes at pos. It fails if they complete the object and the sum
-// is another. Bytes out of order are not hashed, and the sum is then never
-// complete; reading again from the start begins it anew.
+// add hashes the bytes at pos. It fails if they complete the object and the checksum
+// does not match. Bytes out of order are not hashed, so that the sum never becomes
+// complete; reading from the start again begins a new one.
 func (s *wholeSum) add(pos int64, p []byte) error {
 	if s.matched {
 		return nil

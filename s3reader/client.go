@@ -24,7 +24,7 @@ import (
 type client struct {
 	bucket bucketRef
 	opts   Options
-	pinned bool // the region was set by the user, not to be corrected
+	pinned bool // the caller has set the region: do not follow the bucket
 	creds  aws.CredentialsProvider
 
 	clientFor  func(region string) *s3.Client
@@ -42,8 +42,8 @@ func newS3Client(cfg aws.Config, region string, user func(*s3.Options), shared *
 		ours := shared.of(o.HTTPClient)
 		o.HTTPClient = ours
 		defer func() { o.HTTPClient = shared.withoutRedirects(o.HTTPClient, ours) }()
-		// The SDK's own check knows nothing of bodies that are resumed, and takes
-		// a whole object's checksum on a range for a mismatch.
+		// The SDK's own check does not work with bodies that are resumed, and reports
+		// a mismatch when the response to a range has the complete object's checksum.
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		configured := aws.ToString(o.BaseEndpoint)
@@ -60,9 +60,9 @@ func newS3Client(cfg aws.Config, region string, user func(*s3.Options), shared *
 	})
 }
 
-// call makes one request, at the bucket's region. If S3 says that the bucket is
-// elsewhere, it repeats the request there once. A panic of user code in it is an
-// error.
+// call makes one request in the bucket's region. If S3 says that the bucket is in
+// another region, it repeats the request there, once. A panic of user code becomes
+// an error.
 func call[In, Out any](
 	ctx context.Context, c *client,
 	op func(*s3.Client, context.Context, *In, ...func(*s3.Options)) (*Out, error),
@@ -77,7 +77,7 @@ func call[In, Out any](
 	defer recovered(&err)
 	mw = append(slices.Clip(mw), x.add)
 	optFn := func(o *s3.Options) {
-		o.APIOptions = append(o.APIOptions, mw...) // of this call's own options
+		o.APIOptions = append(o.APIOptions, mw...) // a copy: these are the options of this call only
 	}
 	at := c.current.Load()
 	out, err := op(at.Client, ctx, in, optFn)
@@ -93,7 +93,7 @@ func call[In, Out any](
 	return out, nil
 }
 
-// payer and owner return what every input carries as the Options say.
+// payer and owner return the fields of every input that the Options set.
 func (c *client) payer() types.RequestPayer {
 	if c.opts.RequestPayer {
 		return types.RequestPayerRequester
@@ -108,7 +108,8 @@ func (c *client) owner() *string {
 	return &c.opts.ExpectedBucketOwner
 }
 
-// validRegion holds for a host label, for a region becomes part of a host name.
+// validRegion reports whether s is a host label: a region becomes part of a host
+// name.
 func validRegion(s string) bool {
 	return len(s) <= 63 && isLabel(s, lowerLetters+upperLetters+digits, "-")
 }
@@ -117,15 +118,15 @@ func regionError(name, region string) error {
 	return fmt.Errorf("%s %q is not a region: give one such as \"eu-west-1\"", name, region)
 }
 
-// place is a region and the client that asks there.
+// regionalClient is the SDK's client for one region.
 type regionalClient struct {
 	region string
 	*s3.Client
 }
 
-// bucketRegion is the region that a refusal says the bucket is in; empty if it
-// does not say. Only the header is believed: an Endpoint element in the body
-// could name any host.
+// bucketRegion returns the region of the bucket according to a refusal; empty if it
+// names none. It trusts only the header: an Endpoint element in the body could name
+// any host.
 func bucketRegion(err error) string {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	if !ok || resp.Response == nil {
@@ -155,9 +156,8 @@ func partition(region string) string {
 	return ""
 }
 
-// redirect returns the place to repeat a request that failed at from, if the
-// failure says that the bucket is elsewhere and the region was not laid down by
-// the user.
+// redirect returns the client with which to repeat a request that failed with from,
+// if the failure names another region and the caller has not set the region.
 func (c *client) redirect(from *regionalClient, err error) (*regionalClient, bool) {
 	region := bucketRegion(err)
 	if region == "" || region == from.region || c.pinned || partition(region) != partition(from.region) {
@@ -170,22 +170,22 @@ func (c *client) redirect(from *regionalClient, err error) (*regionalClient, boo
 	}
 	next := &regionalClient{region, c.clientFor(region)}
 	if next.Options().Region != region {
-		return nil, false // Options.S3 has another opinion
+		return nil, false // Options.S3 has set another region
 	}
 	c.current.Store(next)
 	c.opts.Logger.Info("s3reader: the bucket is in another region than configured", "bucket", c.bucket.name, "configured", from.region, "region", region)
 	return next, true
 }
 
-// learnRegion sees to it that the client is one for the bucket's region: a link
-// cannot be corrected afterwards. A refusal teaches the region too, and that
-// there is a bucket.
+// learnRegion makes a request, unless there was one, so that the current client is
+// one for the bucket's region: a link cannot be corrected later. A refusal is enough,
+// since it names the region too.
 func (c *client) learnRegion(ctx context.Context, key string) error {
 	if c.pinned || c.bucketSeen.Load() {
 		return nil
 	}
 	var mw []func(*middleware.Stack) error
-	if payer := c.payer(); payer != "" { // which HeadBucketInput has no field for
+	if payer := c.payer(); payer != "" { // HeadBucketInput has no field for it
 		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Request-Payer", string(payer)))
 	}
 	_, err := call(ctx, c, (*s3.Client).HeadBucket, &s3.HeadBucketInput{Bucket: &c.bucket.name, ExpectedBucketOwner: c.owner()}, mw...)
@@ -196,8 +196,8 @@ func (c *client) learnRegion(ctx context.Context, key string) error {
 	case kindOf(err) == AccessDenied:
 		c.bucketSeen.Store(true)
 	case isBadRequest(err):
-		// Perhaps the session has ended, of which a chain learns by an answer with a
-		// body only.
+		// The session may have expired. A chain recognizes that only in a response with
+		// a body.
 		if why := c.probe(ctx, key); why != nil && !hasResponse(why) {
 			return why
 		}

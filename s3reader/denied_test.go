@@ -30,20 +30,20 @@ func TestDeniedSaysWhatIsKnown(t *testing.T) {
 		{
 			name:  "the text names the key",
 			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: "User: arn:aws:iam::111122223333:user/u is not authorized to perform: kms:Decrypt on resource: " + kmsKey + " because no resource-based policy allows the kms:Decrypt action"},
-			want:  []string{"because no resource-based policy", "it is KMS that refuses: " + kmsKey + " must be enabled", "kms:Decrypt"},
+			want:  []string{"because no resource-based policy", "KMS denied the request: " + kmsKey + " must be enabled", "kms:Decrypt"},
 			not:   []string{"guess", "the key does not exist"},
 			asks:  []string{"GetObject"},
 		},
 		{
 			name:  "the text names kms alone",
 			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: "The ciphertext refers to a customer master key that does not exist, or KMS refuses."},
-			want:  []string{"it is KMS that refuses: the object's KMS key"},
+			want:  []string{"KMS denied the request: the object's KMS key"},
 			asks:  []string{"GetObject"},
 		},
 		{
 			name:  "the code is KMS's",
 			fault: awstest.Fault{Operation: "GetObject", Status: 400, Code: "KMS.DisabledException", Message: kmsKey + " is disabled."},
-			want:  []string{"it is KMS that refuses: " + kmsKey},
+			want:  []string{"KMS denied the request: " + kmsKey},
 			asks:  []string{"GetObject"},
 		},
 		{
@@ -71,7 +71,7 @@ func TestDeniedSaysWhatIsKnown(t *testing.T) {
 		{
 			name:  "the key does not exist",
 			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: `User: arn:aws:iam::111122223333:user/u is not authorized to perform: s3:ListBucket on resource: "arn:aws:s3:::pics" because no identity-based policy allows the s3:ListBucket action`},
-			want:  []string{"the object itself is not refused", "the key does not exist", `"crossrole trust read --bucket pics"`},
+			want:  []string{"the object itself is not denied", "the key does not exist", `"crossrole trust read --bucket pics"`},
 			not:   []string{"S3 does not say why"},
 			asks:  []string{"GetObject"},
 		},
@@ -190,7 +190,7 @@ func TestDeniedListingSaysWhatItTakes(t *testing.T) {
 	fsys := s.reader(t, mayRead).FS(t.Context())
 	_, list := listed(t, s.reader(t, mayRead, func(o *s3reader.Options) { o.ExpectedBucketOwner = "444455556666" }), "")
 	for op, err := range map[string]error{"list": list, "readdir": do(fsys, "readdir", ".")} {
-		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "listing takes s3:ListBucket on the bucket") || !strings.Contains(err.Error(), "Options.RequestPayer") || strings.Contains(err.Error(), "the key does not exist") {
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "listing requires s3:ListBucket on the bucket") || !strings.Contains(err.Error(), "Options.RequestPayer") || strings.Contains(err.Error(), "the key does not exist") {
 			t.Errorf("%s: got %v", op, err)
 		}
 	}

@@ -15,38 +15,38 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Error is what went wrong with a bucket or an object of it. Every method of
-// this package that returns an error returns one of these, io.EOF and the errors
-// of a caller's own writer aside. DownloadDir joins several, a file system puts it
-// in an *fs.PathError.
+// Error describes why an operation on a bucket, or on an object in it, failed. All
+// errors of this package are of this type, except for io.EOF and the errors of the
+// caller's own writer. DownloadDir joins several; a file system wraps it in an
+// *fs.PathError.
 //
 //	if e, ok := errors.AsType[*s3reader.Error](err); ok && e.Code == "SlowDown" { … }
 //
-// A refusal that does not say why, and an archived object, cost one HEAD more, for
-// what the error can say; the ranges of an open object do not.
+// After a refusal without a reason, and for an archived object, one HEAD request looks
+// for the cause; not for ranges of an open object.
 //
-// errors.Is compares with kinds, with fs.ErrNotExist, with fs.ErrPermission and
-// with whatever Err wraps; a smithy.APIError is reached through errors.As.
+// errors.Is works with kinds, with fs.ErrNotExist, with fs.ErrPermission and with what
+// Err wraps; errors.As finds a smithy.APIError.
 type Error struct {
 	Op     string // "new", "stat", "get", "open", "read", "list", …
 	Bucket string // name, alias or ARN; of New: as given
 	Key    string // of the object; the prefix of a listing
 
-	Kind      Kind   // empty: none of those named here; Code says more
-	Code      string // of S3, such as "NoSuchKey"; empty if S3 did not answer
-	RequestID string // of S3, for its support, which wants both:
+	Kind      Kind   // empty: none of the kinds below; see Code
+	Code      string // of S3, such as "NoSuchKey"; empty without a response
+	RequestID string // of S3; AWS Support asks for this and HostID
 	HostID    string // x-amz-id-2, the extended request id
-	Region    string // where S3 was asked; empty if it did not answer
+	Region    string // of the request; empty without a response
 	Endpoint  string // scheme and host of the request, such as "https://pics.s3.eu-west-1.amazonaws.com"; empty if none was made
-	RoleARN   string // whose permissions counted, if cfg.Credentials reports it; else empty
+	RoleARN   string // that signed the request, if cfg.Credentials reports it; else empty
 
 	Err error
 
-	hint    string   // what to think of, in addition
+	hint    string   // likely causes, or what to do
 	secrets *secrets // not to be printed; nil: none
 }
 
-// Error is one line, without any URL's query and without secrets.
+// Error returns one line, without secrets and without the queries of URLs.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("s3reader: " + e.Op)
@@ -72,12 +72,12 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// facts are what S3's support and the owner of a policy ask for.
+// facts returns what AWS Support and the owner of a policy ask for.
 func (e *Error) facts() []string {
 	var facts []string
 	add := func(name, value string) {
 		if value != "" {
-			facts = append(facts, name+" "+oneLine(value)) // of the response, without secrets already
+			facts = append(facts, name+" "+oneLine(value)) // secrets were removed from the response
 		}
 	}
 	if e.Code != string(e.Kind) { // else the text names it already
@@ -93,11 +93,11 @@ func (e *Error) facts() []string {
 	return facts
 }
 
-// Unwrap returns what S3, the SDK or the transport said. Its own text may be
-// long, and may contain the request's URL.
+// Unwrap returns the error of S3, the SDK or the transport. Its text may be long and
+// may contain the request's URL.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is makes errors.Is work with a Kind and with what io/fs knows of it.
+// Is reports whether target is e's Kind, or the error of io/fs that corresponds to it.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case fs.ErrNotExist:
@@ -109,7 +109,7 @@ func (e *Error) Is(target error) bool {
 	return ok && k != "" && k == e.Kind
 }
 
-// Kind is why a read failed, spelt as its constant is. It is an error itself:
+// Kind classifies an [Error], spelled like its constant. It is an error itself:
 // errors.Is(err, s3reader.Archived). Empty: none of those below; Error.Code and
 // Error.Err say more.
 type Kind string
@@ -132,8 +132,8 @@ const (
 // Error makes a Kind usable with errors.Is.
 func (k Kind) Error() string { return string(k) }
 
-// codeKinds are S3's codes ("Error responses" in the API reference), and what the
-// SDK makes of an answer without a body: the status text.
+// codeKinds maps S3's codes ("Error responses" in the API reference), and the status
+// texts that the SDK uses as a code for a response without a body.
 var codeKinds = map[string]Kind{
 	"NoSuchKey":     NotFound,
 	"NoSuchVersion": NotFound,
@@ -158,7 +158,7 @@ var codeKinds = map[string]Kind{
 	"IllegalLocationConstraintException": WrongRegion,
 }
 
-// kindOf is the kind of an error of the SDK; empty if none fits.
+// kindOf returns the kind of an error of the SDK; empty if none fits.
 func kindOf(err error) Kind {
 	api, ok := apiErrorOf(err)
 	if !ok {
@@ -173,26 +173,26 @@ func kindOf(err error) Kind {
 	if strings.HasPrefix(api.ErrorCode(), kmsCodes) {
 		return AccessDenied
 	}
-	// Only S3's answer to a HEAD has no code of its own. To a GET, a 404 without
-	// one belongs to another caller, and says nothing about the object.
+	// Only S3's response to a HEAD has no code. A GET's 404 without one is from another
+	// server, and not about the object.
 	if _, ok := errors.AsType[*types.NotFound](err); ok {
 		return NotFound
 	}
-	// AuthorizationHeaderMalformed has other causes too; only with the header is
-	// it the region.
+	// AuthorizationHeaderMalformed has other causes too; it is the region only if the
+	// response has the header.
 	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.HTTPStatusCode() == http.StatusBadRequest && bucketRegion(err) != "" {
 		return WrongRegion
 	}
 	return ""
 }
 
-// causeText is err without the SDK's wrapping and on one line.
+// causeText returns the text of err without the SDK's wrapping, on one line.
 func causeText(err error) string {
 	if err == nil {
 		return ""
 	}
 	if api, ok := apiErrorOf(err); ok {
-		// The SDK names an unexplained status twice; the code is shown anyhow.
+		// Without a message, the SDK repeats the code, which is shown anyway.
 		if m := api.ErrorMessage(); strings.ReplaceAll(m, " ", "") != api.ErrorCode() {
 			return oneLine(m)
 		}
@@ -204,11 +204,11 @@ func causeText(err error) string {
 	return oneLine(err.Error())
 }
 
-// urlQuery finds the query of a URL: transport errors quote the URL, and the
-// query of a presigned one is as good as a password.
+// urlQuery matches URLs with a query: transport errors quote URLs, and the query of a
+// presigned one gives access to the object.
 var urlQuery = pattern(`(https?://[^\s"?]*)\?[^\s"]*`)
 
-// maxCause leaves room for what a failure of the credentials says about its fix.
+// maxCause leaves room for the fixes in an error of the credentials.
 const maxCause = 6000 // characters
 
 func oneLine(s string) string {
@@ -225,9 +225,9 @@ func oneLine(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// apiErrorOf is what S3 answered. When the request could not even be signed, the
-// error holds another service's answer, such as STS's AccessDenied, which says
-// nothing about the bucket.
+// apiErrorOf returns the error in S3's response. If the request could not be signed,
+// err is the response of another service, such as an AccessDenied of STS, which is not
+// about the bucket.
 func apiErrorOf(err error) (smithy.APIError, bool) {
 	for e := err; ; {
 		op, ok := errors.AsType[*smithy.OperationError](e)
@@ -241,10 +241,10 @@ func apiErrorOf(err error) (smithy.APIError, bool) {
 	}
 }
 
-// PanicError is the cause of an error of Kind [Panicked]: a panic in code that
-// this package called for you, such as Options.Progress, DirOptions.Include, an
-// io.WriterAt, Options.S3 or the HTTP client, or in this package itself. The
-// operation ends; the process and other operations do not.
+// PanicError is the cause of an error of Kind [Panicked]: a panic in the caller's code,
+// such as Options.Progress, DirOptions.Include, an io.WriterAt, Options.S3 or the HTTP
+// client, or in this package. It ends the operation, but neither the process nor other
+// operations.
 //
 //	if p, ok := errors.AsType[*s3reader.PanicError](err); ok { log.Printf("%s", p.Stack) }
 type PanicError struct {
@@ -254,7 +254,7 @@ type PanicError struct {
 	at string // the function that panicked, with file and line
 }
 
-// Error returns the value and the place in the source, without the stack.
+// Error returns the value and the function, file and line, without the stack.
 func (e *PanicError) Error() string {
 	text := fmt.Sprintf("panic: %v", e.Value)
 	if e.at != "" {
@@ -263,15 +263,16 @@ func (e *PanicError) Error() string {
 	return text
 }
 
-// recovered turns a panic into an error of Kind Panicked. It must be deferred
-// itself: recover works in no function that a deferred one calls.
+// recovered turns a panic into an error of Kind Panicked. It must itself be the
+// deferred function: recover does not work one call deeper.
 func recovered(err *error) {
 	if v := recover(); v != nil {
 		*err = panicError(v)
 	}
 }
 
-// panicError is called by a deferred function that has recovered v.
+// panicError returns the error for a panic with value v. It is called while the panic
+// is being recovered.
 func panicError(v any) error {
 	return &Error{Kind: Panicked, Err: &PanicError{Value: v, Stack: debug.Stack(), at: panicPlace()}}
 }
@@ -285,7 +286,7 @@ func workerError(v any) error {
 	return panicError(v)
 }
 
-// safely calls f. A panic in it is returned as an error.
+// safely calls f and returns a panic in it as an error.
 func safely(f func() error) (err error) {
 	defer recovered(&err)
 	return f()
@@ -311,6 +312,6 @@ func panicPlace() string {
 	}
 }
 
-// errGoexit is the error of a goroutine that user code has ended with
+// errGoexit is the error of a goroutine that the caller's code has ended with
 // runtime.Goexit, as testing.T.FailNow does.
 var errGoexit = errors.New("a function of the caller ended its goroutine (runtime.Goexit, or FailNow of a test)")

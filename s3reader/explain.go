@@ -14,7 +14,9 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// fail is err with everything that is known about it.
+// From an error of a request to an *Error: what S3 said, and what it may mean.
+
+// fail returns err as an *Error, with all that is known about it.
 func (c *client) fail(op, key string, err error) error {
 	known, ok := errors.AsType[*Error](err)
 	if ok && known.Op != "" {
@@ -52,7 +54,7 @@ func (c *client) fail(op, key string, err error) error {
 	return e
 }
 
-// recovered is the deferred guard of a public method.
+// recovered turns a panic into an *Error. Public methods defer it.
 func (c *client) recovered(op, key string, err *error) {
 	if v := recover(); v != nil {
 		*err = c.fail(op, key, panicError(v))
@@ -61,7 +63,7 @@ func (c *client) recovered(op, key string, err *error) {
 
 // hint returns what the response leaves open, or what to do.
 func (c *client) hint(e *Error) string {
-	redirect := redirectNote(e)
+	redirect := redirectHint(e)
 	switch e.Kind {
 	case AccessDenied:
 		return c.denied(e)
@@ -71,9 +73,9 @@ func (c *client) hint(e *Error) string {
 		return "it was overwritten after it was opened: open it again"
 	case WrongRegion:
 		at := c.current.Load().region
-		text := fmt.Sprintf("it was asked for in %s and S3 does not say where it is: set Options.Region to the bucket's", at)
+		text := fmt.Sprintf("the request went to %s and S3 does not say where the bucket is: set Options.Region to the bucket's", at)
 		if there := bucketRegion(e.Err); there != "" {
-			text = fmt.Sprintf("the bucket is in %s and was asked for in %s: set Options.Region to %q", there, at, there)
+			text = fmt.Sprintf("the bucket is in %s and the request went to %s: set Options.Region to %q", there, at, there)
 		}
 		if redirect != "" {
 			text += "; " + redirect
@@ -83,13 +85,12 @@ func (c *client) hint(e *Error) string {
 	return redirect
 }
 
-// explain adds to the refusal of an object what a HEAD knows of it: S3 says
-// "Access Denied" alike where a permission and where a KMS key is missing, and of
-// an archived object it does not say whether it is being restored.
+// explain adds to the refusal of a GET what a HEAD says of the object: S3 responds
+// with the same "Access Denied" whether a permission or a KMS key is missing, and does
+// not say whether an archived object is being restored.
 //
-// That is at most one more request for an operation that has failed. Ranges are
-// not explained: their object was opened before. Nor is a refusal that says which
-// action it is about.
+// A failed operation costs at most this one request more. Refusals of ranges are not
+// explained, since their object was opened before, nor those that name the action.
 func (c *client) explain(ctx context.Context, in any, err error) error {
 	get, ok := in.(*s3.GetObjectInput)
 	if !ok || get.Range != nil {
@@ -101,7 +102,7 @@ func (c *client) explain(ctx context.Context, in any, err error) error {
 	}
 	head, headErr := c.head(ctx, *get.Key)
 	if headErr != nil {
-		return err // which is as much as can be known
+		return err // no more can be known
 	}
 	known := &Error{Kind: kind, Err: err, hint: deniedBytes(head)}
 	if kind == Archived {
@@ -110,13 +111,14 @@ func (c *client) explain(ctx context.Context, in any, err error) error {
 	return known
 }
 
-// saysWhy reports whether a refusal names what was not allowed.
+// saysWhy reports whether a refusal names the action that was denied.
 func saysWhy(err error) bool {
 	api, ok := apiErrorOf(err)
 	return ok && (aboutKMS(api) || strings.Contains(api.ErrorMessage(), "not authorized to perform"))
 }
 
-// deniedBytes is for an object that S3 describes and does not deliver.
+// deniedBytes returns the hint for an object whose HEAD is allowed and whose GET is
+// denied.
 func deniedBytes(head *s3.HeadObjectOutput) string {
 	if !strings.HasPrefix(string(head.ServerSideEncryption), "aws:kms") {
 		return deniedCauses
@@ -125,14 +127,14 @@ func deniedBytes(head *s3.HeadObjectOutput) string {
 	if arn := kmsKey(aws.ToString(head.SSEKMSKeyId)); arn != "" {
 		key = arn
 	}
-	return fmt.Sprintf("possibly kms:Decrypt on %s is not allowed, by the role's policy or by the key's (a guess: S3 describes the object to the role, but does not decrypt it)", key)
+	return fmt.Sprintf("possibly kms:Decrypt on %s is not allowed, by the role's policy or by the key's (a guess: the role may read the object's metadata, but S3 does not decrypt it)", key)
 }
 
 const deniedCauses = "S3 does not say why: the role's policy may not allow s3:GetObject, the bucket's policy or that of a VPC endpoint may deny it, " +
 	"the object may belong to another account than the bucket does, or its KMS key may not allow kms:Decrypt"
 
-// denied lists the likely causes of a refusal, none of which what S3 says rules
-// out, and where the policy comes from.
+// denied lists the likely causes of a refusal, as far as S3's message allows them, and
+// the command that prints the necessary policy.
 func (c *client) denied(e *Error) string {
 	api, _ := apiErrorOf(e.Err)
 	if api != nil && aboutKMS(api) {
@@ -140,27 +142,27 @@ func (c *client) denied(e *Error) string {
 		if arn := kmsKey(api.ErrorMessage()); arn != "" {
 			key = arn
 		}
-		return fmt.Sprintf("it is KMS that refuses: %s must be enabled and allow the role kms:Decrypt, and so must the role's own policy (the AWS managed key aws/s3 cannot be used from another account)", key)
+		return fmt.Sprintf("KMS denied the request: %s must be enabled and allow the role kms:Decrypt, and so must the role's own policy (the AWS managed key aws/s3 cannot be used from another account)", key)
 	}
 	var text string
 	switch {
 	case api != nil && strings.Contains(api.ErrorMessage(), "explicit deny"):
 		return "an explicit deny overrides every allow, whether the key exists or not: the owner of the policy that denies must exempt the role"
 	case isListing(e):
-		text = "listing takes s3:ListBucket on the bucket, in the role's policy and, across accounts, in the bucket's"
+		text = "listing requires s3:ListBucket on the bucket, in the role's policy and, across accounts, in the bucket's"
 	case api != nil && strings.Contains(api.ErrorMessage(), "not authorized to perform: s3:ListBucket"):
-		text = "the object itself is not refused; it may also be that the key does not exist, which S3 does not tell a role without s3:ListBucket on the bucket: check the key"
+		text = "the object itself is not denied; perhaps the key does not exist, which S3 hides from a role without s3:ListBucket on the bucket: check the key"
 	default:
 		if api == nil || !saysWhy(e.Err) {
 			text = deniedCauses + "; "
 		}
-		text += "it may also be that the key does not exist, which S3 does not tell a role without s3:ListBucket on the bucket"
+		text += "or the key does not exist, which S3 hides from a role without s3:ListBucket on the bucket"
 	}
 	if !c.opts.RequestPayer {
-		text += ", or that the bucket is requester pays (Options.RequestPayer)"
+		text += ", or the bucket is requester pays (Options.RequestPayer)"
 	}
 	if c.opts.ExpectedBucketOwner != "" {
-		text += ", or that the bucket is not owned by " + c.opts.ExpectedBucketOwner + " (Options.ExpectedBucketOwner)"
+		text += ", or the bucket is not owned by " + c.opts.ExpectedBucketOwner + " (Options.ExpectedBucketOwner)"
 	}
 	if !c.bucket.isARN() && !strings.HasSuffix(c.bucket.name, "-s3alias") {
 		text += fmt.Sprintf("; \"crossrole trust read --bucket %s\" prints the policy that the role needs (with --prefix, for some keys only)", c.bucket.name)
@@ -168,14 +170,13 @@ func (c *client) denied(e *Error) string {
 	return text
 }
 
-// isListing reports whether it was a listing that S3 refused, whatever it was for.
+// isListing reports whether e is the refusal of a listing, in any operation.
 func isListing(e *Error) bool {
 	op, ok := errors.AsType[*smithy.OperationError](e.Err)
 	return ok && strings.HasPrefix(op.Operation(), "List") || e.Op == "list"
 }
 
-// aboutKMS reports whether the answer itself speaks of KMS, as S3's codes
-// "KMS.…Exception" do.
+// aboutKMS reports whether a response mentions KMS, as S3's codes "KMS.…Exception" do.
 func aboutKMS(api smithy.APIError) bool {
 	return strings.HasPrefix(api.ErrorCode(), kmsCodes) || strings.Contains(strings.ToLower(api.ErrorMessage()), "kms")
 }
@@ -184,18 +185,18 @@ const kmsCodes = "KMS."
 
 var kmsARN = pattern(`arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(?:key|alias)/[A-Za-z0-9_/-]+`)
 
-// kmsKey is the ARN of a key that text names; empty if it names none.
+// kmsKey returns the ARN of a KMS key in text; empty if there is none.
 func kmsKey(text string) string { return kmsARN().FindString(text) }
 
-// archive is where an object lies that must be restored before it can be read.
+// archive is the state of an object that must be restored before it can be read.
 type archive struct {
 	class, tier string // tier: of INTELLIGENT_TIERING only
 	restore     string // none, ongoing or expired; empty: not known
 	until       time.Time
 }
 
-// archiveOf reads what HEAD says. x-amz-restore is absent where no caller asked for
-// a restore: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+// archiveOf returns the state in the response to a HEAD. Without x-amz-restore, no
+// restore was requested: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 func archiveOf(head *s3.HeadObjectOutput) archive {
 	a := archive{class: storageClass(string(head.StorageClass)), tier: string(head.ArchiveStatus), restore: "none"}
 	switch restore := aws.ToString(head.Restore); {
@@ -204,7 +205,7 @@ func archiveOf(head *s3.HeadObjectOutput) archive {
 	case restore != "":
 		a.restore = "expired"
 		if m := restoreExpiry().FindStringSubmatch(restore); m != nil {
-			a.until, _ = http.ParseTime(m[1]) // unreadable: not shown
+			a.until, _ = http.ParseTime(m[1]) // not shown if invalid
 		}
 	}
 	return a
@@ -212,7 +213,7 @@ func archiveOf(head *s3.HeadObjectOutput) archive {
 
 var restoreExpiry = pattern(`expiry-date="([^"]*)"`)
 
-// archiveNamed reads what the refusal of a GET says.
+// archiveNamed returns the state in the refusal of a GET.
 func archiveNamed(err error) archive {
 	state, ok := errors.AsType[*types.InvalidObjectState](err)
 	if !ok {
@@ -221,7 +222,7 @@ func archiveNamed(err error) archive {
 	return archive{class: string(state.StorageClass), tier: string(state.AccessTier)}
 }
 
-// hint says what to do. This package never starts a restore: it takes hours and
+// hint returns what to do. This package never starts a restore: that takes hours and
 // costs money.
 func (a archive) hint() string {
 	what := "restore it first"
@@ -229,7 +230,7 @@ func (a archive) hint() string {
 	case a.restore == "ongoing":
 		what = "wait for the end of the restore"
 	case a.restore == "expired" && time.Now().Before(a.until):
-		// It was just completed, or the answers are of two moments.
+		// It was completed between the two requests.
 		return fmt.Sprintf("it is in %s, restored until %s: try again", a.place(), a.until.UTC().Format(time.RFC3339))
 	case a.restore == "expired":
 		what = "restore it again"

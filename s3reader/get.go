@@ -18,9 +18,16 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/httprange"
 )
 
-// The GETs of an object: of all its bytes (client.getWhole), or of a range of the
-// version that is open (version.getRange). A response counts only after it was
-// compared with what was requested; body is what is left of it to read.
+// # How an object is requested
+//
+//	client.getWhole   all bytes of the current version: an open, a download's first GET
+//	version.getRange  a range of the version that is open, with If-Match: its ETag
+//	        └─► client.get ─► call (client.go) ─► body
+//
+// Every response is compared with the request: status, Content-Range, length, ETag
+// and Content-Encoding (infoOfWhole, checkRange). A mismatch is an *Error, which is
+// not retried. After a 412 or 416, whyRefused finds out with a HEAD whether the object
+// was overwritten. body delivers the bytes and ends when it stalls.
 
 // getInput returns the input of a GET of the object's current version.
 func (c *client) getInput(key string) *s3.GetObjectInput {
@@ -32,26 +39,25 @@ func (c *client) getInput(key string) *s3.GetObjectInput {
 	return in
 }
 
-// body is the body of one response, discarded when it delivers nothing for too
-// long.
+// body is the body of one response. A Read that gets nothing for the stall timeout
+// cancels the request.
 type body struct {
 	content  io.ReadCloser
-	endpoint string // where it comes from
+	endpoint string // scheme and host of the server
 	end      int64  // position in the object up to which it delivers
 
-	// exact is a body of which the response does not say how long it is, and which
-	// has to end exactly at end: the end of a body in chunks, or of its connection,
-	// proves nothing. encoded is one with a Content-Encoding, which may be the work
-	// of a proxy.
+	// exact marks a body whose response has no length: it must end exactly at end,
+	// since the end of a chunked body, or of its connection, proves nothing. encoded
+	// marks one with a Content-Encoding, which a proxy may have applied.
 	exact, encoded bool
 
-	ctx    context.Context // the request's, which the transport obeys while the body is read
+	ctx    context.Context // of the request; the transport watches it while the body is read
 	cancel context.CancelCauseFunc
 	stall  time.Duration
 	timer  *time.Timer
 }
 
-// get sends one GET. The body lives until it is closed or ctx ends.
+// get sends one GET. The body can be read until it is closed or ctx ends.
 func (c *client) get(ctx context.Context, in *s3.GetObjectInput, mw ...func(*middleware.Stack) error) (*s3.GetObjectOutput, *body, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	out, err := call(ctx, c, (*s3.Client).GetObject, in, mw...)
@@ -72,15 +78,15 @@ func (c *client) get(ctx context.Context, in *s3.GetObjectInput, mw ...func(*mid
 	return out, b, nil
 }
 
-// getWhole asks for all bytes of an object's current version, and for their
-// checksum if that is to be compared.
+// getWhole requests all bytes of an object's current version, and its checksum if
+// that is to be compared. It returns what the response says of the object.
 func (c *client) getWhole(ctx context.Context, in *s3.GetObjectInput) (*s3.HeadObjectOutput, *Info, *body, error) {
 	if err := checkKey(*in.Key); err != nil {
 		return nil, nil, nil, err
 	}
 	var mw []func(*middleware.Stack) error
 	if c.opts.Verify == VerifyAuto {
-		// By header and not by ChecksumMode, which would have the SDK compare too.
+		// By header: with ChecksumMode, the SDK would compare too.
 		mw = append(mw, smithyhttp.SetHeaderValue("X-Amz-Checksum-Mode", "ENABLED"))
 	}
 	out, body, err := c.get(ctx, in, mw...)
@@ -103,16 +109,16 @@ func (c *client) getWhole(ctx context.Context, in *s3.GetObjectInput) (*s3.HeadO
 	return head, info, body, nil
 }
 
-// infoOfWhole describes the version of which body is to deliver all bytes. A
-// response that comes in chunks does not say how many these are: a HEAD does, of
-// the version with the same ETag.
+// infoOfWhole checks the response to a GET of a whole object and completes info by
+// its size. A chunked response has no length: then the size is from a HEAD, of the
+// version with the same ETag.
 func (c *client) infoOfWhole(ctx context.Context, out *s3.GetObjectOutput, info *Info) (*Info, error) {
 	resp, err := plainResponse(out)
 	if err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK || out.ContentRange != nil {
-		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for the whole object, answered with status %d and a part of it", resp.StatusCode)}
+		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("requested the whole object, got status %d and a part of it", resp.StatusCode)}
 	}
 	if out.ContentLength == nil {
 		info.Size, err = c.sizeByHead(ctx, info)
@@ -142,7 +148,8 @@ func (b *body) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// addEndpoint adds where the body comes from to what is wrong with the response.
+// addEndpoint adds the endpoint to an error that describes what is wrong with the
+// response.
 func (b *body) addEndpoint(err error) error {
 	if known, ok := errors.AsType[*Error](err); ok && known.Op == "" && known.Endpoint == "" {
 		known.Endpoint = b.endpoint
@@ -150,7 +157,7 @@ func (b *body) addEndpoint(err error) error {
 	return err
 }
 
-// checkEnd reports an error unless the body ends at its position.
+// checkEnd returns an error unless the body ends here.
 func (b *body) checkEnd() error {
 	var more [1]byte
 	for range maxIdleReads {
@@ -167,12 +174,12 @@ func (b *body) checkEnd() error {
 	return io.ErrNoProgress
 }
 
-// maxIdleReads is how often in a row a body may deliver nothing, which is legal
-// for an io.Reader.
+// maxIdleReads is how many times in a row a body may deliver nothing, which io.Reader
+// allows.
 const maxIdleReads = 100
 
-// Close frees the connection. What closing an abandoned body reports does not
-// matter: every byte that counts has been checked by then.
+// Close releases the connection. An error from closing an abandoned body does not
+// matter: all bytes that were delivered have been checked.
 func (b *body) Close() {
 	b.cancel(errBodyDone)
 	_ = safely(b.content.Close)
@@ -180,19 +187,19 @@ func (b *body) Close() {
 
 var errBodyDone = errors.New("s3reader: body done")
 
-// version is one version of an object, and what its bytes are asked with. It is
-// safe for concurrent use.
+// version is one version of an object, and the client to request its bytes with. It
+// is safe for concurrent use.
 type version struct {
 	client *client
 	info   Info        // never changes
-	byID   atomic.Bool // it is no longer the current one: ask by its version id
+	byID   atomic.Bool // it is no longer the current version: request it by its ID
 }
 
-// getRange asks for the bytes [start, end) of the version that v is.
+// getRange requests the bytes [start, end) of the version.
 //
-// If-Match alone distinguishes the versions. The version id is sent only once the
-// object has been overwritten or deleted, for it takes s3:GetObjectVersion, which
-// a role that may read need not have.
+// If-Match is enough to tell versions apart. The version ID is sent only after the
+// object was overwritten or deleted, because it requires s3:GetObjectVersion, which a
+// role that may read the object need not have.
 func (v *version) getRange(ctx context.Context, start, end int64) (*body, error) {
 	if v.info.ETag == "" {
 		return nil, &Error{Kind: RangeMismatch, Err: errors.New("the object has no ETag, so that a second request cannot be tied to the same version")}
@@ -226,9 +233,9 @@ func (v *version) getRange(ctx context.Context, start, end int64) (*body, error)
 	return body, nil
 }
 
-// whyRefused finds out what is behind a 412 or a 416: that the object has changed,
-// or that the server does not know its own object. A refusal names neither the
-// current ETag nor, mostly, the size, which a HEAD does.
+// whyRefused finds out why a request got a 412 or a 416: the object has changed, or
+// the server contradicts itself. The refusal has neither the current ETag nor, usually,
+// the size; a HEAD has both.
 func (v *version) whyRefused(ctx context.Context, err error) error {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	if !ok {
@@ -274,7 +281,7 @@ func (v *version) whyRefused(ctx context.Context, err error) error {
 		"the object has not changed: HEAD still says ETag %s and %d bytes, but a range within them was refused", etag, v.info.Size)}
 }
 
-// sized reports whether the size of the version is known.
+// sized reports whether the version's size is known.
 func (v *version) sized() bool { return v.info.Size >= 0 }
 
 func orNone(etag string) string {
@@ -284,8 +291,8 @@ func orNone(etag string) string {
 	return etag
 }
 
-// mayBeGone reports whether the object's current version is perhaps no longer
-// the one asked for. A deleted object looks forbidden without s3:ListBucket.
+// mayBeGone reports whether err can mean that the object was overwritten or deleted.
+// Without s3:ListBucket, S3 responds to a request for a deleted object with a 403.
 func mayBeGone(err error) bool {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	if !ok {
@@ -298,12 +305,12 @@ func mayBeGone(err error) bool {
 	return false
 }
 
-// rangeHeader asks for the bytes [start, end).
+// rangeHeader returns the Range header for the bytes [start, end).
 func rangeHeader(start, end int64) *string {
 	return aws.String(httprange.Header(start, end))
 }
 
-// unsatisfied returns the size of the object that a response with status 416 names.
+// unsatisfied returns the object's size from a response with status 416.
 func unsatisfied(err error) (total int64, ok bool) {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	if !ok || resp.HTTPStatusCode() != http.StatusRequestedRangeNotSatisfiable {
@@ -313,24 +320,24 @@ func unsatisfied(err error) (total int64, ok bool) {
 }
 
 func changedETag(was, is string) error {
-	return &Error{Kind: ObjectChanged, Err: fmt.Errorf("asked for ETag %s, answered with %q", was, is)}
+	return &Error{Kind: ObjectChanged, Err: fmt.Errorf("requested ETag %s, got %q", was, is)}
 }
 
 func changedSize(was, is int64) error {
-	return &Error{Kind: ObjectChanged, Err: fmt.Errorf("the object had %d bytes and has %d", was, is)}
+	return &Error{Kind: ObjectChanged, Err: fmt.Errorf("the object had %d bytes and now has %d", was, is)}
 }
 
 func encodedInTransit(stored, received string) error {
-	return &Error{Kind: RangeMismatch, Err: fmt.Errorf("Content-Encoding is %q, of the same version it was %q before: something between here and S3 rewrites bodies", received, stored)}
+	return &Error{Kind: RangeMismatch, Err: fmt.Errorf("Content-Encoding is %q, but was %q before for the same version: something between here and S3 rewrites bodies", received, stored)}
 }
 
-// checkRange reports how a response differs from the bytes [start, end) of the
-// version that info describes. It returns the end of the bytes that it has: a
-// server may send fewer than were asked for (RFC 9110, section 15.3.7), and all of
-// an object for a range that is all of it (section 14.2).
+// checkRange checks that a response is one for the bytes [start, end) of the version
+// that info describes. It returns the end of the bytes in the response: a server may
+// send fewer than requested (RFC 9110, section 15.3.7), and the complete object without
+// Content-Range for a range that covers it (section 14.2).
 func checkRange(out *s3.GetObjectOutput, info *Info, start, end int64) (int64, error) {
 	mismatch := func(format string, a ...any) (int64, error) {
-		return 0, &Error{Kind: RangeMismatch, Err: fmt.Errorf("asked for bytes %d-%d of %d, "+format, append([]any{start, end - 1, info.Size}, a...)...)}
+		return 0, &Error{Kind: RangeMismatch, Err: fmt.Errorf("requested bytes %d-%d of %d, "+format, append([]any{start, end - 1, info.Size}, a...)...)}
 	}
 	if etag := normalETag(out.ETag); etag != info.ETag {
 		return 0, changedETag(info.ETag, etag)
@@ -349,33 +356,33 @@ func checkRange(out *s3.GetObjectOutput, info *Info, start, end int64) (int64, e
 		return end, nil
 	}
 	if resp.StatusCode != http.StatusPartialContent {
-		return mismatch("answered with status %d", resp.StatusCode)
+		return mismatch("got status %d", resp.StatusCode)
 	}
 	got, err := httprange.ParseContent(aws.ToString(out.ContentRange))
 	if err != nil {
-		return mismatch("answered with %w", err)
+		return mismatch("got an invalid response: %w", err)
 	}
 	if got.Total != info.Size && info.ContentEncoding != "" {
-		return mismatch("answered with %s: with the same ETag and Content-Encoding %q, something between here and S3 may compress", *out.ContentRange, info.ContentEncoding)
+		return mismatch("got %s: with the same ETag and Content-Encoding %q, something between here and S3 may compress", *out.ContentRange, info.ContentEncoding)
 	}
 	if got.Total != info.Size {
 		return 0, changedSize(info.Size, got.Total)
 	}
 	if got.Start != start || got.End > end {
-		return mismatch("answered with %s", *out.ContentRange)
+		return mismatch("got %s", *out.ContentRange)
 	}
 	if out.ContentLength != nil && *out.ContentLength != got.End-got.Start {
-		return mismatch("answered with %s and Content-Length %d", *out.ContentRange, *out.ContentLength)
+		return mismatch("got %s and Content-Length %d", *out.ContentRange, *out.ContentLength)
 	}
 	return got.End, nil
 }
 
-// plainResponse is the HTTP answer behind out, provided that its body is what
+// plainResponse returns the HTTP response of out. It fails if the body is not as it
 // was stored.
 func plainResponse(out *s3.GetObjectOutput) (*smithyhttp.Response, error) {
 	resp, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
 	if !ok {
-		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("the SDK keeps no HTTP answer to check: a middleware removed it")}
+		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("the SDK has no HTTP response to check: a middleware removed it")}
 	}
 	if resp.Uncompressed {
 		return nil, &Error{Kind: RangeMismatch, Err: fmt.Errorf("the HTTP client decompressed the body in transit: set DisableCompression in its transport")}

@@ -23,32 +23,33 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
-// What watches one attempt of a request, inside the SDK's retries: stalls, truncated
-// bodies, throttling, and the length and the secrets of error documents.
+// The middleware of each attempt of a request, inside the SDK's retries. It detects
+// stalls, truncated responses and throttling, limits the length of documents, and
+// removes secrets from them.
 
 const (
-	// maxErrorBody is how much is read of an error document, in bytes. S3's have
-	// a few hundred.
+	// maxErrorBody is how much of an error document is read, in bytes. S3's have a few
+	// hundred.
 	maxErrorBody = 1 << 20
 
-	// longDocument is the length of an error document of which only some elements
-	// are kept.
+	// longDocument is the length, in bytes, beyond which only some elements of an error
+	// document are kept.
 	longDocument = 32 << 10
 
-	// maxPageBody is how much is read of one page of a listing, in bytes. A page
-	// has at most 1,000 keys of at most 1,024 bytes, each of which takes at most 6
-	// in XML ("&quot;"), and some 2 KiB of other elements with each key:
+	// maxPageBody is how much of one page of a listing is read, in bytes. A page has at
+	// most 1,000 keys of at most 1,024 bytes. In XML, a byte takes up to 6 ("&quot;"),
+	// and each key has about 2 KiB of other elements:
 	// https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 	maxPageBody = 16 << 20
 
-	// maxPageTags is how many XML tags a page may have: the SDK allocates a
-	// structure for each key, however short its element is.
+	// maxPageTags is how many XML tags a page may have. The SDK allocates a structure
+	// for each key, however short its element is.
 	maxPageTags = 1 << 18
 
-	// peekedForError is where the root element of a document begins at the latest.
+	// peekedForError is how many bytes are searched for the root element of a document.
 	peekedForError = 1 << 10
 
-	// maxDrain is how much of a body is read for the sake of its connection alone.
+	// maxDrain is how much of a body is read only to reuse its connection.
 	maxDrain = 64 << 10
 )
 
@@ -107,8 +108,8 @@ func reportThrottling(ctx context.Context, limiter *transfer.Limiter) context.Co
 	return context.WithValue(ctx, throttling{}, limiter)
 }
 
-// send sends one request. A panic in the HTTP client, or in the body
-// of its response, is an error.
+// send sends one request. A panic in the HTTP client, or in the body of its response,
+// becomes an error.
 func (x *exchange) send(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
 	out middleware.DeserializeOutput, metadata middleware.Metadata, err error,
 ) {
@@ -127,8 +128,8 @@ func (x *exchange) send(ctx context.Context, in middleware.DeserializeInput, nex
 	return out, metadata, x.receive(middleware.GetOperationName(ctx), sent, resp)
 }
 
-// receive checks a response and bounds what is read of it. The SDK reads error
-// documents whole, and discards what is left of any body to its end.
+// receive checks a response and limits how much of it is read. The SDK would read a
+// complete error document, and every body to its end.
 func (x *exchange) receive(operation string, sent *smithyhttp.Request, resp *smithyhttp.Response) error {
 	if resp.Header == nil {
 		resp.Header = http.Header{}
@@ -136,9 +137,9 @@ func (x *exchange) receive(operation string, sent *smithyhttp.Request, resp *smi
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
-	// Where net/http followed a redirect, the request that was answered refers to it.
+	// If net/http has followed a redirect, the request of the response refers to it.
 	if r := resp.Request; r != nil && r.Response != nil && r.URL != nil {
-		_ = resp.Body.Close() // nothing of it is of use
+		_ = resp.Body.Close() // the response is not used
 		return followedError(sent.URL, r.URL)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
@@ -147,14 +148,14 @@ func (x *exchange) receive(operation string, sent *smithyhttp.Request, resp *smi
 	}
 	switch {
 	case sent.Method == http.MethodHead:
-		_ = resp.Body.Close() // there is none, unless the server is no HTTP server
+		_ = resp.Body.Close() // HTTP allows none
 		resp.Body = http.NoBody
 		return nil
 	case operation == "ListObjectsV2":
 		page := bufio.NewReader(resp.Body)
 		resp.Body = &pageBody{Reader: page, Closer: resp.Body}
 		if head, _ := page.Peek(peekedForError); bytes.Contains(head, []byte("<Error")) && !bytes.Contains(head, []byte("<ListBucketResult")) {
-			x.refused(resp) // the SDK takes it for an error whatever the status
+			x.refused(resp) // to the SDK, this is an error despite the status
 			return nil
 		}
 	}
@@ -162,12 +163,12 @@ func (x *exchange) receive(operation string, sent *smithyhttp.Request, resp *smi
 	return nil
 }
 
-// refused reads an error document, at most maxErrorBody of it, and removes from it
-// and from the headers what must not be printed. The SDK would read all of it.
+// refused reads up to maxErrorBody of an error document and removes secrets from it and
+// from the headers.
 func (x *exchange) refused(resp *smithyhttp.Response) {
 	content := resp.Body
 	doc, err := io.ReadAll(io.LimitReader(content, maxErrorBody+1))
-	_ = content.Close() // what counts has been read
+	_ = content.Close() // the document has been read
 	if len(doc) > longDocument {
 		doc = shortened(doc[:min(len(doc), maxErrorBody)])
 	}
@@ -179,9 +180,9 @@ func (x *exchange) refused(resp *smithyhttp.Response) {
 	x.secrets.redactHeader(resp.Header, x.signature)
 }
 
-// shortened returns the elements of an error document that are of use, at a usual
-// length. If the document is not complete, it is nothing: the SDK then takes the
-// status for the code.
+// shortened returns an error document with the useful elements only, each cut to
+// maxCause. It returns nil for a document that is not complete: the SDK then uses the
+// status as code.
 func shortened(doc []byte) []byte {
 	var e struct {
 		XMLName                  xml.Name `xml:"Error"`
@@ -210,9 +211,9 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// drained is a body of which little is read only to be discarded. The SDK does
-// that with what is left of a body, so that the connection can be used again; of
-// a large or endless one a new connection costs less.
+// drained is a body of which at most maxDrain is read in order to be discarded. The SDK
+// discards the rest of a body so that its connection can be reused; if the rest is
+// large, a new connection costs less.
 type drained struct {
 	io.ReadCloser
 	endpoint string // scheme and host
@@ -225,7 +226,7 @@ func (b *drained) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, b.ReadCloser)
 }
 
-// pageBody is a page of a listing, within the limits of one.
+// pageBody is one page of a listing. It fails if the page exceeds the limits.
 type pageBody struct {
 	io.Reader
 	io.Closer
@@ -245,10 +246,10 @@ func (b *pageBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// errBadRead is a body that breaks the contract of io.Reader.
-var errBadRead = errors.New("the response body reports more bytes than it was asked for: a defect of the HTTP client")
+// errBadRead reports a body that violates the contract of io.Reader.
+var errBadRead = errors.New("the response body returned more bytes than there was room for: a bug in the HTTP client")
 
-// requestError is an error of a request, with where it was sent.
+// requestError is the error of a request, with the endpoint that it was sent to.
 type requestError struct {
 	endpoint string // scheme and host
 	err      error
@@ -260,8 +261,8 @@ func (e *requestError) Unwrap() error { return e.err }
 // origin returns the scheme and the host of a URL.
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// redirectNote says where a response redirects to; empty if it does not.
-func redirectNote(e *Error) string {
+// redirectHint says where a response redirects to; empty if it does not.
+func redirectHint(e *Error) string {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](e.Err)
 	if !ok || resp.Response == nil || resp.Response.Response == nil || resp.HTTPStatusCode()/100 != 3 {
 		return ""
@@ -270,9 +271,9 @@ func redirectNote(e *Error) string {
 	if at, ok := errors.AsType[*requestError](e.Err); ok {
 		from = at.endpoint
 	}
-	to := "without saying where to (no Location)"
+	to := "without a target (no Location)"
 	if location := resp.Response.Header.Get("Location"); location != "" && !strings.HasPrefix(location, sdkLocation) {
-		to = "to an address that cannot be read"
+		to = "to an invalid address"
 		if u, err := url.Parse(location); err == nil {
 			if base, err := url.Parse(from); err == nil {
 				u = base.ResolveReference(u)
@@ -283,12 +284,12 @@ func redirectNote(e *Error) string {
 	return fmt.Sprintf("%s redirects %s, which is not followed: a request is signed for one host", from, to)
 }
 
-// sdkLocation is the Location that the SDK's own HTTP client gives to a redirect
-// that has none.
+// sdkLocation is the Location that the SDK's HTTP client adds to a redirect that has
+// none.
 const sdkLocation = "https://amazonaws.com/badhttpredirectlocation"
 
-// stallError is a server that says nothing. It is worth another attempt on
-// another connection, which the SDK learns from RetryableError.
+// stallError is the error of an attempt that the server does not respond to. The SDK
+// retries it, on another connection, because of RetryableError.
 type stallError struct{ after time.Duration }
 
 func (e *stallError) Error() string      { return fmt.Sprintf("the server sent nothing for %v", e.after) }
@@ -299,16 +300,16 @@ func stalled(ctx context.Context) (*stallError, bool) {
 	return errors.AsType[*stallError](context.Cause(ctx))
 }
 
-// truncatedError is a response whose end is missing: a listing, or what S3
-// says about an error. It is worth another attempt, which the SDK makes of its own
-// only where the connection was reset.
+// truncatedError is the error of a response whose end is missing: a listing or an error
+// document. Without RetryableError, the SDK would retry it only if the connection was
+// reset.
 type truncatedError struct{ err error }
 
-func (e *truncatedError) Error() string      { return "the answer broke off: " + e.err.Error() }
+func (e *truncatedError) Error() string      { return "the response was truncated: " + e.err.Error() }
 func (e *truncatedError) Unwrap() error      { return e.err }
 func (*truncatedError) RetryableError() bool { return true }
 
-// isTruncated reports whether err is of an answer that had begun.
+// isTruncated reports whether err is of a response that had begun and did not end.
 func isTruncated(err error) bool {
 	if _, ok := errors.AsType[*smithyhttp.ResponseError](err); !ok || !hasResponse(err) {
 		return false
@@ -319,7 +320,7 @@ func isTruncated(err error) bool {
 	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.ErrUnexpectedEOF) {
 		return true
 	}
-	// A body without Content-Length ends in any case.
+	// Without a Content-Length, every end of a body looks complete.
 	syntax, ok := errors.AsType[*xml.SyntaxError](err)
 	return ok && syntax.Msg == "unexpected EOF"
 }

@@ -11,29 +11,29 @@ import (
 
 // Options of a [Reader]. The zero value is ready to use.
 type Options struct {
-	// Region of the bucket. Set, it is final: a bucket found elsewhere is a
-	// [WrongRegion] error. Empty: cfg.Region, and if S3 answers that the bucket
-	// is in another region, that one from then on.
+	// Region of the bucket. If set, it is final: a bucket in another region is a
+	// [WrongRegion] error. Empty: cfg.Region and, if S3 responds that the bucket is in
+	// another region, that one from then on.
 	Region string
 
-	// ExpectedBucketOwner is the 12-digit id of the account that must own the
-	// bucket; S3 refuses every request if another one does. Empty: not checked.
+	// ExpectedBucketOwner is the 12-digit ID of the account that must own the bucket;
+	// S3 denies every request if another account does. Empty: not checked.
 	ExpectedBucketOwner string
 
-	// CustomerKey is the key of objects that are encrypted with a key of the
-	// customer (SSE-C). It is sent with every GET and HEAD, over https alone or to
-	// this machine, and S3 refuses it for objects that are encrypted otherwise.
-	// Presign is refused: a link does not open without the key. Zero: none.
+	// CustomerKey decrypts objects that are encrypted with a customer-provided key
+	// (SSE-C). It is sent with every GET and HEAD, only over HTTPS or to this machine.
+	// S3 refuses it for objects that are encrypted otherwise. Presign returns an error:
+	// a link does not work without the key. Zero: none.
 	CustomerKey CustomerKey
 
-	// RequestPayer agrees to pay for requests and transfer, on every request, as
-	// requester-pays buckets demand. It costs money: off unless set.
+	// RequestPayer agrees, in every request, to pay for the request and the transfer,
+	// as requester-pays buckets require. It costs money. Default: false.
 	RequestPayer bool
 
-	// PathStyle puts the bucket into the path of every URL, as stores behind one
-	// host name need it. False: S3's own host names, "bucket.host", except where no
-	// name can stand in front of the endpoint's host (see Endpoints in the package
-	// comment). Access-point ARNs cannot be asked for in this way.
+	// PathStyle puts the bucket into the path of every URL, as stores with a single
+	// host name need it. False: "bucket.host", as S3 has it, except where the endpoint's
+	// host can have no such prefix (see Endpoints in the package comment). It does not
+	// work with access-point ARNs.
 	PathStyle bool
 
 	// PartSize is the bytes of one ranged request of a download, unless
@@ -46,44 +46,45 @@ type Options struct {
 	// than 8.
 	Concurrency int
 
-	// Memory bounds the bytes that an open object holds, read ahead or kept for
-	// another ReadAt, and those that a download has in memory. 0: 64 MiB.
+	// Memory limits, in bytes, what an open object keeps in memory (read ahead, or for
+	// another ReadAt), and what a download does. 0: 64 MiB.
 	Memory int64
 
-	Verify Verify // the zero value compares where there is something to compare with
+	Verify Verify // zero: VerifyAuto, which verifies objects that have a suitable checksum
 
-	// StallTimeout is how long a connection may deliver nothing before it is
-	// given up and another one is tried. 0: 30 s.
+	// StallTimeout is how long a connection may deliver nothing before it is abandoned
+	// for a new one. 0: 30 s.
 	StallTimeout time.Duration
 
-	// Progress, if set, is called during downloads, at most ten times a second and
-	// one call after the other. Nothing waits for it but the end of a download, a
-	// second at most. It is for the downloads that set no Progress of their own
-	// (DownloadOptions, DirOptions); those that run at the same time share it.
+	// Progress, if set, is called during downloads, at most ten times a second, one
+	// call at a time. Only the end of a download waits for it, for at most a second. It
+	// reports the downloads that set no Progress of their own (DownloadOptions,
+	// DirOptions); those that run at the same time share it.
 	Progress func(Progress)
 
-	// S3, if set, has the last word on the options of the S3 client. A Region that
-	// it sets is final, as Region is; a BaseEndpoint is treated as one of cfg.
+	// S3, if set, changes the options of the S3 client after all others. A Region that
+	// it sets is final, as Region is; a BaseEndpoint is treated like that of cfg.
 	S3 func(*s3.Options)
 
 	Logger *slog.Logger // nil: silent
 }
 
-// Verify says when the bytes of a whole object are compared with its checksum.
+// Verify selects whether the bytes of a complete object are compared with its
+// checksum.
 type Verify int
 
 const (
-	// VerifyAuto compares where the object has a full-object checksum
-	// (CRC64NVME, CRC32C, CRC32, SHA-256 or SHA-1), as objects do that were stored
-	// in S3 since 2025, unless they were uploaded in parts with another. Composite checksums, which S3 computes over the
-	// parts of an upload, cannot be compared and are ignored.
+	// VerifyAuto compares if the object has a checksum of all its bytes (CRC64NVME,
+	// CRC32C, CRC32, SHA-256 or SHA-1). Objects stored since 2025 have one, unless they
+	// were uploaded in parts with a composite checksum: S3 computes that over the
+	// checksums of the parts, so it cannot be compared and is ignored.
 	VerifyAuto Verify = iota
 
-	// VerifyOff compares nothing; length, range and ETag are checked all the same.
+	// VerifyOff compares no checksum. Length, range and ETag are still checked.
 	VerifyOff
 )
 
-// Progress is how far a download is, in bytes: for a bar or a log line.
+// Progress reports how far a download is, in bytes, for a progress bar or a log line.
 type Progress struct {
 	Key          string
 	Bytes, Total int64
@@ -117,8 +118,8 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// apply changes the S3 client's options as o says. sdkRetryer reports whether
-// their retryer is the SDK's choice.
+// apply returns a function that changes the S3 client's options as o says. Their
+// retryer is replaced if sdkRetryer, that is if it is the SDK's choice.
 func (o *Options) apply(sdkRetryer bool) func(*s3.Options) {
 	return func(to *s3.Options) {
 		if o.PathStyle {

@@ -20,22 +20,21 @@ type Reader struct {
 //   - a bucket name ("pics"),
 //   - an access-point alias ("pics-ap-hrzrlukc5m36ft7okagglf3gmwluquse1b-s3alias"),
 //   - an access-point ARN ("arn:aws:s3:eu-west-1:444455556666:accesspoint/pics"),
-//     which also says the region,
+//     which includes the region,
 //   - a bucket ARN ("arn:aws:s3:::pics").
 //
-// It makes no request, and neither cfg nor anything that cfg refers to is
-// changed. Requests are signed by cfg.Credentials, which must be set:
-// aws.AnonymousCredentials{} reads public buckets. The region is that of the
-// access-point ARN, else Options.Region, else cfg.Region. An access-point ARN of
-// another region than cfg.Region is refused with [WrongRegion] unless
-// Options.Region repeats it.
+// New makes no request, and changes neither cfg nor anything that cfg refers to.
+// Requests are signed with cfg.Credentials, which must be set; for public buckets,
+// set aws.AnonymousCredentials{}. The region is that of the access-point ARN, else
+// Options.Region, else cfg.Region. An access-point ARN in a region other than
+// cfg.Region is a [WrongRegion] error, unless Options.Region repeats it.
 //
-// Errors name the setting, the rule and what to do.
+// Errors name the setting, the rule and the fix.
 func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, err error) {
 	fail := func(kind Kind, err error) (*Reader, error) {
 		return nil, &Error{Op: "new", Bucket: bucket, Kind: kind, Err: err}
 	}
-	defer func() { // of an option
+	defer func() { // an option has panicked
 		if p, ok := errors.AsType[*PanicError](err); ok {
 			_, err = fail(Panicked, p)
 		}
@@ -68,7 +67,7 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, er
 	case ref.region == "" && !validRegion(region):
 		return fail("", regionError("cfg.Region", region))
 	case ref.region != "" && region != "" && region != ref.region:
-		return fail(WrongRegion, fmt.Errorf("the access point is in %s, the configuration says %s: set Options.Region to %q if that is meant", ref.region, region, ref.region))
+		return fail(WrongRegion, fmt.Errorf("the access point is in %s, the configuration says %s: set Options.Region to %q if that is intended", ref.region, region, ref.region))
 	case ref.region != "":
 		region = ref.region
 	}
@@ -90,12 +89,12 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, er
 	settled := first.Options()
 	c.current.Store(&regionalClient{settled.Region, first})
 	if ref.isARN() && settled.UsePathStyle {
-		return fail("", errors.New("an access-point ARN cannot be asked for path style, which the endpoint, Options.PathStyle or Options.S3 demands: give the access point's alias"))
+		return fail("", errors.New("an access-point ARN cannot be used with path-style URLs, which the endpoint, Options.PathStyle or Options.S3 requires: use the access point's alias"))
 	}
 	return &Reader{c}, nil
 }
 
-// Client is the S3 client that the reader uses, for what this package does not
-// do. Once a bucket turned out to be in another region than configured, it is a
+// Client returns the S3 client that the reader uses, for operations that this package
+// does not have. Once the bucket was found in another region than configured, it is a
 // client for that region.
 func (r *Reader) Client() *s3.Client { return r.current.Load().Client }

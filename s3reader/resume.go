@@ -15,18 +15,18 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
-// Bodies that resume.
+// The body that a caller reads: see "How a body resumes" below.
 
 const (
-	// resumeLimit is how many attempts in a row may deliver nothing. The SDK
-	// makes up to three requests in each.
+	// resumeLimit is how many attempts in a row may deliver nothing. In each of them,
+	// the SDK makes up to three requests.
 	resumeLimit = 5
 
 	resumePause    = 100 * time.Millisecond // before the first of them, at most; doubling
 	maxResumePause = 5 * time.Second
 
-	// maxShort is how many responses of a stream may bring less than was asked for
-	// and less than shortSize bytes.
+	// maxShort is how many responses may have less than was requested and less than
+	// shortSize bytes.
 	maxShort  = 10_000
 	shortSize = 64 << 10
 )
@@ -39,11 +39,11 @@ const (
 // resumeLimit attempts without a byte the error is returned. An error of this
 // package says what is wrong with a response, and is never retried (isFinal).
 //
-// A resumer has no lock: it belongs to the worker of a download (Reset), to an
-// Object (under its mutex) or to the fill of one part of a cache.
+// A resumer has no lock: it belongs to a worker of a download (Reset), to an Object
+// (under its mutex) or to the request of one block of a cache.
 
-// resumer delivers the bytes [pos, end) of one version of an object, over as many
-// responses as it takes.
+// resumer delivers the bytes [pos, end) of one version of an object, from as many
+// responses as are necessary.
 type resumer struct {
 	of             *version
 	ctx            context.Context // of the requests: io.Reader passes none
@@ -79,8 +79,7 @@ func (s *resumer) release() {
 	}
 }
 
-// Read fills p from the current response. It returns io.EOF at end and nowhere
-// else.
+// Read reads from the current response. It returns io.EOF at end and only there.
 func (s *resumer) Read(p []byte) (int, error) {
 	if s.pos >= s.end {
 		return 0, io.EOF
@@ -103,12 +102,12 @@ func (s *resumer) Read(p []byte) (int, error) {
 			s.failedAttempts = 0
 			s.pos += int64(n)
 			if s.pos == end {
-				s.Close() // the rest, if any, is asked for
+				s.Close() // the rest, if any, takes another request
 			}
-			return n, nil // an error, if any, comes again with the next byte
+			return n, nil // an error, if any, occurs again at the next byte
 		}
 		if err == nil {
-			// Legal for an io.Reader, but not without end.
+			// io.Reader allows that, but not forever.
 			if s.failedAttempts++; s.failedAttempts < maxIdleReads {
 				continue
 			}
@@ -117,9 +116,9 @@ func (s *resumer) Read(p []byte) (int, error) {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 			if s.body.encoded {
-				// What arrived may be the whole of something shorter.
+				// What arrived may be all of a compressed body.
 				err = &Error{Kind: RangeMismatch, Endpoint: s.body.endpoint, Err: fmt.Errorf(
-					"the body ended at byte %d and not at %d, has a Content-Encoding and no Content-Length: something between here and S3 compresses it, or it broke off", s.pos, s.body.end)}
+					"the body ended at byte %d and not at %d, with a Content-Encoding and no Content-Length: something between here and S3 compresses it, or it was truncated", s.pos, s.body.end)}
 			}
 		}
 		from := s.body.endpoint
@@ -133,15 +132,14 @@ func (s *resumer) Read(p []byte) (int, error) {
 	}
 }
 
-// isFinal reports whether err says what is wrong with a response, so that another
-// attempt is of no use.
+// isFinal reports whether err describes what is wrong with a response, so that a
+// retry is of no use.
 func isFinal(err error) bool {
 	_, ok := errors.AsType[*Error](err)
 	return ok
 }
 
-// connect requests what is left, until there is a response or the last attempt has
-// failed.
+// connect requests the rest, until there is a response or the last attempt has failed.
 func (s *resumer) connect() error {
 	for {
 		body, err := s.of.getRange(s.ctx, s.pos, s.end)
@@ -158,8 +156,8 @@ func (s *resumer) connect() error {
 	}
 }
 
-// countShort counts responses that are shorter than what was asked for. They are
-// legal, but one byte at a time leads nowhere.
+// countShort counts responses that are shorter than requested. They are allowed, but
+// a server that sends a byte at a time would never get done.
 func (s *resumer) countShort() error {
 	if s.body.end == s.end || s.body.end-s.pos >= shortSize {
 		return nil
@@ -168,7 +166,7 @@ func (s *resumer) countShort() error {
 		return nil
 	}
 	err := &Error{Kind: RangeMismatch, Endpoint: s.body.endpoint, Err: fmt.Errorf(
-		"%d responses had less than was asked for, and less than %d bytes each; asked for bytes %d-%d, the last one ends before byte %d", s.short, shortSize, s.pos, s.end-1, s.body.end)}
+		"%d responses had fewer bytes than requested, and fewer than %d each; requested bytes %d-%d, the last one ends before byte %d", s.short, shortSize, s.pos, s.end-1, s.body.end)}
 	s.Close()
 	return err
 }
@@ -183,11 +181,11 @@ func (s *resumer) backoff(err error) error {
 	}
 	s.failedAttempts++
 	if s.failedAttempts > resumeLimit {
-		gave := &Error{Kind: kindOf(err), Err: err, hint: fmt.Sprintf("gave up at byte %d of %d after %d attempts", s.pos, s.of.info.Size, s.failedAttempts)}
+		failed := &Error{Kind: kindOf(err), Err: err, hint: fmt.Sprintf("gave up at byte %d of %d after %d attempts", s.pos, s.of.info.Size, s.failedAttempts)}
 		if !hasResponse(err) {
-			gave.Kind = Truncated
+			failed.Kind = Truncated
 		}
-		return gave
+		return failed
 	}
 	s.of.client.opts.Logger.Debug("s3reader: the body broke off, resuming", "bucket", s.of.client.bucket.name, "key", s.of.info.Key, "offset", s.pos, "attempt", s.failedAttempts, "cause", causeText(err))
 	longest := min(resumePause<<(s.failedAttempts-1), maxResumePause)
@@ -201,7 +199,7 @@ func (s *resumer) backoff(err error) error {
 	}
 }
 
-// Close ends the connection. The next Read opens another one.
+// Close closes the body. The next Read makes another request.
 func (s *resumer) Close() {
 	s.release()
 	if s.body != nil {
@@ -218,8 +216,8 @@ func (s *resumer) seek(pos int64) {
 	}
 }
 
-// ctxErr returns why ctx has ended, or nil. The context of a handle ends with
-// fs.ErrClosed when it is closed.
+// ctxErr returns the error of ctx, or nil; fs.ErrClosed for the context of a handle
+// that was closed.
 func ctxErr(ctx context.Context) error {
 	err := ctx.Err()
 	if err != nil && errors.Is(context.Cause(ctx), fs.ErrClosed) {

@@ -19,9 +19,9 @@ import (
 // Stat describes an object without reading it, with one HEAD request. If the
 // response does not say how long the object is, a GET of one byte follows.
 //
-// S3 says nothing but a status when it refuses a HEAD. To learn why, a refusal
-// is followed by a GET that delivers at most one byte, and a missing object is
-// followed by one as long as nothing has shown that the bucket exists.
+// When S3 refuses a HEAD, the response has nothing but a status. To find the cause, a
+// GET of at most one byte follows a refusal, and also a 404 as long as no response has
+// shown that the bucket exists.
 func (r *Reader) Stat(ctx context.Context, key string) (_ *Info, err error) {
 	const op = "stat"
 	defer r.recovered(op, key, &err)
@@ -32,7 +32,7 @@ func (r *Reader) Stat(ctx context.Context, key string) (_ *Info, err error) {
 	return info, nil
 }
 
-// stat describes an object, and finds out why S3 refuses to.
+// stat returns the facts of an object, or why S3 refuses them.
 func (c *client) stat(ctx context.Context, key string) (*Info, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -62,8 +62,8 @@ func (c *client) headExplained(ctx context.Context, key string, head func(contex
 	return out, err
 }
 
-// describe returns what a HEAD says. If it does not say how long the object is, as
-// through a proxy that takes Content-Length away, a GET of the first byte does.
+// describe returns the facts in the response to a HEAD. If a proxy has removed its
+// Content-Length, the size is from a GET of the first byte.
 func (c *client) describe(ctx context.Context, key string, out *s3.HeadObjectOutput) (*Info, error) {
 	info := infoOf(key, out)
 	if out.ContentLength != nil {
@@ -75,11 +75,11 @@ func (c *client) describe(ctx context.Context, key string, out *s3.HeadObjectOut
 	return info, err
 }
 
-// sizeByRange returns the size of the version with that ETag, from the response
-// to a request for the first byte.
+// sizeByRange returns the size of the version with that ETag, from the response to a
+// GET of its first byte.
 func (c *client) sizeByRange(ctx context.Context, key, etag string) (int64, error) {
 	unknown := &Error{Kind: Truncated, Err: errNoLength}
-	if etag == "" { // nothing ties a second request to the same version
+	if etag == "" { // a second request could get another version
 		return 0, unknown
 	}
 	in := c.getInput(key)
@@ -108,8 +108,8 @@ func (c *client) sizeByRange(ctx context.Context, key, etag string) (int64, erro
 	return *out.ContentLength, checkSize(*out.ContentLength) // the range was ignored
 }
 
-// sizeByHead returns the size of the version with that ETag for a GET whose
-// response does not say it.
+// sizeByHead returns the size of the version that got describes, for a GET whose
+// response has no length.
 func (c *client) sizeByHead(ctx context.Context, got *Info) (int64, error) {
 	if got.ETag == "" {
 		return 0, &Error{Kind: Truncated, Err: errNoLength}
@@ -133,8 +133,8 @@ func (c *client) sizeByHead(ctx context.Context, got *Info) (int64, error) {
 	return info.Size, nil
 }
 
-// headOnly is stat for a caller that makes another request next: a refusal remains
-// unexplained, unless it may be that the credentials have to be renewed.
+// headOnly is stat for a caller that makes another request next: it does not explain
+// a refusal, unless the credentials may have expired.
 func (c *client) headOnly(ctx context.Context, key string) (*Info, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -148,8 +148,8 @@ func (c *client) headOnly(ctx context.Context, key string) (*Info, error) {
 	return nil, err
 }
 
-// isBadRequest reports whether err may be of a session that has ended: a HEAD says
-// no more than the status.
+// isBadRequest reports whether err is a status 400. After a HEAD, that may mean that
+// the session has expired.
 func isBadRequest(err error) bool {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	return ok && resp.HTTPStatusCode() == http.StatusBadRequest
@@ -193,7 +193,7 @@ func (c *client) unexplained(err error) bool {
 	return false
 }
 
-// probe sends a GET for the sake of its error, which has a body.
+// probe sends a GET of one byte for its error: unlike that of a HEAD, it has a body.
 func (c *client) probe(ctx context.Context, key string) error {
 	in := c.getInput(key)
 	in.Range = rangeHeader(0, 1)
@@ -212,10 +212,10 @@ func (c *client) probe(ctx context.Context, key string) error {
 	return err
 }
 
-// hasResponse reports whether err is what a server said, be it S3 or not.
+// hasResponse reports whether err is a response, from S3 or another server.
 func hasResponse(err error) bool {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	return ok && resp.HTTPStatusCode() != 0 // the SDK makes one up where there was no answer
+	return ok && resp.HTTPStatusCode() != 0 // without a response, the SDK makes one up
 }
 
 // Info describes one version of an object or, from [Reader.List] with a delimiter,
@@ -224,22 +224,22 @@ type Info struct {
 	Key      string
 	IsPrefix bool // Key is what several keys begin with; the other fields are zero
 
-	ETag      string // in quotes, as S3 sends it, even where a store leaves them out
+	ETag      string // in quotes, as S3 sends it, even if a store omits them
 	VersionID string // empty in a bucket without versions, and in a listing
 
-	// ContentType and ContentEncoding are what the writer of the object said of
-	// its bytes. They are empty in a listing.
+	// ContentType and ContentEncoding are as the writer of the object set them. They
+	// are empty in a listing.
 	ContentType, ContentEncoding string
 
 	StorageClass string // "STANDARD" where S3 names none
 	Size         int64  // stored bytes
 	LastModified time.Time
 
-	// Verified says that all bytes were read and matched the object's checksum.
+	// Verified reports that all bytes were read and matched the object's checksum.
 	Verified bool
 }
 
-var errNoLength = errors.New("no response says how long the object is (no Content-Length, and no Content-Range for its first byte): something between here and S3 rewrites responses")
+var errNoLength = errors.New("no response has the length of the object (no Content-Length, and no Content-Range for its first byte): something between here and S3 rewrites responses")
 
 func storageClass(s string) string {
 	if s == "" {
@@ -248,9 +248,9 @@ func storageClass(s string) string {
 	return s
 }
 
-// normalETag is an ETag as S3 spells it: in quotes, and without the mark of a weak
-// one, which proxies add. Other stores leave the quotes out of listings or of
-// every response. It is empty if there is none.
+// normalETag returns an ETag as S3 spells it: in quotes, and without the "W/" of weak
+// ETags that proxies add. Other stores omit the quotes in listings or everywhere. It
+// returns an empty string if there is none.
 func normalETag(s *string) string {
 	tag := strings.TrimSpace(aws.ToString(s))
 	tag = strings.TrimPrefix(strings.TrimPrefix(tag, "W/"), "w/")
@@ -263,12 +263,12 @@ func normalETag(s *string) string {
 	return `"` + tag + `"`
 }
 
-// maxSize is the longest object that is read, in bytes: 1 PiB, where S3 stores up
-// to 50 TB. With it, sums of positions and lengths fit an int64.
+// maxSize is the size of the largest object that is read, in bytes: 1 PiB, while S3
+// stores up to 50 TB. Within it, sums of positions and lengths fit an int64.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 const maxSize = httprange.MaxSize
 
-// checkSize refuses a length that no object has, whatever a server claims.
+// checkSize returns an error for a length that no object can have.
 func checkSize(size int64) error {
 	if size < 0 || size > maxSize {
 		return &Error{Kind: Truncated, Err: fmt.Errorf("the response says that the object has %d bytes; the limit is 1 PiB (%d bytes)", size, int64(maxSize))}
@@ -276,7 +276,7 @@ func checkSize(size int64) error {
 	return nil
 }
 
-// infoOf returns what a response says of an object, except for Size.
+// infoOf returns the facts of an object in a response, except for Size.
 func infoOf(key string, out *s3.HeadObjectOutput) *Info {
 	return &Info{
 		Key: key, ETag: normalETag(out.ETag), VersionID: aws.ToString(out.VersionId),
@@ -285,7 +285,7 @@ func infoOf(key string, out *s3.HeadObjectOutput) *Info {
 	}
 }
 
-// headOf returns what the response to a GET says of the object as a HEAD would.
+// headOf returns the facts in the response to a GET as those of a HEAD.
 func headOf(out *s3.GetObjectOutput) *s3.HeadObjectOutput {
 	return &s3.HeadObjectOutput{
 		ETag: out.ETag, VersionId: out.VersionId, ContentType: out.ContentType, ContentEncoding: out.ContentEncoding,
