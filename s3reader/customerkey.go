@@ -15,10 +15,10 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// CustomerKey is a key for objects that are encrypted with a key of the customer
+// CustomerKey is the key of objects that are encrypted with a customer-provided key
 // (SSE-C), for Options.CustomerKey. Make one with [NewCustomerKey]; the zero value
-// is no key. It prints as "[redacted]" under every verb, and not at all where it
-// stands in an unexported field. It is safe for concurrent use.
+// is no key. It prints as "[redacted]", whatever the verb, and in an unexported
+// field not at all. It is safe for concurrent use.
 type CustomerKey struct {
 	// A function, as fmt prints what is behind any other kind of field.
 	bytes func() [customerKeySize]byte
@@ -26,7 +26,8 @@ type CustomerKey struct {
 
 const customerKeySize = 32 // AES-256, the only algorithm
 
-// NewCustomerKey returns a key of 32 bytes, of which it keeps a copy.
+// NewCustomerKey returns a key. It keeps a copy of key, which must have 32 bytes
+// (AES-256).
 func NewCustomerKey(key []byte) (CustomerKey, error) {
 	if len(key) != customerKeySize {
 		return CustomerKey{}, fmt.Errorf("s3reader: a customer key has %d bytes (AES-256), this one has %d: give the key itself, not its text in base64 or hex", customerKeySize, len(key))
@@ -37,13 +38,13 @@ func NewCustomerKey(key []byte) (CustomerKey, error) {
 
 const redacted = "[redacted]"
 
-// Format prints "[redacted]", under every verb.
+// Format prints "[redacted]", whatever the verb.
 func (CustomerKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
 
-// MarshalText is the same for JSON.
+// MarshalText returns "[redacted]", for JSON.
 func (CustomerKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// LogValue is the same for slog.
+// LogValue returns "[redacted]", for slog.
 func (CustomerKey) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // headers are what S3 wants with every GET and HEAD

@@ -1,52 +1,52 @@
-// Package s3reader reads the objects of one S3 bucket, and reports success for
-// nothing but their own bytes.
+// Package s3reader reads objects from one S3 bucket and never returns success for
+// bytes that it has not verified.
 //
-// Start with [New], which takes an aws.Config from anywhere: package
-// credentials of this module, config.LoadDefaultConfig, a test.
-// [Reader.Get] returns a whole object, [Reader.Open] a handle on one version of
-// it, for reading in order or here and there. [Reader.Download] and its companions
-// fetch large objects and directories over many connections. [Reader.Stat] and
-// [Reader.List] describe what is there, [Reader.FS] shows it as a file system.
+// Start with [New], which takes any aws.Config: from package credentials of this
+// module, from config.LoadDefaultConfig, or from a test. [Reader.Get] returns a
+// complete object, [Reader.Open] a handle for sequential or random reads.
+// [Reader.Download], [Reader.DownloadFile] and [Reader.DownloadDir] fetch large
+// objects and directories over many connections. [Reader.Stat] and [Reader.List]
+// describe objects, [Reader.FS] presents the bucket as a file system, and
+// [Reader.Presign] makes links.
 //
-// # What is promised
+// # Guarantees
 //
 //   - An [Object] is one version. Every later request for it carries the ETag of
-//     the first answer (If-Match), and an answer counts only if status,
-//     Content-Range, length and ETag are exactly what was asked for. When the
-//     object is overwritten meanwhile, reading goes on in the old version if the
-//     bucket keeps it and the role has s3:GetObjectVersion, and fails with
-//     [ObjectChanged] otherwise.
+//     the first response (If-Match), and a response is accepted only if its status,
+//     Content-Range, length and ETag are exactly what was requested. If the object
+//     is overwritten meanwhile, reads continue in the old version if the bucket
+//     keeps it and the role has s3:GetObjectVersion; otherwise they fail with
+//     [ObjectChanged].
 //   - A connection that breaks or stalls in the middle of a body is resumed at
-//     the next byte. The limit on attempts counts only those without progress.
-//   - No success without the full length, nor, where the object has a checksum of
-//     all its bytes and is read in order, without that checksum
-//     ([Options.Verify]). Its last bytes are held back until it was compared.
-//   - The stored bytes are delivered: nothing is decompressed. Info.ContentEncoding
-//     tells what they are.
+//     the next byte. Only attempts without progress count towards the limit.
+//   - Success means that all bytes have arrived and, if the object has a checksum
+//     of all its bytes and is read in order, that they match it
+//     ([Options.Verify]). The last bytes are held back until then.
+//   - You get the stored bytes: nothing is decompressed. Info.ContentEncoding
+//     says how they are encoded.
 //   - Keys are opaque bytes, sent as they are: no cleaning, no trimming.
 //
 // # Errors
 //
-// Whatever S3 answers comes back as an [*Error], whose [Kind] says what went
-// wrong:
+// Every failure is an [*Error], whose [Kind] says what went wrong:
 //
 //	errors.Is(err, fs.ErrNotExist)   // the key or the bucket does not exist
-//	errors.Is(err, fs.ErrPermission) // S3 refused
+//	errors.Is(err, fs.ErrPermission) // S3 denied the request
 //	errors.Is(err, s3reader.Archived)
 //
-// A missing key looks forbidden to a role without s3:ListBucket on the bucket:
-// S3 then answers 403 whether the key exists or not. This package reports what
-// S3 said and mentions the other possibility.
+// To a role without s3:ListBucket on the bucket, a missing key looks forbidden:
+// S3 then responds with 403 whether the key exists or not. This package reports
+// what S3 said and mentions the other possibility.
 //
 // # Endpoints
 //
-// A custom endpoint is taken from where the SDK takes it: AWS_ENDPOINT_URL_S3,
-// the profile, cfg.BaseEndpoint, or BaseEndpoint in Options.S3. Where no bucket
-// name can stand in front of the endpoint's host (an IP address, localhost, a
-// name with no dot or only one, a name in a Kubernetes cluster's DNS), the bucket
-// goes into the path. [Options.PathStyle] does the same for any other host.
+// Set a custom endpoint where the SDK looks for it: AWS_ENDPOINT_URL_S3, the
+// profile, cfg.BaseEndpoint, or BaseEndpoint in Options.S3. If the bucket's name
+// cannot be put in front of the endpoint's host (an IP address, localhost, a name
+// with no dot or only one, a name in a Kubernetes cluster's DNS), it goes into the
+// path. [Options.PathStyle] does the same for any other host.
 //
 // # Compatibility
 //
-// Error texts may change; kinds, codes and everything exported stay.
+// Error texts may change; kinds, codes and exported names stay.
 package s3reader

@@ -40,9 +40,9 @@ import (
 // its Job calls w, counter and part from several.
 
 // DownloadOptions of [Reader.Download] and [Reader.DownloadFile]. The zero value is
-// ready to use: what it leaves out is as the Reader's Options say.
+// ready to use: a field that is zero stands for that of the Reader's Options.
 type DownloadOptions struct {
-	// PartSize is the bytes of one ranged request. 0: Options.PartSize.
+	// PartSize is the size in bytes of a ranged request. 0: Options.PartSize.
 	PartSize int64
 
 	// Concurrency is how many connections the download uses at most. 0:
@@ -68,25 +68,24 @@ func (r *Reader) downloadOptions(optFns []func(*DownloadOptions)) (DownloadOptio
 	return o, err
 }
 
-// Download writes an object to w, each byte at the offset that it has in the
-// object. An object of more than 8 MiB (or PartSize, if set) is fetched over several
-// connections at the same time, see [DownloadOptions], and w.WriteAt is then called
-// by several goroutines. A w that is a regular *os.File is first cut or extended to
-// the object's size.
+// Download writes an object to w, each byte at its offset in the object. An object
+// of more than 8 MiB (or PartSize, if set) is fetched over several connections at the
+// same time, see [DownloadOptions], and w.WriteAt is then called by several
+// goroutines. If w is a regular *os.File, it is first cut or extended to the object's
+// size.
 //
 // All bytes are of one version. If the error is nil, all of them have been written
-// and, if Info.Verified is true, compared with the object's checksum: a CRC64NVME,
+// and, if Info.Verified is true, they match the object's checksum: a CRC64NVME,
 // CRC32 or CRC32C of all its bytes, or any checksum if the object was fetched over
 // one connection. After an error, w holds some of the bytes, in no order.
 //
-// A connection that breaks or stalls is resumed at the next byte. When S3 asks to
-// slow down, fewer connections are used; so they are if the store is near (its
-// first response takes less than 10 ms) and more would not be faster. After a
-// [ChecksumMismatch] nothing is fetched again: the checksum does not show which
-// bytes are wrong.
+// A connection that breaks or stalls is resumed at the next byte. Fewer connections
+// are used when S3 asks to slow down, and when the store is near (its first response
+// takes less than 10 ms) and more would not be faster. After a [ChecksumMismatch]
+// nothing is fetched again: the checksum does not show which bytes are wrong.
 //
 // An *os.File that cannot be written at offsets (opened with os.O_APPEND or for
-// reading only, a pipe, a terminal) is refused before any request is made; see
+// reading only, a pipe, a terminal) is an error before any request is made; see
 // [Object.WriteTo].
 func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt, optFns ...func(*DownloadOptions)) (_ *Info, err error) {
 	defer r.recovered("download", key, &err)
@@ -316,36 +315,36 @@ func (d *download) write(p []byte, pos int64) (err error) {
 }
 
 // DownloadFile writes an object to a file. At every moment, path names the old
-// file, if there was one, or the complete new one: the bytes go to another file
-// of that directory, which only its owner can read and which is renamed at the
-// end. The new file has the permissions, and as far as the system allows the
-// owner and the group, of the one that it replaces; if the group cannot be kept,
-// the new group gets no permission that others do not have. Access control lists and extended
-// attributes are not kept. Other names of the old file (hard links) keep the old
-// bytes.
+// file, if there was one, or the complete new one: the bytes are written to another
+// file in the same directory, which only its owner can read and which is renamed at
+// the end. The new file has the permissions of the one that it replaces and, as far
+// as the system allows, its owner and group. If the group cannot be kept, the new
+// group gets no permission that others do not have. Access control lists and
+// extended attributes are not kept. Other names of the old file (hard links) keep
+// the old bytes.
 //
-// Only regular files are replaced. A link at path is followed, and stays: the
-// file that it leads to is replaced, and must exist. To a character device, such
-// as /dev/null or a terminal, to a named pipe and to an open file of this process
-// (/dev/stdout, /dev/fd/3), the object is written in order; its last bytes are
-// held back until its checksum was compared, but after an error the bytes before
-// them have been written. A pipe without a reader is waited for until ctx ends. A
-// directory, a block device, a socket, a link that leads nowhere and, in a
-// directory that everyone may write to, another user's link or pipe are refused
-// before any request is made. The directory of path must exist.
+// Only regular files are replaced. A link at path is followed and stays: the file
+// that it leads to is replaced, and must exist. A character device (such as
+// /dev/null or a terminal), a named pipe and an open file of this process
+// (/dev/stdout, /dev/fd/3) are written in order. Their last bytes are held back
+// until the checksum has been compared, but after an error the bytes before them
+// have been written. Opening a pipe waits for its reader until ctx ends. A directory,
+// a block device, a socket, a link that leads nowhere and, in a directory that
+// everyone may write to, another user's link or pipe are errors before any request
+// is made. The directory of path must exist.
 //
-// When an object of more than 8 MiB (or PartSize, if set) could not be
-// fetched to its end, the part that has arrived is kept, even if the process was
-// killed, and the next call with that path continues from there, provided that the
-// object is still the same. The bytes of the part are first compared with their
-// checksums. The error says where the part is; removing it is safe. A part of a
-// version that no longer exists is removed.
+// If an object of more than 8 MiB (or PartSize, if set) could not be fetched to its
+// end, the part that has arrived is kept, even if the process was killed. The next
+// call with that path continues from there, if the object is still the same; it
+// first compares the bytes of the part with their checksums. The error says where
+// the part is; removing it is safe. A part of a version that no longer exists is
+// removed.
 //
 // Any number of processes may write the same file at the same time: one of them
 // continues the part, the others begin their own.
 //
-// The file system decides when the bytes reach the disk. To be sure of that
-// before going on, open the file and call its Sync.
+// The file system decides when the bytes reach the disk. To be sure that they have,
+// open the file and call its Sync.
 func (r *Reader) DownloadFile(ctx context.Context, key, path string, optFns ...func(*DownloadOptions)) (*Info, error) {
 	const op = "download"
 	opts, err := r.downloadOptions(optFns)

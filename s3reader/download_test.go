@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/s3reader"
@@ -88,9 +89,11 @@ func TestOptionsOfACallThatCannotBe(t *testing.T) {
 	boom := func() { panic("boom") }
 	_, nilOpen := r.Open(t.Context(), "k", nil)
 	_, openPanics := r.Open(t.Context(), "k", func(*s3reader.OpenOptions) { boom() })
+	_, nilLink := r.Presign(t.Context(), "k", time.Hour, nil)
+	_, linkPanics := r.Presign(t.Context(), "k", time.Hour, func(*s3reader.LinkOptions) { boom() })
 	for want, errs := range map[string][]error{
-		"optFns[0] is nil": append(download(nil), nilOpen),
-		"boom":             append(download(func(*s3reader.DownloadOptions) { boom() }), openPanics),
+		"optFns[0] is nil": append(download(nil), nilOpen, nilLink),
+		"boom":             append(download(func(*s3reader.DownloadOptions) { boom() }), openPanics, linkPanics),
 		"DownloadOptions.PartSize -1 and Concurrency 0 must not be negative": download(func(o *s3reader.DownloadOptions) { o.PartSize = -1 }),
 		"DownloadOptions.PartSize 0 and Concurrency -2 must not be negative": download(func(o *s3reader.DownloadOptions) { o.Concurrency = -2 }),
 	} {

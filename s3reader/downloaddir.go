@@ -11,13 +11,13 @@ import (
 
 // DirOptions of [Reader.DownloadDir]. The zero value is ready to use.
 type DirOptions struct {
-	// Concurrency is how many objects are fetched at a time. 0:
-	// Options.Concurrency or, if that is 0 too, 8 at first and then, as long as
-	// that pays, up to 64.
+	// Concurrency is how many objects are fetched at the same time. 0:
+	// Options.Concurrency or, if that is 0 too, 8 at first and, as long as more are
+	// faster, up to 64.
 	Concurrency int
 
-	// Include, if set, says which objects are fetched. It is called in the order
-	// of the listing, from one goroutine at a time.
+	// Include, if set, reports whether an object is fetched. It is called in the
+	// order of the listing, by one goroutine at a time. nil: all are.
 	Include func(*Info) bool
 
 	// Progress, if set, is called for all objects of this call together, as
@@ -25,73 +25,71 @@ type DirOptions struct {
 	// continues. nil: Options.Progress.
 	Progress func(Progress)
 
-	// Each, if set, is called with the outcome of each object, in the order in which that
-	// turns out. It is called by one goroutine at a time, and the next object
-	// waits for it.
+	// Each, if set, is called with the outcome of each object, in the order in which
+	// they finish. It is called by one goroutine at a time, and the other objects wait
+	// for it.
 	Each func(Outcome)
 }
 
-// Outcome is what became of one object.
+// Outcome reports what DownloadDir did with one object.
 type Outcome struct {
-	Info      *Info  // of the listing or, once it was fetched, of the object
-	Path      string // of the file; empty if Skipped is not
+	Info      *Info  // from the listing or, once it was fetched, of the object
+	Path      string // of the file; empty if the object was skipped
 	Unchanged bool   // the file was there already
-	Skipped   string // why the key cannot be a local name
-	Err       error  // why it was not fetched
+	Skipped   string // why the key cannot be the name of a file; empty: it can
+	Err       error  // why it was not fetched, an *Error; nil: it was, or was skipped
 }
 
-// Summary of a [Reader.DownloadDir].
+// Summary reports what DownloadDir did.
 type Summary struct {
-	Files     int   // that are in place now
-	Unchanged int   // of these, were there already
-	Bytes     int64 // of all Files
-	Skipped   []Skipped
+	Files     int       // in place now
+	Unchanged int       // of these, how many were there already
+	Bytes     int64     // of all Files
+	Skipped   []Skipped // in the order of the listing
 }
 
-// Skipped is an object that DownloadDir left out, as its key cannot be the name
-// of a file.
+// Skipped is an object that DownloadDir left out, because its key cannot be the
+// name of a file.
 type Skipped struct{ Key, Reason string }
 
-// DownloadDir writes every object under prefix to a file below dir, which is made
-// if need be. A prefix is a directory of the bucket: "a" means the same as "a/",
-// and not "ab/c"; empty, it means the whole bucket. The rest of the key is the
-// file's path.
+// DownloadDir writes every object under prefix to a file below dir, which is created
+// if it does not exist. A prefix is a directory of the bucket: "a" means the same as
+// "a/", and does not include "ab/c"; an empty prefix means the complete bucket. The
+// rest of the key is the file's path.
 //
-// # What becomes of keys
+// # Keys
 //
-// Nothing is written outside dir, and no link in it is followed. Where a file
-// goes, only a regular file is replaced: anything else of that name is the
-// object's error. A key that is
-// no path of a file is left out and reported in the Summary: one that has an
-// empty element, "." or "..", a backslash or a NUL, what is not UTF-8, an element of more than 255
-// bytes, a name that this package gives to parts, or ends with a slash; on
-// Windows also one with a device's name, a dot or space at an end, or a character
-// that is not allowed. So
-// is an object "a" if there is one "a/b" as well, and, where the file system does
-// not tell upper from lower case, any object whose path differs from an earlier
-// one only by that. Keys are compared as S3 lists them.
+// Nothing is written outside dir, and no link below it is followed. Only a regular
+// file is replaced; anything else with the file's name is an error of that object.
+//
+// A key that cannot be the path of a file is skipped and reported in the Summary: one
+// with an empty element, "." or "..", a backslash, a NUL, bytes that are not UTF-8,
+// an element of more than 255 bytes, a name that this package uses for parts, or a
+// slash at its end. On Windows these are also keys with the name of a device, with a
+// dot or space at the end of an element, or with a character that is not allowed.
+// An object "a" is skipped if there is also an object "a/b". If the file system does
+// not distinguish upper and lower case, so is an object whose path differs from an
+// earlier one only in that. Keys are compared as S3 lists them.
 //
 // # Files
 //
-// Each file is written as DownloadFile does, parts and permissions included. Its
-// time of modification becomes that of the object, with digits made of the ETag
-// below the second. A later call recognises by these and the size that a file is
-// the object already, and does not fetch it again: a call that was interrupted
-// goes on where it stopped, and repeating a complete one fetches what has
-// changed. A file that was written to meanwhile is fetched again. Files of which
-// there is no object are left alone.
+// Each file is written as DownloadFile does, including parts and permissions. Its
+// modification time is set to the object's, with sub-second digits derived from the
+// ETag. By these and the size, a later call recognizes a file that is up to date and
+// does not fetch it again. So a call that was interrupted continues where it stopped,
+// and repeating a complete one fetches what has changed. A file that has been written
+// to is fetched again. Files without an object are left alone.
 //
 // # Errors
 //
-// An object that cannot be fetched does not keep the others from it; the error
-// joins those of all objects (the first 100 that occurred, in the order of keys),
-// and Summary, which is never nil, reports what was fetched. The call ends early if
-// its context or the listing does, if there is no such bucket or it is in another
-// region, if the disk is full or cannot be written, or if 100 objects in a row fail
-// for reasons that are not theirs.
+// If an object cannot be fetched, the others still are. The error joins those of all
+// objects (the first 100, in the order of keys); the Summary, which is never nil,
+// reports what was fetched. The call ends early if ctx ends, if the listing fails, if
+// there is no such bucket or it is in another region, if the disk is full or cannot
+// be written, or if 100 consecutive objects fail for reasons that are not their own.
 //
-// An object that is overwritten after it was listed is looked at anew, and
-// fetched as it is then if Include still wants it.
+// An object that is overwritten after it was listed is described again, and fetched
+// in its new version if Include still accepts it.
 func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...func(*DirOptions)) (*Summary, error) {
 	const op = "download"
 	opts, err := optionsOf(optFns)

@@ -15,38 +15,38 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Error describes why an operation on a bucket, or on an object in it, failed. All
-// errors of this package are of this type, except for io.EOF and the errors of the
-// caller's own writer. DownloadDir joins several; a file system wraps it in an
+// Error describes a failed operation on a bucket or an object. All errors of this
+// package are of this type, except io.EOF, those of a caller's own writer, and that
+// of NewCustomerKey. DownloadDir joins several; a file system wraps one in an
 // *fs.PathError.
 //
 //	if e, ok := errors.AsType[*s3reader.Error](err); ok && e.Code == "SlowDown" { … }
 //
-// After a refusal without a reason, and for an archived object, one HEAD request looks
-// for the cause; not for ranges of an open object.
+// If S3 denies a GET without saying why, or an object is archived, one more HEAD
+// request finds out what the error can say. Ranges of an open object make none.
 //
-// errors.Is works with kinds, with fs.ErrNotExist, with fs.ErrPermission and with what
+// errors.Is matches the Kind, fs.ErrNotExist, fs.ErrPermission and everything that
 // Err wraps; errors.As finds a smithy.APIError.
 type Error struct {
 	Op     string // "new", "stat", "get", "open", "read", "list", …
-	Bucket string // name, alias or ARN; of New: as given
-	Key    string // of the object; the prefix of a listing
+	Bucket string // name, alias or ARN; for New: as given
+	Key    string // of the object; for a listing: the prefix
 
-	Kind      Kind   // empty: none of the kinds below; see Code
-	Code      string // of S3, such as "NoSuchKey"; empty without a response
-	RequestID string // of S3; AWS Support asks for this and HostID
-	HostID    string // x-amz-id-2, the extended request id
-	Region    string // of the request; empty without a response
-	Endpoint  string // scheme and host of the request, such as "https://pics.s3.eu-west-1.amazonaws.com"; empty if none was made
-	RoleARN   string // that signed the request, if cfg.Credentials reports it; else empty
+	Kind      Kind   // empty: none of those below; Code and Err say more
+	Code      string // S3's code, such as "NoSuchKey"; empty: S3 did not respond
+	RequestID string // x-amz-request-id; AWS Support asks for it and for HostID
+	HostID    string // x-amz-id-2, the extended request ID
+	Region    string // the region of the request; empty: S3 did not respond
+	Endpoint  string // scheme and host of the request, such as "https://pics.s3.eu-west-1.amazonaws.com"; empty: no request was made
+	RoleARN   string // the role that made the request; empty: cfg.Credentials does not report it
 
-	Err error
+	Err error // the cause
 
 	hint    string   // likely causes, or what to do
 	secrets *secrets // not to be printed; nil: none
 }
 
-// Error returns one line, without secrets and without the queries of URLs.
+// Error returns one line, without secrets and without the query of any URL.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("s3reader: " + e.Op)
@@ -93,11 +93,11 @@ func (e *Error) facts() []string {
 	return facts
 }
 
-// Unwrap returns the error of S3, the SDK or the transport. Its text may be long and
-// may contain the request's URL.
+// Unwrap returns the error of S3, the SDK or the transport. Its own text may be
+// long, and may contain the request's URL.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is reports whether target is e's Kind, or the error of io/fs that corresponds to it.
+// Is makes errors.Is match the Kind, and fs.ErrNotExist and fs.ErrPermission.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case fs.ErrNotExist:
@@ -109,9 +109,8 @@ func (e *Error) Is(target error) bool {
 	return ok && k != "" && k == e.Kind
 }
 
-// Kind classifies an [Error], spelled like its constant. It is an error itself:
-// errors.Is(err, s3reader.Archived). Empty: none of those below; Error.Code and
-// Error.Err say more.
+// Kind says why an operation failed. Its text is the name of its constant. It is an
+// error itself, so that errors.Is(err, s3reader.Archived) works.
 type Kind string
 
 // The kinds of failure.
@@ -241,10 +240,10 @@ func apiErrorOf(err error) (smithy.APIError, bool) {
 	}
 }
 
-// PanicError is the cause of an error of Kind [Panicked]: a panic in the caller's code,
-// such as Options.Progress, DirOptions.Include, an io.WriterAt, Options.S3 or the HTTP
-// client, or in this package. It ends the operation, but neither the process nor other
-// operations.
+// PanicError is the cause of an error of Kind [Panicked]: a panic in code that
+// this package called for you, such as Options.Progress, DirOptions.Include, an
+// io.WriterAt, Options.S3 or the HTTP client, or in this package itself. The
+// operation fails; the process and other operations continue.
 //
 //	if p, ok := errors.AsType[*s3reader.PanicError](err); ok { log.Printf("%s", p.Stack) }
 type PanicError struct {
@@ -254,7 +253,7 @@ type PanicError struct {
 	at string // the function that panicked, with file and line
 }
 
-// Error returns the value and the function, file and line, without the stack.
+// Error returns the value and the function that panicked, without the stack.
 func (e *PanicError) Error() string {
 	text := fmt.Sprintf("panic: %v", e.Value)
 	if e.at != "" {

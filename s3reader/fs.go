@@ -14,42 +14,43 @@ import (
 	"time"
 )
 
-// FS is the bucket as a file system, for whatever reads an [fs.FS]:
-// fs.WalkDir, http.FileServerFS, template.ParseFS. ctx governs all that is opened
-// through it, since io/fs passes none. It is safe for concurrent use, as are the
-// directories that it opens; for files see [Object].
+// FS returns the bucket as a file system, for everything that reads an [fs.FS]:
+// fs.WalkDir, http.FileServerFS, template.ParseFS. ctx applies to everything that
+// is opened through it, because the methods of io/fs have no context. It is safe
+// for concurrent use, as are the directories that it opens; for files see [Object].
 //
 // It also is an fs.StatFS, fs.ReadDirFS, fs.ReadFileFS and fs.SubFS. Its files
-// are io.Seeker, io.ReaderAt and io.WriterTo too; what is promised of Object holds
-// for them. The Sys of a file's fs.FileInfo is an *[Info]. Files have the mode
-// 0444 and the object's time in whole seconds; directories have 0555, no size and
-// no time, and no Sys.
+// are io.Seeker, io.ReaderAt and io.WriterTo too, with the guarantees of Object.
+// The Sys of a file's fs.FileInfo is an *[Info]. Files have the mode 0444 and the
+// object's time in whole seconds; directories have the mode 0555, no size, no time
+// and no Sys.
 //
-// # What is a file, what is a directory
+// # Files and directories
 //
 //   - The name of a file is its key. A name for which [fs.ValidPath] is false is
 //     [BadKey] and fs.ErrInvalid; nothing is cleaned.
-//   - "a" is a directory if a key begins with "a/", be it the marker "a/" alone,
-//     which is not shown in it. So is "." in a bucket that exists.
-//   - If there is also an object "a", then that is what Open, Stat and ReadFile
-//     take "a" for, and what ReadDir of the directory above shows, once. "a/b" can
-//     still be opened, and ReadDir and Sub of "a" see what is below it.
-//   - Keys that are no path (with a leading or trailing slash, with an empty,
-//     "." or ".." element), and names with a backslash, which [testing/fstest]
-//     allows no directory to show, are left out of ReadDir. A line to
-//     Options.Logger says how many they are, and [Reader.List] yields them all.
+//   - "a" is a directory if a key begins with "a/", even if that is only the marker
+//     "a/", which is not shown. So is "." in a bucket that exists.
+//   - If there is also an object "a", it hides the directory: Open, Stat and
+//     ReadFile of "a" are of the object, and ReadDir of the directory above shows
+//     the object only. "a/b" can still be opened, and ReadDir and Sub of "a" show
+//     what is below it.
+//   - ReadDir leaves out keys that are not a path (with a leading or trailing slash,
+//     or an empty, "." or ".." element) and names with a backslash, which
+//     [testing/fstest] does not allow in a directory. A line to Options.Logger says
+//     how many there are. [Reader.List] yields them all.
 //
-// # What it costs
+// # Requests
 //
-//   - Open and Stat of a file are one HEAD, or a HEAD and a listing of one key if
-//     there is no such object. Open asks for no byte of the file.
-//   - Read and ReadAt ask for what they are given room for and, where they go on
-//     from an earlier read, for at most as much more as that run has had: 256 KiB,
-//     and for Read half of the run. After 16 MiB in order, or by WriteTo
-//     (io.Copy), all the rest is asked for, over several connections if need be.
-//     So net/http's file server moves nothing for a HEAD request or a 304, and
-//     little more than the range for a range.
-//   - ReadFile is one GET. Neither it nor Open takes a permission to list.
+//   - Open and Stat of a file make one HEAD request, and if there is no such object
+//     also a listing of one key. Open requests no byte of the file.
+//   - Read and ReadAt request as much as they have room for and, if they continue an
+//     earlier read, at most as much more as that sequence has read so far, up to
+//     256 KiB or, for Read, half of the sequence if that is more. After 16 MiB in
+//     order, or with WriteTo (io.Copy), all the rest is requested, over several
+//     connections if that helps. So the file server of net/http transfers nothing for a HEAD request or
+//     a 304, and little more than the range for a range.
+//   - ReadFile makes one GET request. Neither it nor Open needs permission to list.
 //   - ReadDir requests pages of 1,000 names, and describes each file without
 //     further requests. fs.ReadDir returns the names sorted. ReadDir of an open
 //     directory returns them in the order in which S3 lists them ("a-" before the
@@ -57,11 +58,10 @@ import (
 //
 // # Errors
 //
-// They are *fs.PathError, and in it an *[Error]: fs.ErrNotExist, [NotFound] and
-// what else [Error] says of errors.Is hold for both. What S3 refuses is
-// fs.ErrPermission and never fs.ErrNotExist, although it may mean that there is
-// no such key. An archived object is shown and has a Stat, and opening it is
-// [Archived].
+// An error is an *fs.PathError that wraps an *[Error], so errors.Is works with
+// fs.ErrNotExist, [NotFound] and everything that [Error] mentions. A request that
+// S3 denies is fs.ErrPermission and never fs.ErrNotExist, although there may be no
+// such key. An archived object is listed and has a Stat; opening it is [Archived].
 func (r *Reader) FS(ctx context.Context) fs.FS { return &fsys{r: r, ctx: ctx} }
 
 // fsys is what lies under a prefix of the bucket.

@@ -34,8 +34,9 @@ import (
 
 // Object is one version of an object, opened for reading with [Reader.Open].
 //
-// Read, WriteTo and Seek share one position and are for one goroutine at a time.
-// ReadAt, Info and Close may be called at any time from any goroutine.
+// Read, WriteTo and Seek share one position; one goroutine at a time may call them.
+// ReadAt, Info and Close may be called at any time from any goroutine. Close an
+// Object when you have finished with it: it may hold a connection and memory.
 type Object struct {
 	version
 	op string // what errors begin with
@@ -66,8 +67,8 @@ var (
 	_ io.WriterTo       = (*Object)(nil)
 )
 
-// Info describes the version that is open. Verified turns true once all bytes
-// have been read in order and matched the object's checksum.
+// Info describes the open version. Verified becomes true once all bytes have been
+// read in order and matched the object's checksum.
 func (o *Object) Info() Info {
 	info := o.info
 	info.Verified = o.verified.Load()
@@ -133,7 +134,9 @@ func (o *Object) addToSum(pos int64, p []byte) error {
 // writeSize is how much WriteTo hands to the writer at once, in bytes.
 const writeSize = 256 << 10
 
-// WriteTo writes the bytes from the current position to the end.
+// WriteTo writes the bytes from the current position to the end, as [io.WriterTo]
+// demands; io.Copy uses it. The errors of w are returned as they are. The last
+// bytes are withheld after a [ChecksumMismatch], as by Read.
 func (o *Object) WriteTo(w io.Writer) (written int64, err error) {
 	defer o.client.recovered(o.op, o.info.Key, &err)
 	o.mu.Lock()
@@ -160,15 +163,15 @@ func (o *Object) WriteTo(w io.Writer) (written int64, err error) {
 }
 
 // ReadAt reads len(p) bytes from offset off, as [io.ReaderAt] demands. It neither
-// uses nor moves the position of Read, and makes no request for no bytes or at or
-// beyond the end.
+// uses nor moves the position of Read, and makes no request if p is empty or off is
+// at or beyond the end. Its bytes are not compared with the object's checksum,
+// which is of all bytes.
 //
-// A read on its own is one ranged request for just these bytes. Reads that go on
-// from one another, with gaps of up to 1 MiB, ask for more than that, at most an
-// eighth of what they have had (but 1 MiB at first, and 8 MiB at most), and a read
-// of the object's end asks for its last 256 KiB, so that most of them are answered
-// from memory; see Options.Memory. With OpenOptions.Random they ask for less, as
-// said there.
+// A single read is one ranged request for just these bytes. Reads that continue one
+// another, with gaps of up to 1 MiB, request more: at most an eighth of what they
+// have read so far, at first 1 MiB and never more than 8 MiB. A read of the
+// object's end requests its last 256 KiB. So most reads are served from memory; see
+// Options.Memory. With OpenOptions.Random they request less.
 func (o *Object) ReadAt(p []byte, off int64) (n int, err error) {
 	defer o.client.recovered(o.op, o.info.Key, &err)
 	if err := o.checkOpen(); err != nil {
@@ -191,9 +194,9 @@ func (o *Object) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, o.fail(err)
 }
 
-// Seek moves the position of Read and WriteTo, without a request. A position
-// beyond the end is allowed, and reads as io.EOF. After a [ChecksumMismatch] only
-// a seek to the start makes the handle readable again.
+// Seek moves the position of Read and WriteTo. It makes no request. A position
+// beyond the end is allowed; Read then returns io.EOF. After a [ChecksumMismatch]
+// only a seek to the start makes the handle readable again.
 func (o *Object) Seek(offset int64, whence int) (int64, error) {
 	o.mu.Lock()
 	defer o.unlock()
@@ -223,8 +226,8 @@ func (o *Object) Seek(offset int64, whence int) (int64, error) {
 	return pos, nil
 }
 
-// Close ends the handle: reads under way return, later ones fail with
-// fs.ErrClosed. It does not block, may be called again, and returns nil.
+// Close ends the handle: reads in progress return, and later ones fail with
+// fs.ErrClosed. It does not block, may be called again, and always returns nil.
 func (o *Object) Close() error {
 	o.closed.Store(true)
 	o.cancel(fs.ErrClosed)
@@ -274,9 +277,9 @@ func (o *Object) fail(err error) error {
 // getStep bounds what a claimed length alone makes Get allocate.
 const getStep = 32 << 20
 
-// Get returns all bytes of an object, in memory. Bodies that break off are
-// resumed; the length and, where there is one, the checksum of the whole object
-// have been compared when the error is nil.
+// Get returns all bytes of an object, in memory. Bodies that break off are resumed.
+// If the error is nil, the length is the object's and, if the object has a checksum
+// of all its bytes, so is the checksum. Get never returns some of the bytes.
 func (r *Reader) Get(ctx context.Context, key string) (_ []byte, err error) {
 	const op = "get"
 	defer r.recovered(op, key, &err)
@@ -307,19 +310,19 @@ func (r *Reader) Get(ctx context.Context, key string) (_ []byte, err error) {
 // OpenOptions of [Reader.Open]. The zero value is for reading an object from its
 // beginning to its end.
 type OpenOptions struct {
-	// Random is for reading a small part of an object, here and there. Opening
-	// costs one HEAD request, and then nothing is asked for but what is read: a
-	// Read or ReadAt asks for as many bytes as it has room for and, where it goes
-	// on from an earlier one, at most as many more as that run has read already,
-	// and never more than 256 KiB. Every read that memory cannot answer waits for
-	// a request of its own. WriteTo reads to the end over one connection. False:
-	// the object is asked for as a whole, by the request that opens it.
+	// Random is for reading small parts of an object. Opening it costs one HEAD
+	// request, and then only what is read is requested: a Read or ReadAt requests as
+	// many bytes as it has room for and, if it continues an earlier one, at most as
+	// many more as that sequence has read so far, and never more than 256 KiB. Every
+	// read that cannot be served from memory waits for a request of its own. WriteTo
+	// reads to the end over one connection. False: the request that opens the object
+	// is for all of it.
 	Random bool
 }
 
 // Open opens the object's current version for reading, with one GET request
-// whose body is then read or, with OpenOptions.Random, one HEAD request. ctx
-// governs the handle until it is closed: io.Reader has no context of its own.
+// whose body is then read or, with OpenOptions.Random, one HEAD request. When ctx
+// ends, so do all reads of the handle: io.Reader has no context of its own.
 func (r *Reader) Open(ctx context.Context, key string, optFns ...func(*OpenOptions)) (*Object, error) {
 	const op = "open"
 	opts, err := optionsOf(optFns)

@@ -11,32 +11,33 @@ import (
 
 // Options of a [Reader]. The zero value is ready to use.
 type Options struct {
-	// Region of the bucket. If set, it is final: a bucket in another region is a
-	// [WrongRegion] error. Empty: cfg.Region and, if S3 responds that the bucket is in
-	// another region, that one from then on.
+	// Region of the bucket. If it is set, a bucket in another region is a
+	// [WrongRegion] error. Empty: cfg.Region, and if S3 responds that the bucket is
+	// in another region, that one from then on.
 	Region string
 
-	// ExpectedBucketOwner is the 12-digit ID of the account that must own the bucket;
-	// S3 denies every request if another account does. Empty: not checked.
+	// ExpectedBucketOwner is the 12-digit ID of the account that must own the
+	// bucket; S3 denies every request if another one does ([AccessDenied]). Empty:
+	// not checked.
 	ExpectedBucketOwner string
 
-	// CustomerKey decrypts objects that are encrypted with a customer-provided key
-	// (SSE-C). It is sent with every GET and HEAD, only over HTTPS or to this machine.
-	// S3 refuses it for objects that are encrypted otherwise. Presign returns an error:
-	// a link does not work without the key. Zero: none.
+	// CustomerKey is the key of objects that are encrypted with a customer-provided
+	// key (SSE-C). It is sent with every GET and HEAD, and over plain HTTP only to
+	// this machine. S3 rejects it for objects that are encrypted in another way.
+	// Presign returns an error: a link does not open without the key. Zero: none.
 	CustomerKey CustomerKey
 
-	// RequestPayer agrees, in every request, to pay for the request and the transfer,
-	// as requester-pays buckets require. It costs money. Default: false.
+	// RequestPayer says with every request that you agree to pay for requests and
+	// transfer, as requester-pays buckets demand. False: you do not.
 	RequestPayer bool
 
-	// PathStyle puts the bucket into the path of every URL, as stores with a single
-	// host name need it. False: "bucket.host", as S3 has it, except where the endpoint's
-	// host can have no such prefix (see Endpoints in the package comment). It does not
-	// work with access-point ARNs.
+	// PathStyle puts the bucket into the path of every URL, for stores behind one
+	// host name. False: the host is "bucket.host", as with S3, unless no name can
+	// be put in front of the endpoint's host (see Endpoints in the package comment).
+	// It cannot be used with access-point ARNs.
 	PathStyle bool
 
-	// PartSize is the bytes of one ranged request of a download, unless
+	// PartSize is the size in bytes of a ranged request of a download, unless
 	// DownloadOptions.PartSize is set. 0: chosen for the object.
 	PartSize int64
 
@@ -46,48 +47,53 @@ type Options struct {
 	// than 8.
 	Concurrency int
 
-	// Memory limits, in bytes, what an open object keeps in memory (read ahead, or for
-	// another ReadAt), and what a download does. 0: 64 MiB.
+	// Memory limits the bytes that an open object holds, read ahead or kept for
+	// another ReadAt, and the buffers of a download. 0: 64 MiB.
 	Memory int64
 
-	Verify Verify // zero: VerifyAuto, which verifies objects that have a suitable checksum
+	// Verify says whether complete objects are compared with their checksums. Zero:
+	// they are (VerifyAuto).
+	Verify Verify
 
-	// StallTimeout is how long a connection may deliver nothing before it is abandoned
-	// for a new one. 0: 30 s.
+	// StallTimeout is how long a connection may deliver nothing before it is closed
+	// and another one is tried. 0: 30 s.
 	StallTimeout time.Duration
 
-	// Progress, if set, is called during downloads, at most ten times a second, one
-	// call at a time. Only the end of a download waits for it, for at most a second. It
-	// reports the downloads that set no Progress of their own (DownloadOptions,
-	// DirOptions); those that run at the same time share it.
+	// Progress, if set, is called during downloads that set no Progress of their own
+	// (DownloadOptions, DirOptions); downloads at the same time may call it
+	// concurrently. Each calls it at most ten times a second, one call after the
+	// other, and once at its end if it succeeds. Only the end of a download waits for
+	// it, at most a second. nil: nothing is reported.
 	Progress func(Progress)
 
-	// S3, if set, changes the options of the S3 client after all others. A Region that
-	// it sets is final, as Region is; a BaseEndpoint is treated like that of cfg.
+	// S3, if set, changes the options of the S3 client after this package has set
+	// them. A Region that it sets is final, like Options.Region; a BaseEndpoint is
+	// treated like cfg.BaseEndpoint.
 	S3 func(*s3.Options)
 
-	Logger *slog.Logger // nil: silent
+	// Logger receives resumed downloads and a bucket found in another region (Info),
+	// and keys that FS leaves out of a directory (Warn). nil: silent.
+	Logger *slog.Logger
 }
 
-// Verify selects whether the bytes of a complete object are compared with its
-// checksum.
+// Verify says when the bytes of a complete object are compared with its checksum.
 type Verify int
 
 const (
-	// VerifyAuto compares if the object has a checksum of all its bytes (CRC64NVME,
-	// CRC32C, CRC32, SHA-256 or SHA-1). Objects stored since 2025 have one, unless they
-	// were uploaded in parts with a composite checksum: S3 computes that over the
-	// checksums of the parts, so it cannot be compared and is ignored.
+	// VerifyAuto compares if the object has a full-object checksum (CRC64NVME,
+	// CRC32C, CRC32, SHA-256 or SHA-1). Objects stored in S3 since 2025 have one,
+	// unless they were uploaded in parts with another. Composite checksums, which S3
+	// computes over the parts of an upload, cannot be compared and are ignored.
 	VerifyAuto Verify = iota
 
-	// VerifyOff compares no checksum. Length, range and ETag are still checked.
+	// VerifyOff compares no checksum; length, range and ETag are still checked.
 	VerifyOff
 )
 
-// Progress reports how far a download is, in bytes, for a progress bar or a log line.
+// Progress reports how much of a download has arrived, for a bar or a log line.
 type Progress struct {
-	Key          string
-	Bytes, Total int64
+	Key          string // of the object; for DownloadDir: the prefix
+	Bytes, Total int64  // received, and of all; Bytes does not exceed Total
 }
 
 const (
@@ -144,14 +150,9 @@ func optionsOf[T any](optFns []func(*T)) (opts T, err error) {
 	defer recovered(&err)
 	for i, fn := range optFns {
 		if fn == nil {
-			return opts, nilOption(i)
+			return opts, fmt.Errorf("optFns[%d] is nil: leave out what sets no option", i)
 		}
 		fn(&opts)
 	}
 	return opts, nil
-}
-
-// nilOption reports an option function that is nil.
-func nilOption(i int) error {
-	return fmt.Errorf("optFns[%d] is nil: leave out what sets no option", i)
 }

@@ -16,13 +16,13 @@ import (
 )
 
 // Link is a presigned URL: anyone who has it may read the object until it expires.
-// Printed, it shows neither key nor signature; URL does.
+// Printing a Link shows neither key nor signature; printing its URL does.
 type Link struct {
 	URL     string
-	Expires time.Time // the sooner of what was asked for and the end of the session that signed
+	Expires time.Time // after ttl, or when the session that signed it expires, if that is sooner
 }
 
-// Format prints the URL's host and the end, under every verb.
+// Format prints the URL's host and the expiry, whatever the verb.
 func (l Link) Format(f fmt.State, _ rune) {
 	host := "?"
 	if u, err := url.Parse(l.URL); err == nil {
@@ -31,22 +31,22 @@ func (l Link) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "s3reader.Link{%s until %s}", host, l.Expires.UTC().Format(time.RFC3339))
 }
 
-// MarshalText is the same for JSON and slog.
+// MarshalText returns what Format prints, for JSON and slog.
 func (l Link) MarshalText() ([]byte, error) { return fmt.Append(nil, l), nil }
 
-// LinkOptions of [Reader.Presign]. The zero value changes nothing.
+// LinkOptions of [Reader.Presign]. The zero value links to the object as it is.
 type LinkOptions struct {
-	// FileName has a browser save the object under that name, instead of showing
-	// it (Content-Disposition, RFC 6266). Any text without control characters and
-	// slashes. Empty: as the object was stored.
+	// FileName makes a browser save the object under that name instead of showing
+	// it (Content-Disposition, RFC 6266). It may be any text without control
+	// characters and slashes. Empty: the object's own Content-Disposition.
 	FileName string
 
 	// ContentType is sent in place of the object's own, such as
 	// "text/plain; charset=utf-8". Empty: the object's.
 	ContentType string
 
-	// VersionID is the version to link to, which takes s3:GetObjectVersion. Empty:
-	// the version that is current when the link is opened.
+	// VersionID is the version to link to, which requires s3:GetObjectVersion.
+	// Empty: the version that is current when the link is opened.
 	VersionID string
 }
 
@@ -120,28 +120,24 @@ func attachment(name string) string {
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/PresignedUrlUploadObject.html
 const maxLink = 7 * 24 * time.Hour
 
-// Presign makes a link to an object that can be read for ttl: whole seconds, at
-// least one and at most 7 days.
+// Presign returns a link through which anyone can read an object for ttl: whole
+// seconds, at least one and at most 7 days.
 //
-// A link never outlives the session that signs it. Where cfg.Credentials is a
-// chain, a session with less than ttl left is renewed first, and a ttl that no
-// session of the chain can give is refused: of a role that gives an hour, that is
-// already one of an hour, since a second of it may be over. Other credentials cannot be asked
-// for more than they have: the link then ends with them, and Link.Expires says
-// when.
+// A link never outlives the session that signs it. If cfg.Credentials is a chain, a
+// session that expires sooner than ttl is renewed first, and a ttl that no session of
+// the chain can cover is an error. That includes a ttl of an hour with sessions of an
+// hour, because a second of it may have passed. Other credentials cannot be renewed
+// on request: the link then expires with them, and Link.Expires says when.
 //
-// Presign does not ask whether the object exists. It makes one request, the
-// first time, unless the bucket's region is known already.
+// Presign does not check that the object exists. The first call makes one request,
+// unless the bucket's region is known already.
 func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration, optFns ...func(*LinkOptions)) (*Link, error) {
 	const op = "presign"
-	var opts LinkOptions
-	for i, fn := range optFns {
-		if fn == nil {
-			return nil, r.fail(op, key, nilOption(i))
-		}
-		fn(&opts)
+	opts, err := optionsOf(optFns)
+	if err == nil {
+		err = opts.validate()
 	}
-	if err := opts.validate(); err != nil {
+	if err != nil {
 		return nil, r.fail(op, key, err)
 	}
 	if r.opts.CustomerKey.bytes != nil {
@@ -163,7 +159,7 @@ func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration, opt
 	now := time.Now()
 	if left := time.Until(creds.Expires).Truncate(time.Second); creds.CanExpire && left < ttl {
 		if ttl = left; ttl < time.Second {
-			return nil, r.fail(op, key, fmt.Errorf("the credentials ended at %s", creds.Expires.UTC().Format(time.RFC3339)))
+			return nil, r.fail(op, key, fmt.Errorf("the credentials expired at %s", creds.Expires.UTC().Format(time.RFC3339)))
 		}
 	}
 	signed, err := s3.NewPresignClient(r.Client()).PresignGetObject(ctx, opts.input(r.getInput(key)), func(o *s3.PresignOptions) {

@@ -29,7 +29,7 @@ type Reader struct {
 // Options.Region, else cfg.Region. An access-point ARN in a region other than
 // cfg.Region is a [WrongRegion] error, unless Options.Region repeats it.
 //
-// Errors name the setting, the rule and the fix.
+// An error names the setting, the rule and what to do.
 func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, err error) {
 	fail := func(kind Kind, err error) (*Reader, error) {
 		return nil, &Error{Op: "new", Bucket: bucket, Kind: kind, Err: err}
@@ -40,12 +40,9 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, er
 		}
 	}()
 	defer recovered(&err)
-	var opts Options
-	for i, fn := range optFns {
-		if fn == nil {
-			return fail("", nilOption(i))
-		}
-		fn(&opts)
+	opts, err := optionsOf(optFns)
+	if err != nil {
+		return fail("", err)
 	}
 	ref, err := parseBucket(bucket)
 	if err != nil {

@@ -19,9 +19,10 @@ import (
 // Stat describes an object without reading it, with one HEAD request. If the
 // response does not say how long the object is, a GET of one byte follows.
 //
-// When S3 refuses a HEAD, the response has nothing but a status. To find the cause, a
-// GET of at most one byte follows a refusal, and also a 404 as long as no response has
-// shown that the bucket exists.
+// S3 responds to a HEAD that fails with nothing but a status. To learn why, a HEAD
+// that is denied is followed by a GET of one byte. So is one of a missing object,
+// as long as no response has shown that the bucket exists. A missing object is
+// [NotFound], or [AccessDenied] if the role has no s3:ListBucket on the bucket.
 func (r *Reader) Stat(ctx context.Context, key string) (_ *Info, err error) {
 	const op = "stat"
 	defer r.recovered(op, key, &err)
@@ -222,20 +223,21 @@ func hasResponse(err error) bool {
 // a common prefix of keys.
 type Info struct {
 	Key      string
-	IsPrefix bool // Key is what several keys begin with; the other fields are zero
+	IsPrefix bool // Key is a common prefix, and all other fields are zero
 
 	ETag      string // in quotes, as S3 sends it, even if a store omits them
 	VersionID string // empty in a bucket without versions, and in a listing
 
-	// ContentType and ContentEncoding are as the writer of the object set them. They
-	// are empty in a listing.
+	// ContentType and ContentEncoding are as the writer of the object set them.
+	// They are empty in a listing.
 	ContentType, ContentEncoding string
 
-	StorageClass string // "STANDARD" where S3 names none
+	StorageClass string // "STANDARD" if S3 names none
 	Size         int64  // stored bytes
 	LastModified time.Time
 
-	// Verified reports that all bytes were read and matched the object's checksum.
+	// Verified is true once all bytes have been read and matched the object's
+	// checksum. It is false in a listing, and after Stat.
 	Verified bool
 }
 
