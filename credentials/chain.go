@@ -14,15 +14,15 @@ import (
 	"github.com/crossrole/crossrole/credentials/internal/limiter"
 )
 
-// Chain is a source and its roles, in order: a provider of credentials of the
-// last of them. Its methods may be called from many goroutines. It runs no
-// goroutine and no timer between refreshes and needs no Close.
+// Chain is a source and its roles, in order, and provides credentials of the last role.
+// It is safe for concurrent use. It runs no goroutine and no timer between refreshes and
+// needs no Close.
 //
-// Do not wrap a Chain in aws.CredentialsCache: a request repeated after
-// ExpiredToken would be signed with the expired key. Use [Chain.Config] or [Wrap].
+// Do not wrap a Chain in aws.CredentialsCache: it would sign the retry of a request that
+// was refused as expired with the expired key. Use [Chain.Config] or [Wrap].
 type Chain struct {
 	// The last hop's session is part of the chain's memory, its state first: with
-	// thousands of chains, cache misses are what Retrieve costs.
+	// thousands of chains, Retrieve spends its time on cache misses.
 	last session
 
 	base    *aws.Config // never changed; chains of a pool share it
@@ -32,7 +32,7 @@ type Chain struct {
 	shared  bool             // the chains of a pool share its hops
 
 	window, timeout, failureCap time.Duration
-	deniedCap                   time.Duration // the same after a denial; zero: failureCap
+	deniedCap                   time.Duration // failureCap after a denial; zero: failureCap
 	expectedAccount             string
 	random                      func() float64 // uniform in [0, 1)
 
@@ -49,15 +49,14 @@ var (
 const (
 	defaultTimeout    = 30 * time.Second
 	defaultFailureCap = 60 * time.Second
-	maxTimeout        = time.Hour // so that no refresh asks for ever
+	maxTimeout        = time.Hour // so that no refresh goes on forever
 )
 
 // New returns a chain for base's region and HTTP client. base.Credentials is
 // ignored unless the source is [FromBase].
 //
-// New opens no file and makes no call. Whatever is wrong with the settings, and
-// with the environment variables that fill them, comes in one error of kind
-// [ConfigInvalid].
+// New opens no file and makes no call. One error of kind [ConfigInvalid] lists everything
+// that is wrong with the settings and with the environment variables that fill them in.
 func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	r := &resolver{base: base}
 	for i, fn := range optFns {
@@ -115,7 +114,7 @@ func (c *Chain) buildSessions() {
 	case PodIdentity:
 		first.tokenFile = src.TokenFile
 	case Provider:
-		first.role = "" // a chain's own check has seen to its role
+		first.role = "" // the other chain checks its own role
 	}
 	for i, role := range c.facts.roles {
 		hops[i+1].follow(c, hops[i], role)
@@ -123,13 +122,13 @@ func (c *Chain) buildSessions() {
 	c.hops = hops
 }
 
-// Retrieve returns credentials of the chain's last role. It waits only while
-// there is no valid session; a valid one is renewed in the background. (In the
-// last ten seconds of its life, or the last twentieth if that is less, it waits
-// up to two seconds for a renewal in flight; so it does when the wall clock ran a
-// minute ahead, as after a suspend.) Expires is on the local clock.
+// Retrieve returns credentials of the chain's last role. It waits only while there is no
+// valid session; a valid one is renewed in the background. In a session's last ten
+// seconds (or last twentieth, if that is less), or if the wall clock has jumped ahead by
+// a minute as after a suspend, it waits up to two seconds for the renewal. Expires is on
+// the local clock.
 //
-// A failure is an [*Error], or ctx's own error if ctx ended first.
+// A failure is an [*Error], or wraps ctx's own error if ctx ended first.
 func (c *Chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	s, err := c.last.retrieve(ctx)
 	if err != nil {
@@ -138,14 +137,14 @@ func (c *Chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return s.creds, nil
 }
 
-// Invalidate discards the current session if accessKeyID is its key; a late report
-// about an older key has no effect. The next Retrieve waits for a new session.
+// Invalidate discards the current session if accessKeyID is its key; a late report about
+// an older key has no effect. The next Retrieve waits for a new session.
 //
-// It reaches the last hop only: the new session comes from the hub's present one.
-// If that must go too, create a new chain; crossrole serve does so on SIGHUP.
+// It affects the last hop only: the new session comes from the current session of the
+// hub. To discard that one too, create a new chain; crossrole serve does so on SIGHUP.
 func (c *Chain) Invalidate(accessKeyID string) { c.last.invalidate(accessKeyID) }
 
-// RoleARN is the role that the chain ends in; empty if its source names none.
+// RoleARN returns the chain's last role; empty if it has none and its source names none.
 func (c *Chain) RoleARN() string { return c.last.role }
 
 // Status returns the state of every hop's session. It makes no call and opens no
@@ -170,42 +169,30 @@ func (c *Chain) String() string {
 	return b.String()
 }
 
-// Format prints String under every verb: nothing secret is in it.
+// Format prints String, which holds no secret, under every verb.
 func (c *Chain) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.String()) }
 
-// MarshalText is String, for JSON and slog.
+// MarshalText returns String, for JSON and slog.
 func (c *Chain) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// ProviderSources reports where the credentials come from, for the SDK's user agent.
+// ProviderSources returns where the credentials come from, for the SDK's user agent.
 func (c *Chain) ProviderSources() []aws.CredentialSource {
 	sources := []aws.CredentialSource{c.facts.source.credentialSource()}
-	if inner, ok := c.inherited(); ok {
-		sources = inner
-	}
+	func() {
+		defer func() { _ = recover() }() // it is user code, called during a request
+		if u := c.hops[0].upstream; u != nil {
+			if p, ok := u.provider.(aws.CredentialProviderSource); ok {
+				sources = slices.Clone(p.ProviderSources())
+			}
+		}
+	}()
 	for range c.hops[1:] {
 		sources = append(sources, aws.CredentialSourceSTSAssumeRole)
 	}
 	return sources
 }
 
-// inherited returns the sources of a provider that reports its own.
-func (c *Chain) inherited() ([]aws.CredentialSource, bool) {
-	var p aws.CredentialsProvider
-	switch src := c.facts.source.(type) {
-	case FromBase:
-		p = c.base.Credentials
-	case Provider:
-		p = src.Credentials
-	}
-	defer func() { _ = recover() }() // it is user code, and asked within a request
-	if s, ok := p.(aws.CredentialProviderSource); ok {
-		return append([]aws.CredentialSource(nil), s.ProviderSources()...), true
-	}
-	return nil, false
-}
-
-// Wrap is New(base, optFns...).Config(): an existing program's configuration,
-// signed by the chain.
+// Wrap returns New(base, optFns...).Config(): base, signed by a new chain.
 func Wrap(base aws.Config, optFns ...func(*Options)) (aws.Config, error) {
 	c, err := New(base, optFns...)
 	if err != nil {
@@ -214,14 +201,14 @@ func Wrap(base aws.Config, optFns ...func(*Options)) (aws.Config, error) {
 	return c.Config(), nil
 }
 
-// Config returns base with the chain as its credentials. When a service refuses the
-// session as expired or unknown (ExpiredToken, InvalidAccessKeyId,
-// InvalidClientTokenId, …), clients made from it renew it, once for all callers, and
-// retry the request. If the new session is refused too, that is
+// Config returns a copy of base with the chain as its credentials. When a service refuses
+// the session as expired or unknown (ExpiredToken, InvalidAccessKeyId,
+// InvalidClientTokenId, …), clients made from the copy renew it, once for all callers,
+// and retry the request. If the new session is refused too, the error is
 // [CredentialsExpired], and sessions are renewed at the pace of failed refreshes.
 // AccessDenied renews nothing.
 //
-// base itself is not changed, and later changes to it have no effect here.
+// Changes to base after New have no effect.
 func (c *Chain) Config() aws.Config {
 	cfg := c.base.Copy()
 	cfg.Credentials = c
@@ -229,7 +216,7 @@ func (c *Chain) Config() aws.Config {
 	return cfg
 }
 
-// detached is a copy of base that shares no slice with it.
+// detached returns a copy of base that shares no slice with it.
 func detached(base aws.Config) aws.Config {
 	base.ConfigSources = slices.Clone(base.ConfigSources)
 	base.APIOptions = slices.Clone(base.APIOptions)
@@ -241,16 +228,15 @@ func detached(base aws.Config) aws.Config {
 	return base
 }
 
-// ChainOf returns the chain that signs a wrapped configuration, for its Status or to
-// keep it fresh; false if something else signs cfg.
+// ChainOf returns the chain that signs a wrapped configuration, for its Status or
+// KeepFresh; false if something else signs cfg.
 func ChainOf(cfg aws.Config) (*Chain, bool) {
 	c, ok := cfg.Credentials.(*Chain)
 	return c, ok && c != nil
 }
 
-// addRecovery puts the recovery inside the SDK's retry loop, so that it sees
-// each attempt. A stack that only presigns has no such loop, and no response to
-// recover from.
+// addRecovery puts the recovery inside the SDK's retry loop, so that it sees each
+// attempt. A stack that only presigns has no such loop and gets no response.
 func (c *Chain) addRecovery(stack *middleware.Stack) error {
 	if _, ok := stack.Finalize.Get("Retry"); !ok {
 		return nil
@@ -266,39 +252,38 @@ func (c *Chain) addRecovery(stack *middleware.Stack) error {
 	return stack.Finalize.Add(signedBy{}, middleware.After)
 }
 
-// Status is the state of a chain's sessions at one moment. It holds no secret, and
-// is fit for JSON.
+// Status is the state of a chain's sessions at one moment. It holds no secret and
+// marshals to JSON.
 type Status struct {
 	Source string      `json:"source"`
 	Hops   []HopStatus `json:"hops"`
 }
 
-// Healthy reports whether the chain had a session of its last hop: one that has not
-// expired, or keys without an expiry. A refresh that fails meanwhile changes nothing
-// in that; see HopStatus.Err. Before the first Retrieve it is false. It is what a
-// readiness probe wants to know.
+// Healthy reports, for a readiness probe, whether the last hop has a session that has not
+// expired, or keys without an expiry. Before the first Retrieve it is false. A refresh
+// that fails while the session is valid does not change it; see HopStatus.Err.
 func (s Status) Healthy() bool { return len(s.Hops) > 0 && s.Hops[len(s.Hops)-1].HasSession }
 
 // HopStatus is the state of one hop's session.
 type HopStatus struct {
 	RoleARN     string    `json:"role,omitempty"`
-	CallerARN   string    `json:"caller,omitempty"`      // who STS says we are; empty before the first session, and where the source does not say
-	Endpoint    string    `json:"endpoint,omitempty"`    // host that the last refresh asked; empty: none was asked, or a provider was
-	HasSession  bool      `json:"has_session"`           // there is a session that has not expired, or keys without an expiry
+	CallerARN   string    `json:"caller,omitempty"`      // as STS reports it; empty before the first session, and if the source reports none
+	Endpoint    string    `json:"endpoint,omitempty"`    // host of the last refresh's last request; empty: no request, or a provider
+	HasSession  bool      `json:"has_session"`           // a session that has not expired, or keys without an expiry
 	Expires     time.Time `json:"expires,omitzero"`      // on the local clock; zero: no session yet, or keys without an expiry: see HasSession
 	NextAttempt time.Time `json:"next_attempt,omitzero"` // zero: no failure is remembered
-	Err         *Error    `json:"error,omitempty"`       // the last since the last success; its Hop says if a previous hop failed
+	Err         *Error    `json:"error,omitempty"`       // the last failure since the last success; its Hop shows whether a previous hop failed
 
-	// FailingSince is when the first refresh after the last success failed;
-	// zero: none did.
+	// FailingSince is when the first refresh since the last success failed; zero: none
+	// has failed.
 	FailingSince time.Time `json:"failing_since,omitzero"`
 
-	// Waiting is how many goroutines wait for a session now. A refresh of the next
-	// hop is one of this one.
+	// Waiting is the number of goroutines that wait for a session. A refresh of the next
+	// hop counts as one.
 	Waiting int `json:"waiting"`
 
 	// Skew is the local clock less the server's, as the last response showed it:
-	// positive if the local clock is ahead, in nanoseconds in JSON. Zero also where
-	// it is unknown. S3 refuses requests at 15 minutes.
+	// positive if the local clock is ahead. Zero also means unknown. In JSON it is in
+	// nanoseconds. S3 refuses requests at 15 minutes.
 	Skew time.Duration `json:"skew_nanoseconds,omitzero"`
 }

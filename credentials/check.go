@@ -14,17 +14,16 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// Check tries every hop of the chain now, one after the other, and reports who
-// we are at each and what to fix where it fails. It asks anew, whatever
-// sessions the chain holds, and leaves them as they are; nor does it retry. It
-// takes as long as the requests do. If ctx ends first, Check returns at once,
-// and the report says that it was cancelled and where: the error of that hop
-// holds ctx's own.
+// Check tries every hop of the chain now, one after the other, and reports the identity at
+// each and what to fix where it fails. It neither uses nor changes the sessions that the
+// chain holds, and it does not retry. It takes as long as the requests do. If ctx ends
+// first, Check returns immediately, and the report shows at which hop it was cancelled:
+// that hop's error wraps ctx's own.
 func (c *Chain) Check(ctx context.Context) *Report {
 	r := &Report{Chain: c.String()}
 	path := c.hops[0].tokenFile
 	if path != "" {
-		// A volume that hangs does not look at ctx.
+		// Reading from a volume that hangs does not return when ctx ends.
 		t, ok := within(ctx, func() *TokenReport { return checkToken(ctx, c, path) })
 		if !ok {
 			t = &TokenReport{Path: path, Err: c.hops[0].checkCanceled(ctx)}
@@ -54,15 +53,15 @@ func (c *Chain) Check(ctx context.Context) *Report {
 	return r
 }
 
-// within runs step to its end or to that of ctx, whichever comes first; step may
-// then still be running, and its result is dropped.
+// within returns the result of step, or false if ctx ends first; step may then still be
+// running, and its result is discarded.
 func within[T any](ctx context.Context, step func() T) (result T, ok bool) {
 	if ctx.Err() != nil {
 		return result, false
 	}
 	done := make(chan T, 1)
 	go func() {
-		defer close(done) // also if user code ended this goroutine
+		defer close(done) // also if user code ends this goroutine
 		done <- step()
 	}()
 	select {
@@ -76,7 +75,7 @@ func within[T any](ctx context.Context, step func() T) (result T, ok bool) {
 // errCheckCancelled marks the hop at which a check ended early.
 var errCheckCancelled = errors.New("the check was cancelled")
 
-// probe is one attempt at a hop's session.
+// probe is the result of one attempt at a hop's session.
 type probe struct {
 	report HopReport
 	snap   *snapshot
@@ -93,7 +92,7 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 	s.addWaiter()
 	defer s.removeWaiter()
 	att := &attempt{Trace: stsclient.Trace{SentAt: time.Now()}, signedBy: from}
-	snap, v, err := s.try(ctx, att)
+	snap, c, err := s.try(ctx, att)
 	p = probe{snap: snap, att: att, report: HopReport{
 		Hop: s.n, RoleARN: s.role, Operation: att.operation, Endpoint: att.Endpoint, Latency: time.Since(att.SentAt),
 	}}
@@ -102,7 +101,7 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 	}
 	p.report.Notes = p.report.notes()
 	if err != nil {
-		p.err = s.newError(att, v, err, 1)
+		p.err = s.newError(att, c.kind, err, 1)
 		return p
 	}
 	p.report.CallerARN = snap.caller
@@ -112,7 +111,7 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 	return p
 }
 
-// checkToken looks at the token file of hop 1.
+// checkToken checks the token file of hop 1.
 func checkToken(ctx context.Context, c *Chain, path string) *TokenReport {
 	t := &TokenReport{Path: path}
 	if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
@@ -120,11 +119,11 @@ func checkToken(ctx context.Context, c *Chain, path string) *TokenReport {
 	}
 	if info, err := os.Stat(path); err == nil {
 		t.Mode, t.Modified = info.Mode().String(), info.ModTime()
-		t.Owner = strings.TrimPrefix(owner(info), ", owner ")
+		t.Owner = owner(info)
 	}
 	w, web := c.facts.source.(WebIdentity)
 	if !web {
-		return t // the agent's token is its own business
+		return t // only the agent can check its token
 	}
 	_, token, failure := readToken(ctx, path)
 	if failure != nil {
@@ -144,7 +143,7 @@ func checkToken(ctx context.Context, c *Chain, path string) *TokenReport {
 		}
 	}
 	if strings.HasSuffix(token.Issuer, "/") {
-		t.Notes = append(t.Notes, fmt.Sprintf("issuer %q ends in a slash, which must stand in the provider's URL too", token.Issuer))
+		t.Notes = append(t.Notes, fmt.Sprintf("issuer %q ends in a slash; the provider's URL must end in one too", token.Issuer))
 	}
 	if failure := w.checkClaims(token, &c.clock, &c.notify); failure != nil && failure.Kind != TokenExpired {
 		t.Notes = append(t.Notes, failure.Err.Error())
@@ -170,7 +169,7 @@ type TokenReport struct {
 	Modified time.Time    `json:"modified,omitzero"`
 	Claims   *trust.Token `json:"claims,omitempty"` // in JSON iss, sub, aud and exp; nil: the file holds no service-account token that can be read
 	Err      *Error       `json:"error,omitempty"`  // why not; in JSON an object, with Fixes
-	Notes    []string     `json:"notes,omitempty"`  // what is worth knowing and not a failure by itself
+	Notes    []string     `json:"notes,omitempty"`  // worth knowing, but not a failure
 }
 
 // HopReport is one hop, tried once. Its durations are seconds in JSON.
@@ -179,12 +178,12 @@ type HopReport struct {
 	Operation string        `json:"operation,omitempty"`
 	RoleARN   string        `json:"role,omitempty"`
 	Endpoint  string        `json:"endpoint,omitempty"`        // host
-	CallerARN string        `json:"caller,omitempty"`          // who we are now
+	CallerARN string        `json:"caller,omitempty"`          // the session's identity
 	Latency   time.Duration `json:"latency_seconds"`           // of the last request, with its response
 	Life      time.Duration `json:"session_seconds,omitempty"` // of the session; zero: no expiry
 	Skew      time.Duration `json:"skew_seconds"`              // local clock less the server's: positive if it is ahead; zero also where unknown
 	Skipped   bool          `json:"skipped,omitempty"`         // a previous hop failed
-	Notes     []string      `json:"notes,omitempty"`           // what is worth knowing and not a failure by itself
+	Notes     []string      `json:"notes,omitempty"`           // worth knowing, but not a failure
 	Err       *Error        `json:"error,omitempty"`           // in JSON an object, with Fixes
 }
 
@@ -299,7 +298,7 @@ func (h *HopReport) writeNotes(line func(label, format string, args ...any)) {
 	}
 }
 
-// notes are what is worth knowing of a hop, whether it works or not.
+// notes returns what is worth knowing about a hop, whether it works or not.
 func (h *HopReport) notes() []string {
 	if h.Skew.Abs() <= skewWarning {
 		return nil

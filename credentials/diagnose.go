@@ -1,8 +1,8 @@
 package credentials
 
-// From a failed attempt to the *Error that callers see: what the server responded,
-// which part of that may be shown, and what is redacted. Methods of hop depend on facts
-// that never change and take no lock. classify.go has the Kind, fixes.go the fixes.
+// From a failed attempt to the *Error that callers see: which part of the response may
+// be shown, and what is redacted. Methods of hop depend on facts that never change and
+// take no lock. classify.go has the Kind, fixes.go the fixes.
 
 import (
 	"cmp"
@@ -20,34 +20,26 @@ import (
 	"github.com/crossrole/crossrole/internal/redact"
 )
 
-// newError makes the error that callers see.
-func (h *hop) newError(att *attempt, v class, err error, attempts int) *Error {
-	e := &Error{Operation: att.operation, Kind: v.kind, Err: err}
-	if own, ok := errors.AsType[*Error](err); ok {
-		found := *own
-		if v.kind == RefreshTimeout && own.Kind == Unknown { // a provider that was cut off
-			found.Kind = RefreshTimeout
+// newError returns the error that callers see.
+func (h *hop) newError(att *attempt, kind Kind, err error, attempts int) *Error {
+	e := &Error{Operation: att.operation, Kind: kind, Err: err}
+	own, isOwn := errors.AsType[*Error](err)
+	if isOwn {
+		*e = *own
+		if kind == RefreshTimeout && own.Kind == Unknown { // a provider that was cut off
+			e.Kind = RefreshTimeout
 		}
-		e = &found
 	}
 	e.Hop, e.hops, e.Attempts, e.took = h.n, h.facts.hops, attempts, att.Took
-	if e.RoleARN == "" {
-		e.RoleARN = h.role
-	}
-	if e.Endpoint == "" {
-		e.Endpoint = att.Endpoint
-	}
-	if e.Token == nil {
-		e.Token = att.token
-	}
+	e.RoleARN, e.Endpoint, e.Token = cmp.Or(e.RoleARN, h.role), cmp.Or(e.Endpoint, att.Endpoint), cmp.Or(e.Token, att.token)
 	if att.signedBy != nil {
 		e.Caller = att.signedBy.caller
 	}
-	if _, ok := errors.AsType[*Error](err); !ok {
+	if !isOwn {
 		r := readReply(err, att)
 		e.Code, e.Message, e.RequestID = h.redact(r.code, att), h.redact(r.message, att), h.redact(cmp.Or(r.requestID, att.RequestID), att)
 		if e.Code == "" || e.Code == "UnknownError" || r.foreign {
-			e.Code, e.Message, e.Err = "", "", h.plainCause(v, err, att)
+			e.Code, e.Message, e.Err = "", "", h.plainCause(kind, err, att)
 		}
 	}
 	if refusedExpired(e, att) {
@@ -60,20 +52,20 @@ func (h *hop) newError(att *attempt, v class, err error, attempts int) *Error {
 
 // waitError returns the error of a caller whose own context ended first.
 func (h *hop) waitError(ctx context.Context) error {
-	err := ctx.Err()
+	err := fmt.Errorf("credentials: hop %d of %d: stopped waiting for a session: %w", h.n, h.facts.hops, ctx.Err())
 	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w (%w)", h.n, h.facts.hops, err, cause)
+		return fmt.Errorf("%w (%w)", err, cause)
 	}
-	return fmt.Errorf("credentials: hop %d of %d: gave up waiting for a session: %w", h.n, h.facts.hops, err)
+	return err
 }
 
-// expiredError returns the error of a request that is refused with a new session
-// too. The service may quote what was sent with either.
+// expiredError returns the error of a request that is refused with a new session too.
+// The service may quote what was sent with either.
 func (h *hop) expiredError(snap *snapshot, operation string, denied smithy.APIError, err error, sent []http.Header) *Error {
 	e := &Error{
 		Hop: h.n, hops: h.facts.hops, Kind: CredentialsExpired, Operation: operation,
 		Code: denied.ErrorCode(), Message: h.redact(denied.ErrorMessage(), &attempt{signedBy: snap, Trace: stsclient.Trace{Sent: sent}}), Err: err,
-		Fixes: []string{"check that the region is enabled in both accounts, that nobody revoked the role's sessions, and that the service's clock is right"},
+		Fixes: []string{"check that the region is enabled in both accounts, that the role's sessions were not revoked, and that the service's clock is right"},
 	}
 	if snap != nil {
 		e.Caller = snap.caller
@@ -91,12 +83,12 @@ func (h *hop) checkCanceled(ctx context.Context) *Error {
 }
 
 // tooShortError returns the error for a session that is valid for less time than asked.
-func (h *hop) tooShortError(snap *snapshot, wish time.Duration) *Error {
-	return configError("asked for credentials valid for %v, but a new session of %s lasts %v only: ask for less, or raise the hop's Duration and the role's MaxSessionDuration", wish, h.describe(), snap.life.Round(time.Second))
+func (h *hop) tooShortError(snap *snapshot, atLeast time.Duration) *Error {
+	return configError("asked for credentials valid for %v, but a new session of %s lasts only %v: ask for less, or raise the hop's Duration and the role's MaxSessionDuration", atLeast, h.describe(), snap.life.Round(time.Second))
 }
 
-// refusedExpired reports whether the token that was refused had expired by the
-// clock of the very reply that refused it: stores that speak STS may not say so.
+// refusedExpired reports whether the token that was refused had expired by the clock of
+// the response that refused it: stores that speak STS may not say so.
 func refusedExpired(e *Error, att *attempt) bool {
 	return att.token != nil && (e.Kind == TrustDenied || e.Kind == TokenRejected) &&
 		!att.Date.IsZero() && att.Date.After(att.token.Expires)
@@ -104,19 +96,19 @@ func refusedExpired(e *Error, att *attempt) bool {
 
 // plainCause shortens a failure without a code to its innermost cause: the errors that
 // wrap it repeat each other, and may show the query of a URL.
-func (h *hop) plainCause(v class, err error, att *attempt) error {
+func (h *hop) plainCause(kind Kind, err error, att *attempt) error {
 	text := ""
 	switch u, isURL := errors.AsType[*url.Error](err); {
-	case v.kind == WrongSession:
+	case kind == WrongSession:
 		if text = h.redact(err.Error(), att); text == err.Error() {
 			return err
 		}
-		return &cause{text: text, err: err} // the response put a secret in the place of a name
+		return &cause{text: text, err: err} // the response has a secret where a name should be
 	case isURL:
 		text = u.Err.Error()
 	case h.agent() && len(att.Head) > 0:
 		text = fmt.Sprintf("host %s gives no credentials: its response begins %q", att.Endpoint, h.bodyPreview(att, 240))
-	case v.kind == STSUnreachable && len(att.Head) > 0 && !strings.Contains(string(att.Head), "sts.amazonaws.com/doc"):
+	case kind == STSUnreachable && len(att.Head) > 0 && !strings.Contains(string(att.Head), "sts.amazonaws.com/doc"):
 		text = fmt.Sprintf("host %s does not speak STS: its response begins %q", att.Endpoint, h.bodyPreview(att, 120))
 	default:
 		text = innermost(err).Error()
@@ -124,14 +116,13 @@ func (h *hop) plainCause(v class, err error, att *attempt) error {
 	text = localAddress().ReplaceAllString(text, "")
 	if att.Status != 0 {
 		text = fmt.Sprintf("HTTP %d, %s", att.Status, text)
-	}
-	if att.Status == 0 && att.Proxy != "" {
+	} else if att.Proxy != "" {
 		text += " (through the proxy " + att.Proxy + ")"
 	}
 	return &cause{text: h.redact(text, att), status: att.Status, err: err}
 }
 
-// localAddress is a connection's own end, whose port differs from one to the next.
+// localAddress matches a connection's local address, whose port differs each time.
 var localAddress = pattern(`[0-9a-f.:\[\]%]+:\d+->`)
 
 // cause is an error with a shorter text.
@@ -156,16 +147,14 @@ func innermost(err error) error {
 }
 
 var (
-	space = pattern(`\s+`)
-
-	// As long as a secret key, and longer than a request id.
+	// As long as a secret key, and longer than a request ID.
 	longRun = pattern(`[A-Za-z0-9+/=_-]{40,}`)
 
 	holdsKeys = pattern(`(?i)secret_?access_?key|session_?token|"token"`)
 )
 
-// redactor removes from the text of others what this attempt sent, and the other
-// secrets of the chain that the text might quote.
+// redactor returns what removes from others' text the secrets that this attempt sent,
+// and those of the chain that the text might quote.
 func (h *hop) redactor(att *attempt) *redact.Redactor {
 	if att.redactor != nil {
 		return att.redactor
@@ -175,7 +164,7 @@ func (h *hop) redactor(att *attempt) *redact.Redactor {
 		secrets = append(secrets, secretsIn(header)...)
 	}
 	for part := range strings.SplitSeq(string(att.raw), ".") {
-		if len(part) > 8 { // a word of that length is no accident
+		if len(part) > 8 { // shorter parts occur in ordinary text
 			secrets = append(secrets, part)
 		}
 	}
@@ -203,8 +192,8 @@ func (h *hop) redact(text string, att *attempt) string {
 // maxText bounds what is kept of a text that a server wrote.
 const maxText = 16 << 10
 
-// shorten leaves out the middle of a text of more than limit bytes: servers name
-// the action and the resource at its beginning, and the reason at its end.
+// shorten cuts the middle out of a text of more than limit bytes: servers put the action
+// and the resource first, and the reason last.
 func shorten(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -214,7 +203,7 @@ func shorten(text string, limit int) string {
 	return head + " … " + tail
 }
 
-// secretsIn are the secrets that a request carries in its headers.
+// secretsIn returns the secrets in a request's headers.
 func secretsIn(h http.Header) []string {
 	secrets := []string{h.Get("X-Amz-Security-Token"), h.Get("X-Aws-Ec2-Metadata-Token")}
 	authorization := h.Get("Authorization")
@@ -224,13 +213,12 @@ func secretsIn(h http.Header) []string {
 	return append(secrets, authorization)
 }
 
-// bodyPreview returns the beginning of an unexpected response. It is cut
-// last: a cut through a secret would hide it from redact. What is over limit is left
-// out of the middle.
+// bodyPreview returns the beginning of an unexpected response. It is shortened last,
+// because redact would not find a secret that was cut in two.
 func (h *hop) bodyPreview(att *attempt, limit int) string {
 	head := string(att.Head)
 	if att.Status/100 == 2 {
-		// A successful response is where keys would be: its first tag says enough.
+		// A successful response may hold keys: its first tag says enough.
 		if tag := firstTag().FindString(head); tag != "" {
 			return tag
 		}
@@ -240,16 +228,14 @@ func (h *hop) bodyPreview(att *attempt, limit int) string {
 		return keysNotShown
 	}
 	head = longRun().ReplaceAllString(h.redact(head, att), redact.Mark)
-	head = space().ReplaceAllString(strings.TrimSpace(head), " ")
-	return shorten(head, limit)
+	return shorten(oneLine(head), limit)
 }
 
 const keysNotShown = "(not shown: it seems to hold keys)"
 
 var firstTag = pattern(`^\s*<[!?]?[A-Za-z][^<>]{0,60}>`)
 
-// withoutKeys is the text of an error that is not ours, as far as it can be
-// shown.
+// withoutKeys returns the part of a foreign error's text that can be shown.
 func withoutKeys(text string) string {
 	if holdsKeys().MatchString(text) {
 		return keysNotShown

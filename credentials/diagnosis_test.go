@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -29,6 +30,7 @@ func says(t *testing.T, err error, kind credentials.Kind, parts ...string) {
 		t.Errorf("got %v, want %v", err, kind)
 		return
 	}
+	isBrief(t, err)
 	text := err.Error()
 	if e, ok := errors.AsType[*credentials.Error](err); ok {
 		text += "\n" + strings.Join(e.Fixes, "\n")
@@ -36,6 +38,45 @@ func says(t *testing.T, err error, kind credentials.Kind, parts ...string) {
 	for _, part := range parts {
 		if !strings.Contains(text, part) {
 			t.Errorf("the message and the fixes lack %q: %s", part, text)
+		}
+	}
+}
+
+// isBrief holds an error to one paragraph of at most five lines. Policy statements are in
+// its fixes.
+func isBrief(t *testing.T, err error) {
+	t.Helper()
+	text := err.Error()
+	if strings.Count(text, "\n") > 4 || strings.Contains(text, "\n\n") || strings.Contains(text, `"Effect"`) || len(text) > 2000 {
+		t.Errorf("an error of %d bytes on %d lines: %s", len(text), 1+strings.Count(text, "\n"), text)
+	}
+}
+
+// Whatever a server sends, its error is one line.
+func TestErrorsAreBrief(t *testing.T) {
+	lines := strings.Repeat("a line\r\n\n", 20)
+	for _, operation := range []string{"AssumeRoleWithWebIdentity", "AssumeRole"} {
+		for name, fault := range map[string]awstest.Fault{
+			"a page":          {Status: 403, Body: "<html>\n<body>\n" + lines + "</body>\n</html>"},
+			"a text":          {Status: 502, Body: lines},
+			"a message":       {Status: 403, Code: "AccessDenied", Message: lines},
+			"a code":          {Status: 400, Code: "Something\n" + lines, Message: "New"},
+			"only a code":     {Status: 400, Code: "Something\n" + lines},
+			"another service": {Status: 403, Body: "<Error>\n<Code>Other\n" + lines + "</Code>\n<Message>" + lines + "</Message></Error>"},
+			"another role":    {WrongRole: "arn:aws:iam::444455556666:role/Other\n" + lines},
+		} {
+			s := newScene(t)
+			fault.Operation = operation
+			s.cloud.Fault(fault)
+			_, err := s.hubChain(t, func(o *credentials.Options) { o.Refresh.Timeout = time.Second }).Retrieve(t.Context())
+			if err == nil {
+				t.Errorf("%s: no error", name)
+				continue
+			}
+			isBrief(t, err)
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: several lines: %s", name, err)
+			}
 		}
 	}
 }
@@ -80,7 +121,7 @@ func TestIssuersDifferInFourWays(t *testing.T) {
 		"https://oidc.eks.us-east-1.amazonaws.com/id/BLUE/": "only a trailing slash",
 		"https://oidc.eks.us-east-1.amazonaws.com/id/blue":  "only upper and lower case",
 		"https://oidc-eks.us-east-1.api.aws/id/BLUE":        "only the host",
-		"https://oidc.eks.us-east-1.amazonaws.com/id/OTHER": "another id",
+		"https://oidc.eks.us-east-1.amazonaws.com/id/OTHER": "the ID: the token comes from another cluster",
 	} {
 		s := newScene(t)
 		chain := s.hubChain(t, func(o *credentials.Options) {

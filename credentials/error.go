@@ -9,15 +9,14 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// Error is every failure of a chain: which hop, what was asked of whom, what
-// came back, what that means and how to fix it. It shows no secret under any
-// verb. errors.Is finds its Kind and its causes (fs.ErrPermission, …),
-// errors.As reaches smithy.APIError.
+// Error describes a failure of a chain: the hop, the request, the response, what that
+// means and how to fix it. It shows no secret under any verb. errors.Is finds its Kind
+// and its causes (fs.ErrPermission, …), errors.As reaches smithy.APIError.
 type Error struct {
 	Hop       int    // 1: the source's; 0: not of one hop (New)
 	Operation string // "AssumeRole", "read token file", …
-	RoleARN   string // the role asked for
-	Caller    string // ARN that asked; empty at hop 1
+	RoleARN   string // the requested role
+	Caller    string // ARN that requested it; empty at hop 1
 
 	Kind          Kind
 	Code, Message string // AWS's, without secrets
@@ -27,24 +26,24 @@ type Error struct {
 	Attempts    int       // made by the refresh that failed
 	NextAttempt time.Time // until then callers get this same error immediately; zero: no pause
 
-	Token *trust.Token // claims of the token that was used; nil at later hops
+	Token *trust.Token // claims of the token that was sent; nil at later hops
 
-	// Fixes are what to do, the likeliest first: a sentence, which may end in a
-	// command for a shell, or in ": " and a policy statement in JSON. The statement
-	// is to be added to the policy that the sentence names, and replaces none of
-	// those there. In the place of an external id it has "<the external id>".
+	// Fixes say what to do, the most likely fix first. Each is a sentence that may end
+	// in a shell command, or in ": " and a policy statement in JSON. Add the statement
+	// to the policy that the sentence names; it replaces none of those there. It has
+	// "<the external id>" in place of an external ID.
 	Fixes []string
 
 	Err error // the cause; never printed where the server wrote it
 
-	hops int           // how many the chain has
+	hops int           // number of the chain's hops
 	took time.Duration // of the last exchange
 }
 
-// Error is one paragraph: where, what, why, and the first fix in a sentence. Two
-// failures of the same cause have the same text: request id, attempts and times
-// are fields, and in LogValue. Only a ConfigInvalid that lists settings has a line
-// for each, of up to four.
+// Error returns one paragraph: where, what, why, and the first fix in a sentence. Two
+// failures with the same cause have the same text: request ID, attempts and times are
+// fields, and in LogValue. Only a ConfigInvalid with up to four problems has a line for
+// each.
 func (e *Error) Error() string {
 	text := "credentials: " + e.describe()
 	if len(e.Fixes) == 0 {
@@ -72,7 +71,7 @@ func (e *Error) describe() string {
 			b.WriteString(" " + e.RoleARN)
 		}
 		if e.Caller != "" {
-			b.WriteString(" as " + e.Caller)
+			b.WriteString(" as " + oneLine(e.Caller))
 		}
 		if e.Endpoint != "" {
 			b.WriteString(" at " + e.Endpoint)
@@ -92,7 +91,7 @@ func (e *Error) describe() string {
 // maxCause limits what the text of an error quotes, in bytes.
 const maxCause = 600
 
-// cause returns what the other side responded, or why there was no response.
+// cause returns the response, or why there was none.
 func (e *Error) cause() string {
 	switch {
 	case e.Code == "" && e.Message == "" && e.Err == nil:
@@ -101,14 +100,17 @@ func (e *Error) cause() string {
 		if list, ok := e.Err.(problems); ok { //nolint:errorlint // ours, and never wrapped
 			return list.Error()
 		}
-		return shorten(space().ReplaceAllString(strings.TrimSpace(e.Err.Error()), " "), maxCause)
-	case e.Kind == TokenExpired && e.Token != nil: // STS's message has the time of day
+		return shorten(oneLine(e.Err.Error()), maxCause)
+	case e.Kind == TokenExpired && e.Token != nil: // STS's message changes with the time
 		return e.Code + ", the token expired at " + e.Token.Expires.UTC().Format(time.RFC3339)
 	case e.Message == "":
-		return shorten(e.Code, maxCause)
+		return shorten(oneLine(e.Code), maxCause)
 	}
-	return fmt.Sprintf("%s %q", shorten(e.Code, maxCause), shorten(e.Message, maxCause))
+	return fmt.Sprintf("%s %q", shorten(oneLine(e.Code), maxCause), shorten(e.Message, maxCause))
 }
+
+// oneLine returns text without line breaks.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // Is makes errors.Is(err, credentials.TrustDenied) work.
 func (e *Error) Is(target error) bool {
@@ -119,9 +121,9 @@ func (e *Error) Is(target error) bool {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Format prints the paragraph under every verb: %#v would print the cause's
-// fields, which are not ours to show. It has a value receiver, as the two
-// below, so that a copy of an Error keeps as silent as the Error.
+// Format prints the paragraph under every verb: %#v would print the cause's fields, which
+// may be secret. Like the two methods below it has a value receiver, so that a copy of
+// an Error is as safe to print.
 func (e Error) Format(f fmt.State, verb rune) {
 	if verb == 'q' {
 		fmt.Fprintf(f, "%q", e.Error())
@@ -133,8 +135,8 @@ func (e Error) Format(f fmt.State, verb rune) {
 // MarshalText is Error, for JSON.
 func (e Error) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
 
-// LogValue gives slog the fields to search for. RequestID, Attempts and
-// NextAttempt are not in the text.
+// LogValue returns the fields to search for. RequestID, Attempts and NextAttempt are not
+// in the text.
 func (e Error) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("kind", string(e.Kind)),
@@ -148,7 +150,7 @@ func (e Error) LogValue() slog.Value {
 	)
 }
 
-// meaning says what a kind means where AWS's text does not.
+// meaning explains a kind where AWS's text does not.
 func (k Kind) meaning() string {
 	switch k {
 	case TrustDenied:
@@ -170,19 +172,19 @@ func (k Kind) meaning() string {
 	case RegionNotEnabled:
 		return "Opt-in regions must be enabled in both accounts, and STS must be active there"
 	case CredentialsExpired:
-		return "The session was refused as expired also after a refresh"
+		return "A new session was refused as expired too"
 	}
 	return ""
 }
 
-// Kind is why a chain failed. A Kind is an error, so that
+// Kind is the reason why a chain failed. A Kind is an error, so that
 //
 //	errors.Is(err, credentials.TrustDenied)
 //
-// asks for it wherever in the chain it happened.
+// reports whether any hop failed for that reason.
 type Kind string
 
-// The kinds of failure. What to do about each stands in [Error.Fixes].
+// The kinds of failure. [Error.Fixes] says what to do about each.
 const (
 	ConfigInvalid       Kind = "ConfigInvalid"       // a setting breaks a rule; found before any call, or STS's ValidationError
 	TokenUnreadable     Kind = "TokenUnreadable"     // the token file cannot be opened or read
@@ -191,18 +193,18 @@ const (
 	AudienceMismatch    Kind = "AudienceMismatch"    // the token's aud is not one that was registered or asked for
 	OIDCProviderMissing Kind = "OIDCProviderMissing" // the role's account does not know the token's issuer
 	TrustDenied         Kind = "TrustDenied"         // web identity: the role's trust policy does not admit the token, or there is no such role
-	AssumeDenied        Kind = "AssumeDenied"        // sts:AssumeRole was refused on either side
+	AssumeDenied        Kind = "AssumeDenied"        // one side or both refused sts:AssumeRole
 	DurationTooLong     Kind = "DurationTooLong"     // more than the role's MaxSessionDuration or the chaining cap
 	TagsTooLarge        Kind = "TagsTooLarge"        // session policies and tags exceed the packed size
 	TokenRejected       Kind = "TokenRejected"       // STS refuses the token for another reason: signature, key, issuer
-	Throttled           Kind = "Throttled"           // too many requests, to the end of the retry budget
+	Throttled           Kind = "Throttled"           // too many requests, until the refresh's deadline
 	IssuerUnreachable   Kind = "IssuerUnreachable"   // STS could not fetch the issuer's keys
 	STSUnreachable      Kind = "STSUnreachable"      // no usable response from the endpoint: connection, 5xx, not STS at all
-	RefreshTimeout      Kind = "RefreshTimeout"      // nothing came back within Refresh.Timeout
-	CredentialsExpired  Kind = "CredentialsExpired"  // a service refuses the session as expired, also after a refresh
+	RefreshTimeout      Kind = "RefreshTimeout"      // no response within Refresh.Timeout
+	CredentialsExpired  Kind = "CredentialsExpired"  // a service refuses the session as expired, and the next one too
 	RegionNotEnabled    Kind = "RegionNotEnabled"    // the region is not enabled in the account
-	WrongSession        Kind = "WrongSession"        // the reply is not a usable session of the role asked for
-	Unknown             Kind = "Unknown"             // none of the above: read Code and Message, or Err
+	WrongSession        Kind = "WrongSession"        // the response is not a usable session of the requested role
+	Unknown             Kind = "Unknown"             // none of the above: see Code and Message, or Err
 )
 
 // Error makes a Kind usable with [errors.Is].

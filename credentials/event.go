@@ -21,9 +21,9 @@ type EventType string
 const (
 	Refreshed     EventType = "refreshed"      // a new session is in use
 	RefreshFailed EventType = "refresh-failed" // a refresh failed, with all its attempts; a valid session stays in use
-	Recovered     EventType = "recovered"      // follows the Refreshed that ends failures
-	TokenRotated  EventType = "token-rotated"  // the token file held another token than before
-	IssuerChanged EventType = "issuer-changed" // the token comes from another cluster than before
+	Recovered     EventType = "recovered"      // follows the first Refreshed after failures
+	TokenRotated  EventType = "token-rotated"  // the token file holds a new token
+	IssuerChanged EventType = "issuer-changed" // the new token comes from another cluster
 	Invalidated   EventType = "invalidated"    // a session was discarded before it expired
 )
 
@@ -34,17 +34,17 @@ type Event struct {
 	RoleARN string // of the hop; empty where the source names none
 	Err     error  // RefreshFailed: an *Error
 
-	// Endpoint is the host that the refresh asked last, of STS or of the agent that
-	// gives the credentials. Empty: it asked none, or the source is a provider.
+	// Endpoint is the host of the refresh's last request: STS, or the agent that
+	// serves credentials. Empty: no request was sent, or the source is a provider.
 	Endpoint string
 
 	// Expires is the expiry of the new session, of the one still in use
 	// (RefreshFailed), or of the discarded one (Invalidated). Zero: there is none.
 	Expires time.Time
 
-	// Duration is the time of the exchange that ended a refresh, from request to
-	// response: the latency of STS, without the pauses between attempts and the wait
-	// for the previous hop. Zero: no request was sent.
+	// Duration is the time of the refresh's last exchange, from request to response:
+	// the latency of STS, without the pauses between attempts and the wait for the
+	// previous hop. Zero: no request was sent.
 	Duration time.Duration
 
 	chain weak.Pointer[Chain] // that sent it
@@ -68,11 +68,11 @@ func init() {
 // lines to the Logger. It is safe for concurrent use.
 //
 // Both are user code: they may block, panic, end their goroutine, call the chain, or
-// wait for a lock that a caller of Retrieve holds. So no goroutine that a caller
-// waits for calls them. What happens is queued (enqueue, log), released when no refresh
-// of the chain is in flight any more, and delivered by a goroutine that ends when its
-// queue is empty. Events and log lines have a queue each, so that neither waits for
-// the other; both are delivered one at a time and in order.
+// wait for a lock that a caller of Retrieve holds. So no goroutine that a caller waits
+// for calls them. Items are queued (enqueue, log), released when no refresh of the chain
+// is in flight, and delivered by a goroutine that ends when its queue is empty. Events
+// and log lines have a queue each, so that neither waits for the other; both are
+// delivered one at a time and in order.
 type notifier struct {
 	chain   *Chain       // that the events come from
 	shared  *notifier    // of the hops that all chains of a pool share; nil: none
@@ -98,8 +98,8 @@ func (n *notifier) enqueue(events ...Event) {
 	}
 }
 
-// release starts the delivery of everything queued so far, unless a refresh is in
-// flight: that refresh releases it after it has served its callers.
+// release starts the delivery of everything queued so far. If a refresh is in flight, it
+// does nothing: that refresh releases everything after its callers were served.
 func (n *notifier) release() {
 	if n.refreshes.Load() == 0 {
 		n.events.release(n.call)
@@ -149,8 +149,7 @@ func (n *notifier) warnOnce(key, msg string, args ...any) {
 	}
 }
 
-// write passes a line to the Logger's handler, whose panic cannot be reported
-// anywhere.
+// write passes a line to the Logger's handler. A panic in it cannot be reported anywhere.
 func (n *notifier) write(l line, dropped int) {
 	defer func() { _ = recover() }()
 	if dropped > 0 {
@@ -165,22 +164,20 @@ func (n *notifier) write(l line, dropped int) {
 	_ = handler.Handle(ctx, r)
 }
 
-// maxQueued is how many events, and how many log lines, wait to be delivered at
-// most.
+// maxQueued limits the events, and the log lines, that wait to be delivered.
 const maxQueued = 100
 
-// queue delivers items from a goroutine of its own. It is safe for concurrent
-// use.
+// queue delivers items from its own goroutine. It is safe for concurrent use.
 type queue[T any] struct {
 	mu       sync.Mutex // guards what follows
 	items    []T
 	released int  // of items, from the first on
 	dropped  int  // since the last delivery
-	draining bool // a goroutine delivers
+	draining bool // a goroutine is delivering
 }
 
-// enqueue queues items, and drops the oldest ones beyond maxQueued. It returns how many
-// it dropped.
+// enqueue queues items, drops the oldest ones beyond maxQueued, and returns how many it
+// dropped.
 func (q *queue[T]) enqueue(items ...T) (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -225,7 +222,7 @@ func (q *queue[T]) drain(deliver func(T, int)) {
 	}()
 }
 
-// next takes the oldest item that was released, and how many were dropped before it.
+// next takes the oldest released item, and the number of those dropped before it.
 func (q *queue[T]) next() (item T, dropped int, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

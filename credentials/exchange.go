@@ -1,11 +1,12 @@
 package credentials
 
-// The five ways to get a hop's session, one exchange each; what is checked of the
-// response (accept); the names that sessions have in CloudTrail; and upstream, the
-// user's own provider.
+// The five ways to get a hop's session, one exchange each; the check of the response
+// (accept); the names that sessions have in CloudTrail; and upstream, the user's own
+// provider.
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,14 +33,14 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// attempt is what one attempt of an exchange learns in addition to the keys.
+// attempt records what one attempt of an exchange shows in addition to the keys.
 type attempt struct {
 	stsclient.Trace
 	operation string
 	token     *trust.Token  // web identity
-	raw       []byte        // the token itself, to see whether the file changed; never printed
+	raw       []byte        // the token itself, to detect a changed file; never printed
 	signedBy  *snapshot     // the session that signs; nil at hop 1
-	keep      time.Duration // how long keys without an expiry are kept; 0: for one use
+	keepFor   time.Duration // how long keys without an expiry are kept; 0: for one use
 
 	redactor *redact.Redactor // of the secrets that were sent; nil: not needed yet
 }
@@ -48,8 +49,7 @@ type attempt struct {
 // fails.
 type exchange func(ctx context.Context, att *attempt) (aws.Credentials, error)
 
-// exchange posts the token. stscreds builds the request; a new provider for
-// each attempt, because the token may be a new one.
+// exchange sends the token, which it reads for each attempt.
 func (w WebIdentity) exchange(c *Chain) (exchange, *upstream) {
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
 		raw, token, failure := readToken(ctx, w.TokenFile)
@@ -73,7 +73,7 @@ func (w WebIdentity) exchange(c *Chain) (exchange, *upstream) {
 	}, nil
 }
 
-// exchange asks for the role as the session of the previous hop.
+// exchange assumes the role, signed by the session of the previous hop.
 func (r *Role) exchange(c *Chain) exchange {
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
 		att.operation = "AssumeRole"
@@ -109,14 +109,14 @@ func policyARNs(arns []string) []types.PolicyDescriptorType {
 
 const agentOperation = "GetCredentials of the EKS Pod Identity agent"
 
-// keepUnending is how long keys are kept that an agent gives without an expiry. Some
-// endpoints that speak its protocol do: they are not asked at each use, and a change of
-// the keys is noticed in time.
-const keepUnending = 15 * time.Minute
+// permanentKeysLife is how long keys without an expiry are kept. Some endpoints that speak
+// the agent's protocol return such keys: they need not be asked at each use, and yet a
+// change of the keys is noticed.
+const permanentKeysLife = 15 * time.Minute
 
-// inspectKeys looks at the document that an agent or the metadata service sends, before
-// the SDK does: a field that cannot be read is named, and is worth no further request.
-// What is no JSON object at all is left to the SDK.
+// inspectKeys checks the document of an agent or of the metadata service before the SDK
+// parses it: its error names a field that cannot be read, and is not retried. A body that
+// is no JSON object is left to the SDK.
 func inspectKeys(body []byte) error {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(body, &fields) != nil {
@@ -143,20 +143,19 @@ func unusable(format string, args ...any) *Error {
 	return &Error{Kind: WrongSession, Err: fmt.Errorf("the response is not usable: "+format, args...)}
 }
 
-// brief is a JSON value as far as it can be shown. One that is long may be a secret.
+// brief describes a JSON value. A long one may be a secret and is not shown.
 func brief(value json.RawMessage) string {
-	const most = 32
 	switch s := string(value); {
 	case s == `""`:
 		return "empty"
-	case len(s) > most:
+	case len(s) > 32:
 		return "not one"
 	default:
 		return s
 	}
 }
 
-// exchange asks the EKS Pod Identity agent, with its token read anew.
+// exchange asks the EKS Pod Identity agent, with a token that it reads for each attempt.
 func (p PodIdentity) exchange(c *Chain) (exchange, *upstream) {
 	client := stsclient.Direct(*c.base, inspectKeys)
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
@@ -169,7 +168,7 @@ func (p PodIdentity) exchange(c *Chain) (exchange, *upstream) {
 				"let "+agentTokenSetting+" name the projected token")
 		}
 		att.operation, att.raw = agentOperation, token
-		att.keep = keepUnending
+		att.keepFor = permanentKeysLife
 		return endpointcreds.New(p.Endpoint, func(o *endpointcreds.Options) {
 			o.HTTPClient = client
 			o.Retryer = aws.NopRetryer{}
@@ -178,7 +177,7 @@ func (p PodIdentity) exchange(c *Chain) (exchange, *upstream) {
 	}, nil
 }
 
-// exchange asks IMDSv2. The environment has no say: the source was chosen.
+// exchange asks IMDSv2, whatever AWS_EC2_METADATA_* say.
 func (n NodeRole) exchange(c *Chain) (exchange, *upstream) {
 	client := imds.New(imds.Options{
 		Endpoint:          n.Endpoint,
@@ -191,19 +190,19 @@ func (n NodeRole) exchange(c *Chain) (exchange, *upstream) {
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
 		att.operation = "GetCredentials of the instance metadata service"
 		creds, err := provider.Retrieve(ctx)
-		// The provider may have cut the life to an hour by the local clock.
+		// The provider may have shortened the life to an hour by the local clock.
 		att.Date = time.Time{}
 		return creds, err
 	}, nil
 }
 
-// accept checks that the reply is a usable session of the role asked for.
+// accept checks that the response is a usable session of the requested role.
 func (s *session) accept(creds aws.Credentials, att *attempt) (*snapshot, error) {
 	switch {
 	case creds.AccessKeyID == "" || creds.SecretAccessKey == "":
-		return nil, errors.New("the reply holds no keys")
+		return nil, errors.New("the response holds no keys")
 	case creds.CanExpire && creds.Expires.IsZero():
-		return nil, errors.New("the reply names no Expiration")
+		return nil, errors.New("the response has no Expiration")
 	}
 	if err := s.checkAssumed(att); err != nil {
 		return nil, err
@@ -216,28 +215,24 @@ func (s *session) accept(creds aws.Credentials, att *attempt) (*snapshot, error)
 	s.mu.Unlock()
 	snap := newSnapshot(creds, att, s.chain.window, first, s.chain.random)
 	if creds.CanExpire && snap.life <= 0 {
-		return nil, errors.New(past(creds.Expires, att))
+		now, clock := att.Date, "the same clock"
+		if now.IsZero() {
+			now, clock = att.SentAt, "the local clock, and the response has no Date"
+		}
+		return nil, fmt.Errorf("the response's Expiration %s is past: the session was requested at %s by %s",
+			creds.Expires.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), clock)
 	}
 	return snap, nil
 }
 
-// past says by whose clock an Expiration is.
-func past(expires time.Time, att *attempt) string {
-	end := "the reply's Expiration " + expires.UTC().Format(time.RFC3339) + " is past: "
-	if att.Date.IsZero() {
-		return end + "it was asked for at " + att.SentAt.UTC().Format(time.RFC3339) + " by the local clock, and has no Date"
-	}
-	return end + "it was sent at " + att.Date.UTC().Format(time.RFC3339) + " by the same clock"
-}
-
-// checkAssumed compares who STS says we are with the role asked for. Role names
-// are unique in an account without regard to case.
+// checkAssumed compares the session's role, as STS reports it, with the requested one.
+// Role names are unique in an account regardless of case.
 func (s *session) checkAssumed(att *attempt) error {
 	if s.role == "" {
 		return nil
 	}
 	if att.AssumedARN == "" {
-		s.chain.notify.warnOnce("assumed", "STS does not say which role it gave a session of (no AssumedRoleUser)", "hop", s.n, "role", s.role, "endpoint", att.Endpoint)
+		s.chain.notify.warnOnce("assumed", "STS does not report the role of the session (no AssumedRoleUser)", "hop", s.n, "role", s.role, "endpoint", att.Endpoint)
 		return nil
 	}
 	want, err := parseRoleARN(s.role)
@@ -247,12 +242,12 @@ func (s *session) checkAssumed(att *attempt) error {
 	got, err := arn.Parse(att.AssumedARN)
 	parts := strings.Split(got.Resource, "/")
 	if err != nil || len(parts) != 3 || parts[0] != "assumed-role" || got.AccountID != want.account || !strings.EqualFold(parts[1], want.name) {
-		return fmt.Errorf("asked for a session of %s, STS gave one of %s", s.role, att.AssumedARN)
+		return fmt.Errorf("requested a session of %s, STS returned one of %s", s.role, att.AssumedARN)
 	}
 	return nil
 }
 
-// checkAccount holds the last hop to Options.ExpectedAccount.
+// checkAccount compares the last hop's account with Options.ExpectedAccount.
 func (s *session) checkAccount(creds aws.Credentials, att *attempt) error {
 	want := s.chain.expectedAccount
 	if want == "" || s.n != s.facts.hops {
@@ -263,7 +258,7 @@ func (s *session) checkAccount(creds aws.Credentials, att *attempt) error {
 		account = a.AccountID
 	}
 	if account == "" {
-		return fmt.Errorf("expected a session of account %s, but %s does not tell its account; assume a role of that account", want, s.facts.source)
+		return fmt.Errorf("expected a session of account %s, but %s does not report its account; assume a role of that account", want, s.facts.source)
 	}
 	if account != want {
 		return fmt.Errorf("expected a session of account %s, got one of %s", want, account)
@@ -271,21 +266,21 @@ func (s *session) checkAccount(creds aws.Credentials, att *attempt) error {
 	return nil
 }
 
-// The lengths of a role session name:
+// Limits of a role session name:
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
 const (
 	minSessionName = 2
 	maxSessionName = 64
 )
 
-// isSessionName also holds for a source identity.
+// isSessionName also applies to a source identity.
 func isSessionName(s string) bool {
 	return len(s) >= minSessionName && len(s) <= maxSessionName && madeOf(s, sessionNameRunes)
 }
 
-// podSessionName names the pod as namespace.serviceaccount@pod. A namespace has
-// no dot and no Kubernetes name has an @, so that the parts can be separated.
-// A token that is not bound to a pod leaves the host's name, which is the pod's.
+// podSessionName returns namespace.serviceaccount@pod. A namespace has no dot and no
+// Kubernetes name has an @, so the parts can be separated. If the token is not bound to a
+// pod, the host's name is used, which is the pod's.
 func podSessionName(t trust.Token) string {
 	pod := t.Pod
 	if pod == "" {
@@ -297,7 +292,7 @@ func podSessionName(t trust.Token) string {
 	return cleanSessionName(t.Namespace + "." + t.ServiceAccount + "@" + pod)
 }
 
-// hostSessionName is the default where no token names the pod.
+// hostSessionName returns the default where no token names the pod.
 func hostSessionName() string { return cleanSessionName("crossrole@" + hostname()) }
 
 func hostname() string {
@@ -308,8 +303,9 @@ func hostname() string {
 	return h
 }
 
-// cleanSessionName replaces what STS does not take and cuts to 64 characters,
-// keeping a hash of the whole, so that two long names stay different.
+// cleanSessionName replaces the characters that STS refuses, and shortens the name to 64
+// characters with a hash of the complete name at the end, so that two long names stay
+// different.
 func cleanSessionName(s string) string {
 	clean := strings.Map(func(c rune) rune {
 		if strings.ContainsRune(sessionNameRunes, c) {
@@ -325,9 +321,9 @@ func cleanSessionName(s string) string {
 	return clean[:maxSessionName-len(hash)] + hash
 }
 
-// sessionNames chooses the session names of one chain: one name for all of this
-// process's sessions, decided by the first hop, so that CloudTrail shows in every
-// account which pod called, and a new cluster changes nothing in what later hops send.
+// sessionNames chooses the session names of one chain: one name for all sessions of this
+// process, decided by the first hop, so that CloudTrail shows in every account which pod
+// called.
 type sessionNames struct {
 	shared *sessionNames // of the hops that all chains of a pool share; nil: none
 
@@ -335,8 +331,8 @@ type sessionNames struct {
 	name string     // empty: not decided yet
 }
 
-// choose returns explicit if that is set, and else the process's name, which it
-// derives on first use.
+// choose returns explicit, or if that is empty the process's name, which is derived on
+// first use.
 func (n *sessionNames) choose(explicit string, derive func() string) string {
 	if n.shared != nil {
 		if explicit != "" {
@@ -346,16 +342,12 @@ func (n *sessionNames) choose(explicit string, derive func() string) string {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if explicit == "" && n.name == "" {
-		n.name = derive()
-	}
-	if explicit != "" {
-		if n.name == "" {
-			n.name = explicit
+	if n.name == "" {
+		if n.name = explicit; explicit == "" {
+			n.name = derive()
 		}
-		return explicit
 	}
-	return n.name
+	return cmp.Or(explicit, n.name)
 }
 
 // exchange asks the base configuration's own provider.
@@ -378,11 +370,11 @@ type upstream struct {
 	isChain  bool             // it is a chain, whose methods do not block
 
 	mu   sync.Mutex    // guards what follows
-	busy chan struct{} // closed when the provider has discarded the refused key; nil: none was
+	busy chan struct{} // closed when the provider has discarded the refused key; nil: no key was refused
 }
 
-// newUpstream finds out how to notify the provider that a service refused its key:
-// chains, the SDK's cache and types that embed one of them have a method for it.
+// newUpstream returns an upstream that notifies the provider of refused keys if it has a
+// method for that, as chains, the SDK's cache and types that embed one of them do.
 func newUpstream(name string, p aws.CredentialsProvider) *upstream {
 	u := &upstream{name: name, provider: p}
 	switch p := p.(type) {
@@ -425,8 +417,8 @@ func (u *upstream) invalidate(key string, discard func() bool) bool {
 	return true
 }
 
-// waitIdle waits until the provider has discarded the keys that were refused, so that
-// it does not return one of them again.
+// waitIdle waits until the provider has discarded the refused keys, so that it does not
+// return one of them again.
 func (u *upstream) waitIdle(ctx context.Context) error {
 	u.mu.Lock()
 	busy := u.busy
@@ -442,7 +434,7 @@ func (u *upstream) waitIdle(ctx context.Context) error {
 	}
 }
 
-// exchange asks the provider, which knows best when to retry.
+// exchange asks the provider, which does its own retries.
 func (u *upstream) exchange(ctx context.Context, att *attempt) (aws.Credentials, error) {
 	att.operation = "Retrieve from " + u.name
 	if err := u.waitIdle(ctx); err != nil {
@@ -458,7 +450,7 @@ func (u *upstream) exchange(ctx context.Context, att *attempt) (aws.Credentials,
 	if inner, ok := errors.AsType[*Error](err); ok {
 		failure.Kind = inner.Kind
 	} else {
-		// The SDK's own process provider quotes what the process printed.
+		// The SDK's process provider quotes the output of the process.
 		failure.Err = &cause{text: withoutKeys(err.Error()), err: err}
 	}
 	return creds, failure

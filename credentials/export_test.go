@@ -1,4 +1,4 @@
 package credentials
 
-// SetDraw replaces the chain's source of random numbers, so that a soak replays.
-func SetDraw(c *Chain, draw func() float64) { c.random = draw }
+// SetRandom replaces the chain's source of random numbers, so that a soak replays.
+func SetRandom(c *Chain, random func() float64) { c.random = random }

@@ -69,6 +69,7 @@ func TestEachFailureHasItsKindAndItsRetries(t *testing.T) {
 				if !errors.Is(err, tt.kind) {
 					t.Fatalf("got %v, want %v", err, tt.kind)
 				}
+				isBrief(t, err)
 				e, _ := errors.AsType[*credentials.Error](err)
 				wantHop := map[string]int{web: 1, assume: 2}[tt.operation]
 				if e.Hop != wantHop || e.Code != tt.code || e.Operation != tt.operation {
@@ -223,6 +224,7 @@ func TestUnusableReplies(t *testing.T) {
 					if !errors.Is(err, credentials.WrongSession) || creds.HasKeys() {
 						t.Fatalf("keys %v, %v; want none and %v", creds.HasKeys(), err, credentials.WrongSession)
 					}
+					isBrief(t, err)
 					if e, _ := errors.AsType[*credentials.Error](err); !strings.Contains(e.Error(), tt.want) {
 						t.Errorf("%q does not say %q", e, tt.want)
 					}

@@ -1,10 +1,11 @@
 package credentials
 
-// Error.Fixes: the sentences, commands and policy statements that fix a failure, by
-// its Kind.
+// Error.Fixes: the sentences, commands and policy statements that fix a failure, by its
+// Kind.
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,11 +20,11 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// fixes are what a person can apply for the error's kind, made of what is known
-// for certain: the token's claims, the role asked for and the caller.
+// fixes returns what a person can apply, made of facts: the token's claims, the requested
+// role and the caller.
 //
-// A statement is to be added to a policy and never replaces one: a policy may
-// hold conditions, such as an external id, that the caller cannot know.
+// A statement is to be added to a policy and never replaces one: a policy may hold
+// conditions, such as an external ID, that the caller cannot know.
 func (h *hop) fixes(e *Error) []string {
 	switch {
 	case h.agent():
@@ -65,7 +66,7 @@ func regionFix(where string) string {
 	return "enable the region in " + where + " and activate STS there, or set another region for STS in " + settings.Name("Options.STS", "AWS_REGION")
 }
 
-// addStatement is the fix that adds a statement to a policy.
+// addStatement returns the fix that adds a statement to a policy.
 func addStatement(policy string, statement trust.Statement) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -78,7 +79,7 @@ func addStatement(policy string, statement trust.Statement) string {
 // statementFollows separates the sentence of a fix from its document.
 const statementFollows = ": "
 
-// summary is a fix without its document.
+// summary returns a fix without its document.
 func summary(fix string) string {
 	if sentence, _, ok := strings.Cut(fix, statementFollows+"{"); ok {
 		return sentence + " (the statement is in Error.Fixes; crossrole doctor prints it)"
@@ -86,11 +87,10 @@ func summary(fix string) string {
 	return fix
 }
 
-// unknownKey are the codes by which STS says that it does not know the key of
-// the caller. It does not say why.
+// unknownKey are STS's codes for a caller whose key it does not know, for whatever reason.
 var unknownKey = map[string]bool{"InvalidClientTokenId": true, "UnrecognizedClientException": true}
 
-// unknownKeyFixes name the cause that is more likely first.
+// unknownKeyFixes returns the fix of the more likely cause first.
 func (h *hop) unknownKeyFixes(e *Error) []string {
 	region := regionFix("the caller's account")
 	if e.Kind == Unknown { // a key without a session token
@@ -99,29 +99,25 @@ func (h *hop) unknownKeyFixes(e *Error) []string {
 			"if the key is right, " + region,
 		}
 	}
-	who := "the session that asked"
+	session := "the caller's session"
 	if h.prev.provider() {
-		who += ", which the " + h.prev.describe() + " gave,"
+		session += " from the " + h.prev.describe()
 	}
-	return []string{region, "or else " + who + " was revoked, or its role deleted: get a new one"}
+	return []string{region, "or else " + session + " was revoked, or its role deleted: get a new one"}
 }
 
-// timeoutFix is for an endpoint that does not respond in time.
+// timeoutFix is the fix for an endpoint that does not respond in time.
 const timeoutFix = "check that the pod can reach the endpoint: a proxy or firewall that drops packets looks like this (NO_PROXY, the security group of the STS interface endpoint)"
 
 // timeoutFixes name the endpoint.
 func (h *hop) timeoutFixes(e *Error) []string {
-	fix := timeoutFix
-	if e.Endpoint != "" {
-		fix = strings.Replace(fix, "the endpoint", e.Endpoint, 1)
-	}
-	return append(h.regionTypo(), fix)
+	return append(h.regionTypo(), strings.Replace(timeoutFix, "the endpoint", cmp.Or(e.Endpoint, "the endpoint"), 1))
 }
 
-// stsAudience is the audience that EKS gives tokens for AWS, in all partitions.
+// stsAudience is the audience of EKS's tokens for AWS, in all partitions.
 const stsAudience = "sts.amazonaws.com"
 
-// wantedAudience is the audience that the token should have.
+// wantedAudience returns the audience that the token should have.
 func (h *hop) wantedAudience() string {
 	if w, ok := h.facts.source.(WebIdentity); ok && w.Audience != "" {
 		return w.Audience
@@ -129,9 +125,9 @@ func (h *hop) wantedAudience() string {
 	return stsAudience
 }
 
-// registrable are the token's audiences that may be client ids of an OIDC
-// provider. A token for the API server is none for AWS: every pod has one, and
-// anyone who obtains a token for AWS could use it against the cluster.
+// registrable returns the token's audiences that may become client IDs of an OIDC provider.
+// That of the API server may not: every pod has such a token, and anyone who obtains a
+// token for AWS could use it against the cluster.
 func registrable(t *trust.Token) []string {
 	var audiences []string
 	for _, a := range t.Audience {
@@ -142,8 +138,8 @@ func registrable(t *trust.Token) []string {
 	return audiences
 }
 
-// isServerAudience reports whether an audience is that of a Kubernetes API
-// server: the issuer itself, which is its default, or a usual name of its service.
+// isServerAudience reports whether an audience is that of a Kubernetes API server: the
+// issuer, which is the default, or a usual name of its service.
 func isServerAudience(audience, issuer string) bool {
 	name := strings.TrimSuffix(strings.ToLower(audience), "/")
 	if name == strings.TrimSuffix(strings.ToLower(issuer), "/") {
@@ -158,12 +154,12 @@ func isServerAudience(audience, issuer string) bool {
 		strings.HasPrefix(host, "kubernetes.default.svc.")
 }
 
-// projectFix is the fix that gives the token another audience.
+// projectFix returns the fix that changes the token's audience.
 func projectFix(audience string) string {
 	return fmt.Sprintf("project the token with the audience %s: on EKS by the service account's annotation eks.amazonaws.com/audience (without it the audience is %s), elsewhere by the field audience of the pod's serviceAccountToken volume; then create the pod again", audience, stsAudience)
 }
 
-// providerFixes are those for an issuer that the role's account does not know.
+// providerFixes returns the fixes for an issuer that the role's account does not know.
 func (h *hop) providerFixes(e *Error, role roleARN) []string {
 	provider := shellWords(e.Token.ProviderARN(role.partition, role.account))
 	if strings.Contains(strings.ToLower(e.Message), "thumbprint") {
@@ -186,8 +182,8 @@ func (h *hop) providerFixes(e *Error, role roleARN) []string {
 	return fixes
 }
 
-// audienceFixes name the places that must agree. The token is what to change
-// first: every pod of the cluster gets the same audience.
+// audienceFixes returns one fix for each place that must agree. The token comes first: every
+// pod of the cluster gets the same audience.
 func (h *hop) audienceFixes(t *trust.Token, role roleARN) []string {
 	provider := shellWords(t.ProviderARN(role.partition, role.account))
 	var fixes []string
@@ -200,7 +196,7 @@ func (h *hop) audienceFixes(t *trust.Token, role roleARN) []string {
 	return append(fixes, fmt.Sprintf("compare the token's audience %q with the client ids of the provider in account %s, byte for byte: aws iam get-open-id-connect-provider --open-id-connect-provider-arn %s", t.Audience, role.account, provider))
 }
 
-// trustFixes are those for a token that the role's trust policy refuses.
+// trustFixes returns the fixes for a token that the role's trust policy refuses.
 func (h *hop) trustFixes(e *Error, role roleARN) []string {
 	t := e.Token
 	if d, ok := readDenial(e.Message); ok && d.other {
@@ -217,8 +213,8 @@ func (h *hop) trustFixes(e *Error, role roleARN) []string {
 	where := fmt.Sprintf("the trust policy of role %s in account %s", role.name, role.account)
 	check := fmt.Sprintf("check that role %s exists in account %s, and ", role.name, role.account)
 	if strings.ContainsAny(t.Subject+audience, "*?$") {
-		// No token of a service account has such a subject, and a policy might take
-		// the characters for wildcards.
+		// No service account's token has such a subject, and a policy might treat the
+		// characters as wildcards.
 		return []string{check + fmt.Sprintf("let its trust policy admit the subject %q and the audience %q, compared by StringEquals", t.Subject, audience)}
 	}
 	issuer := strings.TrimPrefix(t.Issuer, "https://")
@@ -237,8 +233,8 @@ func (h *hop) trustFixes(e *Error, role roleARN) []string {
 	})}
 }
 
-// shellWords writes words for a POSIX shell. Some come out of a token, which
-// anyone may have written.
+// shellWords quotes words for a POSIX shell. Some come from a token, which anyone may have
+// written.
 func shellWords(words ...string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
@@ -249,8 +245,8 @@ func shellWords(words ...string) string {
 	return strings.Join(quoted, " ")
 }
 
-// shellFlag writes a flag of the AWS CLI with its values. One that begins with a
-// hyphen stands in the flag's own word; with others, in a JSON list.
+// shellFlag returns a flag of the AWS CLI with its values. A value that begins with a hyphen
+// follows an equals sign; several of them as a JSON list.
 func shellFlag(flag string, values ...string) string {
 	if !slices.ContainsFunc(values, func(v string) bool { return strings.HasPrefix(v, "-") }) {
 		return flag + " " + shellWords(values...)
@@ -263,7 +259,7 @@ func shellFlag(flag string, values ...string) string {
 	return shellWords(flag + "=" + value)
 }
 
-// durationFixes name the limit that was met.
+// durationFixes returns the fixes for a duration that exceeds a limit.
 func (h *hop) durationFixes(role roleARN) []string {
 	var asked time.Duration
 	name := settings.Name("WebIdentity.Duration", "the duration of --role own")
@@ -284,13 +280,12 @@ func (h *hop) durationFixes(role roleARN) []string {
 	return fixes
 }
 
-// externalIDPlaceholder stands in a fix for an external id, which is never
-// printed. No external id may have its characters: pasted as it stands, it admits
-// no one.
+// externalIDPlaceholder stands in a fix for an external ID, which is never printed. Its
+// characters are not allowed in one, so a policy with the placeholder admits no caller.
 const externalIDPlaceholder = "<the external id>"
 
-// assumeFixes are the two sides of a refused AssumeRole. Tags come with the
-// role's settings and, from the Pod Identity agent, with the session itself.
+// assumeFixes returns the fixes for both sides of a refused AssumeRole. Tags come from the
+// role's settings and, with the Pod Identity agent, from the session itself.
 func (h *hop) assumeFixes(e *Error, target roleARN) []string {
 	denied, known := readDenial(e.Message)
 	if known && denied.other {
@@ -298,8 +293,8 @@ func (h *hop) assumeFixes(e *Error, target roleARN) []string {
 	}
 	asked := *h.settings
 	caller := e.Caller
-	if told := refusedCaller().FindStringSubmatch(e.Message); caller == "" && told != nil {
-		caller = told[1] // the source did not say whose session it gave; STS does
+	if m := refusedCaller().FindStringSubmatch(e.Message); caller == "" && m != nil {
+		caller = m[1] // the source did not report it; STS does
 	}
 	principal := h.principal(caller)
 	where := fmt.Sprintf("the trust policy of role %s in account %s", target.name, target.account)
@@ -345,7 +340,7 @@ func (h *hop) assumeFixes(e *Error, target roleARN) []string {
 	return fixes
 }
 
-// actions are what the caller must be allowed, sts:AssumeRole first.
+// actions returns the actions that the caller must be allowed, sts:AssumeRole first.
 func (h *hop) actions(asked Role, message string) []string {
 	actions := []string{"sts:AssumeRole"}
 	_, tagged := h.facts.source.(PodIdentity)
@@ -358,7 +353,7 @@ func (h *hop) actions(asked Role, message string) []string {
 	return actions
 }
 
-// deniedAction is the action that a refusal names.
+// deniedAction returns the action that a refusal names.
 func deniedAction(message string) string {
 	for _, action := range []string{"sts:TagSession", "sts:SetSourceIdentity"} {
 		if strings.Contains(message, action) {
@@ -368,24 +363,24 @@ func deniedAction(message string) string {
 	return "sts:AssumeRole"
 }
 
-// escapeWildcards writes an ARN for a policy's Resource, where IAM would take
-// some characters of a role's path for wildcards.
+// escapeWildcards returns an ARN for a policy's Resource, where IAM would treat some
+// characters of a role's path as wildcards.
 func escapeWildcards(arn string) string {
 	return strings.NewReplacer("$", "${$}", "*", "${*}", "?", "${?}").Replace(arn)
 }
 
-// denial is the policy that a refusal blames. AWS names it in some messages:
+// denial describes the policy that AWS names in some refusals:
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 type denial struct {
 	policy          string // "service control policy"
 	explicit        bool   // it denies; otherwise it does not allow
-	identity, trust bool   // it is the caller's own, or the role's
+	identity, trust bool   // it is the caller's, or the role's
 	other           bool   // it is another one, or an Allow would not help
 }
 
 var namedPolicy = pattern(`(explicit deny in an?|because no) ([a-z -]*?(?:policy|permissions boundary))`)
 
-// readDenial finds out which policy refused, if the message says so.
+// readDenial returns the policy that refused, if the message names it.
 func readDenial(message string) (denial, bool) {
 	m := namedPolicy().FindStringSubmatch(strings.ToLower(message))
 	if m == nil {
@@ -405,7 +400,7 @@ func readDenial(message string) (denial, bool) {
 	return d, true
 }
 
-// fix is for a denial that a statement on either side does not lift.
+// fix returns the fix for a denial that no statement on either side changes.
 func (d denial) fix(action, role string) string {
 	if d.explicit {
 		return fmt.Sprintf("a statement of a %s denies %s on %s: have its owner exempt the caller; a further Allow does not help", d.policy, action, role)
@@ -415,9 +410,9 @@ func (d denial) fix(action, role string) string {
 
 var refusedCaller = pattern(`^User: (arn:\S+) is not authorized to perform: sts:`)
 
-// principal is who a policy must name to admit the caller: the role behind a
-// session, or a user. A session's ARN does not have its role's path; the settings
-// of the previous hop do, if they name that role.
+// principal returns the ARN that a policy must name to admit the caller: the role of a
+// session, or a user. A session's ARN lacks its role's path; the settings of the previous
+// hop have it, if they name that role.
 func (h *hop) principal(caller string) string {
 	a, err := arn.Parse(caller)
 	if err != nil || !isAccount(a.AccountID) {
@@ -446,12 +441,9 @@ const (
 	otherFix       = "check what responds there: the STS endpoint comes from AWS_ENDPOINT_URL_STS, Options.STS or the region, and must not be another service's or a proxy's page (NO_PROXY)"
 )
 
-// networkFix is for a host that could not be reached.
+// networkFix returns the fix for a host that could not be reached.
 func networkFix(host string) string {
-	if host == "" {
-		host = "the STS endpoint"
-	}
-	return "check that the pod can reach " + host + ": its name (DNS), the security group of the STS interface endpoint, HTTPS_PROXY and NO_PROXY"
+	return "check that the pod can reach " + cmp.Or(host, "the STS endpoint") + ": its name (DNS), the security group of the STS interface endpoint, HTTPS_PROXY and NO_PROXY"
 }
 
 func fipsFix() string {
@@ -459,8 +451,8 @@ func fipsFix() string {
 		settings.Name("in Options.STS, o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled", "AWS_USE_FIPS_ENDPOINT=false")
 }
 
-// regionTypo is the fix for a region that is not among those known, if the
-// endpoint follows from it; otherwise none.
+// regionTypo returns the fix for an unknown region, if the endpoint follows from it;
+// otherwise none.
 func (h *hop) regionTypo() []string {
 	region := h.facts.sts.Region()
 	if h.facts.sts.Endpoint() != "" || slices.Contains(regions, region) {
@@ -470,7 +462,7 @@ func (h *hop) regionTypo() []string {
 		settings.Name("aws.Config.Region", "AWS_DEFAULT_REGION"))}
 }
 
-// agentFixes are those for a hop that asks a service on the node.
+// agentFixes returns the fixes for a hop that asks a service on the node.
 func (h *hop) agentFixes(e *Error) []string {
 	if e.Kind == TokenUnreadable || e.Kind == TokenMalformed {
 		return nil
@@ -490,14 +482,14 @@ func (h *hop) agentFixes(e *Error) []string {
 	return []string{associationFix}
 }
 
-// unreachableFixes are those for an STS that gives no usable response.
+// unreachableFixes returns the fixes for an STS endpoint without a usable response.
 func (h *hop) unreachableFixes(e *Error) []string {
 	status := statusOf(e.Err)
 	noHost, ok := errors.AsType[*net.DNSError](e.Err)
 	fixes := h.regionTypo()
 	switch {
 	case status >= 500:
-		return fixes // STS's own trouble: nothing to fix here
+		return fixes // only STS can fix it
 	case status != 0:
 		return append(fixes, otherFix)
 	case ok && noHost.IsNotFound && h.facts.sts.FIPS():

@@ -24,7 +24,7 @@ func (c *Chain) KeepFresh(ctx context.Context) error {
 		switch snap.phase(now) {
 		case fresh:
 		case expired:
-			_, _ = s.await(ctx) // Status, the log and OnEvent report why there is none
+			_, _ = s.await(ctx) // its error is in Status, the log and OnEvent
 			now, snap = time.Now(), s.current.Load()
 		default:
 			if r := s.renew(ctx, now); r != nil {
@@ -60,24 +60,23 @@ func (s *session) untilNext(now time.Time, snap *snapshot) time.Duration {
 	return least
 }
 
-// RetrieveFor returns credentials that are valid for at least the given time
-// more, refreshing once if the present ones are not: for a presigned link or a
-// job that takes its keys along. More than the last hop can ever give is
-// [ConfigInvalid], without a call; that is a second less than its Duration,
-// since STS reports its time in whole seconds. Where WebIdentity.Duration is zero, an
-// hour is assumed.
+// RetrieveFor returns credentials that stay valid for at least the given time: for a
+// presigned URL, or a job that carries its keys. If the current ones do not, it refreshes
+// once. If the last hop can never return such a session, the error is [ConfigInvalid],
+// without a call. The limit is a second less than the hop's Duration, since STS reports
+// its time in whole seconds; if WebIdentity.Duration is zero, an hour is assumed.
 //
-// Where a new session turns out too short (the role gives less, or a provider's
-// session has been used for a while), that is [ConfigInvalid] too, and no other
-// session is asked for within Refresh.FailureCap.
+// If a new session turns out too short (the role allows less, or a provider's session
+// has been used for a while), that is [ConfigInvalid] too, and no other session is
+// requested within Refresh.FailureCap.
 func (c *Chain) RetrieveFor(ctx context.Context, atLeast time.Duration) (aws.Credentials, error) {
 	s := &c.last
 	if most := s.longest(); most > 0 && atLeast > most {
-		return aws.Credentials{}, configError("asked for credentials valid for %v, but the sessions of %s last %v at most: ask for less, or raise the hop's Duration", atLeast, s.describe(), most)
+		return aws.Credentials{}, configError("asked for credentials valid for %v, but the sessions of %s last at most %v: ask for less, or raise the hop's Duration", atLeast, s.describe(), most)
 	}
 	enough := func(snap *snapshot) bool {
-		unending := snap.creds.HasKeys() && !snap.creds.CanExpire && (snap.life == 0 || snap.left(time.Now()) > 0)
-		return unending || snap.left(time.Now()) >= max(atLeast, 1)
+		permanent := snap.creds.HasKeys() && !snap.creds.CanExpire && (snap.life == 0 || snap.left(time.Now()) > 0)
+		return permanent || snap.left(time.Now()) >= max(atLeast, 1)
 	}
 	snap := s.current.Load()
 	switch {

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -13,48 +14,47 @@ import (
 // Options are the settings of a chain. The zero value is a direct chain that
 // starts from the pod's web identity.
 type Options struct {
-	// Source is where the pod's own identity comes from. Nil: WebIdentity{}.
-	// No failure of a source ever selects another one.
+	// Source is where the pod's own identity comes from. Nil: WebIdentity{}. The chain
+	// never falls back to another source.
 	Source Source
 
-	// Roles are assumed one after the other, from the source's session on.
-	// Empty: a direct chain.
+	// Roles are assumed one after the other, starting with the source's session. Empty:
+	// a direct chain.
 	Roles []Role
 
-	// ExpectedAccount refuses a final session of any other account with
-	// [WrongSession]. Empty: not checked. It guards against reading, or
-	// writing, under an identity that was not intended.
+	// ExpectedAccount is the account of the last session; one of another account is
+	// [WrongSession]. Empty: not checked. It guards against reading or writing under
+	// an unintended identity.
 	ExpectedAccount string
 
-	// STS changes the STS client alone: its endpoint (BaseEndpoint), region or
-	// FIPS setting. Without it the endpoint is AWS_ENDPOINT_URL_STS, or the
-	// region's. Credentials, Retryer and ClientLogMode set here have no effect:
-	// the chain signs, retries and logs for itself. A TracerProvider or
-	// MeterProvider, such as the SDK's adapters to OpenTelemetry, sees one
-	// operation an attempt, within the trace of the caller that caused it.
+	// STS changes the STS client only: its endpoint (BaseEndpoint), region or FIPS
+	// setting. Without it the endpoint is AWS_ENDPOINT_URL_STS, or the region's.
+	// Credentials, Retryer and ClientLogMode set here have no effect: the chain signs,
+	// retries and logs itself. A TracerProvider or MeterProvider, such as the SDK's
+	// adapters to OpenTelemetry, sees one operation per attempt, within the trace of the
+	// caller that caused it.
 	STS func(*sts.Options)
 
 	Refresh Refresh
 
-	// Logger receives a line for what a person should know: refreshes, their
-	// failures, variables that are set and not used. What is well comes at Info,
-	// warnings and the first of several failures at Warn. Nil: silent.
+	// Logger receives refreshes (Info), the first of a run of failures, and variables
+	// that are set but not used (Warn). Nil: silent.
 	//
-	// Except for what New itself logs, its handler is called like OnEvent: one line
-	// of a chain at a time and in order, from a goroutine that no caller waits for,
-	// with the time at which it happened. At most 100 lines wait for a handler that
-	// does not return. The last lines before the process exits may be lost.
+	// Except for what New itself logs, its handler is called like OnEvent: one line of
+	// a chain at a time and in order, from a goroutine that no caller waits for, with
+	// the time at which it happened. At most 100 lines wait for a handler that does not
+	// return. The last lines before the process exits may be lost.
 	Logger *slog.Logger
 
-	// OnEvent is called for each [Event], one at a time and in order, from a
-	// goroutine that no caller of the chain waits for, after the callers who waited
-	// for what it reports were served. It may block, take locks and call the chain.
-	// While it does not return, at most 100 events wait for it: the oldest are
-	// dropped, and the log says so once. A panic in it is logged.
+	// OnEvent is called for each [Event], one at a time and in order, from a goroutine
+	// that no caller of the chain waits for, after the callers that waited for the
+	// session were served. It may block, take locks and call the chain. While it does
+	// not return, at most 100 events wait for it: the oldest are dropped, which is
+	// logged once. A panic in it is logged.
 	OnEvent func(Event)
 
-	// Strict turns the warning for environment variables that shadow a source
-	// elsewhere (AWS_ACCESS_KEY_ID, AWS_PROFILE, …) into [ConfigInvalid].
+	// Strict makes environment variables that would select other credentials in the
+	// SDK (AWS_ACCESS_KEY_ID, AWS_PROFILE, …) a [ConfigInvalid] instead of a warning.
 	Strict bool
 }
 
@@ -66,16 +66,15 @@ type Refresh struct {
 	// longer ones. It is never more than a quarter of the session's life.
 	Window time.Duration
 
-	// Timeout bounds a refresh with all its attempts. Zero: 30 seconds. More than an
-	// hour counts as an hour.
+	// Timeout limits a refresh with all its attempts. Zero: 30 seconds. The maximum is
+	// an hour.
 	Timeout time.Duration
 
-	// FailureCap bounds the pause after repeated failures. Zero: 60 seconds.
+	// FailureCap limits the pause after repeated failures. Zero: 60 seconds.
 	FailureCap time.Duration
 }
 
-// Assume appends one Role for each ARN: the shorthand for roles without further
-// settings.
+// Assume appends one Role for each ARN, for roles without further settings.
 func Assume(roleARNs ...string) func(*Options) {
 	return func(o *Options) {
 		for _, arn := range roleARNs {
@@ -84,8 +83,8 @@ func Assume(roleARNs ...string) func(*Options) {
 	}
 }
 
-// Format prints the source and the roles, and no external id, under every verb:
-// for one that does not fit, fmt would print the fields of a *Options as they are.
+// Format prints the source and the roles, and no external ID, under every verb: for a
+// verb that does not fit, fmt would print all fields of a *Options.
 func (o Options) Format(f fmt.State, _ rune) { fmt.Fprint(f, o.describe("Options")) }
 
 func (o Options) describe(name string) string {
@@ -94,19 +93,19 @@ func (o Options) describe(name string) string {
 
 // Role is one sts:AssumeRole hop. Only ARN is required.
 //
-// Limits are those of the AssumeRole API reference; whatever breaks one is
-// [ConfigInvalid] from [New].
+// The limits are those of the AssumeRole API reference. [New] returns [ConfigInvalid] for
+// a role that exceeds one.
 type Role struct {
 	ARN string
 
-	// SessionName is 2–64 of [\w+=,.@-]. Empty: the name of the source's
-	// session, so that CloudTrail shows in every account which pod called; after a
-	// source without a token crossrole@ and the host's name.
+	// SessionName is 2–64 of [\w+=,.@-]. Empty: the name of the source's session, so that
+	// CloudTrail shows in every account which pod called; after a source without a
+	// token, crossrole@ and the host's name.
 	SessionName string
 
-	// ExternalID is 2–1224 of [\w+=,.@:/-]. Every type of this package leaves it
-	// out when printed; but fmt cannot call methods of what an unexported field of
-	// your own struct holds, and prints a Role or Options there with all fields.
+	// ExternalID is 2–1224 of [\w+=,.@:/-]. No type of this package prints it. But if an
+	// unexported field of your own struct holds a Role or Options, fmt cannot call their
+	// methods and prints all their fields.
 	ExternalID string
 
 	SourceIdentity string // 2–64 of [\w+=,.@-]
@@ -114,17 +113,16 @@ type Role struct {
 	Policy     string   // inline session policy, JSON of at most 2,048 characters
 	PolicyARNs []string // managed session policies, at most 10
 
-	// Duration is 15 minutes to 1 hour, the limit of role chaining. Zero: 1
-	// hour. The first role after NodeRole, Provider or FromBase may ask for up
-	// to 12 hours; STS decides.
+	// Duration is 15 minutes to 1 hour, the limit of role chaining. Zero: 1 hour. For
+	// the first role after NodeRole, Provider or FromBase, up to 12 hours are allowed;
+	// STS decides.
 	Duration time.Duration
 
 	Tags              map[string]string // at most 50 session tags
 	TransitiveTagKeys []string          // keys of Tags that later hops inherit
 }
 
-// clone makes a copy that shares nothing with r, so that a caller's later
-// changes to its maps change nothing here.
+// clone returns a copy that shares no slice or map with the caller's role.
 func (r Role) clone() Role {
 	r.PolicyARNs = slices.Clone(r.PolicyARNs)
 	r.Tags = maps.Clone(r.Tags)
@@ -140,19 +138,14 @@ func pointersTo(roles []Role) []*Role {
 	return list
 }
 
-// duration is what is asked of STS.
-func (r Role) duration() time.Duration {
-	if r.Duration == 0 {
-		return time.Hour
-	}
-	return r.Duration
-}
+// duration returns the duration to request.
+func (r Role) duration() time.Duration { return cmp.Or(r.Duration, time.Hour) }
 
-// Format leaves out the external id, which is a shared secret of two accounts,
-// and the policy and tags, which would only be long.
+// Format leaves out the external ID, which is a secret, and the policy and tags, which are
+// long.
 func (r Role) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "credentials.Role{ARN: %q, SessionName: %q}", r.ARN, r.SessionName)
 }
 
-// MarshalText is the role's ARN, for JSON and slog.
+// MarshalText returns the role's ARN, for JSON and slog.
 func (r Role) MarshalText() ([]byte, error) { return []byte(r.ARN), nil }

@@ -18,32 +18,30 @@ import (
 	"github.com/crossrole/crossrole/credentials/internal/weakcache"
 )
 
-// Pool is many chains that start from the same sessions: for a program that
-// assumes a role in each of many accounts. Equal roles have the same chain, and
-// each target costs one STS call, not one for every hop. Its methods may be called
-// from many goroutines; there is nothing to close.
+// Pool is a set of chains that start from the same sessions, for a program that assumes a
+// role in each of many accounts. Equal roles have the same chain, and each target costs
+// one STS call, not one per hop. It is safe for concurrent use and needs no Close.
 //
 // # Roles that a tenant names
 //
-// A service that assumes whatever role its customers enter can be made to assume
-// one customer's role on behalf of another ("confused deputy"). Give every tenant
-// an ExternalID that the service chooses, never the tenant, and have the role's
-// trust policy ask for it
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html). Chains
-// of different external ids never share a session.
+// A service that assumes any role that its customers enter can be made to assume one
+// customer's role on behalf of another ("confused deputy"). Give every tenant an
+// ExternalID that the service chooses, never the tenant, and require it in the role's
+// trust policy (https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html).
+// Chains with different external IDs never share a session.
 type Pool struct {
-	options    *PoolOptions // by pointer, so that fmt stops before external ids
-	shared     *Chain
-	partitions []origin // of what the prefix names
-	callerARN  string   // the role that it ends in; empty: unknown
+	options    *PoolOptions // by pointer, so that fmt stops before external IDs
+	shared     *Chain       // the hops that all chains share
+	partitions []origin     // of the shared hops
+	callerARN  string       // the last shared role; empty: unknown
 	chains     *weakcache.Cache[roleKey, Chain]
 }
 
-// PoolOptions are the settings of a [Pool]. Those of the embedded Options hold
-// for all its chains: Options.Roles is the prefix that they share (a hub, say; or
-// nothing), ExpectedAccount is that of all targets, and OnEvent is called for each
-// chain's events in order, but by several chains at once. An option of a chain is
-// applied to the embedded Options: credentials.Assume(hub)(&o.Options).
+// PoolOptions are the settings of a [Pool]. The embedded Options apply to all its chains:
+// Options.Roles are the hops that they share (a hub, for example; or none),
+// ExpectedAccount is the account of all targets, and OnEvent is called for each chain's
+// events in order, but for several chains at the same time. Apply an option of a chain to
+// the embedded Options: credentials.Assume(hub)(&o.Options).
 type PoolOptions struct {
 	Options
 
@@ -53,13 +51,13 @@ type PoolOptions struct {
 	// Pool.Chain returns it. Zero: 10,000.
 	MaxChains int
 
-	// STSRate is how many requests the chains of this pool make together, a
-	// second, at most. AWS allows 600 in an account and region by default, which
-	// all its programs share. Zero: any number.
+	// STSRate limits the STS requests of all chains of this pool together, per second.
+	// By default AWS allows 600 per account and region, for all programs together.
+	// Zero: no limit.
 	STSRate float64
 
-	// STSConcurrency is how many requests are in flight at most. One that hangs
-	// frees its slot after a third of Refresh.Timeout. Zero: 64.
+	// STSConcurrency limits the requests in flight. One that hangs frees its slot after
+	// a third of Refresh.Timeout. Zero: 64.
 	STSConcurrency int
 }
 
@@ -68,16 +66,17 @@ const (
 	defaultSTSConcurrency = 64
 )
 
-// NewPool returns a pool without chains. It opens no file and makes no call;
-// wrong settings are [ConfigInvalid], all in one error.
+// NewPool returns a pool without chains. It opens no file and makes no call; one
+// [ConfigInvalid] lists everything that is wrong with the settings.
 //
-// Where more requests are wanted than STSRate and STSConcurrency let through, a
-// session that all chains share goes first, then those that a caller waits for
-// (of these, roles that worked before come first), then those that are renewed before
-// they expire. The time in the queue does not count towards Refresh.Timeout.
+// When STSRate and STSConcurrency make requests wait, a session that all chains share goes
+// first, then those that a caller waits for (roles that worked before first), then
+// renewals of sessions that are still valid. The time in the queue does not count towards
+// Refresh.Timeout.
 //
 // A role that denies access is retried after 30 seconds, backing off to 15 minutes;
-// meanwhile callers get the same error immediately. Other failures keep Refresh.FailureCap.
+// meanwhile callers get the same error immediately. For other failures Refresh.FailureCap
+// applies.
 func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	var (
 		o PoolOptions
@@ -110,7 +109,7 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	}
 	shared, err := New(base, func(opts *Options) {
 		*opts = o.Options
-		opts.ExpectedAccount = "" // it is the targets'
+		opts.ExpectedAccount = "" // it is for the targets
 	})
 	if err != nil {
 		return nil, err
@@ -130,9 +129,9 @@ func NewPool(base aws.Config, optFns ...func(*PoolOptions)) (*Pool, error) {
 	return p, nil
 }
 
-// Chain is the chain that ends in role. Roles that are equal in every field
-// (Tags by their content) have the same chain. A role that breaks a rule is
-// [ConfigInvalid], and leaves nothing behind in the pool.
+// Chain returns the chain that ends in role. Roles that are equal in every field (Tags by
+// their content) have the same chain. A role that breaks a rule is [ConfigInvalid] and is
+// not added to the pool.
 func (p *Pool) Chain(role Role) (*Chain, error) {
 	key := keyOf(role)
 	if c := p.chains.Get(key); c != nil {
@@ -142,14 +141,14 @@ func (p *Pool) Chain(role Role) (*Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.chains.Put(key, c), nil // another goroutine's, if that was faster
+	return p.chains.Put(key, c), nil // another goroutine may have put one first
 }
 
 // hadSession reports whether the chain ever had a session. A pool evicts chains
 // that never had one first.
 func hadSession(c *Chain) bool { return c.last.everSucceeded() }
 
-// Config is Chain(role).Config(): base, signed by that chain.
+// Config returns Chain(role).Config(): base, signed by that chain.
 func (p *Pool) Config(role Role) (aws.Config, error) {
 	c, err := p.Chain(role)
 	if err != nil {
@@ -158,8 +157,8 @@ func (p *Pool) Config(role Role) (aws.Config, error) {
 	return c.Config(), nil
 }
 
-// All yields the pool's chains and evicted ones that are still in use, in no
-// particular order: for a page of their [Chain.Status].
+// All yields the pool's chains and evicted ones that are still in use, in no particular
+// order, for example to show their [Chain.Status].
 func (p *Pool) All() iter.Seq[*Chain] {
 	return func(yield func(*Chain) bool) {
 		for _, c := range p.chains.All() {
@@ -170,7 +169,7 @@ func (p *Pool) All() iter.Seq[*Chain] {
 	}
 }
 
-// Format is that of [Options].
+// Format prints what [Options.Format] does.
 func (o PoolOptions) Format(f fmt.State, _ rune) { fmt.Fprint(f, o.describe("PoolOptions")) }
 
 // String describes the pool: "web identity → arn:…:role/hub → 12 roles".
@@ -178,13 +177,13 @@ func (p *Pool) String() string {
 	return fmt.Sprintf("%v → %d roles", p.shared, p.chains.Len())
 }
 
-// Format prints String under every verb: nothing secret is in it.
+// Format prints String, which holds no secret, under every verb.
 func (p *Pool) Format(f fmt.State, _ rune) { fmt.Fprint(f, p.String()) }
 
-// MarshalText is String, for JSON and slog.
+// MarshalText returns String, for JSON and slog.
 func (p *Pool) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// check holds a role to the rules.
+// check returns a copy of role after checking every rule.
 func (p *Pool) check(role Role) (Role, error) {
 	r := &resolver{options: p.options.Options, partitions: slices.Clip(p.partitions)}
 	role = r.nextRole("Role", role, len(p.shared.hops) == 1, p.shared.facts.source, p.callerARN)
@@ -193,7 +192,7 @@ func (p *Pool) check(role Role) (Role, error) {
 	return role, r.err()
 }
 
-// extend makes the chain that goes on from the prefix to role.
+// extend returns a new chain from the shared hops to role.
 func (p *Pool) extend(role Role) (*Chain, error) {
 	role, err := p.check(role)
 	if err != nil {
@@ -212,29 +211,27 @@ func (p *Pool) extend(role Role) (*Chain, error) {
 	return c, nil
 }
 
-// Warmed is one role's turn in [Pool.Warm].
+// Warmed is the result of [Pool.Warm] for one role.
 type Warmed struct {
 	Role        Role
-	Err         error // nil: its session is there
-	Done, Total int   // roles so far, of how many
+	Err         error // nil: it has a session
+	Done, Total int   // number of roles so far, and of all
 }
 
-// Format prints the turn without the role's external id, under every verb.
+// Format prints the result without the role's external ID, under every verb.
 func (w Warmed) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "credentials.Warmed{Role: %v, Err: %v, Done: %d, Total: %d}", w.Role, w.Err, w.Done, w.Total)
 }
 
-// Warm gets a session for each of the roles, so that their first use does not
-// wait: after the start of a scanner, say. It returns when all have had their
-// turn or ctx has ended. progress, if not nil, is called after each from Warm's own
-// goroutine, one at a time and in no order; Warm waits for it. A panic in it is
-// Warm's error, and it is not called again.
+// Warm gets a session for each of the roles, so that their first use does not wait: for
+// example after the start of a scanner. It returns when all roles are done or ctx has
+// ended. progress, if not nil, is called after each role in Warm's goroutine, in no
+// particular order. If it panics, that is Warm's error, and it is not called again.
 //
-// The error counts the roles that failed and holds the first failure, an [*Error];
-// if ctx has ended, it holds ctx's own error.
-// Their chains are in the pool all the same, and are retried by the next
-// caller that uses them; a role that breaks a rule leaves nothing behind. More roles than
-// MaxChains, duplicates and those that break a rule not counted, are
+// The error counts the roles that failed and wraps the first failure, an [*Error]; if ctx
+// has ended, it wraps ctx's own error. The chains of roles that failed are in the pool,
+// and the next caller that uses them retries; a role that breaks a rule is not added. More
+// roles than MaxChains, not counting duplicates and those that break a rule, are
 // [ConfigInvalid] before any call.
 func (p *Pool) Warm(ctx context.Context, roles []Role, progress func(Warmed)) error {
 	distinct := map[roleKey]bool{}
@@ -245,7 +242,7 @@ func (p *Pool) Warm(ctx context.Context, roles []Role, progress func(Warmed)) er
 		}
 		distinct[key] = true
 		if len(distinct) > p.options.MaxChains {
-			return configError("Warm of more roles than PoolOptions.MaxChains, which is %d: the first of them would be let go before the last is there; raise MaxChains", p.options.MaxChains)
+			return configError("Warm of more roles than PoolOptions.MaxChains, which is %d: the first of them would be evicted before the last is ready; raise MaxChains", p.options.MaxChains)
 		}
 	}
 	next, results := make(chan Role), make(chan Warmed)
@@ -262,7 +259,7 @@ func (p *Pool) Warm(ctx context.Context, roles []Role, progress func(Warmed)) er
 	go func() {
 		defer close(results)
 		var running sync.WaitGroup
-		// The limiter decides how many of them ask STS; those in the queue keep it busy.
+		// The limiter decides how many of them ask STS; twice as many keep its queue full.
 		for range min(2*min(p.options.STSConcurrency, len(roles)), len(roles)) {
 			running.Go(func() {
 				for role := range next {
@@ -275,7 +272,7 @@ func (p *Pool) Warm(ctx context.Context, roles []Role, progress func(Warmed)) er
 	var (
 		done, failed int
 		first        error
-		broken       error // a panic in progress; it is called no more
+		broken       error // a panic in progress, which is then not called again
 	)
 	for w := range results {
 		done++
@@ -301,7 +298,7 @@ func (p *Pool) Warm(ctx context.Context, roles []Role, progress func(Warmed)) er
 	return nil
 }
 
-// report calls progress. A panic in it is an error.
+// report calls progress and returns a panic in it as an error.
 func report(progress func(Warmed), w Warmed) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -321,8 +318,8 @@ func (p *Pool) warm(ctx context.Context, role Role) error {
 	return err
 }
 
-// roleKey differs for roles that differ in any field. It is a hash, so that a
-// key holds neither an external id nor much memory.
+// roleKey differs for roles that differ in any field. It is a hash, so that it reveals no
+// external ID and takes little memory.
 type roleKey [sha256.Size]byte
 
 func keyOf(r Role) roleKey {

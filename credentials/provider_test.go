@@ -129,7 +129,7 @@ func TestKeyThatSTSDoesNotKnow(t *testing.T) {
 		fixes       [2]string // the beginnings
 	}{
 		{"long-lived", "", credentials.Unknown, [2]string{"check the access key that the vault gives", "if the key is right, enable the region"}},
-		{"session", "token", credentials.RegionNotEnabled, [2]string{"enable the region", "or else the session that asked, which the vault gave, was revoked"}},
+		{"session", "token", credentials.RegionNotEnabled, [2]string{"enable the region", "or else the caller's session from the vault was revoked"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Status: 403, Code: "InvalidClientTokenId", Message: "The security token included in the request is invalid."})

@@ -8,20 +8,21 @@ package credentials
 //
 //  1. signedBy records which access key signed the attempt.
 //  2. A service responds that this session has expired or is unknown (refusesSession,
-//     or maySayExpired for a HEAD, whose response has no body).
-//  3. replace discards the session, if it still is the one with that key, and retrieves
-//     a new one: a hundred refused requests are one refresh, since all callers share it
+//     or mayMeanExpired for a HEAD, whose response has no body).
+//  3. replace discards the session, if that key is still its key, and retrieves a new
+//     one. A hundred refused requests cause one refresh, since all callers share it
 //     (session.go).
-//  4. recovery repeats the request once. signedBy stops it if a cache around the chain
+//  4. recovery retries the request once. signedBy stops it if a cache around the chain
 //     signed it with the refused key again.
-//  5. Refused with the new session too: CredentialsExpired. From then on sessions are
-//     discarded at the pace of failed refreshes (refusal), until one is accepted.
+//  5. If the new session is refused too, that is CredentialsExpired. From then on
+//     sessions are discarded at the pace of failed refreshes (refusal), until one is
+//     accepted.
 //
-// A request whose body cannot be rewound is not repeated; the session is discarded all
+// A request whose body cannot be rewound is not retried; the session is discarded all
 // the same. Other errors pass through unchanged: AccessDenied renews nothing.
 //
-// Locks: the session's mu guards the change of current and refused; a provider of the
-// user's own is notified under upstream.mu, in the order of the refusals.
+// Locks: the session's mu guards the change of current and refused; the user's own
+// provider is notified under upstream.mu, in the order of the refusals.
 
 import (
 	"context"
@@ -38,36 +39,36 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// recovery retries a request once with a new session when a service refuses the
-// present one: it expired, it was revoked, or its role was deleted and created again.
+// recovery retries a request once with a new session when a service refuses the current
+// one: it expired, it was revoked, or its role was deleted and created again.
 type recovery struct{ chain *Chain }
 
 func (recovery) ID() string { return "crossroleRecovery" }
 
-// refusedCodes are the codes by which services refuse a session that has expired or
-// that they do not know: of S3 and its like
+// refusedCodes are the codes of services for a session that has expired or that they do
+// not know: of S3
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), of the query
 // and JSON protocols
 // (https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html), and of EC2.
-// AccessDenied is none of them, nor is SignatureDoesNotMatch: a new session changes
-// nothing there.
+// AccessDenied and SignatureDoesNotMatch are not among them, since a new session would
+// be refused in the same way.
 var refusedCodes = map[string]bool{
 	"ExpiredToken": true, "ExpiredTokenException": true, "RequestExpired": true, "TokenRefreshRequired": true,
 	"InvalidToken": true, "InvalidTokenId": true, "InvalidSecurity": true,
 	"InvalidAccessKeyId": true, "InvalidClientTokenId": true, "UnrecognizedClientException": true,
 }
 
-// refusesSession reports whether a service's error says that the session is no longer
-// good. EC2 has one code for that and for a lack of rights, and two messages.
+// refusesSession reports whether a service's error means that the session is no longer
+// valid. EC2 uses one code for that and for missing permissions, with two messages.
 func refusesSession(denied smithy.APIError) bool {
 	return refusedCodes[denied.ErrorCode()] ||
 		denied.ErrorCode() == "AuthFailure" && strings.Contains(denied.ErrorMessage(), "not able to validate the provided access credentials")
 }
 
-// maySayExpired reports whether err is S3's response to a HEAD request with a session
-// that has expired: status 400, and no document that holds a code. So is the response
-// to some other bad request, unless it names another region.
-func maySayExpired(req *smithyhttp.Request, err error) bool {
+// mayMeanExpired reports whether err may be S3's response to a HEAD request with an
+// expired session: status 400 and no body. S3 responds in the same way to other bad
+// requests, except that it names the region if that is wrong.
+func mayMeanExpired(req *smithyhttp.Request, err error) bool {
 	refused, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	return ok && req.Method == http.MethodHead && refused.HTTPStatusCode() == http.StatusBadRequest &&
 		refused.Response.Header.Get("X-Amz-Bucket-Region") == ""
@@ -83,20 +84,12 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	var signed signing
 	ctx = context.WithValue(ctx, signingKey{}, &signed)
 	out, metadata, err := next.HandleFinalize(ctx, in)
-	s := &r.chain.last
-	if err == nil {
-		return out, metadata, nil
-	}
 	denied, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
 		return out, metadata, err
 	}
-	certain := refusesSession(denied)
-	if !certain && !maySayExpired(untouched, err) {
-		return out, metadata, err
-	}
-	key := signed.by
-	if key == "" {
+	s, key, certain := &r.chain.last, signed.key, refusesSession(denied)
+	if key == "" || !certain && !mayMeanExpired(untouched, err) {
 		return out, metadata, err
 	}
 	if untouched.RewindStream() != nil {
@@ -106,7 +99,7 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	operation := awsmiddleware.GetServiceID(ctx) + " " + awsmiddleware.GetOperationName(ctx)
 	switch renewed, failure := s.replace(ctx, key); {
 	case errors.Is(failure, errRefusedAgain) && certain:
-		return out, metadata, s.expiredError(s.current.Load(), operation, denied, err, signed.sent)
+		return out, metadata, s.expiredError(s.current.Load(), operation, denied, err, signed.headers)
 	case errors.Is(failure, errRefusedAgain):
 		return out, metadata, err
 	case failure != nil:
@@ -114,19 +107,20 @@ func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInpu
 	case !renewed:
 		return out, metadata, err
 	}
-	in.Request, signed.not = untouched, key
+	in.Request, signed.refused = untouched, key
 	outAgain, metadataAgain, errAgain := next.HandleFinalize(ctx, in)
 	if errors.Is(errAgain, errSameKey) {
 		return out, metadata, err
 	}
 	out, metadata, err = outAgain, metadataAgain, errAgain
 	if denied, ok := errors.AsType[smithy.APIError](err); ok && refusesSession(denied) {
-		return out, metadata, s.expiredError(s.current.Load(), operation, denied, err, signed.sent)
+		return out, metadata, s.expiredError(s.current.Load(), operation, denied, err, signed.headers)
 	}
 	return out, metadata, err
 }
 
-// errRefusedAgain reports that the backoff after a renewal without effect is not over.
+// errRefusedAgain reports that a renewal has not helped, and that the backoff after it is
+// not over.
 var errRefusedAgain = errors.New("the session was renewed already and is refused again")
 
 // refusal remembers that a session was discarded because a service refused it.
@@ -136,8 +130,8 @@ type refusal struct {
 }
 
 // replace discards the session that key belongs to and retrieves a new one. It returns
-// false if a retry would not help: the key is not one of this chain's, or a provider
-// returned the same keys again.
+// false if a retry would not help: the key is not from this chain, or a provider returned
+// the same keys again.
 func (s *session) replace(ctx context.Context, key string) (bool, error) {
 	if !s.issued(key) {
 		return false, nil
@@ -160,31 +154,21 @@ func (s *session) replace(ctx context.Context, key string) (bool, error) {
 // While services keep refusing, it does so at the pace of failed refreshes and returns
 // false in between. The caller has to release the event.
 func (s *session) discardRefused(key string) bool {
-	var (
-		snap   *snapshot
-		paused bool
-	)
-	if s.upstream.invalidate(key, func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if snap = s.current.Load(); snap == nil || snap.creds.AccessKeyID != key {
-			return false
+	backingOff := false
+	s.discardIf(key, func() bool {
+		now, previous, consecutive := time.Now(), s.refused.Load(), 1
+		if previous != nil {
+			if backingOff = now.Before(previous.next); backingOff {
+				return false
+			}
+			if now.Sub(previous.next) < s.chain.failureCap {
+				consecutive = previous.consecutive + 1
+			}
 		}
-		now, held := time.Now(), s.refused.Load()
-		if paused = held != nil && now.Before(held.next); paused {
-			return false
-		}
-		streak := 1
-		if held != nil && now.Sub(held.next) < s.chain.failureCap {
-			streak = held.consecutive + 1
-		}
-		s.refused.Store(&refusal{consecutive: streak, next: now.Add(backoff(time.Second, streak, s.chain.failureCap, 0, s.chain.random))})
-		s.discard()
+		s.refused.Store(&refusal{consecutive: consecutive, next: now.Add(backoff(time.Second, consecutive, s.chain.failureCap, 0, s.chain.random))})
 		return true
-	}) {
-		s.chain.notify.enqueue(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
-	}
-	return !paused
+	})
+	return !backingOff
 }
 
 // accepted ends the backoff after a refusal: the renewed session signed a request that
@@ -211,16 +195,15 @@ func (s *session) discardOnly(key string) {
 
 // signing is what recovery and signedBy share about an attempt.
 type signing struct {
-	by   string        // the access key ID that signed it
-	not  string        // a refused key, which must not sign the retry
-	sent []http.Header // of all requests
+	key     string        // the access key ID that signed it
+	refused string        // the key that must not sign the retry
+	headers []http.Header // of all requests
 }
 
-// signingKey is the context's key for a *signing.
+// signingKey is the key of a *signing in a context.
 type signingKey struct{}
 
-// errSameKey stops a retry that a cache around the chain has signed with the refused
-// key: it is not sent.
+// errSameKey stops a retry that a cache around the chain signed with the refused key.
 var errSameKey = errors.New("signed with the refused key again")
 
 // signedBy records which key signed an attempt. It is last in the stack, because
@@ -232,21 +215,18 @@ func (signedBy) ID() string { return "crossroleSignedBy" }
 func (signedBy) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 	signed, wanted := ctx.Value(signingKey{}).(*signing)
 	if req, ok := in.Request.(*smithyhttp.Request); ok && wanted {
-		signed.by = accessKeyID(req.Header.Get("Authorization"))
-		signed.sent = append(signed.sent, req.Header)
-		if signed.not != "" && signed.by == signed.not {
+		signed.key = accessKeyID(req.Header.Get("Authorization"))
+		signed.headers = append(signed.headers, req.Header)
+		if signed.refused != "" && signed.key == signed.refused {
 			return middleware.FinalizeOutput{}, middleware.Metadata{}, errSameKey
 		}
 	}
 	return next.HandleFinalize(ctx, in)
 }
 
-// accessKeyID reads the key from an Authorization header of SigV4.
+// accessKeyID returns the key in an Authorization header of SigV4, or "".
 func accessKeyID(header string) string {
-	_, rest, ok := strings.Cut(header, "Credential=")
-	if !ok {
-		return ""
-	}
+	_, rest, _ := strings.Cut(header, "Credential=")
 	key, _, _ := strings.Cut(rest, "/")
 	return key
 }

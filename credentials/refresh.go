@@ -14,8 +14,7 @@ package credentials
 //	             → finishRefresh                  once: by the goroutine, or by the budget if it hangs
 //
 // finishRefresh stores the session or the failure, queues events and log lines, and
-// closes done, which releases the waiters. The result of a goroutine that comes later
-// is discarded.
+// closes done, which releases the waiters. A later result of the goroutine is discarded.
 //
 // A failure is remembered (remember). Until its backoff is over, backingOff returns
 // the same error to all callers without a request; a change of the token file ends
@@ -40,40 +39,39 @@ import (
 	"github.com/crossrole/crossrole/credentials/internal/stsclient"
 )
 
-// refresh is one refresh in flight. Its result (snap, err and the flags below them)
-// is set before done is closed, and never changes afterwards.
+// refresh is one refresh in flight. Its result (snap, err and the flags) is set before done
+// is closed and never changes afterwards.
 type refresh struct {
 	done       chan struct{} // closed when the refresh has finished
 	snap       *snapshot
 	err        error
 	fromParent bool // err is the previous hop's
-	unchanged  bool // snap holds the same keys without an expiry as the session before
+	unchanged  bool // snap holds the same keys without an expiry as the previous session
+	abandoned  bool // all waiters left before a request was sent
 
-	abandoned bool // all waiters left before a request was sent
-	budget    *budget
-
-	host atomic.Pointer[string] // of the last request; nil: none was sent
+	budget *budget
+	host   atomic.Pointer[string] // of the last request; nil: none was sent
 }
 
-// asked returns the host of the last request; empty: none was sent.
-func (r *refresh) asked() string {
+// endpoint returns the host of the last request; empty: none was sent.
+func (r *refresh) endpoint() string {
 	if host := r.host.Load(); host != nil {
 		return *host
 	}
 	return ""
 }
 
-// startRefresh starts a refresh. The caller holds s.mu. Its context keeps the values
-// of the first caller's context and none of its deadlines: a caller that stops
-// waiting must not fail the others.
+// startRefresh starts a refresh. The caller holds s.mu. The refresh keeps the values of
+// the first caller's context but not its deadline: a caller that stops waiting must not
+// fail the others.
 func (s *session) startRefresh(ctx context.Context) *refresh {
 	r := &refresh{done: make(chan struct{})}
 	r.budget = newBudget(ctx, s.chain.timeout, func() { s.finishRefresh(r, nil, nil, s.timeoutError()) })
 	s.inflight.Store(r)
 	s.chain.notify.refreshes.Add(1)
 	go func() {
-		// User code may end this goroutine, as testing.T.FailNow does.
-		err := s.newError(&attempt{operation: "refresh"}, class{kind: Unknown}, errExited, 1)
+		// User code may end this goroutine with runtime.Goexit, as testing.T.FailNow does.
+		err := s.newError(&attempt{operation: "refresh"}, Unknown, errExited, 1)
 		var snap *snapshot
 		var att *attempt
 		defer func() {
@@ -87,8 +85,8 @@ func (s *session) startRefresh(ctx context.Context) *refresh {
 
 var errExited = errors.New("the provider or the HTTP client ended the goroutine of the refresh (runtime.Goexit)")
 
-// finishRefresh ends a refresh, once: a result that arrives after the budget has ended
-// it is discarded.
+// finishRefresh ends a refresh, once: a result that arrives after the budget has ended it
+// is discarded.
 func (s *session) finishRefresh(r *refresh, snap *snapshot, att *attempt, err *Error) {
 	s.mu.Lock()
 	if s.inflight.Load() != r {
@@ -115,14 +113,14 @@ func (s *session) finishRefresh(r *refresh, snap *snapshot, att *attempt, err *E
 			s.parent.accepted(att.signedBy)
 		}
 	}
-	// Events are queued before the waiters continue, so that a hop's events precede
-	// those of the next hop, which waits for it. They are delivered afterwards.
+	// Events are queued before the waiters continue, so that a hop's events precede those
+	// of the next hop, which is a waiter. They are delivered afterwards.
 	s.chain.notify.enqueue(r.events(s, previous)...)
 	r.log(s, previous)
 
 	r.budget.stop()
-	// If chains of a pool wait for this hop, their own refreshes release its events
-	// when they finish, as within one chain.
+	// If chains of a pool wait for this hop, their refreshes release its events when they
+	// finish.
 	awaited := s.chain.shared && s.waiting.Load() > 0
 	close(r.done)
 	if s.chain.notify.refreshes.Add(-1); !awaited {
@@ -160,36 +158,34 @@ func (s *session) remember(previous *failure, err *Error) *Error {
 }
 
 // timeoutError returns the error of a refresh that did not return in time. If it was
-// waiting for a previous hop, the error names that hop; if that hop's refresh timed
-// out at the same moment, its own error, which is more precise, is returned.
+// waiting for a previous hop, the error names that hop; if that hop's refresh timed out
+// at the same moment, its own, more precise error is returned.
 func (s *session) timeoutError() *Error {
-	late, now := s, time.Now()
-	for late.parent != nil {
-		if late.parent.inflight.Load() != nil {
-			late = late.parent
-			continue
-		}
-		if f := late.parent.backingOff(now, false); f != nil && late.parent.phaseNow(now) == expired {
+	slow, now := s, time.Now()
+	for slow.parent != nil && slow.parent.inflight.Load() != nil {
+		slow = slow.parent
+	}
+	if p := slow.parent; p != nil && p.phaseNow(now) == expired {
+		if f := p.backingOff(now, false); f != nil {
 			return f.err
 		}
-		break
 	}
 	e := &Error{
-		Hop: late.n, hops: s.facts.hops, Kind: RefreshTimeout, RoleARN: late.role,
+		Hop: slow.n, hops: s.facts.hops, Kind: RefreshTimeout, RoleARN: slow.role,
 		Operation: "refresh", Err: context.DeadlineExceeded,
 		Fixes: []string{timeoutFix},
 	}
-	if r := late.inflight.Load(); r != nil && r.asked() != "" {
-		e.Endpoint = r.asked()
+	if r := slow.inflight.Load(); r != nil && r.endpoint() != "" {
+		e.Endpoint = r.endpoint()
 		e.Err = fmt.Errorf("no response within %v: %w", s.chain.timeout, context.DeadlineExceeded)
 	}
 	return e
 }
 
-// events returns the events of a finished refresh. There are none if the previous hop
-// failed, which reports its own failure.
+// events returns the events of a finished refresh: none if the previous hop failed, which
+// reports its own failure.
 func (r *refresh) events(s *session, previous *failure) []Event {
-	e := Event{Hop: s.n, RoleARN: s.role, Err: r.err, Endpoint: r.asked()}
+	e := Event{Hop: s.n, RoleARN: s.role, Err: r.err, Endpoint: r.endpoint()}
 	switch {
 	case r.err != nil && r.fromParent, r.abandoned:
 		return nil
@@ -227,9 +223,8 @@ func (r *refresh) log(s *session, previous *failure) {
 	}
 }
 
-// makeAttempts makes the attempts of one refresh. It retries the errors that the retry
-// table lists as retryable; a refresh that follows a failure makes one attempt, since
-// the backoff between refreshes is its retry.
+// makeAttempts makes the attempts of one refresh and retries by the retry table. A refresh
+// that follows a failure makes one attempt, since it is itself a retry.
 func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot, att *attempt, failed *Error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -245,16 +240,15 @@ func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot,
 		}}}
 		s.stampToken()
 		if s.parent != nil {
-			from, err := s.parentSession(ctx)
-			if err != nil {
+			var err error
+			if att.signedBy, err = s.parentSession(ctx); err != nil {
 				if inner, ok := errors.AsType[*Error](err); ok {
 					return nil, att, inner
 				}
 				return nil, att, s.timeoutError()
 			}
-			att.signedBy = from
 		}
-		snap, v, err := s.try(ctx, att)
+		snap, c, err := s.try(ctx, att)
 		if err == nil {
 			return snap, att, nil
 		}
@@ -262,19 +256,19 @@ func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot,
 			return nil, att, errAbandoned
 		}
 		if ended := ctx.Err(); ended != nil {
-			v.kind, v.retry = RefreshTimeout, retryNever
+			c = class{RefreshTimeout, retryNever}
 			if errors.Is(err, context.Canceled) {
 				err = ended // a context derived from a budget reports Canceled
 			}
 		}
-		if !s.shouldRetry(ctx, att, v.retry, n, noRetry) {
-			return nil, att, s.newError(att, v, err, n)
+		if !s.shouldRetry(ctx, att, c.retry, n, noRetry) {
+			return nil, att, s.newError(att, c.kind, err, n)
 		}
 	}
 }
 
-// parentSession returns the session of the previous hop. In a pool, that hop may have
-// to queue and has its own budget, so ours is paused meanwhile.
+// parentSession returns the session of the previous hop. In a pool, that hop may have to
+// queue and has its own budget, so this one is paused meanwhile.
 func (s *session) parentSession(ctx context.Context) (*snapshot, error) {
 	if b, ok := ctx.(*budget); ok && s.chain.limiter != nil {
 		defer b.pause()()
@@ -299,8 +293,8 @@ func (s *session) Priority() limiter.Priority {
 	return limiter.FirstUse
 }
 
-// Wanted implements [limiter.Waiter]: a first session that no caller waits for any
-// more is not worth a request.
+// Wanted implements [limiter.Waiter]: no request is sent for a first session that all
+// callers have stopped waiting for.
 func (s *session) Wanted() bool {
 	return s.chain.shared || s.waiting.Load() > 0 || s.everSucceeded()
 }
@@ -312,13 +306,13 @@ func (s *session) everSucceeded() bool {
 	return s.successes > 0
 }
 
-// panicError turns a panic into an error. A provider, an HTTP client or an option
-// function is user code and may panic; that must not end the process from a goroutine
-// that the user never started. The panic's value may quote a request.
+// panicError turns a panic of user code (a provider, an HTTP client, an option function)
+// into an error, because the user could not recover it in this goroutine. The panic's value
+// may quote a request.
 func (s *session) panicError(v any) *Error {
 	text := withoutKeys(fmt.Sprint(v))
 	s.chain.notify.warn("panic in a refresh", "panic", text, "stack", string(debug.Stack()))
-	return s.newError(&attempt{operation: "refresh"}, class{kind: Unknown}, errors.New("panic: "+text), 1)
+	return s.newError(&attempt{operation: "refresh"}, Unknown, errors.New("panic: "+text), 1)
 }
 
 // try makes one exchange, with its own deadline, and classifies the failure.
@@ -329,7 +323,7 @@ func (s *session) try(ctx context.Context, att *attempt) (*snapshot, class, erro
 	}
 	ctx, cancel := context.WithTimeout(stsclient.WithTrace(ctx, &att.Trace), s.chain.timeout/3)
 	defer cancel()
-	// The limiter's slot is free when the deadline passes, even if the client hangs.
+	// Free the limiter's slot at the deadline, even if the client hangs.
 	stop := context.AfterFunc(ctx, release)
 	defer func() { stop(); release() }()
 	creds, err := s.exchange(ctx, att)
@@ -347,19 +341,18 @@ func (s *session) try(ctx context.Context, att *attempt) (*snapshot, class, erro
 	if own, ok := errors.AsType[*Error](err); ok {
 		return nil, class{own.Kind, retryNever}, err
 	}
-	v := classify(err, att, s.web)
+	c := classify(err, att, s.web)
 	switch {
-	case v.kind == TokenExpired && s.parent != nil: // of the previous hop's session, not of a token
-		v = class{CredentialsExpired, retryIfParentRenewed}
-	case v.kind == RegionNotEnabled && v.retry == retryIfParentRenewed && att.signedBy != nil && att.signedBy.creds.SessionToken == "":
-		v.kind = Unknown // a long-lived key: more likely mistyped or deleted
+	case c.kind == TokenExpired && s.parent != nil: // of the previous hop's session, not of a token
+		c = class{CredentialsExpired, retryIfParentRenewed}
+	case c.kind == RegionNotEnabled && c.retry == retryIfParentRenewed && att.signedBy != nil && att.signedBy.creds.SessionToken == "":
+		c.kind = Unknown // a long-lived key: more likely mistyped or deleted
 	}
-	return nil, v, err
+	return nil, c, err
 }
 
-// queue waits until the pool's limiter, if there is one, admits the request. The
-// refresh's budget is paused meanwhile. Afterwards there may be a newer session to
-// sign with, which it takes.
+// queue waits for the pool's limiter, if there is one, while the refresh's budget is
+// paused. Afterwards the attempt signs with the previous hop's latest session.
 func (s *session) queue(ctx context.Context, att *attempt) (release func(), err error) {
 	if s.chain.limiter == nil {
 		return func() {}, nil
@@ -378,8 +371,8 @@ func (s *session) queue(ctx context.Context, att *attempt) (release func(), err 
 	return release, err
 }
 
-// shouldRetry reports whether to make another attempt after the n-th, and first sleeps
-// as long as the retry rule says. noRetry excludes all rules but a changed token.
+// shouldRetry sleeps as the retry rule says and reports whether to make another attempt
+// after the n-th. noRetry excludes all rules but a changed token.
 func (s *session) shouldRetry(ctx context.Context, att *attempt, what retry, n int, noRetry bool) bool {
 	switch what {
 	case retryIfTokenChanged:
@@ -389,13 +382,12 @@ func (s *session) shouldRetry(ctx context.Context, att *attempt, what retry, n i
 		if n > 1 || s.parent == nil {
 			return false
 		}
-		// If another caller was faster, there is a newer session already.
 		refused := att.signedBy.creds.AccessKeyID
 		if !s.parent.discardRefused(refused) || noRetry {
 			return false // the next refresh takes the new one
 		}
-		from, err := s.parentSession(ctx)
-		return err != nil || from.creds.AccessKeyID != refused
+		latest, err := s.parentSession(ctx)
+		return err != nil || latest.creds.AccessKeyID != refused
 	case retryOnce:
 		return n == 1 && !noRetry
 	case retryBackoff:
@@ -406,8 +398,8 @@ func (s *session) shouldRetry(ctx context.Context, att *attempt, what retry, n i
 	return false
 }
 
-// sleep sleeps for a random part of base·2^(n-1), at most limit. It returns false
-// immediately if the refresh's deadline would pass meanwhile.
+// sleep sleeps for a random part of base·2^(n-1), at most limit. If the refresh's deadline
+// would pass meanwhile, it returns false immediately.
 func (s *session) sleep(ctx context.Context, base, limit time.Duration, n int) bool {
 	d := time.Duration(s.chain.random() * float64(doubled(base, n-1, limit)))
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
@@ -423,29 +415,29 @@ func (s *session) sleep(ctx context.Context, base, limit time.Duration, n int) b
 	}
 }
 
-// budget is the context of a refresh: a deadline whose clock is stopped while the
-// refresh queues at a pool's limiter.
+// budget is the context of a refresh: a deadline whose clock is stopped while the refresh
+// waits in a pool's queue.
 type budget struct {
-	context.Context // done when the time is over
+	context.Context // canceled at the deadline
 	cancel          context.CancelCauseFunc
 
-	margin time.Duration
-	ended  *time.Timer // cancels the attempts
-	late   *time.Timer // abandons them a margin later, if they have not returned
+	margin       time.Duration
+	cancelTimer  *time.Timer // cancels the attempts at the deadline
+	abandonTimer *time.Timer // ends the refresh a margin later, if they have not returned
 
-	mu  sync.Mutex // guards what follows
-	end time.Time  // of the attempts
+	mu       sync.Mutex // guards what follows
+	deadline time.Time
 }
 
-// newBudget returns a budget that keeps the values of ctx and none of its deadlines.
-// The attempts get a little less than the whole, so that their own error, which is
-// more precise, comes before abandon is called.
-func newBudget(ctx context.Context, whole time.Duration, abandon func()) *budget {
-	b := &budget{margin: whole / 50}
-	b.end = time.Now().Add(whole - b.margin)
+// newBudget returns a budget with the values of ctx but not its deadline. The attempts get
+// a little less than timeout, so that their own, more precise error comes before abandon
+// is called.
+func newBudget(ctx context.Context, timeout time.Duration, abandon func()) *budget {
+	b := &budget{margin: timeout / 50}
+	b.deadline = time.Now().Add(timeout - b.margin)
 	b.Context, b.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	b.ended = time.AfterFunc(whole-b.margin, func() { b.cancel(context.DeadlineExceeded) })
-	b.late = time.AfterFunc(whole, abandon)
+	b.cancelTimer = time.AfterFunc(timeout-b.margin, func() { b.cancel(context.DeadlineExceeded) })
+	b.abandonTimer = time.AfterFunc(timeout, abandon)
 	return b
 }
 
@@ -453,7 +445,7 @@ func newBudget(ctx context.Context, whole time.Duration, abandon func()) *budget
 func (b *budget) Deadline() (time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.end, true
+	return b.deadline, true
 }
 
 // Err returns context.DeadlineExceeded once the deadline has passed.
@@ -466,23 +458,23 @@ func (b *budget) Err() error {
 
 // pause stops the clock until resume is called.
 func (b *budget) pause() (resume func()) {
-	left := time.Until(b.end)
-	if !b.ended.Stop() || !b.late.Stop() {
-		return func() {} // it is over
+	left := time.Until(b.deadline)
+	if !b.cancelTimer.Stop() || !b.abandonTimer.Stop() {
+		return func() {} // the deadline has passed
 	}
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.end = time.Now().Add(left)
-		b.ended.Reset(left)
-		b.late.Reset(left + b.margin)
+		b.deadline = time.Now().Add(left)
+		b.cancelTimer.Reset(left)
+		b.abandonTimer.Reset(left + b.margin)
 	}
 }
 
 // stop releases the timers and the context.
 func (b *budget) stop() {
-	b.ended.Stop()
-	b.late.Stop()
+	b.cancelTimer.Stop()
+	b.abandonTimer.Stop()
 	b.cancel(context.Canceled)
 }
 
@@ -495,11 +487,11 @@ type failure struct {
 	next        time.Time // no attempt before then; zero: the previous hop's applies
 	tokenStamp  fileStamp // of the token file before the refresh read it
 	fromParent  bool      // the previous hop failed; its backoff applies, not ours
-	reported    bool      // RefreshFailed was sent for one of these failures
+	reported    bool      // one of these failures was sent as RefreshFailed
 }
 
-// A pool backs off further from a role that denies access: among many targets some
-// always do, and their requests would slow down the others'.
+// A pool backs off longer from a role that denies access: among many targets some always
+// do, and their requests would delay the others'.
 const (
 	deniedBase = 30 * time.Second
 	deniedCap  = 15 * time.Minute
@@ -508,21 +500,21 @@ const (
 // lastingKinds are the kinds of failure that last until a person changes something.
 var lastingKinds = map[Kind]bool{AssumeDenied: true, DurationTooLong: true, TagsTooLarge: true, ConfigInvalid: true}
 
-// backoffFor returns the backoff after the streak-th consecutive failure, which was of
-// this kind. left is how long the current session is still valid.
-func (s *session) backoffFor(kind Kind, streak int, left time.Duration) time.Duration {
+// backoffFor returns the backoff after the n-th consecutive failure, which is of this
+// kind. left is how long the current session is still valid.
+func (s *session) backoffFor(kind Kind, n int, left time.Duration) time.Duration {
 	c := s.chain
 	if c.deniedCap > 0 && lastingKinds[kind] {
-		return backoff(deniedBase, streak, c.deniedCap, left, c.random)
+		return backoff(deniedBase, n, c.deniedCap, left, c.random)
 	}
-	return backoff(time.Second, streak, c.failureCap, left, c.random)
+	return backoff(time.Second, n, c.failureCap, left, c.random)
 }
 
-// backoff returns the pause after the streak-th consecutive failure: base, doubled for
-// each further failure, at most limit, less up to a random fifth that keeps pods apart.
-// While a session is valid for left, the pause is no longer than that.
-func backoff(base time.Duration, streak int, limit, left time.Duration, random func() float64) time.Duration {
-	pause := doubled(base, streak-1, limit)
+// backoff returns the pause after the n-th consecutive failure: base, doubled for each
+// further failure, at most limit, less up to a random fifth that keeps pods apart. If a
+// session is still valid for left, the pause is no longer than that.
+func backoff(base time.Duration, n int, limit, left time.Duration, random func() float64) time.Duration {
+	pause := doubled(base, n-1, limit)
 	pause -= time.Duration(float64(pause/5) * (1 - random()))
 	if left > 0 {
 		pause = min(pause, left)
@@ -530,8 +522,7 @@ func backoff(base time.Duration, streak int, limit, left time.Duration, random f
 	return pause
 }
 
-// doubled returns d doubled n times, at most limit. It compares before it
-// doubles, so that no n overflows.
+// doubled returns d doubled n times, at most limit, without overflow.
 func doubled(d time.Duration, n int, limit time.Duration) time.Duration {
 	for ; n > 0 && d < limit; n-- {
 		if d > limit/2 {
@@ -542,8 +533,8 @@ func doubled(d time.Duration, n int, limit time.Duration) time.Duration {
 	return min(d, limit)
 }
 
-// stampToken records the state of the token file before it is read: a token that is
-// replaced between the read and the failure has not been tried.
+// stampToken records the state of the token file before it is read: a token written
+// between the read and the failure has not been tried.
 func (s *session) stampToken() {
 	if s.tokenFile == "" {
 		return
@@ -554,9 +545,9 @@ func (s *session) stampToken() {
 	s.mu.Unlock()
 }
 
-// backingOff returns the failure whose backoff is not over, or nil. With look, it also
-// stats the token file: a change since the failure ends the backoff.
-func (s *session) backingOff(now time.Time, look bool) *failure {
+// backingOff returns the failure whose backoff is not over, or nil. If stat is set, it also
+// checks the token file: a change since the failure ends the backoff.
+func (s *session) backingOff(now time.Time, stat bool) *failure {
 	f := s.failed.Load()
 	switch {
 	case f == nil:
@@ -565,8 +556,8 @@ func (s *session) backingOff(now time.Time, look bool) *failure {
 		if s.parent.phaseNow(now) != expired {
 			return nil
 		}
-		return s.parent.backingOff(now, look)
-	case !now.Before(f.next), look && s.tokenFile != "" && !stampFile(s.tokenFile).equal(f.tokenStamp):
+		return s.parent.backingOff(now, stat)
+	case !now.Before(f.next), stat && s.tokenFile != "" && !stampFile(s.tokenFile).equal(f.tokenStamp):
 		return nil
 	}
 	return f

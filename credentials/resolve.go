@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,9 +12,9 @@ import (
 	"github.com/crossrole/crossrole/credentials/internal/stsclient"
 )
 
-// resolver turns options and environment into the settings of a chain and
-// collects all problems on the way. It opens no file and makes no call. The
-// partitions are compared when all that name one are known.
+// resolver turns options and environment into the settings of a chain and collects all
+// problems. It opens no file and makes no call. Partitions are compared at the end, when
+// everything that names one is known.
 type resolver struct {
 	problems
 	base    aws.Config
@@ -22,10 +23,10 @@ type resolver struct {
 	region      string
 	stsEndpoint string   // from AWS_ENDPOINT_URL_STS; empty: the region's
 	partitions  []origin // of everything that names one
-	notices     []string // for the log, once
+	notices     []string // to be logged once
 }
 
-// origin is a partition and what named it.
+// origin is a partition and the setting that it comes from.
 type origin struct{ partition, from string }
 
 func (r *resolver) resolve() (source Source, roles []Role) {
@@ -53,7 +54,7 @@ func (r *resolver) resolve() (source Source, roles []Role) {
 	return source, roles
 }
 
-// assumedBy is the role that the first of Roles must not be once more.
+// assumedBy returns the source's role, which the first of Roles must not repeat.
 func (r *resolver) assumedBy(source Source) string {
 	if _, ok := source.(FromBase); ok {
 		source = Provider{Credentials: r.base.Credentials}
@@ -75,9 +76,8 @@ func (r *resolver) resolveRegion() {
 	r.partition(partitionOf(s.value), s.from+" "+s.value)
 }
 
-// resolveSTSEndpoint takes AWS_ENDPOINT_URL_STS alone: AWS_ENDPOINT_URL, which
-// people set for a store, must not hijack STS. AWS_IGNORE_CONFIGURED_ENDPOINT_URLS
-// switches it off, as in the SDKs
+// resolveSTSEndpoint reads AWS_ENDPOINT_URL_STS only: AWS_ENDPOINT_URL is often set for an
+// S3-compatible store. AWS_IGNORE_CONFIGURED_ENDPOINT_URLS switches it off, as in the SDKs
 // (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
 func (r *resolver) resolveSTSEndpoint() {
 	s := fill("", "", envSTSEndpoint)
@@ -118,14 +118,14 @@ func (r *resolver) stsClient() *stsclient.Client {
 func (r *resolver) checkEndpoint(from, value string) bool {
 	u, err := url.Parse(value)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		// The value may hold a password: name where it stands only.
+		// The value may hold a password: print only where it comes from.
 		r.addf(from, "not a URL; want https://host")
 		return false
 	}
 	return true
 }
 
-// partition notes a partition that must agree with all others.
+// partition records a partition that must agree with all others.
 func (r *resolver) partition(partition, from string) {
 	if partition != "" {
 		r.partitions = append(r.partitions, origin{partition, from})
@@ -167,17 +167,25 @@ func (r *resolver) checkRefresh() {
 	}
 }
 
-// checkShadowing notices variables that choose credentials elsewhere. With
-// FromBase and Provider they may rightly have done so.
+// checkShadowing reports variables that select other credentials in the SDK. With
+// FromBase and Provider they may have selected the provider.
 func (r *resolver) checkShadowing(source Source) {
-	var names []string
+	var others []string
 	switch source.(type) {
+	case FromBase, Provider:
+		return
 	case WebIdentity:
-		names = append(set(shadowing...), set(envPodIdentityURL, envPodIdentityFile)...)
+		others = []string{envPodIdentityURL, envPodIdentityFile}
 	case PodIdentity:
-		names = append(set(shadowing...), set(envRoleARN, envTokenFile)...)
+		others = []string{envRoleARN, envTokenFile}
 	case NodeRole:
-		names = append(set(shadowing...), set(envRoleARN, envTokenFile, envPodIdentityURL, envPodIdentityFile)...)
+		others = []string{envRoleARN, envTokenFile, envPodIdentityURL, envPodIdentityFile}
+	}
+	var names []string
+	for _, name := range slices.Concat(shadowing, others) {
+		if os.Getenv(name) != "" { // set to the empty string is unset, as in the SDK
+			names = append(names, name)
+		}
 	}
 	if len(names) == 0 {
 		return
@@ -190,8 +198,8 @@ func (r *resolver) checkShadowing(source Source) {
 	r.notices = append(r.notices, list+" set but not used: the source is "+source.String())
 }
 
-// The variables that may fill a chain's settings. Nothing else in the
-// environment influences a chain.
+// The variables that may fill in a chain's settings. Nothing else in the environment
+// influences a chain.
 const (
 	envRoleARN         = "AWS_ROLE_ARN"
 	envTokenFile       = "AWS_WEB_IDENTITY_TOKEN_FILE"
@@ -204,30 +212,18 @@ const (
 	envPodIdentityFile = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
 )
 
-// shadowing are the variables that would choose the credentials in the SDK's
-// own default chain. They change nothing here; people who set them should know.
+// shadowing are the variables that select credentials in the SDK's own default chain. They
+// have no effect here, which a program is warned about.
 var shadowing = []string{
 	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 	"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE",
 }
 
-// set returns those of the variables that are set; one set to the empty string
-// is unset, as in the SDK.
-func set(names ...string) []string {
-	var found []string
-	for _, name := range names {
-		if os.Getenv(name) != "" {
-			found = append(found, name)
-		}
-	}
-	return found
-}
-
 // setting is a value and where it came from, for messages.
 type setting struct{ value, from string }
 
-// fill returns the field's own value, or else that of the first variable that
-// is set. With neither, from names what could have been set.
+// fill returns the field's value, or that of the first variable that is set. If there is
+// none, from is the field.
 func fill(value, field string, variables ...string) setting {
 	if value != "" {
 		return setting{value, field}
@@ -240,8 +236,7 @@ func fill(value, field string, variables ...string) setting {
 	return setting{"", field}
 }
 
-// problems collects everything that is wrong with a chain's settings, so that one
-// error lists it all.
+// problems collects everything that is wrong with a chain's settings, for one error.
 type problems []error
 
 // addf adds one problem: where the value came from, the value, the rule and the fix.
@@ -249,7 +244,7 @@ func (f *problems) addf(where, format string, args ...any) {
 	*f = append(*f, fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...)))
 }
 
-// addNilOption notes a nil among the functions that set options.
+// addNilOption adds a nil among the functions that set options.
 func (f *problems) addNilOption(i int) {
 	f.addf(fmt.Sprintf("optFns[%d]", i), "nil; leave out what sets no option")
 }
@@ -262,7 +257,7 @@ func (f problems) err() error {
 	return &Error{Kind: ConfigInvalid, Err: f}
 }
 
-// maxLines is how many problems have a line each. More of them are one paragraph.
+// maxLines is how many problems have a line each. More of them become one paragraph.
 const maxLines = 4
 
 func (f problems) Error() string {

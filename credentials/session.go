@@ -26,6 +26,7 @@ package credentials
 // lock.
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"sync"
@@ -56,14 +57,14 @@ type session struct {
 
 	mu         sync.Mutex // guards the change of the first four, and what follows
 	lastToken  lastToken
-	tokenStamp fileStamp // of the token file before it was read last
+	tokenStamp fileStamp // of the token file, before its last read
 	recentKeys [4]string // access key IDs of the last sessions: requests signed with them may still be in flight
 	successes  int       // refreshes that brought a session
 }
 
-// hop describes one step of a chain: what errors, fixes and reports say about it.
-// It never changes once the chain is made, so that diagnosing a failure takes no
-// lock and needs no session. A session embeds the hop that it belongs to.
+// hop describes one step of a chain: what errors, fixes and reports say about it. It
+// never changes after New, so diagnosing a failure takes no lock and needs no session.
+// A session embeds its hop.
 type hop struct {
 	n         int    // 1: the source's
 	role      string // ARN; empty where the source names none
@@ -74,35 +75,29 @@ type hop struct {
 	facts     *chainFacts
 }
 
-// chainFacts are the facts that all hops of a chain have in common. All chains of a
-// pool share one copy.
+// chainFacts holds what all hops of a chain have in common. All chains of a pool share
+// one copy.
 type chainFacts struct {
 	source Source
 	roles  []*Role // of the chain; in a pool, of the shared hops only. By pointer, so that fmt stops before their external IDs
-	hops   int     // number of hops; in a pool, of the shared ones and the target's
+	hops   int     // their number; in a pool, the shared ones and the target's
 	sts    *stsclient.Client
 }
 
 // agent reports whether the hop asks a service on the node instead of STS.
 func (h *hop) agent() bool {
-	if h.n > 1 {
-		return false
-	}
 	switch h.facts.source.(type) {
 	case PodIdentity, NodeRole:
-		return true
+		return h.n == 1
 	}
 	return false
 }
 
 // provider reports whether the hop asks the user's own credentials provider.
 func (h *hop) provider() bool {
-	if h.n > 1 {
-		return false
-	}
 	switch h.facts.source.(type) {
 	case FromBase, Provider:
-		return true
+		return h.n == 1
 	}
 	return false
 }
@@ -116,17 +111,14 @@ func (h *hop) describe() string {
 	return h.facts.source.String()
 }
 
-// longest returns how long the hop's sessions last at most; zero if unknown. STS
-// gives an hour where no duration was asked for.
+// longest returns how long the hop's sessions last at most; zero if unknown. The default
+// of STS is an hour.
 func (h *hop) longest() time.Duration {
 	if h.settings != nil {
 		return h.settings.duration() - dateIsFloor
 	}
 	if w, ok := h.facts.source.(WebIdentity); ok {
-		if w.Duration == 0 {
-			return time.Hour - dateIsFloor
-		}
-		return w.Duration - dateIsFloor
+		return cmp.Or(w.Duration, time.Hour) - dateIsFloor
 	}
 	return 0
 }
@@ -138,7 +130,7 @@ func (s *session) follow(c *Chain, parent *session, role *Role) {
 	s.exchange = role.exchange(c)
 }
 
-// retrieve returns the session. It waits only if no session is valid, or if the
+// retrieve returns the session. It waits only if there is no valid session, or if the
 // current one is about to expire.
 func (s *session) retrieve(ctx context.Context) (*snapshot, error) {
 	now := time.Now()
@@ -199,31 +191,26 @@ func (s *session) join(ctx context.Context, enough func(*snapshot) bool) (*refre
 
 // invalidate discards the session if key is still its key.
 func (s *session) invalidate(key string) {
-	s.invalidateQuiet(key)
+	s.discardIf(key, func() bool { return true })
 	s.chain.notify.release()
 }
 
-// invalidateQuiet is invalidate without the release of its event: the caller has to
-// release it.
-func (s *session) invalidateQuiet(key string) {
+// discardIf discards the session and the memory of failures if key is still its key and
+// may, called with s.mu held, agrees. The caller has to release the event.
+func (s *session) discardIf(key string, may func() bool) {
 	var snap *snapshot
 	if s.upstream.invalidate(key, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if snap = s.current.Load(); snap == nil || snap.creds.AccessKeyID != key {
+		if snap = s.current.Load(); snap == nil || snap.creds.AccessKeyID != key || !may() {
 			return false
 		}
-		s.discard()
+		s.current.Store(nil)
+		s.failed.Store(nil)
 		return true
 	}) {
 		s.chain.notify.enqueue(Event{Type: Invalidated, Hop: s.n, RoleARN: s.role, Expires: snap.creds.Expires})
 	}
-}
-
-// discard removes the session and the memory of failures. The caller holds s.mu.
-func (s *session) discard() {
-	s.current.Store(nil)
-	s.failed.Store(nil)
 }
 
 // status returns the session's state. It does no I/O.
@@ -245,7 +232,7 @@ func (s *session) status() HopStatus {
 	return st
 }
 
-// await waits until a session is valid and returns it.
+// await waits for a valid session.
 func (s *session) await(ctx context.Context) (*snapshot, error) {
 	return s.awaitUntil(ctx, func(snap *snapshot) bool { return snap.phase(time.Now()) != expired })
 }
@@ -287,8 +274,8 @@ func (s *session) wait(ctx context.Context, r *refresh) error {
 	}
 }
 
-// addWaiter counts a caller that may have to wait. Call it before a refresh is
-// started for that caller, and removeWaiter afterwards.
+// addWaiter counts a caller that may have to wait. Call it before a refresh is started
+// for that caller, and removeWaiter afterwards.
 func (s *session) addWaiter() { s.waiting.Add(1) }
 
 func (s *session) removeWaiter() {
@@ -303,7 +290,7 @@ func (s *session) waitAtMost(ctx context.Context, r *refresh, d time.Duration) {
 	defer s.removeWaiter()
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	_ = s.wait(ctx, r) // after that, the caller takes the current session
+	_ = s.wait(ctx, r) // afterwards the caller takes the current session
 }
 
 // snapshot is one session as all callers share it. It never changes.
@@ -377,25 +364,25 @@ func (s *snapshot) sameKeys(other *snapshot) bool {
 func newSnapshot(creds aws.Credentials, att *attempt, window time.Duration, first bool, random func() float64) *snapshot {
 	s := &snapshot{creds: creds, caller: att.AssumedARN, issued: att.SentAt, wall: att.SentAt.UnixNano(), took: att.Took}
 	if !creds.CanExpire {
-		if s.life = att.keep; s.life > 0 {
-			s.due = dueAfter(s.life, window, first, random)
+		if s.life = att.keepFor; s.life == 0 {
+			return s
 		}
-		return s
-	}
-	if att.Date.IsZero() {
-		s.life = creds.Expires.Sub(att.SentAt.Round(0))
 	} else {
-		s.life = creds.Expires.Sub(att.Date.Add(dateIsFloor))
+		now := att.SentAt.Round(0)
+		if !att.Date.IsZero() {
+			now = att.Date.Add(dateIsFloor)
+		}
+		s.life = creds.Expires.Sub(now)
+		s.creds.Expires = att.SentAt.Round(0).Add(s.life)
 	}
-	s.creds.Expires = att.SentAt.Round(0).Add(s.life)
 	s.due = dueAfter(s.life, window, first, random)
 	return s
 }
 
-// dueAfter returns the age at which a session of this life becomes due: random within
-// the first half of its window, so that pods that refreshed together once do not do
+// dueAfter returns the age at which a session of this life becomes due: a random point
+// in the first half of its window, so that pods that refreshed together once do not do
 // so forever. A chain's first session becomes due at a random point of nearly its
-// whole life: a fleet that started within one minute spreads out immediately.
+// complete life, so that a fleet that started within one minute spreads out immediately.
 func dueAfter(life, window time.Duration, first bool, random func() float64) time.Duration {
 	from, to := life/16, life-life/8
 	if !first {

@@ -42,12 +42,12 @@ func TestWrongRoleSettings(t *testing.T) {
 		{
 			name: "hub equal to target",
 			set:  credentials.Assume(hubARN),
-			want: []string{"Options.Roles[0].ARN", `"` + hubARN + `" is also the role before it`, "leave the second one out"},
+			want: []string{"Options.Roles[0].ARN", `"` + hubARN + `" is also the previous hop's role`, "leave the second one out"},
 		},
 		{
 			name: "the same role twice",
 			set:  credentials.Assume(targetARN, " "+targetARN+"\n"),
-			want: []string{"Options.Roles[1].ARN", `"` + targetARN + `" is also the role before it`},
+			want: []string{"Options.Roles[1].ARN", `"` + targetARN + `" is also the previous hop's role`},
 		},
 		{
 			name: "session name",

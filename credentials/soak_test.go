@@ -68,7 +68,7 @@ func soak(t *testing.T, seed uint64) {
 	for _, r := range w.routes {
 		draws := rand.New(rand.NewPCG(seed, 1))
 		var mu sync.Mutex
-		credentials.SetDraw(r.chain, func() float64 {
+		credentials.SetRandom(r.chain, func() float64 {
 			mu.Lock()
 			defer mu.Unlock()
 			return draws.Float64()

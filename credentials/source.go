@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,38 +13,37 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// Source is where a chain's first session comes from: [WebIdentity],
-// [PodIdentity], [NodeRole], [FromBase] or [Provider]. The list is closed: a
-// chain uses the source it was given and never another.
+// Source is where a chain's first session comes from: [WebIdentity], [PodIdentity],
+// [NodeRole], [FromBase] or [Provider]. No other type implements it. A chain never falls
+// back to another source.
 type Source interface {
 	// String names the source in messages.
 	String() string
-	// check reports the problems of the settings, filled in from env.
+	// check returns the source, filled in from the environment, and adds its problems.
 	check(r *resolver) Source
-	// assumes is the role whose session the source yields; empty if unknown.
+	// assumes returns the role of the source's session; empty if unknown.
 	assumes() string
-	// chained is true if STS holds the next role to the one-hour limit of role
-	// chaining for certain.
+	// chained reports whether the one-hour limit of role chaining certainly applies to
+	// the next role.
 	chained() bool
-	// exchange returns what gets the first session, and the provider behind it, if it
-	// is one of the user's own.
+	// exchange returns the first hop's exchange, and the user's own provider, if it asks
+	// one.
 	exchange(c *Chain) (exchange, *upstream)
 	credentialSource() aws.CredentialSource
 }
 
-// WebIdentity exchanges the pod's service-account token (IRSA) for a session of
-// a role, by sts:AssumeRoleWithWebIdentity. It is the default source.
+// WebIdentity exchanges the pod's service-account token (IRSA) for a session of a role,
+// by sts:AssumeRoleWithWebIdentity. It is the default source.
 //
-// Empty fields are filled, one by one, from AWS_ROLE_ARN,
-// AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_SESSION_NAME. A variable set to the
-// empty string counts as unset.
+// Each empty field is filled in from AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE or
+// AWS_ROLE_SESSION_NAME. A variable set to the empty string counts as unset.
 type WebIdentity struct {
 	RoleARN     string
-	TokenFile   string // opened anew for every attempt; kubelet replaces it
+	TokenFile   string // opened for every attempt, because kubelet replaces it
 	SessionName string // 2–64 of [\w+=,.@-]; empty: namespace, service account and pod
 
-	// Audience and Issuer, where set, are compared with the token's claims
-	// before any call: AudienceMismatch, TokenRejected.
+	// Audience and Issuer, if set, are compared with the token's claims before any
+	// call: AudienceMismatch, TokenRejected.
 	Audience, Issuer string
 
 	Policy     string        // inline session policy, JSON of at most 2,048 characters
@@ -51,33 +51,32 @@ type WebIdentity struct {
 	Duration   time.Duration // 15 minutes to 12 hours; zero: STS decides (1 hour)
 }
 
-// PodIdentity asks the EKS Pod Identity agent. Empty fields are filled from
-// AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE.
-// The agent is reached without a proxy. Endpoint is a URL; without https it must
-// lead to loopback or to an address of the agent.
+// PodIdentity asks the EKS Pod Identity agent. Empty fields are filled in from
+// AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE. The
+// requests use no proxy. Endpoint is a URL; without https its host must be loopback or an
+// address of the agent.
 type PodIdentity struct{ Endpoint, TokenFile string }
 
-// NodeRole asks the instance metadata service (IMDSv2) for the EC2 node's role.
-// Every pod of the node has that role's rights: it is used by explicit choice
-// only.
+// NodeRole asks the instance metadata service (IMDSv2) for the EC2 node's role. Every pod
+// on the node has that role's rights, so it is never the default.
 //
-// Endpoint is the service's URL, without a path. Empty: http://169.254.169.254. On a
-// node with IPv6 only, set http://[fd00:ec2::254]; the instance's metadata options
-// must enable it (HttpProtocolIpv6). Without https, Endpoint must lead to one of these
-// two addresses or to loopback, else it is [ConfigInvalid]. The SDK's variables
-// AWS_EC2_METADATA_* are not read. The service is reached without a proxy.
+// Endpoint is the service's URL, without a path. Empty: http://169.254.169.254. On a node
+// with IPv6 only, set http://[fd00:ec2::254]; the instance's metadata options must enable
+// it (HttpProtocolIpv6). Without https, its host must be one of these two addresses or
+// loopback, or it is [ConfigInvalid]. The SDK's variables AWS_EC2_METADATA_* are not read.
+// The requests use no proxy.
 type NodeRole struct{ Endpoint string }
 
-// FromBase starts from the base configuration's own Credentials: a laptop's
-// profile, or another provider's configuration.
+// FromBase starts from the base configuration's Credentials, such as a profile on a
+// laptop.
 type FromBase struct{}
 
-// Provider starts from any provider of credentials. Name stands for it in
-// messages; empty: "provider".
+// Provider starts from any credentials provider. Messages call it Name; empty:
+// "provider".
 //
-// When its session is refused as expired, the provider is notified, if it has one of
-// the methods for that: Invalidate(accessKeyID string), as a [Chain] has, or
-// Invalidate(), as an aws.CredentialsCache. The same holds for FromBase.
+// When a service refuses its session as expired, the chain calls the provider's method
+// Invalidate(accessKeyID string), as a [Chain] has, or Invalidate(), as an
+// aws.CredentialsCache has, if there is one. The same holds for FromBase.
 type Provider struct {
 	Name        string
 	Credentials aws.CredentialsProvider
@@ -94,11 +93,10 @@ func (p Provider) String() string {
 	return p.Name
 }
 
-// Format keeps the provider, which may be a value that holds keys, out of every
-// output.
+// Format prints the name only, under every verb: the provider may hold keys.
 func (p Provider) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "credentials.Provider{%s}", p.String()) }
 
-// MarshalText keeps the provider out of JSON and slog.
+// MarshalText returns the name, for JSON and slog.
 func (p Provider) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 func (w WebIdentity) assumes() string { return w.RoleARN }
@@ -112,9 +110,8 @@ func (p Provider) assumes() string {
 	return ""
 }
 
-// Whether STS applies the chaining cap after an instance role is contested in
-// public reports, and a provider's or a profile's keys may be a user's: STS
-// decides there.
+// Public reports disagree on whether STS applies the chaining limit after an instance
+// role, and a provider's or a profile's keys may be a user's: there STS decides.
 func (WebIdentity) chained() bool { return true }
 func (PodIdentity) chained() bool { return true }
 func (NodeRole) chained() bool    { return false }
@@ -129,10 +126,9 @@ func (NodeRole) credentialSource() aws.CredentialSource    { return aws.Credenti
 func (FromBase) credentialSource() aws.CredentialSource    { return aws.CredentialSourceCode }
 func (Provider) credentialSource() aws.CredentialSource    { return aws.CredentialSourceCode }
 
-// ParseSource returns the source that a flag or a setting names: "web-identity",
-// "pod-identity", "node-role" or "base". The source has no settings of its own
-// yet: the environment fills them in, as it does for a literal. Any other name is
-// a [ConfigInvalid] that lists the four.
+// ParseSource returns the source with the name "web-identity", "pod-identity",
+// "node-role" or "base", for a flag or a setting. Its fields are empty, so the
+// environment fills them in. Any other name is a [ConfigInvalid] that lists the four.
 func ParseSource(name string) (Source, error) {
 	switch name {
 	case "web-identity":
@@ -162,37 +158,26 @@ func (w WebIdentity) check(r *resolver) Source {
 	r.checkSessionName(name.from, w.SessionName)
 	r.checkPolicies("WebIdentity", w.Policy, w.PolicyARNs)
 	w.PolicyARNs = slices.Clone(w.PolicyARNs)
-	if w.Duration != 0 {
-		r.checkDuration("WebIdentity.Duration", w.Duration, maxDuration, "a role's MaxSessionDuration is at most 12 hours")
-	}
+	r.checkDuration("WebIdentity.Duration", w.Duration, maxDuration, maxDurationRule)
 	return w
 }
 
-// addMissingIdentity says what the pod lacks and why nothing else is used in its
-// place.
+// addMissingIdentity adds what the pod lacks, and why nothing else is used instead.
 func (r *resolver) addMissingIdentity(w WebIdentity) {
 	const fix = "check the service account's eks.amazonaws.com/role-arn annotation and the webhook, and recreate the pod; the node's role (IMDS) is deliberately not used"
-	var missing []string
 	if w.RoleARN == "" {
-		missing = append(missing, envRoleARN)
+		r.addf(envRoleARN, "not set, nor is WebIdentity.RoleARN: %s", fix)
 	}
 	if w.TokenFile == "" {
-		missing = append(missing, envTokenFile)
+		r.addf(envTokenFile, "not set, nor is WebIdentity.TokenFile: %s", fix)
 	}
-	for _, name := range missing {
-		field := "WebIdentity.RoleARN"
-		if name == envTokenFile {
-			field = "WebIdentity.TokenFile"
-		}
-		r.addf(name, "not set, nor is %s: %s", field, fix)
-	}
-	if len(missing) == 2 && len(set(envPodIdentityURL)) > 0 {
-		r.addf(envPodIdentityURL, "set: this pod has EKS Pod Identity, which is used by choice only: set Options.Source to PodIdentity{}")
+	if w.RoleARN == "" && w.TokenFile == "" && os.Getenv(envPodIdentityURL) != "" {
+		r.addf(envPodIdentityURL, "set: this pod has EKS Pod Identity, which is never the default: set Options.Source to PodIdentity{}")
 	}
 }
 
-// The hosts that may be asked for credentials without TLS: the Pod Identity
-// agent's addresses, ECS's, and loopback; as in the SDKs' reference guide,
+// agentAddresses may be asked for credentials without TLS: those of the Pod Identity
+// agent and of ECS, as in the SDKs' reference guide,
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 var agentAddresses = []netip.Addr{
 	netip.MustParseAddr("169.254.170.23"),
@@ -201,14 +186,15 @@ var agentAddresses = []netip.Addr{
 }
 
 func (p PodIdentity) check(r *resolver) Source {
+	const fix = "check the pod identity association of the service account and recreate the pod"
 	endpoint := fill(p.Endpoint, "PodIdentity.Endpoint", envPodIdentityURL)
 	p.Endpoint = endpoint.value
 	p.TokenFile = fill(p.TokenFile, "PodIdentity.TokenFile", envPodIdentityFile).value
 	if p.TokenFile == "" {
-		r.addf(envPodIdentityFile, "not set, nor is PodIdentity.TokenFile: check the pod identity association of the service account and recreate the pod")
+		r.addf(envPodIdentityFile, "not set, nor is PodIdentity.TokenFile: %s", fix)
 	}
 	if p.Endpoint == "" {
-		r.addf(envPodIdentityURL, "not set, nor is PodIdentity.Endpoint: check the pod identity association of the service account and recreate the pod")
+		r.addf(envPodIdentityURL, "not set, nor is PodIdentity.Endpoint: %s", fix)
 		return p
 	}
 	u, err := url.Parse(p.Endpoint)
@@ -222,8 +208,8 @@ func (p PodIdentity) check(r *resolver) Source {
 	return p
 }
 
-// mayAsk reports whether credentials may be asked for at u: over https, or else from
-// loopback or one of the addresses.
+// mayAsk reports whether the host of u may be asked for credentials: over https, or if it
+// is loopback or one of the addresses.
 func mayAsk(u *url.URL, addresses []netip.Addr) bool {
 	if u.Scheme == "https" {
 		return true
@@ -232,7 +218,7 @@ func mayAsk(u *url.URL, addresses []netip.Addr) bool {
 	return u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && (addr.IsLoopback() || slices.Contains(addresses, addr)))
 }
 
-// The addresses of the instance metadata service:
+// metadataAddresses are those of the instance metadata service:
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 var metadataAddresses = []netip.Addr{
 	netip.MustParseAddr("169.254.169.254"),
@@ -247,7 +233,7 @@ func (n NodeRole) check(r *resolver) Source {
 		n.Endpoint = metadataEndpoint
 		return n
 	}
-	// The value may hold a password: name the host only.
+	// The value may hold a password: print the host only.
 	switch u, err := url.Parse(n.Endpoint); {
 	case err != nil || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		r.addf(field, "not the URL of a host alone; want http://[fd00:ec2::254] for a node with IPv6 only, or nothing for %s", metadataEndpoint)
@@ -276,7 +262,7 @@ func (p Provider) check(r *resolver) Source {
 	return p
 }
 
-// isNil also sees the nil inside an interface, which would panic at first use.
+// isNil also reports a nil inside an interface, which would panic at its first use.
 func isNil(v any) bool {
 	if v == nil {
 		return true

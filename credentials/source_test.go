@@ -118,7 +118,7 @@ func TestChainThatEndsInTheRoleToAssume(t *testing.T) {
 		"FromBase": func(o *credentials.Options) { o.Source = credentials.FromBase{} },
 	} {
 		_, err := credentials.New(inner.Config(), options, credentials.Assume(s.target.ARN()))
-		if !errors.Is(err, credentials.ConfigInvalid) || !strings.Contains(err.Error(), `"`+s.target.ARN()+`" is also the role before it`) {
+		if !errors.Is(err, credentials.ConfigInvalid) || !strings.Contains(err.Error(), `"`+s.target.ARN()+`" is also the previous hop's role`) {
 			t.Errorf("%s: got %v, want %v with the role", name, err, credentials.ConfigInvalid)
 		}
 	}
@@ -147,7 +147,7 @@ func TestProviderFails(t *testing.T) {
 			c := keys
 			c.CanExpire, c.Expires = true, time.Now().Add(-time.Second)
 			return c, nil
-		}, credentials.WrongSession, nil, "is past: it was asked for at 2000-01-01T00:00:00Z by the local clock"},
+		}, credentials.WrongSession, nil, "is past: the session was requested at 2000-01-01T00:00:00Z by the local clock"},
 		{"hangs", func(ctx context.Context) (aws.Credentials, error) {
 			<-ctx.Done()
 			return aws.Credentials{}, ctx.Err()

@@ -1,7 +1,7 @@
 package credentials
 
-// The token file and what it holds: reading it, checking its claims before they are
-// sent, noticing that it changed; and the server's clock, by which a token expires.
+// The token file: reading it, checking the token's claims before it is sent, detecting a
+// new token; and the server's clock, by which a token expires.
 
 import (
 	"bytes"
@@ -24,11 +24,11 @@ import (
 const maxToken = 20000
 
 // rereads are the pauses before a file that holds no token is read again: a writer that
-// replaces it in place, unlike kubelet, has finished by then.
+// overwrites it in place, unlike kubelet, has finished by then.
 var rereads = []time.Duration{20 * time.Millisecond, 80 * time.Millisecond, 300 * time.Millisecond}
 
-// readToken opens and reads a token file by its path, so that kubelet's swap of
-// the ..data symlink is seen, and checks what it holds before anything is sent.
+// readToken opens a token file by its path, so that it follows kubelet's swap of the
+// ..data symlink, and parses the token before anything is sent.
 func readToken(ctx context.Context, path string) ([]byte, trust.Token, *Error) {
 	for i := 0; ; i++ {
 		raw, token, failure := readTokenOnce(path)
@@ -62,8 +62,8 @@ func readTokenOnce(path string) ([]byte, trust.Token, *Error) {
 	return raw, token, nil
 }
 
-// readTokenFile reads a file that should hold a token, without the white space
-// around it. setting is what names the file.
+// readTokenFile reads a file that should hold a token, without the white space around it.
+// setting is the setting that names the file.
 func readTokenFile(path, setting string) ([]byte, *Error) {
 	f, err := openRegular(path)
 	if err != nil {
@@ -85,10 +85,10 @@ func readTokenFile(path, setting string) ([]byte, *Error) {
 	return raw, nil
 }
 
-// openRegular opens a regular file for reading, after links. It does not wait for
-// the writer of a pipe or for a device, and neither does reading from the file.
+// openRegular opens a regular file, following links. Neither opening nor reading waits for
+// the writer of a pipe or for a device.
 func openRegular(path string) (*os.File, error) {
-	// Opening a device may have effects of its own: look first.
+	// Check first: opening a device may have side effects.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, notRegular(path, info)
 	}
@@ -104,8 +104,8 @@ func openRegular(path string) (*os.File, error) {
 		f.Close()
 		return nil, err
 	}
-	// Some files of /proc are regular by name only, and block their readers.
-	_ = f.SetReadDeadline(time.Now().Add(readWait)) // os.ErrNoDeadline: a true regular file
+	// Some files in /proc claim to be regular and block their readers.
+	_ = f.SetReadDeadline(time.Now().Add(readWait)) // os.ErrNoDeadline: it is regular
 	return f, nil
 }
 
@@ -145,9 +145,8 @@ func unreadable(path, setting string, err error) *Error {
 	return fileError(TokenUnreadable, fmt.Errorf("%w%s", err, describeFile(path)), fix)
 }
 
-// describeFile describes where a path leads, who owns it and who we are: the questions
-// that a report of an unreadable token raises. The groups are listed because fsGroup is
-// one of them.
+// describeFile describes what helps with an unreadable token: where the path leads, the
+// file's owner and mode, and this process's user and groups, of which fsGroup is one.
 func describeFile(path string) string {
 	s := leadsTo(path)
 	info, err := os.Stat(path)
@@ -158,10 +157,14 @@ func describeFile(path string) string {
 	if err != nil {
 		groups = nil // not on this platform
 	}
-	return s + fmt.Sprintf(" (mode %v%s; this process runs as uid %d, gid %d, groups %v)", info.Mode(), owner(info), os.Getuid(), os.Getgid(), groups)
+	mode := info.Mode().String()
+	if o := owner(info); o != "" {
+		mode += ", owner " + o
+	}
+	return s + fmt.Sprintf(" (mode %s; this process runs as uid %d, gid %d, groups %v)", mode, os.Getuid(), os.Getgid(), groups)
 }
 
-// leadsTo describes where a link ends, or its own target if that does not exist.
+// leadsTo describes the target of a link, or the first one if the target does not exist.
 func leadsTo(path string) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		if target == path {
@@ -175,11 +178,11 @@ func leadsTo(path string) string {
 	return ""
 }
 
-// fileStamp identifies one state of a token file without reading it. The file's
-// identity is part of it: kubelet may swap in another token of the same size
-// within one tick of the file system's clock, and a chown touches no time.
+// fileStamp identifies one state of a token file without reading it. It includes the
+// file's identity, because kubelet may swap in another token of the same size within one
+// tick of the file system's clock, and the owner, because a chown changes no time.
 type fileStamp struct {
-	info  fs.FileInfo // nil: there is none, or none that can be seen
+	info  fs.FileInfo // nil: stat failed
 	owner string
 }
 
@@ -202,10 +205,10 @@ func (m fileStamp) equal(n fileStamp) bool {
 // rotationFix is the fix for an expired token.
 const rotationFix = "check that kubelet still rotates the projected token (at about 80 % of its life) and that the file is the mounted one, not a copy of it"
 
-// issuerDiffers says in which way two issuers differ, because the eye takes the
-// usual ways for equality.
+// issuerDiffers returns an error that says how two issuers differ, because the usual
+// differences are easy to overlook.
 func issuerDiffers(want, got string) error {
-	why := "another id: the token comes from another cluster"
+	why := "the ID: the token comes from another cluster"
 	path := func(s string) string {
 		_, p, _ := strings.Cut(strings.TrimPrefix(s, "https://"), "/")
 		return p
@@ -221,7 +224,7 @@ func issuerDiffers(want, got string) error {
 	return fmt.Errorf("the token's issuer is %q, WebIdentity.Issuer is %q; what differs is %s, and AWS compares them byte for byte", got, want, why)
 }
 
-// audienceDiffers is nil if want is among the token's audiences, or empty.
+// audienceDiffers returns nil if want is empty or among the token's audiences.
 func audienceDiffers(want string, got []string) error {
 	if want == "" || slices.Contains(got, want) {
 		return nil
@@ -229,9 +232,8 @@ func audienceDiffers(want string, got []string) error {
 	return fmt.Errorf("the token's audience is %q, WebIdentity.Audience is %q", got, want)
 }
 
-// expiredToken names the times in the token, which its issuer wrote. The file's own
-// time is by the node's clock and is not mixed in. Neither time changes until
-// kubelet writes a newer token, so the text stays the same.
+// expiredToken describes an expired token by the times that its issuer wrote into it. They
+// do not change until kubelet writes a newer token, so the text stays the same.
 func expiredToken(file string, t trust.Token) error {
 	s := "the token in " + file
 	if !t.IssuedAt.IsZero() {
@@ -240,12 +242,11 @@ func expiredToken(file string, t trust.Token) error {
 	return fmt.Errorf("%s expired at %s, by the clock of AWS", s, t.Expires.UTC().Format(time.RFC3339))
 }
 
-// expSlack is the difference between the two clocks that is tolerated.
+// expSlack is the tolerated difference between two clocks.
 const expSlack = time.Minute
 
-// checkClaims looks at the token before it is sent. That it has expired is
-// certain only by the server's own clock; by the local one it is worth a
-// warning.
+// checkClaims checks the token before it is sent. Only the server's clock shows for certain
+// that it has expired; by the local clock it is a warning.
 func (w WebIdentity) checkClaims(t trust.Token, clock *serverClock, notify *notifier) *Error {
 	fail := func(kind Kind, err error, fixes ...string) *Error {
 		return &Error{Operation: "check token", RoleARN: w.RoleARN, Kind: kind, Token: &t, Err: err, Fixes: fixes}
@@ -259,27 +260,24 @@ func (w WebIdentity) checkClaims(t trust.Token, clock *serverClock, notify *noti
 			"project the token with that audience (on EKS the service account's eks.amazonaws.com/audience annotation), or set WebIdentity.Audience to the token's")
 	}
 	if now, known := clock.now(); known && now.Sub(t.Expires) > expSlack {
-		clock.forget() // that clock may have been wrong: the next attempt asks
+		clock.forget() // it may have been wrong: the next attempt asks STS
 		return fail(TokenExpired, expiredToken(w.TokenFile, t), rotationFix)
 	} else if !known && time.Since(t.Expires) > expSlack {
-		notify.warnOnce("exp", "the token has expired by the local clock; it is sent all the same, since the clock may be wrong", "file", w.TokenFile, "expired", t.Expires)
+		notify.warnOnce("exp", "the token has expired by the local clock; it is sent anyway, since the clock may be wrong", "file", w.TokenFile, "expired", t.Expires)
 	}
 	return nil
 }
 
-// skewWarning is the clock difference worth a line in the log: AWS refuses
-// signatures that are further off (S3: 15 minutes).
+// skewWarning is the clock difference that is logged: AWS refuses signatures that are
+// further off (S3: 15 minutes).
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
 const skewWarning = 5 * time.Minute
 
 // lastToken is the token of the last success.
-type lastToken struct {
-	raw    string
-	issuer string
-}
+type lastToken struct{ raw, issuer string }
 
-// serverClock is the server's clock, as the last response showed it. The zero value
-// does not know it. It is safe for concurrent use.
+// serverClock is the server's clock, as the last response showed it. In the zero value it
+// is unknown. It is safe for concurrent use.
 type serverClock struct{ last atomic.Pointer[clockReading] }
 
 // clockReading is the server's time (date) and our own (at) at the same moment.
@@ -289,8 +287,8 @@ func (c *serverClock) observe(date, at time.Time) { c.last.Store(&clockReading{d
 
 func (c *serverClock) forget() { c.last.Store(nil) }
 
-// now returns the server's time; false if no response has shown it. It counts on the
-// monotonic clock, so that setting the local clock does not change it.
+// now returns the server's time; false if it is unknown. It follows the monotonic clock, so
+// that setting the local clock does not change it.
 func (c *serverClock) now() (time.Time, bool) {
 	last := c.last.Load()
 	if last == nil {
@@ -309,8 +307,8 @@ func (c *serverClock) skew() time.Duration {
 	return skewOf(last.at, last.date)
 }
 
-// observe records what a successful exchange reveals besides credentials: the server's
-// clock, and whether the pod's token has changed.
+// observe records what a successful exchange shows in addition to the credentials: the
+// server's clock, and whether the pod's token has changed.
 func (s *session) observe(att *attempt) {
 	c := s.chain
 	if !att.Date.IsZero() {
@@ -336,9 +334,8 @@ func (s *session) observe(att *attempt) {
 	}
 }
 
-// skewOf returns the local clock less the server's: positive if the local one is
-// ahead. A Date has whole seconds, and the response took its time: less than two
-// seconds are none.
+// skewOf returns the local clock less the server's: positive if the local one is ahead. A
+// Date has whole seconds, and the response takes time: less than two seconds count as 0.
 func skewOf(local, date time.Time) time.Duration {
 	skew := local.Round(0).Sub(date)
 	if skew.Abs() < 2*time.Second {
@@ -347,7 +344,7 @@ func skewOf(local, date time.Time) time.Duration {
 	return skew
 }
 
-// describeSkew says which way the local clock is off.
+// describeSkew describes the local clock, compared with the server's.
 func describeSkew(skew time.Duration) string {
 	switch skew = skew.Round(time.Second); {
 	case skew > 0:

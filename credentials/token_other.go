@@ -2,9 +2,7 @@
 
 package credentials
 
-import (
-	"io/fs"
-)
+import "io/fs"
 
 func owner(fs.FileInfo) string { return "" }
 

@@ -1,7 +1,7 @@
 package credentials
 
-// The rules that AWS's reference sets for roles, ARNs, regions, names and durations.
-// resolve.go applies them before any call.
+// AWS's rules for roles, ARNs, regions, names and durations. resolve.go applies them
+// before any call.
 
 import (
 	"cmp"
@@ -33,33 +33,34 @@ const (
 	maxTags         = 50
 	maxTagKey       = 128
 	maxTagValue     = 256
+
+	maxDurationRule = "a role's MaxSessionDuration is at most 12 hours"
+	chainedRule     = "where a role assumes a role, STS gives at most 1 hour; use a direct chain (WebIdentity.Duration) for longer sessions"
 )
 
 var policyARN = pattern(`^arn:aws[\w-]*:iam::(aws|[0-9]{12}):policy/[!-~]+$`)
 
-// isTagText holds for keys and values.
+// isTagText applies to keys and values.
 func isTagText(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool {
 		return !unicode.In(c, unicode.L, unicode.Z, unicode.N) && !strings.ContainsRune("_.:/=+-@", c)
 	})
 }
 
-// nextRole is a copy of role, held to every rule. place is what the caller calls
-// it, first whether it is the first after the source, before the role that the
-// chain has ended in so far.
-func (r *resolver) nextRole(place string, role Role, first bool, source Source, before string) Role {
+// nextRole returns a copy of role after checking every rule. place names it in problems,
+// first reports whether it follows the source, previous is the previous hop's role.
+func (r *resolver) nextRole(place string, role Role, first bool, source Source, previous string) Role {
 	role = role.clone()
 	role.ARN = strings.TrimSpace(role.ARN)
 	r.checkRole(place, &role, first && !source.chained())
-	if role.ARN != "" && role.ARN == before {
-		r.addf(place+".ARN", "%q is also the role before it; a role does not assume itself: name the hub first and the target after it, or leave the second one out", role.ARN)
+	if role.ARN != "" && role.ARN == previous {
+		r.addf(place+".ARN", "%q is also the previous hop's role; a role does not assume itself: name the hub first and the target after it, or leave the second one out", role.ARN)
 	}
 	return role
 }
 
-// checkRole holds role to the rules; long says that it may ask for more than an
-// hour.
-func (r *resolver) checkRole(place string, role *Role, long bool) {
+// checkRole checks the rules of a role. unchained roles may ask for more than an hour.
+func (r *resolver) checkRole(place string, role *Role, unchained bool) {
 	field := func(name string) string { return place + "." + name }
 	if role.ARN == "" {
 		r.addf(field("ARN"), "empty; want %s", roleShape)
@@ -68,17 +69,15 @@ func (r *resolver) checkRole(place string, role *Role, long bool) {
 	}
 	r.checkSessionName(field("SessionName"), role.SessionName)
 	if n := len(role.ExternalID); n > 0 && (n < minExternalID || n > maxExternalID || !madeOf(role.ExternalID, sessionNameRunes+":/")) {
-		// A shared secret: say what is wrong, not what it is.
+		// It is a secret: do not print it.
 		r.addf(field("ExternalID"), "%d characters; want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(role.ExternalID))
 	}
 	r.checkSourceIdentity(field("SourceIdentity"), role.SourceIdentity)
 	r.checkPolicies(place, role.Policy, role.PolicyARNs)
-	if role.Duration != 0 {
-		if long {
-			r.checkDuration(field("Duration"), role.Duration, maxDuration, "a role's MaxSessionDuration is at most 12 hours")
-		} else {
-			r.checkDuration(field("Duration"), role.Duration, chainedDuration, "where a role assumes a role, STS gives at most 1 hour; use a direct chain (WebIdentity.Duration) for longer sessions")
-		}
+	if unchained {
+		r.checkDuration(field("Duration"), role.Duration, maxDuration, maxDurationRule)
+	} else {
+		r.checkDuration(field("Duration"), role.Duration, chainedDuration, chainedRule)
 	}
 	r.checkTags(place, role)
 }
@@ -120,8 +119,10 @@ func (r *resolver) checkSourceIdentity(from, id string) {
 	}
 }
 
+// checkDuration checks a duration; zero is the default.
 func (r *resolver) checkDuration(from string, d, most time.Duration, why string) {
 	switch {
+	case d == 0:
 	case d < minDuration:
 		r.addf(from, "%v (%d s); STS gives at least 15 minutes (900 s)", d, int64(d/time.Second))
 	case d > most:
@@ -182,15 +183,14 @@ func (r *resolver) checkTags(place string, role *Role) {
 	}
 }
 
-// roleARN is an IAM role's ARN, taken apart.
+// roleARN holds the parts of an IAM role's ARN.
 type roleARN struct {
 	partition, account string
-	name               string // without the path, as STS's replies spell it
+	name               string // without the path, as in STS's responses
 }
 
-// IAM's rules for role names and paths:
+// maxRoleName is IAM's limit:
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
-
 const maxRoleName = 64
 
 func isAccount(s string) bool { return len(s) == 12 && madeOf(s, digits) }
@@ -203,8 +203,8 @@ func isRolePath(s string) bool {
 
 const roleShape = "arn:<partition>:iam::<12-digit account>:role/<name>"
 
-// parseRoleARN checks s against the shape of a role's ARN and says which part is
-// off: STS would respond to a typo with a misleading AccessDenied.
+// parseRoleARN parses a role's ARN. The error says which part is wrong: STS would respond
+// to a typo with a misleading AccessDenied.
 func parseRoleARN(s string) (roleARN, error) {
 	a, err := arn.Parse(s)
 	if err != nil {
@@ -240,16 +240,16 @@ func parseRoleARN(s string) (roleARN, error) {
 	return roleARN{partition: a.Partition, account: a.AccountID, name: name}, nil
 }
 
-// regionPartitions maps the beginning of a region's name to its partition, after
-// AWS's partitions file as the SDK's endpoint rules carry it.
+// regionPartitions maps the beginning of a region's name to its partition, as in the SDK's
+// endpoint rules.
 var regionPartitions = map[string]string{
 	"cn": "aws-cn", "us-gov": "aws-us-gov",
 	"us-iso": "aws-iso", "us-isob": "aws-iso-b", "eu-isoe": "aws-iso-e", "us-isof": "aws-iso-f", "eusc-de": "aws-eusc",
 	"us": "aws", "eu": "aws", "ap": "aws", "sa": "aws", "ca": "aws", "me": "aws", "af": "aws", "il": "aws", "mx": "aws",
 }
 
-// regions are those that exist, by the same file. A new one works all the same:
-// the list only serves to recognize a typo.
+// regions are those that exist, by the same source. A new one works too: the list serves
+// only to recognize a typo.
 var regions = []string{
 	"us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "ca-west-1", "mx-central-1", "sa-east-1", "sa-west-1",
 	"eu-central-1", "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3",
@@ -260,8 +260,7 @@ var regions = []string{
 	"us-iso-east-1", "us-iso-west-1", "us-isob-east-1", "us-isob-west-1", "eu-isoe-west-1", "us-isof-east-1", "us-isof-south-1",
 }
 
-// closestRegion is the region whose name differs from name by the fewest
-// characters.
+// closestRegion returns the region whose name differs from name by the fewest characters.
 func closestRegion(name string) string {
 	if len(name) > 64 { // no typo
 		return regions[0]
@@ -269,8 +268,7 @@ func closestRegion(name string) string {
 	return slices.MinFunc(regions, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
 }
 
-// distance is how many characters must be inserted, deleted or replaced to make b
-// of a (Levenshtein).
+// distance returns the Levenshtein distance of a and b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -291,10 +289,10 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// partitionOf is the partition of a region; empty if unknown.
+// partitionOf returns the partition of a region; empty if unknown.
 func partitionOf(region string) string {
 	parts := strings.Split(region, "-")
-	n := len(parts) - 2 // of which a direction and a number are the last
+	n := len(parts) - 2 // the last two are a direction and a number
 	if n < 1 || !madeOf(parts[n], wordRunes) || !madeOf(parts[n+1], digits) {
 		return ""
 	}
@@ -327,18 +325,18 @@ const (
 	sessionNameRunes = wordRunes + "+=,.@-"
 )
 
-// madeOf reports whether s has at least one character, and none but those.
+// madeOf reports whether s is not empty and consists of these characters.
 func madeOf(s, runes string) bool {
 	return s != "" && strings.Trim(s, runes) == ""
 }
 
-// printable reports whether s has characters of ASCII only, and no spaces.
+// printable reports whether s consists of ASCII characters without spaces.
 func printable(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < '!' || c > '~' })
 }
 
-// pattern is a regular expression that is compiled when it is needed for the first
-// time. Few programs ever need one, and all of them would wait for it.
+// pattern returns a regular expression that is compiled on first use: few programs need
+// one, and compiling would slow down the start of all.
 func pattern(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/crossrole/crossrole/credentials/internal/eventowner"
 )
 
-// Collector is a prometheus.Collector of chains. Make one with [New]; one is
-// enough for a process. Observe counts what happens, Watch reads how things are:
-// a chain needs both. Its methods may be called from many goroutines.
+// Collector is a prometheus.Collector of chains. Make one with [New]; one is enough for a
+// process. Observe counts events, Watch reads the state at each scrape: a chain needs both.
+// It is safe for concurrent use.
 type Collector struct {
 	refreshes     *prometheus.CounterVec
 	exchanges     *prometheus.HistogramVec
@@ -26,10 +26,11 @@ type Collector struct {
 	pools  []*credentials.Pool
 	owned  map[series]*ownership
 	owners int // in owned
-	swept  int // how many of them the last sweep left
+	swept  int // number of owners after the last sweep
 }
 
-// ownership is what keeps the counters of a series: the chains that they count for.
+// ownership holds the chains that the counters of a series count for. The series is deleted
+// when they are gone.
 type ownership struct {
 	owners map[eventowner.Owner]bool
 	kinds  map[string]bool // of failures counted so far
@@ -65,14 +66,14 @@ func New() *Collector {
 	}
 }
 
-// Observe counts the events of a chain that is made with these options, in
-// addition to what OnEvent does already. As an option of New, Wrap or NewPool
-// (on its Options) it comes after those that set OnEvent.
+// Observe counts the events of a chain that is made with these options, in addition to
+// calling o.OnEvent. As an option of New, Wrap or NewPool (on its Options) it comes after
+// those that set OnEvent.
 func (c *Collector) Observe(o *credentials.Options) {
-	before := o.OnEvent
+	onEvent := o.OnEvent
 	o.OnEvent = func(e credentials.Event) {
-		if before != nil {
-			before(e)
+		if onEvent != nil {
+			onEvent(e)
 		}
 		c.count(e)
 	}
@@ -82,7 +83,7 @@ func (c *Collector) count(e credentials.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	hop := strconv.Itoa(e.Hop)
-	owned := c.own(series{e.Hop, e.RoleARN}, eventowner.Of(e))
+	owned := c.addOwner(series{e.Hop, e.RoleARN}, eventowner.Of(e))
 	switch e.Type {
 	case credentials.Refreshed:
 		c.refreshed(hop, e, "success", "")
@@ -98,9 +99,9 @@ func (c *Collector) count(e credentials.Event) {
 	}
 }
 
-// own has the counters of a series kept until owner is gone; a nil owner never is.
-// c.mu is held.
-func (c *Collector) own(of series, owner eventowner.Owner) *ownership {
+// addOwner keeps the counters of a series until owner is gone; a nil owner never is. The
+// caller holds c.mu.
+func (c *Collector) addOwner(of series, owner eventowner.Owner) *ownership {
 	if c.owners > 2*c.swept+100 {
 		c.sweep()
 	}
@@ -116,7 +117,7 @@ func (c *Collector) own(of series, owner eventowner.Owner) *ownership {
 	return owned
 }
 
-// sweep deletes the counters of the series whose chains are gone. c.mu is held.
+// sweep deletes the counters of the series whose chains are gone. The caller holds c.mu.
 func (c *Collector) sweep() {
 	c.owners = 0
 	for of, owned := range c.owned {
@@ -146,14 +147,13 @@ func (c *Collector) sweep() {
 
 func (c *Collector) refreshed(hop string, e credentials.Event, result, kind string) {
 	c.refreshes.WithLabelValues(hop, e.RoleARN, result, kind).Inc()
-	if e.Duration > 0 { // else nothing was asked
+	if e.Duration > 0 { // 0: no request was sent
 		c.exchanges.WithLabelValues(hop, e.RoleARN, result).Observe(e.Duration.Seconds())
 	}
 }
 
-// Watch has each scrape report the state of the chain's sessions. A chain that is no
-// longer held elsewhere, such as one that a pool has evicted, is forgotten, and its
-// series end.
+// Watch makes each scrape report the state of the chain's sessions. When the chain is no
+// longer used elsewhere, such as one that a pool has evicted, its series end.
 func (c *Collector) Watch(chain *credentials.Chain) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,7 +161,7 @@ func (c *Collector) Watch(chain *credentials.Chain) {
 	for i, hop := range chain.Status().Hops {
 		// Prometheus sees no increase in a series that begins with 1.
 		number := strconv.Itoa(i + 1)
-		c.own(series{i + 1, hop.RoleARN}, watched{held})
+		c.addOwner(series{i + 1, hop.RoleARN}, watched{held})
 		c.refreshes.WithLabelValues(number, hop.RoleARN, "success", "")
 		c.exchanges.WithLabelValues(number, hop.RoleARN, "success")
 		c.invalidations.WithLabelValues(number, hop.RoleARN)
@@ -173,10 +173,10 @@ func (c *Collector) Watch(chain *credentials.Chain) {
 	c.chains = append(c.chains, held)
 }
 
-// WatchPool has each scrape report the state of the chains that the pool has then:
-// series for each role. Of a pool with thousands of them, watch those chains that
-// matter instead. The series of a chain end when the pool has evicted it and it is no
-// longer held elsewhere.
+// WatchPool makes each scrape report the state of the chains that are in the pool then:
+// series for each role. If there are thousands of them, watch the chains that matter
+// instead. The series of a chain end when the pool has evicted it and it is no longer used
+// elsewhere.
 func (c *Collector) WatchPool(pool *credentials.Pool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// The metrics that are read at the scrape.
+// The metrics whose values are read at the scrape.
 var (
 	remaining   = desc("crossrole_session_remaining_seconds", "Until the session expires; 0: there is none; +Inf: keys without an expiry.", "last")
 	failing     = desc("crossrole_failing_seconds", "Since the first refresh failed after the last success; 0: none did.")
@@ -25,7 +25,7 @@ func desc(name, help string, more ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, append([]string{"hop", "role"}, more...), nil)
 }
 
-// Describe is for the registry.
+// Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{remaining, failing, nextAttempt, waiting} {
 		ch <- d
@@ -35,7 +35,7 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect is for the registry. It makes no call and opens no file.
+// Collect implements prometheus.Collector. It makes no call and opens no file.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	c.mu.Lock()
 	c.sweep()
@@ -60,13 +60,13 @@ func (c *Collector) counted() []prometheus.Collector {
 	return []prometheus.Collector{c.refreshes, c.exchanges, c.invalidations, c.rotations, c.issuers}
 }
 
-// series is what the labels name.
+// series is a pair of labels.
 type series struct {
 	hop  int
 	role string
 }
 
-// state is that of one series, the worst of its chains'.
+// state is the worst state of a series' chains.
 type state struct {
 	remaining            map[bool]float64 // seconds, by whether it is a chain's last hop
 	failing, nextAttempt time.Duration

@@ -1,5 +1,5 @@
-// Package eventowner lets package metrics learn whether the chain that an event is about
-// still exists, without a place for it in the public API.
+// Package eventowner lets package metrics find out whether the chain of an event still
+// exists, without a place for it in the public API.
 package eventowner
 
 // Owner is a chain that is held weakly. Owners of the same chain are equal.

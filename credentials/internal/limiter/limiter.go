@@ -8,10 +8,10 @@
 // the allowed number of requests are in flight and the next send time has come. A
 // timer dispatches when only the rate holds requests up.
 //
-// Requests that some caller waits for go before renewals ahead of time. Among
-// those, a waiter that had a session before goes before one that never had: a long
-// list of roles that always fail, which some tenant may have entered, cannot
-// starve those that work.
+// Requests that a caller waits for go before renewals of sessions that are still valid.
+// Among those, a waiter that had a session before goes before one that never had: a long
+// list of roles that always fail, which a tenant may have entered, cannot starve those
+// that work.
 //
 // One lock guards everything. Waiter's methods are called with it held, so they
 // must not call the limiter.
@@ -51,10 +51,8 @@ type Waiter interface {
 var ErrCanceled = errors.New("canceled: no caller waits for the session any more")
 
 const (
-	// slack is how far a late timer may be made up for.
-	slack = 10 * time.Millisecond
-	// slowest bounds the time from one request to the next.
-	slowest = 24 * time.Hour
+	slack       = 10 * time.Millisecond // how much of a timer's delay later requests make up for
+	maxInterval = 24 * time.Hour        // from one request to the next
 )
 
 // Limiter is safe for concurrent use. A nil Limiter limits nothing.
@@ -83,7 +81,7 @@ type ticket struct {
 func New(rate float64, concurrency int) *Limiter {
 	l := &Limiter{concurrency: concurrency, tickets: map[Waiter]*ticket{}}
 	if rate > 0 {
-		l.interval = time.Duration(min(float64(time.Second)/rate, float64(slowest)))
+		l.interval = time.Duration(min(float64(time.Second)/rate, float64(maxInterval)))
 	}
 	return l
 }
