@@ -18,7 +18,7 @@ func newBait(t *testing.T) *bait {
 	serve := func(count *atomic.Int64) string {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			count.Add(1)
-			http.Error(w, "nobody should ask", http.StatusTeapot)
+			http.Error(w, "no caller should ask", http.StatusTeapot)
 		}))
 		t.Cleanup(server.Close)
 		return server.URL
@@ -29,7 +29,7 @@ func newBait(t *testing.T) *bait {
 	return b
 }
 
-// untouched fails the test if somebody took the bait.
+// untouched fails the test if the bait was taken.
 func (b *bait) untouched(t *testing.T) {
 	t.Helper()
 	if m, c := b.metadata.Load(), b.container.Load(); m+c > 0 {

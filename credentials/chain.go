@@ -74,7 +74,7 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 		window: o.Refresh.Window, timeout: o.Refresh.Timeout, failureCap: o.Refresh.FailureCap,
 		expectedAccount: o.ExpectedAccount, random: random,
 	}
-	c.facts = &chainFacts{source: source, roles: pointersTo(roles), hops: len(roles) + 1, sts: r.stsClient()}
+	c.facts = &chainFacts{source: source, roles: roles, hops: len(roles) + 1, sts: r.stsClient()}
 	c.notify.chain, c.notify.logger, c.notify.onEvent = c, o.Logger, o.OnEvent
 	r.checkPartitions()
 	if err := r.err(); err != nil {

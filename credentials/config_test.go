@@ -17,7 +17,7 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// named is an API option that can be told from others.
+// named is an API option that can be distinguished from others.
 func named(name string, ran *[]string) func(*middleware.Stack) error {
 	return func(*middleware.Stack) error {
 		*ran = append(*ran, name)
@@ -186,7 +186,7 @@ func TestBaseCredentialsAreIgnored(t *testing.T) {
 	base := s.cloud.Config()
 	base.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		asked++
-		return aws.Credentials{}, errors.New("nobody should ask")
+		return aws.Credentials{}, errors.New("no caller should ask")
 	})
 	if _, err := fetch(t.Context(), s.chainFrom(t, base).Config()); err != nil || asked > 0 {
 		t.Errorf("%v, base's provider was asked %d times", err, asked)

@@ -224,21 +224,17 @@ func (h *hop) bodyPreview(att *attempt, limit int) string {
 		}
 		return "(not shown)"
 	}
-	if holdsKeys().MatchString(head) {
-		return keysNotShown
-	}
-	head = longRun().ReplaceAllString(h.redact(head, att), redact.Mark)
-	return shorten(oneLine(head), limit)
+	return shorten(oneLine(withoutKeys(head, h.redactor(att))), limit)
 }
 
 const keysNotShown = "(not shown: it seems to hold keys)"
 
 var firstTag = pattern(`^\s*<[!?]?[A-Za-z][^<>]{0,60}>`)
 
-// withoutKeys returns the part of a foreign error's text that can be shown.
-func withoutKeys(text string) string {
+// withoutKeys returns what can be shown of a text that may hold any secret.
+func withoutKeys(text string, known *redact.Redactor) string {
 	if holdsKeys().MatchString(text) {
 		return keysNotShown
 	}
-	return longRun().ReplaceAllString(redact.New().String(shorten(text, maxText)), redact.Mark)
+	return longRun().ReplaceAllString(known.String(shorten(text, maxText)), redact.Mark)
 }

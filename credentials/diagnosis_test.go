@@ -115,7 +115,7 @@ func TestMissingProviderNamesTheRolesAccount(t *testing.T) {
 	says(t, err, credentials.OIDCProviderMissing, "account "+s.dev.ID(), s.blue.Issuer())
 }
 
-// Case B06: four ways in which issuers differ, told apart before any call.
+// Case B06: four ways in which issuers differ, distinguished before any call.
 func TestIssuersDifferInFourWays(t *testing.T) {
 	for expected, want := range map[string]string{
 		"https://oidc.eks.us-east-1.amazonaws.com/id/BLUE/": "only a trailing slash",
@@ -139,7 +139,7 @@ func TestIssuersDifferInFourWays(t *testing.T) {
 
 // Case B08: what the trust policy needs, as it needs it; AWS does not say which
 // condition refused, and neither do we; fifty callers are one request.
-func TestTrustDeniedTellsWhatAPolicyNeeds(t *testing.T) {
+func TestTrustDeniedShowsWhatAPolicyNeeds(t *testing.T) {
 	s := newScene(t)
 	s.hub.SetTrust(trust.WebIdentityPolicy(s.dev.ID(), []string{s.blue.Issuer()}, []string{awstest.Subject("default", "reader")}).String())
 	chain := s.hubChain(t)
@@ -206,7 +206,7 @@ func TestChainAttributesAreSentOnEveryRefresh(t *testing.T) {
 }
 
 // Case B29: why STS cannot be reached, and through which proxy.
-func TestUnreachableSTSTellsWhy(t *testing.T) {
+func TestUnreachableSTSSaysWhy(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")}
 	tests := []struct {
 		name  string
@@ -250,7 +250,7 @@ func unreachableProxy(t *testing.T) {
 	_, err := chain.Retrieve(t.Context())
 	says(t, err, credentials.STSUnreachable, "proxy.local:3128", "sts.eu-west-1.amazonaws.com")
 	if strings.Contains(err.Error(), "proxy-password") {
-		t.Errorf("the message tells the proxy's password: %v", err)
+		t.Errorf("the message shows the proxy's password: %v", err)
 	}
 }
 

@@ -156,7 +156,7 @@ func TestSTSHostIsTheRegions(t *testing.T) {
 					check(t, err)
 				}
 				if len(client.asked["sts"]) == 0 {
-					t.Fatalf("nobody was asked: %v", err)
+					t.Fatalf("no server was asked: %v", err)
 				}
 				for _, host := range client.asked["sts"] {
 					if host != row.host {
@@ -168,7 +168,7 @@ func TestSTSHostIsTheRegions(t *testing.T) {
 	}
 }
 
-// What answers at the STS endpoint may be something else.
+// Another service may respond at the STS endpoint.
 func TestEndpointDoesNotSpeakSTS(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -201,7 +201,7 @@ func TestEndpointDoesNotSpeakSTS(t *testing.T) {
 						}
 					}
 					if n := strings.Count(err.Error(), "padding"); n > 20 {
-						t.Errorf("the message shows much of the answer:\n%v", err)
+						t.Errorf("the message shows much of the response:\n%v", err)
 					}
 				})
 			})

@@ -17,7 +17,7 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// journal collects what a chain tells.
+// journal collects the events and log lines of a chain.
 type journal struct {
 	mu     sync.Mutex
 	events []credentials.Event
@@ -84,7 +84,7 @@ func TestEvents(t *testing.T) {
 		}
 		expect("refused", "refresh-failed 2", "refresh-failed 2", "refresh-failed 2")
 		if n := strings.Count(j.text(), "refresh failed"); n != 1 {
-			t.Errorf("the log tells %d failures of one spell, want the first:\n%s", n, j.text())
+			t.Errorf("the log has %d failures of one outage, want the first:\n%s", n, j.text())
 		}
 		remove()
 		chain.Retrieve(t.Context())
@@ -106,7 +106,7 @@ func TestEvents(t *testing.T) {
 		}
 		expect("moved", "token-rotated 1", "issuer-changed 1", "refreshed 1", "refreshed 2")
 		if n := strings.Count(j.text(), "another cluster"); n != 1 {
-			t.Errorf("the log tells the move %d times, want once", n)
+			t.Errorf("the log reports the move %d times, want once", n)
 		}
 	})
 }

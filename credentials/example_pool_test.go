@@ -92,7 +92,7 @@ func ExamplePool_Warm() {
 	// true
 }
 
-// All is for a page that tells the state of every target.
+// All is for a page that shows the state of every target.
 func ExamplePool_All() {
 	pool, err := credentials.NewPool(exampleCloud.Config(), func(o *credentials.PoolOptions) { inPod(hubARN)(&o.Options) })
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// Code that is handed a configuration can tell whether a chain signs it.
+// Code that receives a configuration can find out whether a chain signs it.
 func ExampleChainOf() {
 	cfg, err := credentials.Wrap(exampleCloud.Config(), inPod(targetARN))
 	if err != nil {
@@ -65,7 +65,7 @@ func ExampleKind() {
 	// Output: the pod mounts no token
 }
 
-// What a target may ask for beside the ARN. The external id is never printed.
+// Settings of a target in addition to the ARN. The external ID is never printed.
 func ExampleRole() {
 	role := credentials.Role{
 		ARN:         targetARN,
@@ -105,21 +105,21 @@ func ExampleWebIdentity() {
 	// credentials: hop 1 of 1: check token for arn:aws:iam::111122223333:role/hub: AudienceMismatch: the token's audience is ["sts.amazonaws.com"], WebIdentity.Audience is "vault"
 }
 
-// Events are told in order, to metrics or a log of one's own.
+// Events arrive in order, for your own metrics or log.
 func ExampleOptions() {
-	var told sync.WaitGroup
-	told.Add(2)
+	var delivered sync.WaitGroup
+	delivered.Add(2)
 	chain := exampleChain(func(o *credentials.Options) {
 		o.ExpectedAccount = "444455556666"
 		o.OnEvent = func(e credentials.Event) {
 			fmt.Println(e.Type, "hop", e.Hop, e.RoleARN)
-			told.Done()
+			delivered.Done()
 		}
 	})
 	if _, err := chain.Retrieve(context.Background()); err != nil {
 		log.Fatal(err)
 	}
-	told.Wait()
+	delivered.Wait()
 	// Output:
 	// refreshed hop 1 arn:aws:iam::111122223333:role/hub
 	// refreshed hop 2 arn:aws:iam::444455556666:role/S3_Pics

@@ -166,7 +166,7 @@ func ExampleChain_KeepFresh() {
 	})
 	done := make(chan error)
 	go func() { done <- chain.KeepFresh(ctx) }()
-	<-ready // nobody has asked for credentials yet
+	<-ready // no caller has asked for credentials yet
 	cancel()
 	fmt.Println(<-done)
 	// Output: <nil>
@@ -226,7 +226,7 @@ func ExampleChain_ProviderSources() {
 	// Output: 2
 }
 
-// An error names its kind, and reaches down to AWS's own answer.
+// An error names its kind, and wraps AWS's own response.
 func ExampleError() {
 	_, err := exampleChain(func(o *credentials.Options) {
 		o.Roles[0].ARN = "arn:aws:iam::444455556666:role/Other"

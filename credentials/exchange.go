@@ -65,10 +65,7 @@ func (w WebIdentity) exchange(c *Chain) (exchange, *upstream) {
 		return c.facts.sts.AssumeRoleWithWebIdentity(ctx, w.RoleARN, raw, func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName = name
 			o.Duration = w.Duration
-			o.PolicyARNs = policyARNs(w.PolicyARNs)
-			if w.Policy != "" {
-				o.Policy = aws.String(w.Policy)
-			}
+			o.Policy, o.PolicyARNs = optional(w.Policy), policyARNs(w.PolicyARNs)
 		})
 	}, nil
 }
@@ -81,22 +78,22 @@ func (r *Role) exchange(c *Chain) exchange {
 		return c.facts.sts.AssumeRole(ctx, att.signedBy.creds, r.ARN, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = name
 			o.Duration = r.duration()
-			o.PolicyARNs = policyARNs(r.PolicyARNs)
+			o.Policy, o.PolicyARNs = optional(r.Policy), policyARNs(r.PolicyARNs)
+			o.ExternalID, o.SourceIdentity = optional(r.ExternalID), optional(r.SourceIdentity)
 			o.TransitiveTagKeys = r.TransitiveTagKeys
-			if r.Policy != "" {
-				o.Policy = aws.String(r.Policy)
-			}
-			if r.ExternalID != "" {
-				o.ExternalID = aws.String(r.ExternalID)
-			}
-			if r.SourceIdentity != "" {
-				o.SourceIdentity = aws.String(r.SourceIdentity)
-			}
 			for _, key := range slices.Sorted(maps.Keys(r.Tags)) {
 				o.Tags = append(o.Tags, types.Tag{Key: aws.String(key), Value: aws.String(r.Tags[key])})
 			}
 		})
 	}
+}
+
+// optional leaves an empty parameter out of a request.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }
 
 func policyARNs(arns []string) []types.PolicyDescriptorType {
@@ -451,7 +448,7 @@ func (u *upstream) exchange(ctx context.Context, att *attempt) (aws.Credentials,
 		failure.Kind = inner.Kind
 	} else {
 		// The SDK's process provider quotes the output of the process.
-		failure.Err = &cause{text: withoutKeys(err.Error()), err: err}
+		failure.Err = &cause{text: withoutKeys(err.Error(), redact.New()), err: err}
 	}
 	return creds, failure
 }

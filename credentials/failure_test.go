@@ -19,7 +19,7 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// What STS answers, what it means, and how many requests it is worth. Each
+// Each response of STS has its kind and its number of requests. Each
 // fault is then removed and the same chain must recover.
 func TestEachFailureHasItsKindAndItsRetries(t *testing.T) {
 	const web, assume = "AssumeRoleWithWebIdentity", "AssumeRole"
@@ -34,7 +34,7 @@ func TestEachFailureHasItsKindAndItsRetries(t *testing.T) {
 		{"no provider", web, 400, "InvalidIdentityToken", "No OpenIDConnect provider found in your account for https://oidc.example/x", credentials.OIDCProviderMissing, 1},
 		{"thumbprint", web, 400, "InvalidIdentityToken", "OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint", credentials.OIDCProviderMissing, 2},
 		{"bad signature", web, 400, "InvalidIdentityToken", "The ID Token provided is not a valid JWT", credentials.TokenRejected, 1},
-		{"a text nobody knows", web, 400, "InvalidIdentityToken", "?", credentials.TokenRejected, 2},
+		{"an unknown text", web, 400, "InvalidIdentityToken", "?", credentials.TokenRejected, 2},
 		{"keys unreachable", web, 400, "InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements", credentials.IssuerUnreachable, 0},
 		{"issuer down", web, 400, "IDPCommunicationError", "", credentials.IssuerUnreachable, 0},
 		{"trust policy", web, 403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", credentials.TrustDenied, 1},
@@ -43,7 +43,7 @@ func TestEachFailureHasItsKindAndItsRetries(t *testing.T) {
 		{"some other setting", web, 400, "ValidationError", "1 validation error detected", credentials.ConfigInvalid, 1},
 		{"throttled", web, 400, "Throttling", "Rate exceeded", credentials.Throttled, 0},
 		{"region off", web, 403, "RegionDisabledException", "STS is not activated in this region", credentials.RegionNotEnabled, 1},
-		{"a row nobody wrote", web, 400, "SomethingNew", "?", credentials.Unknown, 1},
+		{"an unknown code", web, 400, "SomethingNew", "?", credentials.Unknown, 1},
 		{"server error", web, 500, "InternalFailure", "", credentials.STSUnreachable, 4},
 		{"not a code at all", web, 502, "", "", credentials.STSUnreachable, 4},
 
@@ -51,7 +51,7 @@ func TestEachFailureHasItsKindAndItsRetries(t *testing.T) {
 		{"tags refused", assume, 403, "AccessDenied", "User: x is not authorized to perform: sts:TagSession on resource: y", credentials.AssumeDenied, 1},
 		{"chaining cap", assume, 400, "ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining", credentials.DurationTooLong, 1},
 		{"packed too large", assume, 400, "PackedPolicyTooLarge", "Packed size of session tags consumes 112% of allotted space", credentials.TagsTooLarge, 1},
-		{"the hub's session given up", assume, 403, "ExpiredToken", "The security token included in the request is expired", credentials.CredentialsExpired, 2},
+		{"the hub's session discarded", assume, 403, "ExpiredToken", "The security token included in the request is expired", credentials.CredentialsExpired, 2},
 		{"the hub's session unknown", assume, 403, "InvalidClientTokenId", "The security token included in the request is invalid", credentials.RegionNotEnabled, 2},
 		{"clock", assume, 403, "SignatureDoesNotMatch", "Signature expired: 20261125T000000Z is now earlier than 20261125T010000Z", credentials.Unknown, 2},
 	}
@@ -183,7 +183,7 @@ func TestExpiredTokenIsReplacedDuringTheCall(t *testing.T) {
 	base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
 		resp, err := cloud.HTTPClient.Do(r)
 		if s.count("AssumeRoleWithWebIdentity") == 1 {
-			s.pod.Rotate() // the answer to the old token is on its way
+			s.pod.Rotate() // the response to the old token is on its way
 		}
 		return resp, err
 	})
@@ -235,7 +235,7 @@ func TestUnusableReplies(t *testing.T) {
 				remove()
 				chain.Invalidate("") // not a key of anything: changes nothing
 				if st := chain.Status().Hops[1]; st.Err == nil || st.NextAttempt.IsZero() {
-					t.Error("Status does not tell the failure")
+					t.Error("Status does not show the failure")
 				}
 				time.Sleep(time.Second) // in the bubble of synctest
 				if _, err := chain.Retrieve(t.Context()); err != nil {
@@ -247,7 +247,7 @@ func TestUnusableReplies(t *testing.T) {
 }
 
 // A store that speaks STS may refuse an expired token without a reason. That it
-// had expired by the clock of the reply is a fact.
+// had expired by the clock of the response is a fact.
 func TestExpiredTokenRefusedWithoutAReason(t *testing.T) {
 	s := newScene(t)
 	s.cloud.Fault(awstest.Fault{Status: 403, Body: "<Error><Code>AccessDenied</Code><Message></Message><RequestId>tx1</RequestId></Error>"})

@@ -332,7 +332,9 @@ func (h *hop) assumeFixes(e *Error, target roleARN) []string {
 		if strings.Contains(principal, ":role/") && (h.prev == nil || h.prev.role != principal) {
 			policy += " (its ARN has a path, if the role has one)"
 		}
-		fixes = append(fixes, addStatement(policy, trust.Statement{Effect: "Allow", Action: actions, Resource: []string{escapeWildcards(e.RoleARN)}}))
+		// IAM would treat some characters of a role's path as wildcards.
+		resource := strings.NewReplacer("$", "${$}", "*", "${*}", "?", "${?}").Replace(e.RoleARN)
+		fixes = append(fixes, addStatement(policy, trust.Statement{Effect: "Allow", Action: actions, Resource: []string{resource}}))
 	}
 	if (!known || denied.trust) && strings.Contains(principal, ":role/") {
 		fixes = append(fixes, "if "+principal+" was deleted and created again, "+where+" holds the id of the old one (AROA…): put the ARN in its place and save the policy again")
@@ -361,12 +363,6 @@ func deniedAction(message string) string {
 		}
 	}
 	return "sts:AssumeRole"
-}
-
-// escapeWildcards returns an ARN for a policy's Resource, where IAM would treat some
-// characters of a role's path as wildcards.
-func escapeWildcards(arn string) string {
-	return strings.NewReplacer("$", "${$}", "*", "${*}", "?", "${?}").Replace(arn)
 }
 
 // denial describes the policy that AWS names in some refusals:
@@ -441,16 +437,6 @@ const (
 	otherFix       = "check what responds there: the STS endpoint comes from AWS_ENDPOINT_URL_STS, Options.STS or the region, and must not be another service's or a proxy's page (NO_PROXY)"
 )
 
-// networkFix returns the fix for a host that could not be reached.
-func networkFix(host string) string {
-	return "check that the pod can reach " + cmp.Or(host, "the STS endpoint") + ": its name (DNS), the security group of the STS interface endpoint, HTTPS_PROXY and NO_PROXY"
-}
-
-func fipsFix() string {
-	return "there may be no FIPS endpoint of STS in this region: switch it off for STS alone: " +
-		settings.Name("in Options.STS, o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled", "AWS_USE_FIPS_ENDPOINT=false")
-}
-
 // regionTypo returns the fix for an unknown region, if the endpoint follows from it;
 // otherwise none.
 func (h *hop) regionTypo() []string {
@@ -493,7 +479,8 @@ func (h *hop) unreachableFixes(e *Error) []string {
 	case status != 0:
 		return append(fixes, otherFix)
 	case ok && noHost.IsNotFound && h.facts.sts.FIPS():
-		fixes = append(fixes, fipsFix())
+		fixes = append(fixes, "there may be no FIPS endpoint of STS in this region: switch it off for STS alone: "+
+			settings.Name("in Options.STS, o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled", "AWS_USE_FIPS_ENDPOINT=false"))
 	}
-	return append(fixes, networkFix(e.Endpoint))
+	return append(fixes, "check that the pod can reach "+cmp.Or(e.Endpoint, "the STS endpoint")+": its name (DNS), the security group of the STS interface endpoint, HTTPS_PROXY and NO_PROXY")
 }

@@ -58,8 +58,8 @@ func FuzzTokenFile(f *testing.F) {
 	})
 }
 
-// FuzzReply: whatever the endpoint answers, there is a usable session of the
-// role asked for or an error; and the error tells no key.
+// FuzzReply: whatever the endpoint responds, there is a usable session of the
+// role asked for or an error; and the error shows no key.
 func FuzzReply(f *testing.F) {
 	const role = "arn:aws:iam::444455556666:role/S3_Pics"
 	const good = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>` +
@@ -107,7 +107,7 @@ func FuzzReply(f *testing.F) {
 			}
 			for _, canary := range []string{"SECRETCANARY", "SESSIONCANARY", token} {
 				if status < 300 && strings.Contains(err.Error(), canary) {
-					t.Errorf("the error tells %s: %v", canary, err)
+					t.Errorf("the error shows %s: %v", canary, err)
 				}
 			}
 		})

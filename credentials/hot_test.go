@@ -6,7 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// BenchmarkRetrieve is the path of a fresh session, beside the SDK's cache.
+// BenchmarkRetrieve is the path of a fresh session, compared with the SDK's cache.
 func BenchmarkRetrieve(b *testing.B) {
 	b.Run("chain", func(b *testing.B) {
 		benchmarkRetrieve(b, func(p aws.CredentialsProvider) aws.CredentialsProvider { return p })

@@ -19,7 +19,7 @@ import (
 )
 
 // A client that was made once reads for five hours, with a token file that
-// nobody touches (case B13).
+// never changes (case B13).
 func TestOneClientLivesForHours(t *testing.T) {
 	for _, second := range []time.Duration{time.Hour, 15 * time.Minute} {
 		t.Run(fmt.Sprint(second), func(t *testing.T) {
@@ -175,7 +175,7 @@ func (q *quota) Do(r *http.Request) (*http.Response, error) {
 }
 
 // The server's clock is 40 minutes off either way: the session is renewed as if
-// it were not, and the difference is told once (case B22).
+// it were not, and the difference is logged once (case B22).
 func TestClockSkew(t *testing.T) {
 	for _, off := range []time.Duration{-40 * time.Minute, 40 * time.Minute} {
 		t.Run(fmt.Sprint(off), func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestClockSkew(t *testing.T) {
 					t.Errorf("%d sessions in three hours, want 3 to 6", n)
 				}
 				if n := strings.Count(j.text(), "clock differs"); n != 1 {
-					t.Errorf("the skew is told %d times, want once", n)
+					t.Errorf("the skew is logged %d times, want once", n)
 				}
 			})
 		})

@@ -23,7 +23,7 @@ const metadataHost = "169.254.169.254"
 // is the hub.
 type metadata struct {
 	scene *scene
-	reply map[string]func() (*http.Response, error) // by path, instead of the true answer
+	reply map[string]func() (*http.Response, error) // by path, instead of the real response
 	asked []string
 }
 
@@ -162,7 +162,7 @@ func TestNodeRoleFails(t *testing.T) {
 					}
 				}
 				if calls := s.cloud.Calls(); len(calls) > 0 {
-					t.Errorf("somebody else was asked: %v", calls)
+					t.Errorf("another server was asked: %v", calls)
 				}
 			})
 		})

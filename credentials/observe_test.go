@@ -39,7 +39,7 @@ func TestEventsTellTheLatency(t *testing.T) {
 		var j journal
 		chain := s.hubChain(t, j.options)
 		s.cloud.Fault(awstest.Fault{Operation: "AssumeRoleWithWebIdentity", Delay: 3 * time.Second})
-		// Two answers that are worth another attempt: the pauses are not latency.
+		// Two responses that are retried: the pauses are not latency.
 		s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Times: 2, Delay: time.Second, Status: 503, Code: "ServiceUnavailable"})
 		remove := s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Delay: 2 * time.Second})
 		creds, err := chain.Retrieve(t.Context())

@@ -130,14 +130,6 @@ func (r Role) clone() Role {
 	return r
 }
 
-func pointersTo(roles []Role) []*Role {
-	var list []*Role
-	for i := range roles {
-		list = append(list, &roles[i])
-	}
-	return list
-}
-
 // duration returns the duration to request.
 func (r Role) duration() time.Duration { return cmp.Or(r.Duration, time.Hour) }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // The agent's session carries tags, which ride along to every role after it:
-// both sides must allow sts:TagSession too. Who the session is, the agent does
-// not tell; the refusal does.
+// both sides must allow sts:TagSession too. The agent does not report whose session it
+// is; the refusal does.
 func TestPodIdentityTagsAreInTheFix(t *testing.T) {
 	s := newScene(t)
 	_, base, source := s.withAgent(t)

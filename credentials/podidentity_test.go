@@ -254,7 +254,7 @@ func TestPodIdentityFails(t *testing.T) {
 					t.Errorf("the agent was asked %d times, want %d", len(agent.asked), row.asked)
 				}
 				if calls := s.cloud.Calls(); len(calls) > 0 {
-					t.Errorf("somebody else was asked: %v", calls)
+					t.Errorf("another server was asked: %v", calls)
 				}
 			})
 		})
@@ -262,7 +262,7 @@ func TestPodIdentityFails(t *testing.T) {
 }
 
 // Only the agents' addresses and loopback may be asked without TLS; what the
-// URL carries beside the host is not printed.
+// URL holds in addition to the host is not printed.
 func TestPodIdentityEndpoint(t *testing.T) {
 	at := func(endpoint string) func(*credentials.Options) {
 		return func(o *credentials.Options) {

@@ -11,6 +11,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -245,25 +246,22 @@ func (p *Pool) Warm(ctx context.Context, roles []Role, progress func(Warmed)) er
 			return configError("Warm of more roles than PoolOptions.MaxChains, which is %d: the first of them would be evicted before the last is ready; raise MaxChains", p.options.MaxChains)
 		}
 	}
-	next, results := make(chan Role), make(chan Warmed)
-	go func() {
-		defer close(next)
-		for _, role := range roles {
-			select {
-			case next <- role:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	results := make(chan Warmed)
 	go func() {
 		defer close(results)
-		var running sync.WaitGroup
+		var (
+			running sync.WaitGroup
+			started atomic.Int64
+		)
 		// The limiter decides how many of them ask STS; twice as many keep its queue full.
 		for range min(2*min(p.options.STSConcurrency, len(roles)), len(roles)) {
 			running.Go(func() {
-				for role := range next {
-					results <- Warmed{Role: role, Err: p.warm(ctx, role)}
+				for ctx.Err() == nil {
+					i := int(started.Add(1)) - 1
+					if i >= len(roles) {
+						return
+					}
+					results <- Warmed{Role: roles[i], Err: p.warm(ctx, roles[i])}
 				}
 			})
 		}

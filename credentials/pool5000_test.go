@@ -20,7 +20,7 @@ func many(n int) []credentials.Role {
 }
 
 // Five thousand targets through one hub at an account's quota of 600 requests a
-// second: one call for each and one for the hub, nobody is throttled, and the
+// second: one call for each and one for the hub, no request is throttled, and the
 // quota is used to within a tenth.
 func TestWarmFiveThousand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

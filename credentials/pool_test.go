@@ -179,7 +179,7 @@ func TestPoolHubFails(t *testing.T) {
 	}
 }
 
-// Chains beyond the limit are let go, and work on where somebody has one.
+// Chains beyond the limit are evicted, and keep working where they are in use.
 func TestPoolLetsGo(t *testing.T) {
 	s := newScene(t)
 	p, roles := s.pool(t, func(o *credentials.PoolOptions) { o.MaxChains = 2 }), s.targets(6)

@@ -26,7 +26,7 @@ func TestStrangersPushNobodyOut(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		runtime.GC() // what nobody holds is gone
+		runtime.GC() // what is not in use is gone
 	}
 	use()
 	for _, role := range strangers(500) {
@@ -121,7 +121,7 @@ func TestPoolLeavesNothingBehind(t *testing.T) {
 			return
 		}
 	}
-	t.Error("a pool that nobody has any more is still there")
+	t.Error("a pool that is not in use any more is still there")
 }
 
 // However many roles are entered: the pool takes the room of MaxChains.

@@ -28,7 +28,7 @@ func strangers(n int) []credentials.Role {
 }
 
 // Somebody who waits for a role that works does not wait behind a long list of
-// roles that nobody has seen before.
+// roles that were never used before.
 func TestRolesThatWorkGoBeforeStrangers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
@@ -90,7 +90,7 @@ func TestNobodyWaitsNothingIsAsked(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		if n := s.count("AssumeRole"); n > 6 {
-			t.Errorf("%d requests, most of which nobody waited for", n)
+			t.Errorf("%d requests, most of which no caller waited for", n)
 		}
 	})
 }
@@ -123,7 +123,7 @@ func TestJoiningWhileOthersLeave(t *testing.T) {
 }
 
 // Those who have left before their request could even queue, since the hub's was
-// under way, leave none behind either.
+// in flight, leave none behind either.
 func TestLeavingBeforeTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
@@ -142,7 +142,7 @@ func TestLeavingBeforeTheQueue(t *testing.T) {
 		wg.Wait()
 		time.Sleep(time.Minute)
 		if n := s.count("AssumeRole"); n != 0 {
-			t.Errorf("%d requests that nobody waited for", n)
+			t.Errorf("%d requests that no caller waited for", n)
 		}
 	})
 }
@@ -259,7 +259,7 @@ func TestVerySlowRate(t *testing.T) {
 	})
 }
 
-// Check asks by the same gate, also for a chain that nobody has used.
+// Check waits for the same limiter, also for a chain that was never used.
 func TestCheckOfAPoolsChain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)

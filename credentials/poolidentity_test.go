@@ -19,7 +19,7 @@ import (
 )
 
 // Many goroutines over some roles, more than the pool holds, while sessions of
-// the roles and of the hub are given up: every session that is returned is the
+// the roles and of the hub are discarded: every session that is returned is the
 // role's own, by the word of STS.
 func TestEverySessionIsItsRoles(t *testing.T) {
 	s := newScene(t)

@@ -50,7 +50,7 @@ func TestFirstUseGoesBeforeRenewals(t *testing.T) {
 	})
 }
 
-// A renewal that somebody begins to wait for moves up.
+// A renewal that a caller begins to wait for moves up.
 func TestWaitingMovesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
@@ -93,7 +93,7 @@ func TestWaitingMovesUp(t *testing.T) {
 	})
 }
 
-// No more requests are under way than allowed, and one place is enough for a
+// No more requests are in flight than allowed, and one place is enough for a
 // chain of several hops.
 func TestConcurrencyIsKept(t *testing.T) {
 	for _, most := range []int{1, 3} {

@@ -64,7 +64,7 @@ func TestJSONProtocolRecovers(t *testing.T) {
 	}
 }
 
-// Nothing runs when nobody refreshes: after success, refusal and a hung STS
+// Nothing runs when there is no refresh: after success, refusal and a hung STS
 // that was abandoned, no goroutine of a chain is left.
 func TestNothingIsLeftRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

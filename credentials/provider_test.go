@@ -89,7 +89,7 @@ func (p slowToHear) Invalidate() {
 	p.CredentialsCache.Invalidate()
 }
 
-// Many requests are refused at once: the provider is told once, and nobody gets
+// Many requests are refused at the same time: the provider is notified once, and no caller gets
 // the dead key from it meanwhile.
 func TestManyRefusalsReachTheProviderOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

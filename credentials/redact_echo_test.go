@@ -152,7 +152,7 @@ func TestQuotedRequestsAreRedacted(t *testing.T) {
 	}
 }
 
-// fields are the texts of an error besides Error.
+// fields are the texts of an error in addition to Error.
 func fields(err error) string {
 	e, _ := err.(*credentials.Error) //nolint:errorlint // a chain returns it bare
 	b, _ := json.Marshal([]any{e.Code, e.Message, e.RequestID, e.Endpoint, e.Caller, e.Fixes})

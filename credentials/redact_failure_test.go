@@ -73,7 +73,7 @@ var guilties = []guilty{
 	{"session expired", credentials.CredentialsExpired, struck(awstest.Fault{Operation: "AssumeRole", Status: 403, Code: "ExpiredToken"})},
 }
 
-// Whatever fails tells no secret, in the error or beside it.
+// No failure shows a secret, in the error or elsewhere.
 func TestFailuresPrintNoSecrets(t *testing.T) {
 	for _, row := range guilties {
 		t.Run(row.name, func(t *testing.T) {
@@ -120,7 +120,7 @@ func newFailing(s *scene, source credentials.Source, client aws.HTTPClient) *fai
 	return f
 }
 
-// fail asks the chain, and looks at all that tells of the failure.
+// fail asks the chain, and checks everything that reports the failure.
 func (f *failing) fail(t *testing.T, kind credentials.Kind) error {
 	t.Helper()
 	chain := newChain(t, f.base, f.options)
@@ -129,7 +129,7 @@ func (f *failing) fail(t *testing.T, kind credentials.Kind) error {
 		t.Fatalf("got %v, want %v", err, kind)
 	}
 	_, s3err := fetch(t.Context(), chain.Config())
-	synctest.Wait() // the events are told after the callers were served
+	synctest.Wait() // the events are delivered after the callers were served
 	f.heard.silent(t, "the error", err)
 	f.heard.silent(t, "a wrapped error", fmt.Errorf("reading the picture: %w", err))
 	f.heard.silent(t, "the S3 client's error", s3err)
@@ -137,12 +137,12 @@ func (f *failing) fail(t *testing.T, kind credentials.Kind) error {
 	f.heard.silent(t, "the events", f.events)
 	f.heard.check(t, "the log", f.log.String())
 	if f.log.Len() == 0 || len(f.events) == 0 {
-		t.Error("neither log nor events tell of the failure")
+		t.Error("neither log nor events report the failure")
 	}
 	return err
 }
 
-// echo is an endpoint that answers with what it was sent.
+// echo is an endpoint that responds with what it was sent.
 func echo(status int, format string, padding int) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		body, err := io.ReadAll(r.Body)
@@ -161,8 +161,8 @@ func echo(status int, format string, padding int) func(*http.Request) (*http.Res
 }
 
 // An endpoint that quotes the request in its refusal, as proxies and debugging
-// aids do, cannot make the error tell. The padding moves the place where a long
-// answer is cut.
+// aids do, cannot make the error show it. The padding moves the place where a long
+// response is cut.
 func TestEchoedSecretsAreNotPrinted(t *testing.T) {
 	for name, row := range map[string]struct {
 		status int
@@ -218,7 +218,7 @@ func operation(r *http.Request) string {
 	return action
 }
 
-// An answer that holds keys and cannot be read must not be quoted.
+// A response that holds keys and cannot be read must not be quoted.
 func TestBrokenRepliesPrintNoKeys(t *testing.T) {
 	const secretKey, sessionToken = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY00", "FwoGZXIvYXdzEXAMPLETOKENFwoGZXIvYXdzEXAMPLETOKEN"
 	for name, body := range map[string]string{

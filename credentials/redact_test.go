@@ -89,7 +89,7 @@ func (c *canaries) add(what, secret string) {
 	}
 }
 
-// silent fails the test if v tells a secret in any of the ways to print it.
+// silent fails the test if v shows a secret in any of the ways to print it.
 func (c *canaries) silent(t *testing.T, name string, v any) {
 	t.Helper()
 	var texts []string
@@ -134,7 +134,7 @@ func (c *canaries) check(t *testing.T, name, text string) {
 	}
 }
 
-// Nothing that belongs to the library tells a secret, however it is printed.
+// Nothing that belongs to the library shows a secret, however it is printed.
 func TestNothingPrintsSecrets(t *testing.T) {
 	s := newScene(t)
 	listener := newCanaries(s.cloud.Config().HTTPClient)
@@ -148,10 +148,10 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	role := credentials.Role{ARN: s.target.ARN(), ExternalID: externalID}
 	s.target.SetTrust(trust.RolePolicy(s.hub.ARN(), func(o *trust.PolicyOptions) { o.ExternalID = externalID }).String())
 	var options credentials.Options
-	told := make(chan credentials.Event, 16)
+	sent := make(chan credentials.Event, 16)
 	chain := newChain(t, base, func(o *credentials.Options) {
 		o.Source, o.Roles = s.web(), []credentials.Role{role}
-		o.OnEvent = func(e credentials.Event) { told <- e }
+		o.OnEvent = func(e credentials.Event) { sent <- e }
 		options = *o
 	})
 	fromBase := newChain(t, base, func(o *credentials.Options) { o.Source, o.Roles = credentials.FromBase{}, []credentials.Role{role} })
@@ -164,7 +164,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	pooled := poolChain(t, pool, role)
 	_, err = fetch(t.Context(), chain.Config())
 	check(t, err)
-	events := []credentials.Event{<-told, <-told}
+	events := []credentials.Event{<-sent, <-sent}
 	if len(listener.secrets) < 10 {
 		t.Fatalf("%d secrets: the test heard too little", len(listener.secrets))
 	}

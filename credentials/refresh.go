@@ -37,6 +37,7 @@ import (
 
 	"github.com/crossrole/crossrole/credentials/internal/limiter"
 	"github.com/crossrole/crossrole/credentials/internal/stsclient"
+	"github.com/crossrole/crossrole/internal/redact"
 )
 
 // refresh is one refresh in flight. Its result (snap, err and the flags) is set before done
@@ -310,7 +311,7 @@ func (s *session) everSucceeded() bool {
 // into an error, because the user could not recover it in this goroutine. The panic's value
 // may quote a request.
 func (s *session) panicError(v any) *Error {
-	text := withoutKeys(fmt.Sprint(v))
+	text := withoutKeys(fmt.Sprint(v), redact.New())
 	s.chain.notify.warn("panic in a refresh", "panic", text, "stack", string(debug.Stack()))
 	return s.newError(&attempt{operation: "refresh"}, Unknown, errors.New("panic: "+text), 1)
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// hangs is a client that, once told, answers only when released, and does not
+// hangs is a client that, once switched on, responds only when released, and does not
 // look at contexts.
 type hangs struct {
 	inner   aws.HTTPClient
@@ -84,12 +84,12 @@ func TestAbandonedFlightTellsNothing(t *testing.T) {
 		}
 		synctest.Wait()
 		if got, want := j.types(), []string{"token-rotated 1", "refreshed 1", "recovered 1"}; !slices.Equal(got, want) {
-			t.Errorf("events %q, want %q: the token between was of a flight that was given up", got, want)
+			t.Errorf("events %q, want %q: the token between was of a refresh that was discarded", got, want)
 		}
 	})
 }
 
-// A hop tells that it has recovered if it told that it failed, and only then.
+// A hop reports that it has recovered if it reported that it failed, and only then.
 func TestRecoveredIsTheHopsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
@@ -139,7 +139,7 @@ func TestRecoveredIsTheHopsOwn(t *testing.T) {
 	})
 }
 
-// Keys without an end are asked for at each use, and told once.
+// Keys without an expiry are asked for at each use, and reported once.
 func TestKeysWithoutAnEndAreToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j journal
@@ -162,12 +162,12 @@ func TestKeysWithoutAnEndAreToldOnce(t *testing.T) {
 			}
 		}
 		if n := strings.Count(j.text(), "session renewed"); n != 2 {
-			t.Errorf("the log tells %d renewals, want 2", n)
+			t.Errorf("the log has %d renewals, want 2", n)
 		}
 	})
 }
 
-// Within the pauses a refused hub session is given up, but not asked for again
+// Within the pauses a refused hub session is discarded, but not asked for again
 // in the same refresh.
 func TestRefusedParentWithinPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -204,11 +204,11 @@ func TestOnEventThatDoesNotReturn(t *testing.T) {
 		s := newScene(t)
 		var j journal
 		release := make(chan struct{})
-		told := 0
+		events := 0
 		var last credentials.Event
 		chain := s.directChain(t, j.options, func(o *credentials.Options) {
 			o.OnEvent = func(e credentials.Event) {
-				told, last = told+1, e
+				events, last = events+1, e
 				<-release
 			}
 		})
@@ -224,11 +224,11 @@ func TestOnEventThatDoesNotReturn(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
-		if told > 101 || last.Type != credentials.Invalidated || !last.Expires.Equal(end) {
-			t.Errorf("%d events kept, the last one %+v", told, last)
+		if events > 101 || last.Type != credentials.Invalidated || !last.Expires.Equal(end) {
+			t.Errorf("%d events kept, the last one %+v", events, last)
 		}
 		if n := strings.Count(j.text(), "OnEvent does not return"); n != 1 {
-			t.Errorf("the log tells it %d times, want once", n)
+			t.Errorf("the log reports it %d times, want once", n)
 		}
 	})
 }

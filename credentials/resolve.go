@@ -29,7 +29,7 @@ type resolver struct {
 // origin is a partition and the setting that it comes from.
 type origin struct{ partition, from string }
 
-func (r *resolver) resolve() (source Source, roles []Role) {
+func (r *resolver) resolve() (source Source, roles []*Role) {
 	r.resolveRegion()
 	r.resolveSTSEndpoint()
 
@@ -47,7 +47,7 @@ func (r *resolver) resolve() (source Source, roles []Role) {
 	for i, role := range r.options.Roles {
 		role = r.nextRole(fmt.Sprintf("Options.Roles[%d]", i), role, i == 0, source, last)
 		last = role.ARN
-		roles = append(roles, role)
+		roles = append(roles, &role)
 	}
 	r.checkExpectedAccount(last)
 	r.checkRefresh()

@@ -13,7 +13,7 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// slow makes every STS answer take a while.
+// slow makes every response of STS take a while.
 const slow = 80 * time.Millisecond
 
 func TestCallersNeverWaitAfterTheFirst(t *testing.T) {

@@ -24,7 +24,7 @@ func (s *scene) namesOf(t *testing.T, chain *credentials.Chain) []string {
 	return names
 }
 
-// The default name tells the pod; it is the same at every hop, for every
+// The default name shows the pod; it is the same at every hop, for every
 // refresh and after a restart, and long names stay apart.
 func TestSessionNameTellsThePod(t *testing.T) {
 	long := strings.Repeat("reader-", 37)[:253]
@@ -131,7 +131,7 @@ func TestSessionNameExplicit(t *testing.T) {
 	}
 }
 
-// Where no token tells the pod, every role has one name of the host's, and an
+// Where no token names the pod, every role has one name of the host's, and an
 // explicit one goes on to the roles after it.
 func TestSessionNameAfterAProvider(t *testing.T) {
 	s := newScene(t)

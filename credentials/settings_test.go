@@ -19,7 +19,7 @@ const (
 	targetARN = "arn:aws:iam::444455556666:role/S3_Pics"
 )
 
-// wrongSetting is one thing that somebody set wrong in a pod that is otherwise
+// wrongSetting is one wrong setting in a pod that is otherwise
 // as the webhook makes it.
 type wrongSetting struct {
 	name   string
@@ -325,7 +325,7 @@ func TestWrongChainSettings(t *testing.T) {
 }
 
 // A region that is not set must not be asked of an instance metadata service
-// that never answers; an empty variable counts as not set.
+// that never responds; an empty variable counts as not set.
 func TestMissingRegionIsSeenAtOnce(t *testing.T) {
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
 		t.Setenv(name, "")

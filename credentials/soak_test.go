@@ -114,7 +114,7 @@ type soakRoute struct {
 	lastFail  time.Time
 }
 
-// call retrieves once and holds the answer to what was true at that moment.
+// call retrieves once and compares the result with what was true at that moment.
 func (r *soakRoute) call(t *testing.T) {
 	before := time.Now()
 	r.mu.Lock()
@@ -130,7 +130,7 @@ func (r *soakRoute) call(t *testing.T) {
 	r.mu.Unlock()
 
 	// The chain may count the last second as gone (Date has whole seconds), and
-	// in the last ten a caller may wait two for a refresh under way: four seconds
+	// in the last ten a caller may wait two for a refresh in flight: four seconds
 	// before the end it is sure to get away with the old session.
 	at := fmt.Sprintf("%s at %v", r.name, before.Sub(r.world.start))
 	switch left := till.Sub(before); {

@@ -18,7 +18,7 @@ import (
 
 const mayAssume = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}]}`
 
-// laptop is a user's long-term keys, whom the hub trusts beside the pods.
+// laptop is a user's long-term keys, which the hub trusts in addition to the pods.
 func (s *scene) laptop() aws.CredentialsProvider {
 	keys := s.dev.UserCredentials("ada", mayAssume)
 	policy := trust.WebIdentityPolicy(s.dev.ID(), []string{s.blue.Issuer()}, []string{"system:serviceaccount:default:s3-shared-content"})

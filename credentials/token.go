@@ -224,14 +224,6 @@ func issuerDiffers(want, got string) error {
 	return fmt.Errorf("the token's issuer is %q, WebIdentity.Issuer is %q; what differs is %s, and AWS compares them byte for byte", got, want, why)
 }
 
-// audienceDiffers returns nil if want is empty or among the token's audiences.
-func audienceDiffers(want string, got []string) error {
-	if want == "" || slices.Contains(got, want) {
-		return nil
-	}
-	return fmt.Errorf("the token's audience is %q, WebIdentity.Audience is %q", got, want)
-}
-
 // expiredToken describes an expired token by the times that its issuer wrote into it. They
 // do not change until kubelet writes a newer token, so the text stays the same.
 func expiredToken(file string, t trust.Token) error {
@@ -255,8 +247,8 @@ func (w WebIdentity) checkClaims(t trust.Token, clock *serverClock, notify *noti
 		return fail(TokenRejected, issuerDiffers(w.Issuer, t.Issuer),
 			"set WebIdentity.Issuer to the cluster's own issuer, or leave it empty so that a new cluster needs no change here")
 	}
-	if err := audienceDiffers(w.Audience, t.Audience); err != nil {
-		return fail(AudienceMismatch, err,
+	if w.Audience != "" && !slices.Contains(t.Audience, w.Audience) {
+		return fail(AudienceMismatch, fmt.Errorf("the token's audience is %q, WebIdentity.Audience is %q", t.Audience, w.Audience),
 			"project the token with that audience (on EKS the service account's eks.amazonaws.com/audience annotation), or set WebIdentity.Audience to the token's")
 	}
 	if now, known := clock.now(); known && now.Sub(t.Expires) > expSlack {

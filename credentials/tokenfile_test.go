@@ -138,7 +138,7 @@ func TestTokenFileIsBroken(t *testing.T) {
 				}
 				e, _ := errors.AsType[*credentials.Error](err)
 				if e == nil || e.Hop != 1 || e.Operation != "read token file" || e.RoleARN != s.hub.ARN() || len(e.Fixes) == 0 {
-					t.Errorf("%#v does not tell hop, operation, role and fix", e)
+					t.Errorf("%#v does not show hop, operation, role and fix", e)
 				}
 				if calls := s.cloud.Calls(); len(calls) > 0 {
 					t.Errorf("requests were sent: %v", calls)

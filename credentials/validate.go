@@ -197,10 +197,6 @@ func isAccount(s string) bool { return len(s) == 12 && madeOf(s, digits) }
 
 func isRoleName(s string) bool { return len(s) <= maxRoleName && madeOf(s, sessionNameRunes) }
 
-func isRolePath(s string) bool {
-	return strings.HasPrefix(s, "/") && strings.HasSuffix(s, "/") && !strings.Contains(s, "//") && printable(s)
-}
-
 const roleShape = "arn:<partition>:iam::<12-digit account>:role/<name>"
 
 // parseRoleARN parses a role's ARN. The error says which part is wrong: STS would respond
@@ -234,7 +230,7 @@ func parseRoleARN(s string) (roleARN, error) {
 	if !isRoleName(name) {
 		return roleARN{}, fmt.Errorf("%q has role name %q; want 1–64 of letters, digits and +=,.@_-", s, name)
 	}
-	if !isRolePath(path) {
+	if strings.Contains(path, "//") || !printable(path) {
 		return roleARN{}, fmt.Errorf("%q has path %q; want segments between slashes without spaces", s, path)
 	}
 	return roleARN{partition: a.Partition, account: a.AccountID, name: name}, nil

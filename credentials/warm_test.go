@@ -14,7 +14,7 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// At the rate that STS allows nobody is throttled, and no time is lost.
+// At the rate that STS allows no request is throttled, and no time is lost.
 func TestWarmKeepsTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, rate = 300, 60
