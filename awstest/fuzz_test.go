@@ -4,9 +4,12 @@ import (
 	"encoding/xml"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // FuzzSTSForm posts anything to STS: it answers every form with a document of
@@ -46,6 +49,77 @@ func FuzzSTSForm(f *testing.F) {
 			t.Errorf("%q was answered %q: %v", form, body, err)
 		}
 	})
+}
+
+// FuzzQuery posts any form to IAM and STS, signed by a key without permissions and
+// by an administrator's: each is answered with a well-formed document of the
+// service, and a key without permissions gets nothing.
+func FuzzQuery(f *testing.F) {
+	for _, form := range iamForms() {
+		f.Add("iam", form.Encode())
+	}
+	for _, form := range stsForms() {
+		f.Add("sts", form.Encode())
+	}
+	f.Add("iam", "Action=CreateRole&Version=2010-05-08&RoleName=x&AssumeRolePolicyDocument=%7B%22Statement%22%3A%5B%7B%7D%5D%7D&Tags.member.1.Key=%00")
+	f.Add("iam", "Action=ListRoles&Version=2010-05-08&Marker=aHVi&MaxItems=-1")
+	f.Add("sts", "Action=GetRole&Version=2010-05-08&RoleName=hub")
+	f.Fuzz(func(t *testing.T, service, form string) {
+		if service != "iam" && service != "sts" {
+			return
+		}
+		w := newWorld()
+		w.dev.AddOIDCProvider(w.Cluster("https://oidc.example.com/id"))
+		w.dev.CreateRole("x/r", roleTrust(devID), readPics).SetPermissionsBoundary(readPics)
+		w.dev.UserCredentials("u", readPics)
+		endpoint := map[string]string{"iam": "https://iam.amazonaws.com", "sts": "https://sts.us-east-1.amazonaws.com"}[service]
+		for _, signer := range []struct {
+			name string
+			keys aws.Credentials
+		}{{"nothing", w.dev.UserCredentials("nothing", "")}, {"admin", w.dev.AdminKey()}} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint+"/", strings.NewReader(form))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			sign(t, r, []byte(form), signer.keys, service, "us-east-1", time.Now())
+			resp, err := w.Config().HTTPClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var document struct {
+				XMLName  xml.Name
+				Code     string `xml:"Error>Code"`
+				Response string `xml:"ResponseMetadata>RequestId"`
+			}
+			if err := xml.Unmarshal(body, &document); err != nil || (document.Code == "") != (resp.StatusCode == http.StatusOK) || (document.Response == "") == (resp.StatusCode == http.StatusOK) {
+				t.Errorf("%q to %s by %s was answered %d %q: %v", form, service, signer.name, resp.StatusCode, body, err)
+			}
+			if resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented {
+				t.Errorf("%q to %s by %s was answered %d", form, service, signer.name, resp.StatusCode)
+			}
+			free := document.XMLName.Local == "GetCallerIdentityResponse" || document.XMLName.Local == "GetSessionTokenResponse"
+			if signer.name == "nothing" && resp.StatusCode == http.StatusOK && !free {
+				t.Errorf("%q to %s is answered to a key without permissions: %s", form, service, body)
+			}
+		}
+	})
+}
+
+// stsForms has a request of each signed action of STS.
+func stsForms() []url.Values {
+	form := func(action string, edits ...string) url.Values {
+		return edit(url.Values{"Action": {action}, "Version": {"2011-06-15"}}, edits)
+	}
+	return []url.Values{
+		assumeForm(),
+		form("GetCallerIdentity"),
+	}
 }
 
 // FuzzSignature replaces the Authorization header and the query of a request to
