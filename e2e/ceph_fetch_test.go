@@ -32,8 +32,8 @@ func TestCephFetch(t *testing.T) {
 	}
 }
 
-// TestCephFetchRefused also holds that the gateway enforces what the trust
-// policies say. Of an identity that it refuses it says AccessDenied and no more.
+// TestCephFetchRefused also checks that the gateway enforces the trust policies. When
+// it refuses an identity, it responds AccessDenied without a message.
 func TestCephFetchRefused(t *testing.T) {
 	s := cephScene(t)
 	t.Parallel()
@@ -66,8 +66,8 @@ func TestCephFetchRefused(t *testing.T) {
 	}
 }
 
-// TestCephFetchFromNewCluster is the reason for a hub: the new cluster becomes
-// known by one change in the developer account.
+// TestCephFetchFromNewCluster shows why to use a hub: one change in the developer
+// account is enough to admit the new cluster.
 func TestCephFetchFromNewCluster(t *testing.T) {
 	s := cephScene(t)
 	t.Parallel()
@@ -106,12 +106,12 @@ func (r run) succeeded(t *testing.T) {
 		t.Errorf("fetch %q as %s: wrote %d bytes that are not the picture", r.args, r.role, len(r.output))
 	}
 	if len(r.litter) > 0 {
-		t.Errorf("fetch %q as %s: left %q beside the output", r.args, r.role, r.litter)
+		t.Errorf("fetch %q as %s: left %q next to the output", r.args, r.role, r.litter)
 	}
 }
 
-// failed checks that the run failed as it should: one paragraph that holds the
-// given words and not the token, and no file.
+// failed checks that the run failed as it should: with an error of one paragraph that
+// contains the given words but not the token, and without a file.
 func (r run) failed(t *testing.T, want ...string) {
 	t.Helper()
 	if r.exit != 1 {

@@ -24,7 +24,7 @@ func TestCephThreeSecondSessions(t *testing.T) {
 	s := cephScene(t)
 	t.Parallel()
 	const minute = time.Minute
-	var routes sync.WaitGroup // both at once, on a machine of one core too
+	var routes sync.WaitGroup // both at the same time, even with a single core
 	defer routes.Wait()
 	for _, route := range []struct {
 		name, first string
@@ -56,8 +56,8 @@ func TestCephThreeSecondSessions(t *testing.T) {
 				t.Errorf("%s: read %d: %v", route.name, reads+1, err)
 				return
 			}
-			// Fewer would mean that a session was used after its expiry, more than
-			// one a second that sessions are requested without need.
+			// Fewer would mean that a session was used after its expiry; more than one
+			// a second, that sessions are requested unnecessarily.
 			if n := short.Handed()[route.last]; n < int(minute/shortLife) || n > int(minute/time.Second) {
 				t.Errorf("%s: %d sessions by %s in %v", route.name, n, route.last, minute)
 			}
@@ -65,7 +65,7 @@ func TestCephThreeSecondSessions(t *testing.T) {
 	}
 }
 
-// readFor reads the picture again and again and counts until the first error.
+// readFor reads the picture repeatedly and counts the reads until the first error.
 func readFor(ctx context.Context, d time.Duration, reader *s3reader.Reader) (reads int, err error) {
 	start := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)

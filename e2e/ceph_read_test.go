@@ -6,7 +6,7 @@ import (
 	"github.com/crossrole/crossrole/e2e/readsuite"
 )
 
-// TestCephRead reads a bucket in every way that s3reader has.
+// TestCephRead reads a bucket in every way that s3reader supports.
 func TestCephRead(t *testing.T) {
 	s := cephScene(t)
 	readsuite.Run(t, s.shared.Config, s.shared.Config, "library")

@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
-// TestCephWithSDKAlone walks both routes with nothing of crossrole, so that a
-// failure of the tests after it is known to be crossrole's, not the server's.
+// TestCephWithSDKAlone uses both routes without crossrole. If it passes, a failure of
+// the tests after it is due to crossrole and not to the server.
 func TestCephWithSDKAlone(t *testing.T) {
 	s := cephScene(t)
 	for name, chain := range map[string][]string{

@@ -9,8 +9,8 @@ import (
 	"github.com/crossrole/crossrole/e2e/shortsession"
 )
 
-// TestCephServe has programs of others read the gateway with what crossrole
-// serve hands out, by the hub route, while sessions end every eight seconds.
+// TestCephServe runs third-party programs that read from the gateway with credentials
+// from crossrole serve, over the hub route, while sessions expire every eight seconds.
 func TestCephServe(t *testing.T) {
 	s := cephScene(t)
 	t.Parallel()
@@ -27,8 +27,8 @@ func TestCephServe(t *testing.T) {
 	}
 }
 
-// TestCephServeFifty holds that fifty clients at once see no error, and that
-// the sessions cost one call a hop a refresh.
+// TestCephServeFifty checks that fifty concurrent clients see no error, and that each
+// refresh takes one STS call per hop.
 func TestCephServeFifty(t *testing.T) {
 	s := cephScene(t)
 	t.Parallel()
@@ -41,7 +41,7 @@ func TestCephServeFifty(t *testing.T) {
 	if failed > 0 {
 		t.Errorf("%d refreshes failed", failed)
 	}
-	// A refresh may be under way between the two counts.
+	// A refresh may be in flight between the two counts.
 	if extra := handed["AssumeRole"] - byHop["2"]; extra < 0 || extra > 1 {
 		t.Errorf("%d calls for %d sessions of the role", handed["AssumeRole"], byHop["2"])
 	}
@@ -55,7 +55,7 @@ func TestCephServeFifty(t *testing.T) {
 
 const servedLife = 8 * time.Second
 
-// serve runs crossrole serve in a pod of the scene.
+// serve runs crossrole serve in a pod.
 func (s *scene) serve(t *testing.T) (*served.Serve, *shortsession.Proxy) {
 	t.Helper()
 	short, err := shortsession.Start(s.cluster.URL, servedLife)

@@ -15,10 +15,10 @@ import (
 	"github.com/crossrole/crossrole/e2e/shortsession"
 )
 
-// shortLife is short enough to see many sessions end in a minute.
+// shortLife is short enough for many sessions to expire in a minute.
 const shortLife = 3 * time.Second
 
-// shortSTS is an STS before the gateway whose sessions live for shortLife.
+// shortSTS is a proxy in front of the gateway's STS whose sessions last for shortLife.
 func (s *scene) shortSTS(t *testing.T) *shortsession.Proxy {
 	t.Helper()
 	p, err := shortsession.Start(s.cluster.URL, shortLife)
@@ -29,9 +29,8 @@ func (s *scene) shortSTS(t *testing.T) *shortsession.Proxy {
 	return p
 }
 
-// TestCephShortSessionEnds holds that the gateway really refuses a session of
-// three seconds after that time. Without it the loop of a minute would show
-// nothing.
+// TestCephShortSessionEnds checks that the gateway really refuses a session of three
+// seconds after that time. If it did not, the one-minute loop would prove nothing.
 func TestCephShortSessionEnds(t *testing.T) {
 	s := cephScene(t)
 	t.Parallel()

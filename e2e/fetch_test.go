@@ -17,7 +17,7 @@ import (
 	"github.com/crossrole/crossrole/e2e/issuer"
 )
 
-// fetchOnce builds examples/fetch, which is part of the module one directory up.
+// fetchOnce builds examples/fetch, which belongs to the module one directory up.
 var fetchOnce = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "fetch-")
 	if err != nil {
@@ -32,19 +32,19 @@ var fetchOnce = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
-// run is one run of the fetch program, as its pod's container sees it.
+// run is one run of the fetch program in its pod's container.
 type run struct {
 	token  string   // content of the token file
 	role   string   // AWS_ROLE_ARN
 	args   []string // without -o
 	exit   int
 	stderr string
-	output []byte   // what stands in the file named by -o; nil: no file
-	litter []string // files beside it
+	output []byte   // content of the file named by -o; nil: no file
+	litter []string // other files next to it
 }
 
-// fetch runs the program with the arguments and -o, with nothing in its
-// environment but what the pod has, and the endpoints of the gateway.
+// fetch runs the program with the arguments and -o. Its environment contains only the
+// pod's variables and the endpoints of the gateway.
 func (s *scene) fetch(t *testing.T, role string, claims issuer.Claims, args ...string) run {
 	t.Helper()
 	return fetch(t, s.cluster.URL, s.issuer, role, claims, args...)

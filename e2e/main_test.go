@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { suite.Main(m) }
 
-// theScene starts the one gateway of this test binary.
+// theScene starts the gateway that all tests of this binary share.
 var theScene = sync.OnceValues(func() (*scene, error) {
 	dir, err := os.MkdirTemp("", "ceph-")
 	if err != nil {
@@ -28,9 +28,9 @@ var theScene = sync.OnceValues(func() (*scene, error) {
 	return s, err
 })
 
-// cephScene returns the accounts, the roles and the bucket on a gateway that all
-// tests share. Where Ceph is not installed the test is skipped; in CI it fails.
-// A failing test prints the end of the gateway's log.
+// cephScene returns the accounts, the roles and the bucket on a gateway that all tests
+// share. If Ceph is not installed, the test is skipped; in CI it fails. A failing test
+// prints the end of the gateway's log.
 func cephScene(t *testing.T) *scene {
 	t.Helper()
 	if missing := ceph.Missing(); len(missing) > 0 {

@@ -25,8 +25,8 @@ const (
 	object = "indoor-cat.jpg"
 )
 
-// Roles of the scene. Ceph allows no underscore in a role's name, so S3_Pics is
-// S3-Pics here.
+// The roles. Ceph does not allow underscores in the names of roles, so S3_Pics is
+// called S3-Pics here.
 var (
 	hubRole    = roleARN(devAccount, "hub")
 	targetRole = roleARN(sharedAccount, "S3-Pics")        // trusts the hub
@@ -39,8 +39,8 @@ var pod = issuer.Claims{Namespace: "default", ServiceAccount: "s3-shared-content
 
 func roleARN(account, name string) string { return "arn:aws:iam::" + account + ":role/" + name }
 
-// picture is the content of the object: 5,556 bytes that differ from place to
-// place, so that a piece in the wrong position shows.
+// picture is the content of the object: 5,556 bytes without a repeating pattern, so
+// that a piece in the wrong position is noticed.
 func picture() []byte {
 	b := make([]byte, 5556)
 	for i := range b {
@@ -49,8 +49,8 @@ func picture() []byte {
 	return b
 }
 
-// scene is what the README describes: a cluster, a developer account and a
-// shared account, here on Ceph's gateway.
+// scene is the setup of the README on Ceph's gateway: a cluster, a developer account
+// and a shared account.
 type scene struct {
 	cluster     *ceph.Cluster
 	issuer      *issuer.Issuer
@@ -94,8 +94,8 @@ func (s *scene) close() {
 // furnish creates providers, roles and the bucket.
 func (s *scene) furnish(ctx context.Context) error {
 	const (
-		// The gateway refuses a policy that names another tenant's resources, and
-		// does not ask the caller's policy at AssumeRole. AWS does both.
+		// The gateway refuses a policy with another tenant's resources, and ignores the
+		// caller's own policy at AssumeRole. AWS accepts the former and checks the latter.
 		mayAssume = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/*"}]}`
 		mayRead   = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::` + bucket + `","arn:aws:s3:::` + bucket + `/*"]}]}`
 	)
@@ -117,9 +117,9 @@ func (s *scene) furnish(ctx context.Context) error {
 	)
 }
 
-// introduce has the pod ask an account for its first session. The gateway then
-// makes a user for the token's subject; of two first pods at the same time,
-// one gets "BucketAlreadyExists".
+// introduce gets the pod's first session in an account. The gateway then creates a user
+// for the token's subject; if two requests do so at the same time, one of them gets
+// "BucketAlreadyExists".
 func (s *scene) introduce(ctx context.Context, account, role string) error {
 	token, err := s.issuer.Token(pod)
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *scene) introduce(ctx context.Context, account, role string) error {
 	return nil
 }
 
-// createProvider makes an issuer known to an account.
+// createProvider registers an issuer in an account.
 func createProvider(ctx context.Context, a *ceph.Account, i *issuer.Issuer) error {
 	_, err := iam.NewFromConfig(a.Config).CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{
 		Url:            aws.String(i.URL),
@@ -154,8 +154,8 @@ func createRole(ctx context.Context, a *ceph.Account, name, trust, policy string
 	return err
 }
 
-// trustsPod is the trust policy of a role that the pod may assume with its
-// token, from any of the clusters: the direct route's target, or the hub.
+// trustsPod returns the trust policy of a role that the pod may assume with its token
+// from any of the clusters: the target of the direct route, or the hub.
 func trustsPod(account string, clusters ...*issuer.Issuer) string {
 	var statements []string
 	for _, c := range clusters {
@@ -167,7 +167,7 @@ func trustsPod(account string, clusters ...*issuer.Issuer) string {
 	return `{"Version":"2012-10-17","Statement":[` + strings.Join(statements, ",") + `]}`
 }
 
-// trustsRole is the trust policy of a role that another role may assume.
+// trustsRole returns the trust policy of a role that another role may assume.
 func trustsRole(arn string) string {
 	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":[%q]},"Action":["sts:AssumeRole"]}]}`, arn)
 }

@@ -1,6 +1,6 @@
-// Package awsdialect stands in front of Ceph's STS and says why it refuses a
-// token in the words that AWS has for it. Ceph says AccessDenied whatever the
-// cause. What is refused, and what is not, is Ceph's decision alone.
+// Package awsdialect is a proxy in front of Ceph's STS. If Ceph refuses a token, the
+// proxy responds with the error code that AWS would send, where Ceph always responds
+// AccessDenied. Ceph alone decides what is refused.
 package awsdialect
 
 import (
@@ -73,7 +73,7 @@ func Start(upstream string, registered Registered) (*Proxy, error) {
 // Close stops the proxy.
 func (p *Proxy) Close() error { return p.server.Close() }
 
-// asked is the key of a request's form in its context.
+// asked is the context key for a request's form.
 type asked struct{}
 
 // translate finds the cause of a refused token.
@@ -84,7 +84,7 @@ func (p *Proxy) translate(resp *http.Response) error {
 	}
 	token, err := trust.ParseToken([]byte(form.Get("WebIdentityToken")))
 	if err != nil {
-		return nil // Ceph's own answer will do
+		return nil // pass on Ceph's own response
 	}
 	part := strings.Split(form.Get("RoleArn"), ":")
 	if len(part) != 6 {
@@ -103,7 +103,7 @@ func (p *Proxy) translate(resp *http.Response) error {
 	return nil
 }
 
-// answers reports whether the issuer can be reached now.
+// answers reports whether the issuer is reachable now.
 func answers(ctx context.Context, issuer string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -118,8 +118,8 @@ func answers(ctx context.Context, issuer string) bool {
 	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 }
 
-// say makes the reply the one that AWS gives (AssumeRoleWithWebIdentity in the
-// API reference, "Errors").
+// say replaces the response with the one that AWS sends (AssumeRoleWithWebIdentity in
+// the API reference, "Errors").
 func say(resp *http.Response, message string) error {
 	if err := resp.Body.Close(); err != nil {
 		return fmt.Errorf("awsdialect: %w", err)

@@ -10,17 +10,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
-// Region is what requests to the gateway are signed for. It accepts any.
+// Region is the region that requests to the gateway are signed for. It accepts any.
 const Region = "us-east-1"
 
-// Account is a tenant of the gateway. Named with twelve digits it stands for an
-// AWS account: ARNs, trust policies and bucket names treat it as one.
+// Account is a tenant of the gateway. With a name of twelve digits it represents an AWS
+// account: ARNs, trust policies and bucket names treat it as one.
 type Account struct {
 	ID     string
 	Config aws.Config // signs as the account's administrator; the endpoint is the gateway
 }
 
-// CreateAccount makes a tenant with an administrator who may create roles, OIDC
+// CreateAccount creates a tenant with an administrator who may create roles, OIDC
 // providers and buckets in it.
 func (c *Cluster) CreateAccount(ctx context.Context, id string) (*Account, error) {
 	access, secret := rand.Text(), rand.Text()
@@ -35,7 +35,7 @@ func (c *Cluster) CreateAccount(ctx context.Context, id string) (*Account, error
 		BaseEndpoint: aws.String(c.URL),
 		HTTPClient:   wholeReplies{awshttp.NewBuildableClient()},
 		Credentials:  credentials.NewStaticCredentialsProvider(access, secret, ""),
-		// Ceph 16 does not know the checksum trailers of 2025.
+		// Ceph 16 does not support the checksum trailers of 2025.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 	}}, nil

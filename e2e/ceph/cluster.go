@@ -1,9 +1,9 @@
-// Package ceph starts a whole Ceph object gateway for a test: a monitor, an
-// object store in memory and radosgw, which speaks S3, STS and IAM. It was not
-// written by anyone here, which is its value.
+// Package ceph starts a Ceph object gateway for a test: a monitor, an object store in
+// memory, and radosgw, which implements S3, STS and IAM independently of our model of
+// AWS.
 //
-// The daemons come from Debian's packages (see [Missing]), run as children of
-// the test, listen on 127.0.0.1 only and leave nothing behind after Stop.
+// The daemons come from Debian's packages (see [Missing]). They run as children of the
+// test, listen only on 127.0.0.1, and leave no processes behind after Stop.
 package ceph
 
 import (
@@ -24,7 +24,7 @@ import (
 // Install is the command that provides everything Start needs.
 const Install = "apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd ceph-common"
 
-// Missing returns the programs that Start needs and does not find.
+// Missing returns the programs that Start needs but cannot find.
 func Missing() []string {
 	var missing []string
 	for _, program := range []string{"ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin"} {
@@ -43,9 +43,9 @@ type Cluster struct {
 	daemons []*daemon.Daemon // in order of start
 }
 
-// Start brings up a cluster whose files are in dir and waits until the gateway
-// answers. The context bounds the start, not the cluster's life. After an error
-// nothing runs any more; the error holds the ends of the logs.
+// Start starts a cluster with its files in dir and waits until the gateway responds. The
+// context limits the start, not the lifetime of the cluster. If Start fails, it stops
+// all daemons; the error contains the ends of the logs.
 func Start(ctx context.Context, dir string) (*Cluster, error) {
 	addrs, err := daemon.Loopback(2)
 	if err != nil {
@@ -87,14 +87,14 @@ func (c *Cluster) start(ctx context.Context, monAddr, rgwAddr string) error {
 	return rgw.Until(ctx, func(ctx context.Context) error { return answers(ctx, c.URL) })
 }
 
-// Stop kills the daemons, the gateway first. The files in dir stay.
+// Stop kills the daemons, the gateway first. It keeps the files in dir.
 func (c *Cluster) Stop() {
 	for _, d := range slices.Backward(c.daemons) {
 		d.Stop()
 	}
 }
 
-// Logs returns the end of every daemon's log: why a start failed.
+// Logs returns the end of every daemon's log, to show why a start failed.
 func (c *Cluster) Logs() string {
 	var b strings.Builder
 	for _, d := range c.daemons {
@@ -103,7 +103,7 @@ func (c *Cluster) Logs() string {
 	return b.String()
 }
 
-// GatewayLog returns the end of the gateway's log: why a request failed.
+// GatewayLog returns the end of the gateway's log, to show why a request failed.
 func (c *Cluster) GatewayLog() string { return c.daemons[len(c.daemons)-1].Tail(40) }
 
 func (c *Cluster) daemon(name string, args ...string) (*daemon.Daemon, error) {
@@ -114,8 +114,8 @@ func (c *Cluster) daemon(name string, args ...string) (*daemon.Daemon, error) {
 	return d, err
 }
 
-// run runs a program to its end. Its arguments may hold keys: an error names the
-// program alone, and what it said.
+// run runs a program and waits for it. Its arguments may contain keys, so an error has
+// only the program's name and output.
 func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, c.args(args)...)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = c.dir, c.environ(), time.Second
@@ -133,12 +133,13 @@ func (c *Cluster) args(args []string) []string {
 	return append([]string{"-c", filepath.Join(c.dir, "ceph.conf")}, args...)
 }
 
-// environ keeps the user's own Ceph settings (CEPH_ARGS, CEPH_CONF) out.
+// environ returns an environment without the user's own Ceph settings (CEPH_ARGS,
+// CEPH_CONF).
 func (c *Cluster) environ() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir, "TMPDIR=" + c.dir, "LC_ALL=C"}
 }
 
-// answers is nil when the gateway serves anonymous requests.
+// answers returns nil once the gateway serves anonymous requests.
 func answers(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

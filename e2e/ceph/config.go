@@ -20,8 +20,8 @@ const (
 	gateway = "client.rgw.a"
 )
 
-// configuration is ceph.conf for one monitor, one in-memory object store and
-// one gateway, all of them on 127.0.0.1.
+// configuration returns a ceph.conf for one monitor, one in-memory object store and one
+// gateway, all on 127.0.0.1.
 func configuration(dir, fsid, monAddr, rgwAddr string) string {
 	return fmt.Sprintf(`[global]
 fsid = %[2]s
@@ -76,8 +76,8 @@ rgw_sts_min_session_duration = 1
 `, dir, fsid, monAddr, rgwAddr, gateway)
 }
 
-// keyring names everyone that may speak to the cluster. With cephx switched
-// off the gateway never starts.
+// keyring returns the keys of all clients of the cluster. The gateway does not start if
+// cephx is disabled.
 func keyring() (string, error) {
 	caps := []struct{ name, caps string }{
 		{monitor, `caps mon = "allow *"`},
@@ -96,7 +96,7 @@ func keyring() (string, error) {
 	return b.String(), nil
 }
 
-// cephxKey is a new AES key as keyring files hold it: type 1, creation time,
+// cephxKey returns a new AES key in the format of keyring files: type 1, creation time,
 // length, bytes, little endian.
 func cephxKey() (string, error) {
 	const aes, size = 1, 16
@@ -120,7 +120,7 @@ func uuid() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// layOut writes what the daemons read at their start.
+// layOut writes the files that the daemons read when they start.
 func layOut(dir, fsid, monAddr, rgwAddr string) error {
 	keys, err := keyring()
 	if err != nil {

@@ -2,11 +2,11 @@ package ceph
 
 import "context"
 
-// StopGateway kills radosgw, as a crash would. What is stored stays.
+// StopGateway kills radosgw, like a crash. Stored data is kept.
 func (c *Cluster) StopGateway() { c.daemons[len(c.daemons)-1].Stop() }
 
-// StartGateway starts radosgw again, at the same address, after StopGateway, and
-// waits until it answers.
+// StartGateway restarts radosgw after StopGateway, at the same address, and waits until
+// it responds.
 func (c *Cluster) StartGateway(ctx context.Context) error {
 	c.daemons = c.daemons[:len(c.daemons)-1]
 	rgw, err := c.daemon("radosgw", "-f", "-n", gateway)

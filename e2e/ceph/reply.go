@@ -9,15 +9,15 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// wholeReplies is an HTTP client that returns a reply only when it has all of
-// it.
+// wholeReplies is an HTTP client that returns a response only after it has received all
+// of it.
 //
-// The SDK closes a request's body as soon as the headers of the reply are there.
-// If the transport has not looked for the body's end by then, which happens with
-// a server as near and quick as this one, it takes the closed body (smithy-go
-// v1.28: WriteTo gives io.EOF as an error) for a failed write and closes the
-// connection under the rest of the reply. A repeated CreateRole would then fail,
-// because the first one did its work.
+// The SDK closes the body of a request as soon as it has the headers of the response. If
+// the transport has not yet read the body to its end, which happens with a fast local
+// server like this one, it takes the closed body (smithy-go v1.28: WriteTo returns
+// io.EOF as an error) for a failed write, and closes the connection before the rest of
+// the response arrives. The SDK would then retry CreateRole and fail, because the role
+// already exists.
 type wholeReplies struct{ client *awshttp.BuildableClient }
 
 func (c wholeReplies) Do(req *http.Request) (*http.Response, error) {

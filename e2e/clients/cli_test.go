@@ -13,11 +13,11 @@ import (
 	"github.com/crossrole/crossrole/e2e/programs"
 )
 
-// cli is the aws command with the keys of one identity.
+// cli runs the aws command with the keys of one identity.
 type cli struct {
 	world *world
 	path  string
-	env   []string // the keys, or what the CLI finds them by
+	env   []string // the keys, or the variables by which the CLI finds them
 }
 
 func newCLI(t *testing.T, w *world) cli {
@@ -25,7 +25,7 @@ func newCLI(t *testing.T, w *world) cli {
 	return cli{world: w, path: programs.AWS(t)}
 }
 
-// as is the command with the keys that sts printed.
+// as returns a cli with the keys that sts printed.
 func (c cli) as(creds map[string]any) cli {
 	text := func(name string) string { s, _ := creds[name].(string); return s }
 	c.env = []string{
@@ -36,8 +36,7 @@ func (c cli) as(creds map[string]any) cli {
 	return c
 }
 
-// run returns what the command printed, parsed if it is JSON, and its error
-// text.
+// run returns the command's output, parsed if it is JSON, and its error text.
 func (c cli) run(t *testing.T, args ...string) (map[string]any, string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), c.path, append(args, "--endpoint-url", c.world.url, "--output", "json")...)
@@ -55,7 +54,7 @@ func (c cli) run(t *testing.T, args ...string) (map[string]any, string, error) {
 	return out, strings.TrimSpace(stderr.String()), err
 }
 
-// must is run for a command that has to work.
+// must runs a command that must succeed.
 func (c cli) must(t *testing.T, args ...string) map[string]any {
 	t.Helper()
 	out, stderr, err := c.run(t, args...)
@@ -65,7 +64,7 @@ func (c cli) must(t *testing.T, args ...string) map[string]any {
 	return out
 }
 
-// refused is run for a command that must fail with this code in its text.
+// refused runs a command that must fail with this code in its error text.
 func (c cli) refused(t *testing.T, code string, args ...string) {
 	t.Helper()
 	if out, stderr, err := c.run(t, args...); err == nil || !strings.Contains(stderr, "("+code+")") {
@@ -158,7 +157,7 @@ func readAsCLI(t *testing.T, aws cli) {
 	aws.refused(t, "404", "s3api", "head-object", "--bucket", bucket, "--key", "no-cat.jpg")
 }
 
-// names are the keys, or the prefixes, of a listing.
+// names returns the keys, or the prefixes, of a listing.
 func names(list any, field string) []string {
 	var keys []string
 	items, _ := list.([]any)
@@ -225,7 +224,7 @@ func writeAsCLI(t *testing.T, aws cli) {
 	aws.refused(t, "BadDigest", put("new/x", "--content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")...)
 }
 
-// The CLI finds the pod's identity by itself, as every program of botocore does.
+// The CLI finds the pod's identity without configuration, like every botocore program.
 func TestClientsCLIInPod(t *testing.T) {
 	w := newWorld(t)
 	aws := newCLI(t, w)

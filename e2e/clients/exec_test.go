@@ -16,7 +16,7 @@ import (
 	"github.com/crossrole/crossrole/e2e/served"
 )
 
-// client is a program that prints as whom it acts: an ARN, or several.
+// client is a program that prints the ARN of its identity, or several.
 type client struct {
 	name string
 	args []string
@@ -29,8 +29,8 @@ sts = botocore.session.get_session().create_client("sts", endpoint_url=os.enviro
 print(sts.get_caller_identity()["Arn"])
 `
 
-// execClients are botocore and the CLI in all versions that are here, and the
-// JavaScript SDKs.
+// execClients returns botocore and the CLI in all installed versions, and the JavaScript
+// SDKs.
 func execClients(t *testing.T, w *world) []client {
 	t.Helper()
 	node, js := programs.Node(t, "js", "exec.mjs")
@@ -56,7 +56,7 @@ func execClients(t *testing.T, w *world) []client {
 	return clients
 }
 
-// way is one by which a client gets other credentials than the role's.
+// way is a way to give a client credentials other than the role's.
 type way struct {
 	name     string
 	env      []string
@@ -98,8 +98,8 @@ func waysOf(t *testing.T, w *world) []way {
 	}
 }
 
-// Each client is given other credentials in each way that it knows, and acts as
-// the role all the same.
+// Each client is given other credentials in every way that it supports, and still uses
+// the role.
 func TestClientsExec(t *testing.T) {
 	w := newWorld(t)
 	defer w.report(t)

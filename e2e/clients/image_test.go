@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The image of examples/deploy holds a program that needs nothing else: built
-// by the command that stands there, it has no interpreter and no libraries.
+// The program in the image of examples/deploy, built by the command in the Dockerfile,
+// needs no interpreter and no libraries.
 func TestClientsImage(t *testing.T) {
 	text, err := os.ReadFile("../../examples/deploy/Dockerfile")
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/crossrole/crossrole/e2e/served"
 )
 
-// served is the world as crossrole serve and its programs see it, with sessions
-// that end after a few seconds.
+// served is the world for crossrole serve and its programs, with sessions that expire
+// after a few seconds.
 func (w *world) served(t *testing.T) served.Scene {
 	t.Helper()
 	w.shorten(t, 4*time.Second)
@@ -20,8 +20,8 @@ func (w *world) served(t *testing.T) served.Scene {
 	}
 }
 
-// shorten lets STS say that sessions end so soon. No STS gives such short ones,
-// so the word for it is said anew all the time.
+// shorten makes STS report that sessions expire after the given time. STS has no
+// sessions that short, so the fault is added again and again with a new expiry.
 func (w *world) shorten(t *testing.T, life time.Duration) {
 	say := func() func() {
 		var removes []func()
@@ -47,15 +47,15 @@ func (w *world) shorten(t *testing.T, life time.Duration) {
 			case <-tick.C:
 			}
 			before := remove
-			remove = say() // the one said first counts: there is always one
+			remove = say() // the oldest fault applies, so there is always one
 			before()
 		}
 	}()
 	t.Cleanup(func() { close(done); <-ended })
 }
 
-// The aws CLI reads through crossrole serve and crossrole process, the
-// JavaScript SDK through crossrole serve, by the hub route.
+// Over the hub route, the AWS CLI reads with credentials from crossrole serve and
+// crossrole process, and the JavaScript SDK with credentials from crossrole serve.
 func TestClientsServe(t *testing.T) {
 	w := newWorld(t)
 	defer w.report(t)

@@ -19,7 +19,7 @@ const (
 	key    = "indoor-cat.jpg"
 )
 
-// photoETag is what S3 gives an object that was put whole.
+// photoETag is the ETag of an object that was uploaded with a single PutObject.
 var photoETag = fmt.Sprintf(`"%x"`, md5.Sum([]byte(photo)))
 
 // world is awstest on a listener, with both accounts and a pod whose service
@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 	return &world{cloud, cloud.Serve(t), hub, target, cluster.Pod(t.TempDir(), "default", "app", hub.ARN())}
 }
 
-// asked counts the calls of an operation that ended with this status.
+// asked returns the number of calls of an operation with this status.
 func (w *world) asked(operation string, status int) int {
 	n := 0
 	for _, c := range w.cloud.Calls() {

@@ -34,7 +34,7 @@ func TestVersityConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// IAM takes an issuer by https and without a port only.
+	// IAM accepts only issuers with https and without a port.
 	const host = "127.0.0.1/id/table"
 	known, foreign := newIssuer(t), newIssuer(t)
 	register(ctx, t, g.IAM, "https://"+host, known.Thumbprints())

@@ -1,10 +1,10 @@
-// Package daemon runs other people's servers as children of a test process and
-// sees to it that none of them outlives it.
+// Package daemon runs third-party servers as children of a test process and makes sure
+// that none of them outlives it.
 //
-// A server runs in the foreground in a process group of its own, so that a
-// Ctrl-C in the terminal reaches the test alone, which then stops the servers
-// in order; the kernel kills a server whose parent died without doing so
-// (SIGKILL, a panic, the -timeout of go test).
+// A server runs in the foreground in its own process group, so that a Ctrl-C in the
+// terminal reaches only the test, which then stops the servers in order. If the test
+// dies without doing so (SIGKILL, a panic, the -timeout of go test), the kernel kills
+// the servers.
 package daemon
 
 import (
@@ -21,14 +21,14 @@ import (
 // Daemon is a running server. Its methods may be called from any goroutine.
 type Daemon struct {
 	name string
-	log  string // file with what the server wrote to stdout and stderr
+	log  string // file with the server's stdout and stderr
 	cmd  *exec.Cmd
 	done chan struct{} // closed once the process has been waited for
 	err  error         // how it ended; read after done
 }
 
-// Start runs a program in dir with the arguments and nothing but the given
-// environment. Its output goes into name.log there.
+// Start runs a program in dir with the arguments and only the given environment. Its
+// output goes to name.log in dir.
 func Start(dir, name, program string, env []string, args ...string) (*Daemon, error) {
 	d := &Daemon{
 		name: name,
@@ -43,8 +43,8 @@ func Start(dir, name, program string, env []string, args ...string) (*Daemon, er
 	defer out.Close()
 	d.cmd.Dir, d.cmd.Env = dir, env
 	d.cmd.Stdout, d.cmd.Stderr = out, out
-	// Pdeathsig follows the thread that forked. The Go runtime ends a thread
-	// only when a goroutine locked to it returns, and none of ours is locked.
+	// Pdeathsig is tied to the thread that forked. The Go runtime ends a thread only
+	// when a goroutine locked to it returns, and none of ours is locked.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := d.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("daemon: start %s: %w", d.name, err)
@@ -56,8 +56,8 @@ func Start(dir, name, program string, env []string, args ...string) (*Daemon, er
 	return d, nil
 }
 
-// Stop kills the server's process group and returns when the server is gone.
-// A server that has ended already is left alone, so Stop may be called again.
+// Stop kills the server's process group and waits until the server has exited. If it
+// has exited already, Stop does nothing, so it may be called again.
 func (d *Daemon) Stop() {
 	select {
 	case <-d.done:
@@ -71,8 +71,8 @@ func (d *Daemon) Stop() {
 	<-d.done
 }
 
-// Until asks ready again and again until it returns nil. It gives up when the
-// context ends or the server does; the error then says what ready said last.
+// Until calls ready repeatedly until it returns nil. It stops when the context is done
+// or the server exits; its error then contains the last error of ready.
 func (d *Daemon) Until(ctx context.Context, ready func(context.Context) error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -5,9 +5,9 @@ import (
 	"net"
 )
 
-// Loopback returns n addresses 127.0.0.1:port on which nothing listens. Another
-// process may take one before the server that is to have it does; the server
-// then fails to start and says so.
+// Loopback returns n addresses 127.0.0.1:port on which nothing listens. If another
+// process takes one before the intended server does, the server fails to start and
+// reports it.
 func Loopback(n int) ([]string, error) {
 	addrs := make([]string, n)
 	for i := range addrs {

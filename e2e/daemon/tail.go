@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Tail returns the last lines of the server's log under a heading that names
-// the server: what a failing test prints.
+// Tail returns the last lines of the server's log, under a heading with the server's
+// name. A failing test prints it.
 func (d *Daemon) Tail(lines int) string {
 	head := fmt.Sprintf("--- %s: last %d lines\n", d.name, lines)
 	text, err := end(d.log, 64<<10)

@@ -1,10 +1,10 @@
-// Package issuer is an OIDC issuer on loopback: it publishes the keys of a
-// pretended cluster and signs service-account tokens as kube-apiserver does.
+// Package issuer is an OIDC issuer on loopback: it publishes the keys of a simulated
+// cluster and signs service-account tokens as kube-apiserver does.
 //
-// A real cluster's key document holds bare keys. Ceph's gateway only believes
-// keys that come with a certificate (x5c) whose SHA-1 is a thumbprint of the
-// registered provider, which is why self-hosted clusters publish their keys
-// through a small static issuer of this kind.
+// The key document of a real cluster contains bare keys. Ceph's gateway accepts only
+// keys with a certificate (x5c) whose SHA-1 is a thumbprint of the registered provider,
+// which is why self-hosted clusters publish their keys through a small static issuer
+// like this one.
 package issuer
 
 import (
@@ -21,7 +21,7 @@ import (
 
 // Issuer is a running issuer. Its methods may be called from any goroutine.
 type Issuer struct {
-	URL string // what the iss claim says
+	URL string // the iss claim of its tokens
 
 	server http.Server
 	mu     sync.Mutex
@@ -48,14 +48,14 @@ func Start() (*Issuer, error) {
 	return i, nil
 }
 
-// Close stops answering: the issuer's keys are then unreachable.
+// Close stops the server, which makes the issuer's keys unreachable.
 func (i *Issuer) Close() error { return i.server.Close() }
 
-// Host is the issuer as ARNs and condition keys name it, without a scheme.
+// Host returns the issuer without its scheme, as in ARNs and condition keys.
 func (i *Issuer) Host() string { return strings.TrimPrefix(i.URL, "http://") }
 
-// Rotate signs with a new key from now on. With keep, the keys before it stay
-// published, as a cluster does while old tokens live; without, they are gone.
+// Rotate signs with a new key from now on. If keep is set, the old keys stay published,
+// as in a cluster while old tokens are valid; otherwise they are removed.
 func (i *Issuer) Rotate(keep bool) error {
 	k, err := newKey()
 	if err != nil {
@@ -70,21 +70,21 @@ func (i *Issuer) Rotate(keep bool) error {
 	return nil
 }
 
-// Retire stops publishing every key but the one that signs.
+// Retire stops publishing all keys except the one that signs.
 func (i *Issuer) Retire() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.keys = i.keys[:1]
 }
 
-// Hide makes the issuer answer nothing but 503, until it is called with false.
+// Hide makes the issuer respond 503 to every request, until it is called with false.
 func (i *Issuer) Hide(hidden bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.hidden = hidden
 }
 
-// unlessHidden serves what the issuer publishes, if it does now.
+// unlessHidden calls the handler unless the issuer is hidden.
 func (i *Issuer) unlessHidden(publish http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		i.mu.Lock()
@@ -98,8 +98,8 @@ func (i *Issuer) unlessHidden(publish http.Handler) http.Handler {
 	})
 }
 
-// Thumbprints are the lower-case SHA-1 digests of the published keys'
-// certificates, the signing key's first: the ThumbprintList of a provider.
+// Thumbprints returns the ThumbprintList of a provider: the SHA-1 digests, in lower
+// case, of the certificates of the published keys, the signing key first.
 func (i *Issuer) Thumbprints() []string {
 	var prints []string
 	for _, k := range i.published() {
@@ -114,7 +114,7 @@ func (i *Issuer) published() []*key {
 	return slices.Clone(i.keys)
 }
 
-// discovery serves what OpenID Connect Discovery 1.0 requires, no more.
+// discovery serves only what OpenID Connect Discovery 1.0 requires.
 func (i *Issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 	reply(w, map[string]any{
 		"issuer":                                i.URL,
@@ -141,6 +141,6 @@ func (i *Issuer) jwks(w http.ResponseWriter, _ *http.Request) {
 func reply(w http.ResponseWriter, document any) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(document); err != nil {
-		panic(http.ErrAbortHandler) // the peer has gone
+		panic(http.ErrAbortHandler) // the client has disconnected
 	}
 }

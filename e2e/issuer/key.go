@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// key is a signing key with the self-signed certificate that vouches for it.
+// key is a signing key with a self-signed certificate for it.
 type key struct {
 	private     *rsa.PrivateKey
 	id          string // the kid

@@ -5,8 +5,8 @@ import (
 	"encoding/pem"
 )
 
-// PrivateKeys are the published keys as kube-apiserver reads them (PEM, PKCS #1),
-// the one that signs first.
+// PrivateKeys returns the published keys in the form that kube-apiserver reads (PEM,
+// PKCS #1), the signing key first.
 func (i *Issuer) PrivateKeys() [][]byte {
 	var files [][]byte
 	for _, k := range i.published() {

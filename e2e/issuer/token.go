@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// Audience is what tokens for AWS are issued for.
+// Audience is the audience of tokens for AWS.
 const Audience = "sts.amazonaws.com"
 
-// Claims say whose token it is. The zero value of an optional field is what a
-// pod on EKS would have.
+// Claims are the claims of a token. The zero value of an optional field means the value
+// that a pod on EKS would have.
 type Claims struct {
 	Namespace, ServiceAccount string
 	Issuer                    string        // empty: the issuer's URL
@@ -25,13 +25,13 @@ type Claims struct {
 	Life                      time.Duration // from IssuedAt; 0: one hour
 }
 
-// Subject is the sub claim.
+// Subject returns the sub claim.
 func (c Claims) Subject() string {
 	return "system:serviceaccount:" + c.Namespace + ":" + c.ServiceAccount
 }
 
-// Token returns a signed token with the claims kube-apiserver puts into the one
-// it projects into a pod.
+// Token returns a signed token with the claims of the tokens that kube-apiserver issues
+// for pods.
 func (i *Issuer) Token(c Claims) (string, error) {
 	issued := c.IssuedAt
 	if issued.IsZero() {
@@ -70,7 +70,7 @@ func (i *Issuer) Token(c Claims) (string, error) {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-// segment is one JSON part of a compact JWS (RFC 7515, section 3.1).
+// segment returns one JSON part of a compact JWS (RFC 7515, section 3.1).
 func segment(v any) (string, error) {
 	b, err := json.Marshal(v)
 	if err != nil {

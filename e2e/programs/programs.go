@@ -1,5 +1,5 @@
-// Package programs finds the programs of others that the suites run, and gives
-// them an environment in which there is nothing of the machine's own AWS.
+// Package programs finds the third-party programs that the suites run, and gives them an
+// environment without any AWS settings of the machine.
 package programs
 
 import (
@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Find finds a program, or ends the test: in CI it must be there.
+// Find returns the path of a program. If it is not installed, the test is skipped; in CI
+// it fails.
 func Find(t *testing.T, name, install string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -23,7 +24,7 @@ func Find(t *testing.T, name, install string) string {
 	return ""
 }
 
-// AWS finds the AWS CLI, if it works: version managers leave stand-ins behind.
+// AWS returns the path of a working AWS CLI: version managers leave placeholders behind.
 func AWS(t *testing.T) string {
 	t.Helper()
 	path := Find(t, "aws", "install the AWS CLI (Debian: awscli)")
@@ -36,8 +37,8 @@ func AWS(t *testing.T) string {
 	return path
 }
 
-// Node finds Node.js and npm, and installs what the package.json in dir asks
-// for into a directory of the test's own, which it returns, with the scripts.
+// Node finds Node.js and npm. It installs the dependencies of the package.json in dir,
+// together with the scripts, into a new directory for the test, and returns that.
 func Node(t *testing.T, dir string, scripts ...string) (node, installed string) {
 	t.Helper()
 	node = Find(t, "node", "install Node.js 18 or newer (Debian: nodejs)")
@@ -60,8 +61,8 @@ func Node(t *testing.T, dir string, scripts ...string) (node, installed string) 
 	return node, installed
 }
 
-// Alone is an environment in which what is not given is not there, and nothing
-// is asked but the servers of the test.
+// Alone returns an environment with only the given variables, in which programs use no
+// other servers than the test's.
 func Alone(t *testing.T, variables ...string) []string {
 	t.Helper()
 	home := t.TempDir()
@@ -71,7 +72,7 @@ func Alone(t *testing.T, variables ...string) []string {
 		"AWS_CONFIG_FILE=" + filepath.Join(home, "config"), "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(home, "credentials"),
 		"AWS_PAGER=", "NO_PROXY=*",
 	}
-	// Version managers keep their programs where HOME was.
+	// Version managers keep their programs in the original HOME.
 	for _, name := range []string{"PYENV_ROOT", "NVM_DIR"} {
 		if v := os.Getenv(name); v != "" {
 			env = append(env, name+"="+v)

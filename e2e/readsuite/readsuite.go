@@ -1,5 +1,5 @@
-// Package readsuite reads a bucket of a real server through s3reader, in every
-// way that it has, and compares with what was stored.
+// Package readsuite reads a bucket of a real server with s3reader, in every way that it
+// supports, and compares the result with what was stored.
 package readsuite
 
 import (
@@ -24,8 +24,8 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// library is what is stored: sizes around those at which reading changes, and
-// keys that are awkward.
+// library returns the objects to store: with sizes around those at which s3reader
+// changes its strategy, and with awkward keys.
 func library() map[string][]byte {
 	return map[string][]byte{
 		"empty":               {},
@@ -202,7 +202,7 @@ func downloadDir(t *testing.T, r *s3reader.Reader, stored map[string][]byte) {
 	}
 }
 
-// overwritten shows that a handle is one version of an object.
+// overwritten checks that a handle reads a single version of an object.
 func overwritten(t *testing.T, r *s3reader.Reader, put func(string, []byte)) {
 	data := noise(8 << 20)
 	put("volatile", data)

@@ -16,8 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// Duration is how long [Serve.Fifty] lasts: a minute, or what the variable
-// SERVE_FOR says, by hand.
+// Duration returns how long [Serve.Fifty] runs: a minute, or the value of the variable
+// SERVE_FOR.
 func Duration(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("SERVE_FOR")
@@ -31,8 +31,8 @@ func Duration(t *testing.T) time.Duration {
 	return d
 }
 
-// Fifty has fifty clients of the Go SDK read in parallel. It returns the number
-// of reads; an error of any of them fails the test.
+// Fifty reads with fifty clients of the Go SDK in parallel. It returns the number of
+// reads; any error fails the test.
 func (s *Serve) Fifty(t *testing.T, d time.Duration) int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -59,7 +59,8 @@ func (s *Serve) Fifty(t *testing.T, d time.Duration) int64 {
 	return reads.Load()
 }
 
-// client is one as config.LoadDefaultConfig makes it from the two variables.
+// client returns a client that config.LoadDefaultConfig configures from the two
+// variables.
 func (s *Serve) client() *s3.Client {
 	provider := endpointcreds.New(s.URL, func(o *endpointcreds.Options) {
 		o.AuthorizationTokenProvider = endpointcreds.TokenProviderFunc(func() (string, error) {

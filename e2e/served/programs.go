@@ -15,12 +15,12 @@ import (
 	"github.com/crossrole/crossrole/e2e/programs"
 )
 
-// enough is how many sessions of the role a program must live through: the
-// first and three more.
+// enough is the number of sessions of the role that a program must use: the first and
+// three more.
 const enough = 4
 
-// CLI reads with the AWS CLI, a process a time, until enough sessions have come
-// and gone.
+// CLI reads with the AWS CLI, in one process after the other, until enough sessions have
+// been used.
 func (s *Serve) CLI(t *testing.T) {
 	t.Helper()
 	aws := programs.AWS(t)
@@ -67,8 +67,8 @@ func (s Scene) Process(t *testing.T) {
 	}
 }
 
-// JavaScript reads with one Node.js process and its SDK's default credentials,
-// until it has seen enough sessions. js is the directory with serve.mjs.
+// JavaScript reads with a single Node.js process and the default credentials of its SDK,
+// until it has used enough sessions. js is the directory with serve.mjs.
 func (s *Serve) JavaScript(t *testing.T, js string) {
 	t.Helper()
 	node, dir := programs.Node(t, js, "serve.mjs")
@@ -83,7 +83,7 @@ func (s *Serve) JavaScript(t *testing.T, js string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stdin, err := cmd.StdinPipe() // the program ends with it
+	stdin, err := cmd.StdinPipe() // the program exits when this is closed
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
-// Package served runs programs of other projects that read a bucket with the
-// credentials that crossrole serves, while sessions expire every few seconds.
+// Package served runs third-party programs that read a bucket with credentials from
+// crossrole serve, while sessions expire every few seconds.
 package served
 
 import (
@@ -26,7 +26,7 @@ var command = sync.OnceValues(func() (string, error) {
 	}
 	program := filepath.Join(dir, "crossrole")
 	cmd := exec.Command("go", "build", "-o", program, "github.com/crossrole/crossrole/cmd/crossrole")
-	// The command belongs to the module above this one, with what it needs.
+	// The command belongs to the parent module, which also has its dependencies.
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if cmd.Dir, err = moduleAbove(); err != nil {
 		return "", err
@@ -37,7 +37,7 @@ var command = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
-// Command returns the path of a crossrole that is built for the tests.
+// Command returns the path of the crossrole command, built for the tests.
 func Command(t *testing.T) string {
 	t.Helper()
 	program, err := command()
@@ -47,7 +47,7 @@ func Command(t *testing.T) string {
 	return program
 }
 
-// moduleAbove is the directory of the library, from any package of this module.
+// moduleAbove returns the directory of the parent module, the library.
 func moduleAbove() (string, error) {
 	mod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
@@ -56,7 +56,7 @@ func moduleAbove() (string, error) {
 	return filepath.Join(filepath.Dir(strings.TrimSpace(string(mod))), ".."), nil
 }
 
-// Scene is what the programs read, and as whom.
+// Scene is what the programs read, and with which role.
 type Scene struct {
 	Pod         []string // environment of the pod, with AWS_ENDPOINT_URL_STS
 	Role        string   // ARN of the role that the hub assumes
@@ -71,8 +71,7 @@ type Serve struct {
 	URL, TokenFile, Admin string
 }
 
-// Start runs crossrole serve until the test ends. A failing test prints what it
-// logged.
+// Start runs crossrole serve until the test ends. A failing test prints its log.
 func Start(t *testing.T, s Scene) *Serve {
 	t.Helper()
 	program, err := command()
@@ -91,7 +90,7 @@ func Start(t *testing.T, s Scene) *Serve {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt) // it may have ended
+		_ = cmd.Process.Signal(os.Interrupt) // it may have exited
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("crossrole serve: %v", err)
 		}
@@ -112,15 +111,15 @@ func Start(t *testing.T, s Scene) *Serve {
 	return &Serve{s, fields["pics"][0], fields["pics"][1], fields["admin"][0]}
 }
 
-// Variables are those that a container sets to use the endpoint.
+// Variables returns the variables that a container needs to use the endpoint.
 func (s *Serve) Variables() []string {
 	return []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + s.TokenFile}
 }
 
 var refreshes = regexp.MustCompile(`(?m)^crossrole_refreshes_total\{hop="(\d)",kind="(\w*)",.*\} (\d+)$`)
 
-// Refreshes returns what the metrics say: how many sessions each hop got, and how
-// many refreshes failed.
+// Refreshes returns two metrics: how many sessions each hop got, and how many refreshes
+// failed.
 func (s *Serve) Refreshes(t *testing.T) (byHop map[string]int, failed int) {
 	t.Helper()
 	resp, err := http.Get(s.Admin + "/metrics")

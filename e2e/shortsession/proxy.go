@@ -1,11 +1,10 @@
-// Package shortsession stands in front of an STS and has it hand out sessions
-// of a few seconds, which no client may ask for by itself: the shortest session
-// of AWS lasts 900 seconds, and careful clients refuse to ask for less.
+// Package shortsession is a proxy in front of an STS that makes it issue sessions of a
+// few seconds. Clients cannot request these: the shortest session of AWS lasts 900
+// seconds, and careful clients refuse to request less.
 //
-// A changed duration breaks the signature of a signed request, so the proxy
-// signs it anew with the session it saw the STS hand out. It does not verify
-// the client's own signature; the server would have to be asked directly for
-// that.
+// A changed duration invalidates the signature of a request, so the proxy signs the
+// request again, with a session that the STS issued through it before. It does not
+// verify the client's own signature; only the server could do that.
 package shortsession
 
 import (
@@ -38,11 +37,11 @@ type Proxy struct {
 
 	mu       sync.Mutex
 	sessions map[string]aws.Credentials // by access key id
-	handed   map[string]int             // sessions handed out, by action
+	handed   map[string]int             // number of sessions issued, by action
 }
 
-// Start listens on a free port of 127.0.0.1. Every session that the STS at
-// upstream hands out through it lasts life, in whole seconds.
+// Start listens on a free port of 127.0.0.1. Every session that the STS at upstream
+// issues through it lasts life, in whole seconds.
 func Start(upstream string, life time.Duration) (*Proxy, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -63,14 +62,14 @@ func Start(upstream string, life time.Duration) (*Proxy, error) {
 // Close stops the proxy.
 func (p *Proxy) Close() error { return p.server.Close() }
 
-// Handed says how many sessions were handed out, by action.
+// Handed returns how many sessions were issued, by action.
 func (p *Proxy) Handed() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.handed)
 }
 
-// ServeHTTP passes one STS request on.
+// ServeHTTP forwards one STS request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		http.Error(w, "shortsession: "+err.Error(), http.StatusBadRequest)
@@ -104,10 +103,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = slices.Clone(values)
 	}
 	w.WriteHeader(resp.StatusCode)
-	w.Write(body) // if this fails, the client has left
+	w.Write(body) // if this fails, the client has disconnected
 }
 
-// request is what the STS is asked instead of r. It is signed if r was.
+// request returns the request to send to the STS in place of r. It is signed if r was.
 func (p *Proxy) request(r *http.Request, form url.Values) (*http.Request, error) {
 	body := form.Encode()
 	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, p.upstream, strings.NewReader(body))

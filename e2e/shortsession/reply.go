@@ -8,11 +8,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// remember keeps the session of a successful reply, to sign with it later.
+// remember stores the session in a successful response, to sign with it later.
 func (p *Proxy) remember(action string, body []byte) {
 	session, err := credentialsIn(body)
 	if err != nil {
-		return // not a reply that hands out a session
+		return // not a response with a session
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -20,8 +20,7 @@ func (p *Proxy) remember(action string, body []byte) {
 	p.handed[action]++
 }
 
-// credentialsIn finds the Credentials element of a reply, whichever action it
-// answers.
+// credentialsIn returns the Credentials element of a response to any action.
 func credentialsIn(body []byte) (aws.Credentials, error) {
 	decoder := xml.NewDecoder(bytes.NewReader(body))
 	for {

@@ -1,5 +1,5 @@
-// Package suite runs the tests of a binary so that nothing stays behind: no
-// server and no file, after success, failure, Ctrl-C, a panic or a timeout.
+// Package suite runs the tests of a binary and leaves no servers and no files behind,
+// whether they succeed, fail, panic, time out or are interrupted by Ctrl-C.
 package suite
 
 import (
@@ -19,7 +19,7 @@ var ending struct {
 	funcs []func()
 }
 
-// AtEnd has Main call f after the tests, before what was registered earlier.
+// AtEnd makes Main call f after the tests. Functions registered later are called first.
 func AtEnd(f func()) {
 	ending.mu.Lock()
 	defer ending.mu.Unlock()
@@ -27,8 +27,8 @@ func AtEnd(f func()) {
 }
 
 // Main is the body of a TestMain: it runs the tests and exits. While it runs,
-// temporary files of the tests and of the programs that they start are made in
-// a directory that is gone afterwards.
+// temporary files of the tests and of the programs that they start go into a directory
+// that is removed afterwards.
 func Main(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -46,7 +46,7 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "suite: interrupted, stopping the servers")
 		exit = 130
 	}
-	ending.mu.Lock() // for good: what is still started ends with this process
+	ending.mu.Lock() // never unlocked: nothing may start from here on
 	for _, f := range slices.Backward(ending.funcs) {
 		f()
 	}
@@ -57,9 +57,8 @@ func Main(m *testing.M) {
 	os.Exit(exit)
 }
 
-// tempDir makes a directory beside the test binary and sends temporary files
-// there. go test removes that place even after a panic or a timeout, when Main
-// does not come to it.
+// tempDir creates a directory next to the test binary and directs temporary files to
+// it. go test removes it even after a panic or a timeout, when Main cannot.
 func tempDir() (string, error) {
 	binary, err := os.Executable()
 	if err != nil {

@@ -1,7 +1,6 @@
-// Package versity starts versitygw, an S3 gateway with an IAM and STS of its
-// own that answers much like AWS's. It is run as published: its STS refuses to
-// fetch keys from loopback or private addresses, which makes it the case of an
-// issuer that cannot be reached.
+// Package versity starts versitygw, an S3 gateway with its own IAM and STS, whose
+// responses are much like AWS's. It runs unmodified: its STS refuses to fetch keys from
+// loopback or private addresses, so it covers the case of an unreachable issuer.
 package versity
 
 import (
@@ -23,7 +22,7 @@ import (
 	"github.com/crossrole/crossrole/e2e/daemon"
 )
 
-// What the gateway's requests are signed for, and whose everything is.
+// The region that requests to the gateway are signed for, and the owner of everything.
 const (
 	Region  = "us-east-1"
 	Account = "000000000000" // the only one
@@ -37,9 +36,9 @@ type Gateway struct {
 	daemons []*daemon.Daemon // in order of start
 }
 
-// Program builds versitygw by its pinned version in the module in the given
-// directory (tool, beside this file) and returns where go keeps the binary.
-// The first build on a machine takes minutes.
+// Program builds versitygw in the version pinned by the module in the given directory
+// (tool, next to this file) and returns where go keeps the binary. The first build on a
+// machine takes minutes.
 func Program(ctx context.Context, module string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "tool", "-n", "versitygw")
 	cmd.Dir, cmd.Env = module, append(os.Environ(), "GOWORK=off")
@@ -52,9 +51,9 @@ func Program(ctx context.Context, module string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// Start runs the program with all of its files in dir and waits until it
-// answers. The context bounds the start, not the gateway's life. After an error
-// nothing runs any more; the error holds the ends of the logs.
+// Start runs the program with all its files in dir and waits until it responds. The
+// context limits the start, not the lifetime of the gateway. If Start fails, it stops
+// all servers; the error contains the ends of the logs.
 func Start(ctx context.Context, program, dir string) (*Gateway, error) {
 	addrs, err := daemon.Loopback(2)
 	if err != nil {
@@ -78,7 +77,7 @@ func (g *Gateway) start(ctx context.Context, program, dir, s3Addr, iamAddr strin
 			return fmt.Errorf("versity: %w", err)
 		}
 	}
-	// By the environment, because anybody on the machine may read arguments.
+	// In the environment, because every user of the machine can read arguments.
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir,
 		"ROOT_ACCESS_KEY_ID=" + owner.AccessKeyID, "ROOT_SECRET_ACCESS_KEY=" + owner.SecretAccessKey,
@@ -91,18 +90,19 @@ func (g *Gateway) start(ctx context.Context, program, dir, s3Addr, iamAddr strin
 		g.daemons = append(g.daemons, d)
 		return d.Until(ctx, func(ctx context.Context) error { return healthy(ctx, "http://"+addr) })
 	}
-	// The object store asks the IAM server about keys and policies over a socket
-	// that only this directory's owner reaches.
+	// The object store queries the IAM server for keys and policies over a socket that
+	// only the owner of this directory can access.
 	private := filepath.Join(dir, "iam.sock")
 	if err := serve("versitygw-iam", iamAddr, "iam", "--dir", filepath.Join(dir, "iam"), "--private-ports", private, "--private-socket-perm", "0600"); err != nil {
 		return err
 	}
-	// Metadata in files: not every temp directory has extended attributes.
+	// Keep metadata in files, because not every temp directory supports extended
+	// attributes.
 	return serve("versitygw-s3", s3Addr, "--iam-standalone-endpoint", private,
 		"posix", "--sidecar", filepath.Join(dir, "metadata"), filepath.Join(dir, "objects"))
 }
 
-// Stop kills the servers. Their files stay.
+// Stop kills the servers. It keeps their files.
 func (g *Gateway) Stop() {
 	for _, d := range slices.Backward(g.daemons) {
 		d.Stop()

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { suite.Main(m) }
 
-// theGateway starts the one gateway of this test binary.
+// theGateway starts the gateway that all tests of this binary share.
 var theGateway = sync.OnceValues(func() (*versity.Gateway, error) {
 	dir, err := os.MkdirTemp("", "versity-")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// TestVersityS3 reads as s3reader does: whole, in ranges, pinned to a version
-// of the object by its ETag.
+// TestVersityS3 sends the same requests as s3reader: for whole objects, for ranges, and
+// pinned to a version of the object by its ETag.
 func TestVersityS3(t *testing.T) {
 	client := s3.NewFromConfig(gateway(t).S3)
 	bucket, key, content := aws.String("pics"), aws.String("cats/indoor cat.jpg"), bytes.Repeat([]byte("cat "), 1389)

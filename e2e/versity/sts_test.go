@@ -15,8 +15,8 @@ import (
 	"github.com/crossrole/crossrole/e2e/versity"
 )
 
-// TestVersityKeysUnreachable asks for a session with a good token of an issuer
-// that the STS will not visit.
+// TestVersityKeysUnreachable requests a session with a valid token from an issuer that
+// the STS refuses to contact.
 func TestVersityKeysUnreachable(t *testing.T) {
 	g := gateway(t)
 	cluster, err := issuer.Start()
@@ -24,7 +24,7 @@ func TestVersityKeysUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cluster.Close() })
-	// IAM takes an issuer by https and without a port only.
+	// IAM accepts only issuers with https and without a port.
 	const host = "127.0.0.1/id/unreachable"
 	client := iam.NewFromConfig(g.IAM)
 	_, err = client.CreateOpenIDConnectProvider(t.Context(), &iam.CreateOpenIDConnectProviderInput{
