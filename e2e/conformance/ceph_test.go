@@ -73,7 +73,7 @@ func newIssuer(t *testing.T) *issuer.Issuer {
 	return i
 }
 
-// register makes an issuer known to an account.
+// register registers an issuer in an account.
 func register(ctx context.Context, t *testing.T, account aws.Config, url string, thumbprints []string) {
 	t.Helper()
 	if _, err := iam.NewFromConfig(account).CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{

@@ -17,7 +17,7 @@ type API struct {
 	client      *http.Client
 }
 
-// StatusError is an API server's refusal.
+// StatusError is an error response of an API server.
 type StatusError struct {
 	Code            int
 	Reason, Message string
@@ -27,13 +27,13 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("kubernetes: %d %s: %s", e.Code, e.Reason, e.Message)
 }
 
-// Missing reports whether the API server says that there is no such thing.
+// Missing reports whether the error means that the object does not exist.
 func Missing(err error) bool {
 	refusal, ok := errors.AsType[*StatusError](err)
 	return ok && refusal.Code == http.StatusNotFound
 }
 
-// do sends a request, and reads the answer into the value, unless that is nil.
+// do sends a request and decodes the response into the value, unless it is nil.
 func (a *API) do(ctx context.Context, method, path, contentType string, body []byte, into any) error {
 	req, err := http.NewRequestWithContext(ctx, method, a.base+path, bytes.NewReader(body))
 	if err != nil {
@@ -52,7 +52,7 @@ func (a *API) do(ctx context.Context, method, path, contentType string, body []b
 	}
 	if resp.StatusCode >= 300 {
 		refusal := &StatusError{Code: resp.StatusCode, Message: strings.TrimSpace(string(answer))}
-		// What is no Status object stands in the message as it is.
+		// If the response is not a Status object, it becomes the message.
 		_ = json.Unmarshal(answer, refusal)
 		return fmt.Errorf("%s %s: %w", method, path, refusal)
 	}
@@ -81,12 +81,12 @@ func (a *API) Get(ctx context.Context, path string, into any) error {
 	return a.do(ctx, http.MethodGet, path, asJSON, nil, into)
 }
 
-// Delete removes an object at once.
+// Delete removes an object without a grace period.
 func (a *API) Delete(ctx context.Context, path string) error {
 	return a.do(ctx, http.MethodDelete, path+"?gracePeriodSeconds=0", asJSON, nil, nil)
 }
 
-// Ready is nil when the API server says that it serves.
+// Ready returns nil if the API server reports that it is ready.
 func (a *API) Ready(ctx context.Context) error {
 	return a.do(ctx, http.MethodGet, "/readyz", asJSON, nil, nil)
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/crossrole/crossrole/e2e/issuer"
 )
 
-// TestBlueGreen moves a program from a cluster to another one, with another
-// issuer. On the hub route one account's configuration changes; on the direct
-// route the bucket's account must know the new cluster first, and a program that
-// came too early says so and goes on by itself.
+// TestBlueGreen moves a program to another cluster with another issuer. On the hub
+// route, the configuration of one account changes. On the direct route, the new issuer
+// must be registered in the bucket's account first; a program that starts before that
+// reports an error and recovers without a restart.
 func TestBlueGreen(t *testing.T) {
 	w := theWorldFor(t)
 	ctx, cancel := within(t, time.Minute)
@@ -44,7 +44,7 @@ func TestBlueGreen(t *testing.T) {
 		t.Fatal(err)
 	}
 	onGreen := w.loop(t, green, pod, hub, w.short(t))
-	onBlue.more(t, 50) // blue works on
+	onBlue.more(t, 50) // blue still works
 	unchanged("both clusters work")
 	last := onBlue.unharmed(t)
 	t.Logf("on blue: %d reads, %d sessions", last.Reads, last.Sessions)
@@ -87,7 +87,7 @@ func TestBlueGreen(t *testing.T) {
 	w.restore(t, green.Issuer)
 }
 
-// trust makes the hub's role trust the clusters, and no others.
+// trust makes the hub's role trust these clusters only.
 func (w *world) trust(t *testing.T, clusters ...*issuer.Issuer) {
 	t.Helper()
 	if err := setTrust(t.Context(), w.dev, hubRole, trustsPods(devAccount, hub, clusters...)); err != nil {
@@ -95,7 +95,7 @@ func (w *world) trust(t *testing.T, clusters ...*issuer.Issuer) {
 	}
 }
 
-// admit makes one more cluster known to both accounts.
+// admit registers one more cluster in both accounts.
 func (w *world) admit(t *testing.T, i *issuer.Issuer) {
 	t.Helper()
 	w.trust(t, w.blue.Issuer, i)
@@ -109,7 +109,7 @@ func (w *world) admit(t *testing.T, i *issuer.Issuer) {
 	}
 }
 
-// restore leaves the world to the next test as it was before this one.
+// restore undoes the changes of this test for the next one.
 func (w *world) restore(t *testing.T, green *issuer.Issuer) {
 	t.Helper()
 	ctx, cancel := within(t, time.Minute)
@@ -132,8 +132,8 @@ func (w *world) restore(t *testing.T, green *issuer.Issuer) {
 	}
 }
 
-// configuration is all that IAM has of an account, as text: roles, policies, and
-// what it has registered of the issuers.
+// configuration returns the whole IAM configuration of an account as text: roles,
+// policies and registered issuers.
 func configuration(t *testing.T, a *ceph.Account, issuers ...*issuer.Issuer) string {
 	t.Helper()
 	ctx, c := t.Context(), iam.NewFromConfig(a.Config)

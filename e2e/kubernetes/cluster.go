@@ -19,8 +19,7 @@ import (
 	"github.com/crossrole/crossrole/e2e/issuer"
 )
 
-// Cluster is an API server with the issuer that publishes its keys, and one
-// node.
+// Cluster is an API server with one node and an issuer that publishes its keys.
 type Cluster struct {
 	Name   string
 	Issuer *issuer.Issuer
@@ -37,14 +36,14 @@ type Cluster struct {
 
 const node = "node-1"
 
-// webhook is the policy that stands for EKS's webhook.
+// webhook is the policy that simulates EKS's webhook.
 //
 //go:embed webhook.yaml
 var webhook []byte
 
-// StartCluster starts a cluster whose files are in dir, and waits until its node
-// is ready. The context bounds the start. After an error nothing of it runs any
-// more; the error holds the ends of the logs.
+// StartCluster starts a cluster with its files in dir, and waits until its node is
+// ready. The context limits the start. If StartCluster fails, it stops all servers; the
+// error contains the ends of the logs.
 func StartCluster(ctx context.Context, s Servers, etcd *Etcd, name, dir string, rotation Rotation) (*Cluster, error) {
 	addrs, err := daemon.Loopback(1)
 	if err != nil {
@@ -78,8 +77,8 @@ func (c *Cluster) start(ctx context.Context, rotation Rotation) (err error) {
 	return err
 }
 
-// StartServer starts the API server, which signs with the issuer's first key
-// from now on, and waits until it serves.
+// StartServer starts the API server, which signs with the issuer's first key, and waits
+// until it is ready.
 func (c *Cluster) StartServer(ctx context.Context) error {
 	keys, err := c.writeKeys()
 	if err != nil {
@@ -106,8 +105,7 @@ func (c *Cluster) StartServer(ctx context.Context) error {
 	})
 }
 
-// trust makes a client that believes the API server's own certificate, which it
-// has written for itself.
+// trust returns a client that trusts the API server's self-signed certificate.
 func (a *API) trust(file string) error {
 	if a.client != nil {
 		return nil
@@ -124,8 +122,8 @@ func (a *API) trust(file string) error {
 	return nil
 }
 
-// writeKeys writes the issuer's keys as files and names them to the API server:
-// the first signs, all verify.
+// writeKeys writes the issuer's keys to files and returns the API server's flags for
+// them: the first key signs, all keys verify.
 func (c *Cluster) writeKeys() ([]string, error) {
 	var args []string
 	for i, text := range c.Issuer.PrivateKeys() {
@@ -141,10 +139,10 @@ func (c *Cluster) writeKeys() ([]string, error) {
 	return args, nil
 }
 
-// StopServer kills the API server. Node and issuer go on.
+// StopServer kills the API server. The node and the issuer keep running.
 func (c *Cluster) StopServer() { c.server.Stop() }
 
-// Stop kills all of the cluster.
+// Stop kills all servers of the cluster.
 func (c *Cluster) Stop() {
 	if c.Node != nil {
 		c.Node.stop()
@@ -157,8 +155,8 @@ func (c *Cluster) Stop() {
 	}
 }
 
-// Logs returns the ends of the servers' logs, without what is there for
-// information alone: kubelet says hundreds of lines a minute.
+// Logs returns the ends of the servers' logs, without lines of severity Info: kubelet
+// writes hundreds of those per minute.
 func (c *Cluster) Logs() string {
 	var b strings.Builder
 	add := func(server *daemon.Daemon) {
@@ -179,7 +177,7 @@ func (c *Cluster) Logs() string {
 	return b.String()
 }
 
-// information is the beginning of a line that klog writes at that severity.
+// information matches the beginning of a klog line of severity Info.
 var information = regexp.MustCompile(`^I\d{4} `)
 
 func (c *Cluster) url() *url.URL { return &url.URL{Scheme: "https", Host: c.addr} }

@@ -12,30 +12,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Container is what a container runtime makes of one container of a pod: a root
-// that holds a static program and the volumes and nothing else, and a process
-// with the pod's user, groups and environment.
+// Container simulates a container of a pod: a root directory that contains only a static
+// program and the volumes, and a process with the pod's user, groups and environment.
 type Container struct {
-	Image    string   // the program's file; the root holds it under its base name
+	Image    string   // the program's file; it has the same base name in the root
 	Args     []string // of the program
 	Env      []string
 	Mounts   []Mount
 	UID, GID int
 	Groups   []int
-	Root     string // an empty directory; "": the machine's own root, with the mounts
+	Root     string // an empty directory; "": the machine's root, with the mounts added
 }
 
-// Mount is a directory that the container sees.
+// Mount is a directory that is visible in the container.
 type Mount struct {
 	Source, Target string
 	ReadOnly       bool
 }
 
-// contained holds a Container, for the process that becomes it.
+// contained is the variable that passes a Container to the process that becomes it.
 const contained = "CROSSROLE_E2E_CONTAINER"
 
-// Process returns program and environment of a process that becomes the
-// container. The program is this one, and must call [Become] before all else.
+// Process returns the program and the environment for a process that becomes the
+// container. The program is this one; it must call [Become] first.
 func (c Container) Process() (program string, env []string, err error) {
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -44,7 +43,7 @@ func (c Container) Process() (program string, env []string, err error) {
 	return "/proc/self/exe", []string{contained + "=" + string(text)}, nil
 }
 
-// Command returns the container as a command to be run.
+// Command returns a command that runs the container.
 func (c Container) Command() (*exec.Cmd, error) {
 	program, env, err := c.Process()
 	if err != nil {
@@ -55,8 +54,8 @@ func (c Container) Command() (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// Become turns this process into the container that its environment describes.
-// In any other process it does nothing.
+// Become turns this process into the container that its environment describes. If there
+// is none, it does nothing.
 func Become() {
 	text := os.Getenv(contained)
 	if text == "" {
@@ -68,12 +67,12 @@ func Become() {
 		err = c.become()
 	}
 	fmt.Fprintln(os.Stderr, "kubernetes: container:", err)
-	os.Exit(125) // as docker does for what is not the program's fault
+	os.Exit(125) // docker's exit code if the container could not be started
 }
 
 // become does not return, unless it fails.
 func (c Container) become() error {
-	// A mount namespace belongs to a thread; exec makes this one the process.
+	// A mount namespace belongs to a thread; exec makes this thread the process.
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("mount namespace: %w", err)
@@ -81,7 +80,7 @@ func (c Container) become() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("keep mounts to ourselves: %w", err)
 	}
-	// A mount may hide the place where the program is.
+	// A mount may hide the program's file.
 	image, err := unix.Open(c.Image, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("open "+c.Image, err)
@@ -111,7 +110,7 @@ func (c Container) become() error {
 	return os.NewSyscallError("exec "+name, syscall.Exec(program, append([]string{name}, c.Args...), c.Env))
 }
 
-// bind shows the source at the target below root.
+// bind mounts the source at the target below root.
 func (m Mount) bind(root string) error {
 	target := filepath.Join(root, m.Target)
 	info, err := os.Stat(m.Source)
@@ -138,12 +137,12 @@ func (m Mount) bind(root string) error {
 	return nil
 }
 
-// enter makes root the root, and the machine's own unreachable.
+// enter makes root the root directory, and the machine's own root unreachable.
 func enter(root string) error {
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
-	// Both at one place: the old root is then what is uppermost, and goes.
+	// Put both at the same place: the old root is then on top and can be unmounted.
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root: %w", err)
 	}
@@ -153,7 +152,7 @@ func enter(root string) error {
 	return os.Chdir("/")
 }
 
-// drop becomes the user for good.
+// drop switches to the user permanently.
 func (c Container) drop() error {
 	if err := unix.Setgroups(c.Groups); err != nil {
 		return fmt.Errorf("groups %v: %w", c.Groups, err)

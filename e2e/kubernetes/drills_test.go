@@ -16,8 +16,8 @@ import (
 // drillCount is how many there are.
 const drillCount = 6
 
-// TestKubernetesDrills breaks one thing after the other under running readers,
-// and repairs it. What the readers saw becomes the table in README.md.
+// TestKubernetesDrills breaks and repairs one thing after the other while readers are
+// running. What the readers saw becomes the table in README.md.
 func TestKubernetesDrills(t *testing.T) {
 	w := theWorldFor(t)
 	for _, drill := range []struct {
@@ -40,8 +40,8 @@ func TestKubernetesDrills(t *testing.T) {
 	}
 }
 
-// both starts a reader of each route, with sessions of three seconds, or with
-// such as STS gives by itself.
+// both starts a reader for each route, with sessions of three seconds or with the
+// sessions that STS issues by default.
 func (w *world) both(t *testing.T, name string, short bool) []*looper {
 	t.Helper()
 	var loops []*looper
@@ -55,7 +55,7 @@ func (w *world) both(t *testing.T, name string, short bool) []*looper {
 	return loops
 }
 
-// total ends readers that must not have seen an error, and adds up.
+// total stops readers that must not have seen an error, and adds up their reads.
 func total(t *testing.T, loops []*looper) (reads int, sessions int64) {
 	t.Helper()
 	for _, l := range loops {
@@ -65,7 +65,7 @@ func total(t *testing.T, loops []*looper) (reads int, sessions int64) {
 	return reads, sessions
 }
 
-// The mounted token stays valid while it cannot be replaced.
+// The mounted token stays valid although it cannot be replaced.
 func (w *world) apiServerDown(t *testing.T) string {
 	loops := w.both(t, "api-down", true)
 	late := start(t, w.blue, hub, "api-down-late", nil)
@@ -88,7 +88,7 @@ func (w *world) apiServerDown(t *testing.T) string {
 	return fmt.Sprintf("nothing: %d reads, %d sessions from the mounted tokens; a program started meanwhile works; rotation continues afterwards", reads, sessions)
 }
 
-// STS needs the keys for a new session only.
+// STS needs the keys only for new sessions.
 func (w *world) keysUnreachable(t *testing.T) string {
 	loops := w.both(t, "keys", false)
 	p := start(t, w.blue, direct, "keys-late", nil)
@@ -112,7 +112,7 @@ func (w *world) keysUnreachable(t *testing.T) string {
 	return fmt.Sprintf("running programs see nothing (%d reads): sessions stay valid without the keys; a program started meanwhile gets IssuerUnreachable, and works without a restart when the keys are back", reads)
 }
 
-// skewedClock needs no reader: a clock is wrong from the start.
+// skewedClock needs no reader: the clock is wrong from the start.
 func (w *world) skewedClock(t *testing.T) string {
 	for _, route := range []string{direct, hub} {
 		p := start(t, w.blue, route, "skewed", nil)
@@ -129,7 +129,7 @@ func (w *world) skewedClock(t *testing.T) string {
 	return "nothing: both routes fetch"
 }
 
-// STS knows a service account by its name.
+// STS identifies a service account by its name.
 func (w *world) accountRecreated(t *testing.T) string {
 	loops := w.both(t, "account", true)
 	for _, route := range []string{direct, hub} {
@@ -152,9 +152,9 @@ func (w *world) accountRecreated(t *testing.T) string {
 	return fmt.Sprintf("nothing: %d reads, %d sessions; pods of the new account work immediately", reads, sessions)
 }
 
-// Ceph takes the first key of the document whatever the token's kid, so tokens
-// of the old key are refused as soon as the new one is published. Sessions
-// bridge that, until kubelet has brought a new token.
+// Ceph uses the first key of the document, whatever the token's kid. So it refuses
+// tokens of the old key as soon as the new one is published. The readers keep using
+// their sessions until kubelet has fetched a new token.
 func (w *world) keyRotation(t *testing.T) string {
 	loops := w.both(t, "keys-rotate", false)
 	pods := map[string]kubernetes.Pod{direct: start(t, w.blue, direct, "rotated", nil), hub: start(t, w.blue, hub, "rotated", nil)}
@@ -199,8 +199,8 @@ func (w *world) keyRotation(t *testing.T) string {
 	return fmt.Sprintf("nothing: %d reads; tokens of the new key are accepted immediately", reads)
 }
 
-// reregister gives both accounts the thumbprints of the issuer's keys. Ceph has
-// no other way to change them.
+// reregister registers the issuer again in both accounts, with the thumbprints of its
+// current keys. Ceph has no other way to change them.
 func (w *world) reregister(t *testing.T) {
 	t.Helper()
 	for _, a := range []*ceph.Account{w.dev, w.shared} {

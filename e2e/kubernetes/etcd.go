@@ -11,14 +11,13 @@ import (
 	"github.com/crossrole/crossrole/e2e/daemon"
 )
 
-// Etcd is the store behind the API servers. Several share one, each below a
-// prefix of its own.
+// Etcd is the store of the API servers. Several can share it, each with its own prefix.
 type Etcd struct {
 	URL    string
 	server *daemon.Daemon
 }
 
-// StartEtcd starts an etcd whose files are in dir and waits until it is healthy.
+// StartEtcd starts an etcd with its files in dir and waits until it is healthy.
 func StartEtcd(ctx context.Context, s Servers, dir string) (*Etcd, error) {
 	addrs, err := daemon.Loopback(2)
 	if err != nil {
@@ -44,7 +43,7 @@ func StartEtcd(ctx context.Context, s Servers, dir string) (*Etcd, error) {
 // Stop kills the server.
 func (e *Etcd) Stop() { e.server.Stop() }
 
-// environ keeps the user's own settings (KUBECONFIG, ETCD_…) from the servers.
+// environ returns an environment without the user's settings (KUBECONFIG, ETCD_…).
 func environ(dir string) []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
 }

@@ -11,21 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isolated is set for the program that Isolate starts.
+// isolated is a variable that is set in the program that Isolate starts.
 const isolated = "CROSSROLE_E2E_ISOLATED"
 
-// Isolated reports whether this process runs in namespaces of its own.
+// Isolated reports whether this process runs in its own namespaces.
 func Isolated() bool { return os.Getenv(isolated) != "" }
 
-// Isolate runs this very program again, with the same arguments, as the first
-// process of PID, mount and network namespaces of its own, and returns its exit
-// status. There it is alone with a loopback device: servers that listen on all
-// interfaces cannot be reached from outside, ports may be fixed, and mounts are
-// not visible to others. When it ends, however it does, the kernel ends every process in the
-// namespaces and drops them.
+// Isolate runs this program again, with the same arguments, as the first process of new
+// PID, mount and network namespaces, and returns its exit status. The only network
+// device there is loopback: servers that listen on all interfaces cannot be reached from
+// outside, ports may be fixed, and mounts are not visible to others. However the program
+// ends, the kernel kills all processes in the namespaces and removes them.
 //
-// It needs to be root. A Ctrl-C in the terminal reaches the inner program, which
-// ends in order.
+// Isolate needs root. A Ctrl-C in the terminal reaches the inner program, which then
+// shuts down in order.
 func Isolate(env ...string) (exit int, err error) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(append(os.Environ(), isolated+"=1"), env...)
@@ -45,7 +44,7 @@ func Isolate(env ...string) (exit int, err error) {
 	for {
 		select {
 		case s := <-signals:
-			// One that the terminal has sent to both is not sent twice.
+			// Do not forward a signal that the terminal has sent to both.
 			if s != os.Interrupt {
 				if err := cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 					return 0, fmt.Errorf("kubernetes: pass %v on: %w", s, err)
@@ -63,12 +62,12 @@ func Isolate(env ...string) (exit int, err error) {
 	}
 }
 
-// Settle makes the new namespaces fit to live in.
+// Settle sets up the new namespaces: the loopback device and /proc.
 func Settle() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("kubernetes: keep mounts to ourselves: %w", err)
 	}
-	// Process ids are counted anew.
+	// Process IDs are different in the new namespace.
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("kubernetes: mount /proc: %w", err)
 	}

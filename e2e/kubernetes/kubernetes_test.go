@@ -10,8 +10,8 @@ import (
 	"github.com/crossrole/crossrole/e2e/kubernetes"
 )
 
-// Every manifest of examples/deploy, and what crossrole setup prints for a
-// cluster, is accepted by server-side apply as it stands.
+// Server-side apply accepts every manifest of examples/deploy, and the manifest that
+// crossrole setup prints, without changes.
 func TestKubernetesAcceptsTheManifests(t *testing.T) {
 	w := theWorldFor(t)
 	files, err := filepath.Glob("../../examples/deploy/*.yaml")
@@ -20,7 +20,7 @@ func TestKubernetesAcceptsTheManifests(t *testing.T) {
 	}
 	manifests := map[string][]byte{}
 	for _, f := range files {
-		if name := filepath.Base(f); name != "alerts.yaml" { // Prometheus' own
+		if name := filepath.Base(f); name != "alerts.yaml" { // for Prometheus
 			manifests[name] = deployed(t, name)
 		}
 	}
@@ -49,7 +49,7 @@ func TestKubernetesAcceptsTheManifests(t *testing.T) {
 	}
 }
 
-// setup is the part of the plan that is for the cluster.
+// setup returns the part of the output of crossrole setup that is for the cluster.
 func setup(t *testing.T, route string) []byte {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), program("crossrole"), "setup", "--route", route,
@@ -65,7 +65,7 @@ func setup(t *testing.T, route string) []byte {
 	return []byte(objects)
 }
 
-// The pods of the manifests get what EKS's webhook injects.
+// The pods of the manifests get the variables and volumes that EKS's webhook injects.
 func TestKubernetesInjects(t *testing.T) {
 	w := theWorldFor(t)
 	for route, role := range map[string]string{direct: directRole, hub: hubRole} {
@@ -95,7 +95,7 @@ func TestKubernetesInjects(t *testing.T) {
 	}
 }
 
-// The example fetches as the pod's container, and doctor finds nothing wrong.
+// In the pod's container, examples/fetch works and doctor finds no fault.
 func TestKubernetesFetches(t *testing.T) {
 	w := theWorldFor(t)
 	for _, route := range []string{direct, hub} {
@@ -117,8 +117,8 @@ func TestKubernetesFetches(t *testing.T) {
 	}
 }
 
-// A program with another user than the pod's manifest says, and not in the group
-// of its volumes, cannot read the token. The error names its owner.
+// A program with a different user than in the manifest, and outside of the group of the
+// volumes, cannot read the token. The error names the file's owner.
 func TestKubernetesWrongUser(t *testing.T) {
 	w := theWorldFor(t)
 	p := start(t, w.blue, direct, "wrong-user", nil)

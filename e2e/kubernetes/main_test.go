@@ -20,16 +20,16 @@ var (
 	soak   = flag.Duration("soak", defaultSoak, "how long the soak lasts")
 )
 
-// What the outer process hands to the inner one.
+// Variables that the outer process passes to the inner one.
 const (
 	serversVariable  = "CROSSROLE_E2E_SERVERS"  // directory of the servers
 	programsVariable = "CROSSROLE_E2E_PROGRAMS" // directory of our programs
 )
 
-// TestMain runs the tests in a process that has namespaces of its own (see
-// kubernetes.Isolate). What needs the network, to fetch modules, is done before.
+// TestMain runs the tests in a process with its own namespaces (see
+// kubernetes.Isolate). Before that it does what needs the network, to fetch modules.
 func TestMain(m *testing.M) {
-	kubernetes.Become() // one of a pod's containers
+	kubernetes.Become() // if this process is to be a pod's container
 	flag.Parse()
 	switch {
 	case kubernetes.Isolated():
@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 		})
 		suite.Main(m)
 	case flag.Lookup("test.list").Value.String() != "" || lacking() != "":
-		os.Exit(m.Run()) // the tests say what is missing
+		os.Exit(m.Run()) // the tests report what is missing
 	}
 	exit, err := isolate()
 	if err != nil {
@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 	os.Exit(exit)
 }
 
-// lacking says what this machine lacks for the tests, and what to do about it.
+// lacking returns what this machine lacks for the tests, and what to do about it.
 func lacking() string {
 	if os.Geteuid() != 0 {
 		return "namespaces, and pods with users of their own, take root: run the tests as root"
@@ -77,7 +77,7 @@ func isolate() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// Beside the test binary: go test removes it, whatever happens.
+	// Next to the test binary, where go test always removes it.
 	binary, err := os.Executable()
 	if err != nil {
 		return 0, err
@@ -97,9 +97,9 @@ func isolate() (int, error) {
 	if _, err := kubernetes.SkewedProgram(ctx, "../..", programs, "./examples/fetch"); err != nil {
 		return 0, err
 	}
-	stop() // from here on the inner process answers to signals
+	stop() // from here on the inner process handles signals
 	return kubernetes.Isolate(serversVariable+"="+filepath.Dir(servers.Etcd), programsVariable+"="+programs)
 }
 
-// program is the file of one of our programs.
+// program returns the path of one of our programs.
 func program(name string) string { return filepath.Join(os.Getenv(programsVariable), name) }

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Object is what every object of the API has.
+// Object has the fields that every object of the API has.
 type Object struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -26,8 +26,8 @@ type Object struct {
 
 var boundary = regexp.MustCompile(`(?m)^---\s*$`)
 
-// Apply sends each document of a manifest, as it stands, for server-side apply.
-// Unknown and doubled fields are refused, as kubectl has it.
+// Apply sends each document of a manifest unchanged for server-side apply. As with
+// kubectl, unknown and duplicate fields are refused.
 func (a *API) Apply(ctx context.Context, manifest []byte) ([]Object, error) {
 	var applied []Object
 	for _, document := range boundary.Split(string(manifest), -1) {
@@ -36,7 +36,7 @@ func (a *API) Apply(ctx context.Context, manifest []byte) ([]Object, error) {
 			return applied, fmt.Errorf("kubernetes: manifest: %w", err)
 		}
 		if o.Kind == "" {
-			continue // nothing but comments
+			continue // only comments
 		}
 		collection, err := a.collection(ctx, o)
 		if err != nil {
@@ -53,7 +53,7 @@ func (a *API) Apply(ctx context.Context, manifest []byte) ([]Object, error) {
 	return applied, nil
 }
 
-// collection finds out where objects of the kind are.
+// collection returns the API path for objects of the kind.
 func (a *API) collection(ctx context.Context, o Object) (string, error) {
 	version := "/apis/" + o.APIVersion
 	if !strings.Contains(o.APIVersion, "/") {

@@ -47,11 +47,11 @@ current-context: c
 	if err != nil {
 		return nil, errors.Join(err, proxy.close())
 	}
-	// Kubemark keeps its volumes in /tmp and nowhere else.
+	// Kubemark always keeps its volumes in /tmp.
 	program, env, err := Container{
 		Image: c.servers.Kubemark,
 		Args: []string{"--morph=kubelet", "--name=" + node, "--kubeconfig=/tmp/kubeconfig",
-			// The proxy reads what passes.
+			// The proxy reads and changes responses.
 			"--kube-api-content-type=application/json",
 			"--use-host-image-service=false", "--kubelet-port=" + port, "--kubelet-read-only-port=0"},
 		Env:    append(environ("/tmp"), "GOMAXPROCS="+strconv.Itoa(2)),
@@ -71,7 +71,7 @@ current-context: c
 	return n, nil
 }
 
-// ready is nil when the node says so of itself.
+// ready returns nil if the node reports that it is ready.
 func ready(ctx context.Context, api *API) error {
 	var n struct {
 		Status struct {
@@ -100,7 +100,7 @@ func (n *Node) stop() error {
 	return nil
 }
 
-// Volume is where kubelet keeps a pod's volume.
+// Volume returns the directory in which kubelet keeps a pod's volume.
 func (n *Node) Volume(pod Pod, volume string) (string, error) {
 	found, err := filepath.Glob(filepath.Join(n.dir, "hollow-kubelet.*", "pods", pod.Metadata.UID, "volumes", "*", volume))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Pod is a pod as the API server has it, as far as a node must know it.
+// Pod is a pod of the API server, with the fields that a node needs.
 type Pod struct {
 	Object
 	Spec struct {
@@ -48,7 +48,7 @@ type ContainerSpec struct {
 	} `json:"securityContext"`
 }
 
-// Getenv is a variable of the container, "" if it is not set.
+// Getenv returns a variable of the container, or "" if it is not set.
 func (c ContainerSpec) Getenv(name string) string {
 	for _, e := range c.Env {
 		if e.Name == name {
@@ -58,8 +58,8 @@ func (c ContainerSpec) Getenv(name string) string {
 	return ""
 }
 
-// CreatePod posts a pod for the cluster's node and waits until kubelet has
-// mounted its token. object is the pod as JSON or YAML would have it.
+// CreatePod creates a pod on the cluster's node and waits until kubelet has mounted its
+// token. object is the decoded JSON or YAML of the pod.
 func (c *Cluster) CreatePod(ctx context.Context, object map[string]any) (Pod, error) {
 	var p Pod
 	spec, ok := object["spec"].(map[string]any)
@@ -71,7 +71,8 @@ func (c *Cluster) CreatePod(ctx context.Context, object map[string]any) (Pod, er
 		return p, err
 	}
 	pods := "/api/v1/namespaces/" + namespace(object) + "/pods"
-	// Admission hears of new service accounts and policies by a watch.
+	// The admission plugin watches service accounts and policies, so it notices new ones
+	// with a delay.
 	err := poll(ctx, func() error {
 		p = Pod{}
 		if err := c.API.Create(ctx, pods+"?dryRun=All", object, &p); err != nil {
@@ -113,8 +114,8 @@ func namespace(object map[string]any) string {
 	return "default"
 }
 
-// furnish does what the controller manager does for a namespace: pods mount the
-// certificate of the API server from a ConfigMap.
+// furnish creates the ConfigMap with the API server's certificate, which pods mount.
+// In a real cluster the controller manager does this for each namespace.
 func (c *Cluster) furnish(ctx context.Context, object map[string]any) error {
 	path := "/api/v1/namespaces/" + namespace(object) + "/configmaps"
 	err := c.API.Get(ctx, path+"/kube-root-ca.crt", nil)
@@ -131,7 +132,7 @@ func (c *Cluster) furnish(ctx context.Context, object map[string]any) error {
 	}, nil)
 }
 
-// token is the path of the injected token in its volume.
+// token returns the path of the injected token in its volume.
 func (p Pod) token() string {
 	for _, v := range p.Spec.Volumes {
 		if v.Name == "aws-iam-token" && v.Projected != nil && len(v.Projected.Sources) == 1 && v.Projected.Sources[0].ServiceAccountToken != nil {
@@ -141,8 +142,8 @@ func (p Pod) token() string {
 	return ""
 }
 
-// Container is the pod's first container, made of the program in the file, with
-// more variables. root is an empty directory.
+// Container returns the pod's first container, with the program in the given file and
+// additional variables. root is an empty directory.
 func (c *Cluster) Container(p Pod, program, root string, env ...string) (Container, error) {
 	spec := p.Spec.Containers[0]
 	user := func(of, or *int64) int {
@@ -164,7 +165,7 @@ func (c *Cluster) Container(p Pod, program, root string, env ...string) (Contain
 		made.Groups = []int{int(*pod.FSGroup)}
 	}
 	for _, e := range spec.Env {
-		// Given ones come first, and so they count.
+		// The given variables come first and take precedence.
 		if !slices.ContainsFunc(env, func(s string) bool { return strings.HasPrefix(s, e.Name+"=") }) {
 			made.Env = append(made.Env, e.Name+"="+e.Value)
 		}
@@ -179,7 +180,7 @@ func (c *Cluster) Container(p Pod, program, root string, env ...string) (Contain
 	return made, nil
 }
 
-// Token reads what kubelet has written, as the node may.
+// Token reads the token that kubelet has written, with the node's permissions.
 func (c *Cluster) Token(p Pod) (string, error) {
 	dir, err := c.Node.Volume(p, "aws-iam-token")
 	if err != nil {
@@ -189,7 +190,7 @@ func (c *Cluster) Token(p Pod) (string, error) {
 	return string(text), err
 }
 
-// poll asks until there is no error or the context ends.
+// poll calls a function until it returns no error or the context is done.
 func poll(ctx context.Context, f func() error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

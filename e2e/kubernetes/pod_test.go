@@ -16,7 +16,7 @@ import (
 	"github.com/crossrole/crossrole/e2e/kubernetes"
 )
 
-// deployed reads a manifest of the repository.
+// deployed returns a manifest of the repository.
 func deployed(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "examples", "deploy", name))
@@ -26,8 +26,8 @@ func deployed(t *testing.T, name string) []byte {
 	return text
 }
 
-// adapted is the manifest of a route for a namespace of its own, with roles that
-// Ceph can have. Nothing else in it is changed.
+// adapted returns the manifest of a route with a separate namespace, and with names of
+// roles that Ceph accepts. It changes nothing else.
 func adapted(t *testing.T, route string) []byte {
 	t.Helper()
 	text := string(deployed(t, route+".yaml"))
@@ -39,8 +39,8 @@ func adapted(t *testing.T, route string) []byte {
 	return []byte(strings.ReplaceAll(text, "S3_Pics", name))
 }
 
-// start applies the route's service account on the cluster and creates a pod of
-// the manifest, whose token kubelet has then mounted. change may be nil.
+// start applies the route's service account on the cluster, creates the manifest's pod
+// and waits until kubelet has mounted its token. change may be nil.
 func start(t *testing.T, c *kubernetes.Cluster, route, name string, change func(pod map[string]any)) kubernetes.Pod {
 	t.Helper()
 	applyNamespace(t, c, route)
@@ -83,12 +83,12 @@ func applyNamespace(t *testing.T, c *kubernetes.Cluster, name string) {
 	}
 }
 
-// endpoints lead a pod's program to the gateway.
+// endpoints returns the variables that direct a pod's program to the gateway.
 func (w *world) endpoints() []string {
 	return []string{"AWS_ENDPOINT_URL_STS=" + w.sts.URL, "AWS_ENDPOINT_URL_S3=" + w.ceph.URL}
 }
 
-// container is the pod's container, of one of our programs.
+// container returns the pod's container with one of our programs.
 func container(t *testing.T, c *kubernetes.Cluster, p kubernetes.Pod, name string, env []string) kubernetes.Container {
 	t.Helper()
 	made, err := c.Container(p, program(name), t.TempDir(), env...)
@@ -98,13 +98,13 @@ func container(t *testing.T, c *kubernetes.Cluster, p kubernetes.Pod, name strin
 	return made
 }
 
-// ran is a program that has ended.
+// ran is the result of a program.
 type ran struct {
 	exit           int
 	stdout, stderr string
 }
 
-// run runs a container to its end.
+// run runs a container and waits for it.
 func run(t *testing.T, c kubernetes.Container) ran {
 	t.Helper()
 	cmd, err := c.Command()
@@ -116,7 +116,7 @@ func run(t *testing.T, c kubernetes.Container) ran {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(90*time.Second, func() { _ = cmd.Process.Kill() }) // it may have ended
+	timer := time.AfterFunc(90*time.Second, func() { _ = cmd.Process.Kill() }) // it may have exited
 	err = cmd.Wait()
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		t.Fatal(err)
@@ -127,8 +127,8 @@ func run(t *testing.T, c kubernetes.Container) ran {
 	return ran{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// fetch runs examples/fetch as the pod's container, and returns what it wrote
-// into the pod's volume: nil if there is no file.
+// fetch runs examples/fetch as the pod's container, and returns the file that it wrote
+// to the pod's volume, or nil if there is none.
 func (w *world) fetch(t *testing.T, c *kubernetes.Cluster, p kubernetes.Pod, env ...string) (ran, []byte) {
 	t.Helper()
 	r := run(t, container(t, c, p, "fetch", append(env, w.endpoints()...)))
@@ -150,7 +150,7 @@ func (w *world) fetch(t *testing.T, c *kubernetes.Cluster, p kubernetes.Pod, env
 	return r, data
 }
 
-// fetched holds that fetch works.
+// fetched checks that fetch works.
 func (w *world) fetched(t *testing.T, c *kubernetes.Cluster, p kubernetes.Pod, env ...string) {
 	t.Helper()
 	if r, data := w.fetch(t, c, p, env...); r.exit != 0 || !bytes.Equal(data, picture()) {

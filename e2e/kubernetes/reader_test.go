@@ -15,7 +15,7 @@ import (
 	"github.com/crossrole/crossrole/e2e/kubernetes"
 )
 
-// line is what the program reader says.
+// line is one line of the reader program's output.
 type line struct {
 	At               time.Time
 	Took             time.Duration
@@ -25,8 +25,7 @@ type line struct {
 	Kind, Error      string
 }
 
-// looper is a running reader: a program in a pod that reads the object again and
-// again.
+// looper is a running reader: a program in a pod that reads the object repeatedly.
 type looper struct {
 	name  string
 	cmd   *exec.Cmd
@@ -39,8 +38,8 @@ type looper struct {
 	failed []line
 }
 
-// loop starts a reader as the pod's container, by the pod's route, and waits for
-// its first reads. It is stopped with the test.
+// loop starts a reader as the pod's container, over the pod's route, and waits for its
+// first reads. The reader is stopped at the end of the test.
 func (w *world) loop(t *testing.T, c *kubernetes.Cluster, p kubernetes.Pod, route string, env ...string) *looper {
 	t.Helper()
 	l := w.tryLoop(t, c, p, route, env...)
@@ -48,7 +47,7 @@ func (w *world) loop(t *testing.T, c *kubernetes.Cluster, p kubernetes.Pod, rout
 	return l
 }
 
-// tryLoop starts a reader that may have nothing to read yet.
+// tryLoop starts a reader whose first reads may fail.
 func (w *world) tryLoop(t *testing.T, c *kubernetes.Cluster, p kubernetes.Pod, route string, env ...string) *looper {
 	t.Helper()
 	made := container(t, c, p, "reader", append(env, w.endpoints()...))
@@ -104,21 +103,21 @@ func (l *looper) follow(stdout io.Reader) error {
 	}
 }
 
-// now is what the reader said last, and which reads have failed.
+// now returns the reader's last line and the reads that have failed.
 func (l *looper) now() (line, []line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last, append([]line(nil), l.failed...)
 }
 
-// more waits until the reader has read the object n times more.
+// more waits until the reader has read the object n more times.
 func (l *looper) more(t *testing.T, n int) line {
 	t.Helper()
 	before, _ := l.now()
 	return l.until(t, "reads", func(now line) bool { return now.Reads >= before.Reads+n })
 }
 
-// until waits until the reader says what is waited for.
+// until waits for a line of the reader that meets the condition.
 func (l *looper) until(t *testing.T, what string, reached func(line) bool) line {
 	t.Helper()
 	ctx, cancel := within(t, time.Minute)
@@ -140,10 +139,10 @@ func (l *looper) until(t *testing.T, what string, reached func(line) bool) line 
 	}
 }
 
-// stop ends the reader and returns its last word and the reads that failed.
+// stop stops the reader and returns its last line and the reads that failed.
 func (l *looper) stop(t *testing.T) (line, []line) {
 	t.Helper()
-	l.stdin.Close() // a second time it is closed already
+	l.stdin.Close() // stop may be called twice
 	select {
 	case <-l.done:
 	case <-time.After(30 * time.Second):
@@ -159,7 +158,7 @@ func (l *looper) stop(t *testing.T) (line, []line) {
 	return l.now()
 }
 
-// unharmed ends the reader and holds that every read of it was exact.
+// unharmed stops the reader and checks that all its reads were exact.
 func (l *looper) unharmed(t *testing.T) line {
 	t.Helper()
 	last, failed := l.stop(t)
@@ -173,7 +172,7 @@ func within(t *testing.T, d time.Duration) (context.Context, context.CancelFunc)
 	return context.WithTimeout(t.Context(), d)
 }
 
-// afterwards is for what a test does when its own context has ended.
+// afterwards returns a context for cleanup after the test's own context is done.
 func afterwards(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), d)
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// results are what the runs have to show, for the table in README.md.
+// results collects the results of the runs, for the tables in README.md.
 var results table
 
 type table struct {
@@ -33,8 +33,8 @@ const (
 	tableEnd   = "<!-- end -->\n"
 )
 
-// write replaces the tables in a Markdown file. After a run that did not do all
-// of it, or failed, the file stays as it is.
+// write replaces the tables in a Markdown file. If a run was incomplete or failed, it
+// does not change the file.
 func (r *table) write(file string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

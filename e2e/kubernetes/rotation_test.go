@@ -8,12 +8,11 @@ import (
 	"github.com/crossrole/crossrole/e2e/shortsession"
 )
 
-// shortLife makes a reader ask for a session, with the token that is mounted
-// then, every second or two.
+// shortLife makes a reader request a session every second or two, with the token that is
+// mounted at that time.
 const shortLife = 3 * time.Second
 
-// short is the STS with sessions of shortLife, as a program's environment names
-// it.
+// short is the variable that directs a program to the STS with sessions of shortLife.
 func (w *world) short(t *testing.T) string {
 	t.Helper()
 	p, err := shortsession.Start(w.ceph.URL, shortLife)
@@ -24,7 +23,7 @@ func (w *world) short(t *testing.T) string {
 	return "AWS_ENDPOINT_URL_STS=" + p.URL
 }
 
-// Kubelet replaces the tokens under readers of both routes, twice; no read
+// Kubelet replaces the tokens twice while readers of both routes are running. No read
 // fails, and the new tokens are used.
 func TestKubernetesRotation(t *testing.T) {
 	w := theWorldFor(t)
@@ -41,8 +40,8 @@ func TestKubernetesRotation(t *testing.T) {
 	}
 }
 
-// A token of ten minutes, which is the shortest that there is, is replaced when
-// eight of them are over. Nothing hurries kubelet.
+// A token of ten minutes, the shortest lifetime possible, is replaced after eight
+// minutes, on kubelet's own schedule.
 func TestNaturalRotation(t *testing.T) {
 	w := theWorldFor(t)
 	w.rotation = kubernetes.Natural

@@ -1,10 +1,9 @@
-// Package kubernetes runs a Kubernetes control plane and a node for tests:
-// etcd, kube-apiserver and kubemark's hollow kubelet, which is kubelet's own
-// code before a pretended container runtime. It mounts service-account tokens
-// and replaces them as a node does.
+// Package kubernetes runs a Kubernetes control plane and a node for tests: etcd,
+// kube-apiserver and kubemark's hollow kubelet, which is kubelet's own code with a
+// simulated container runtime. It mounts service-account tokens and replaces them as a
+// real node does.
 //
-// Nothing of it can be reached from outside, and nothing outlives the test: see
-// [Isolate].
+// The servers cannot be reached from outside, and none outlives the test: see [Isolate].
 package kubernetes
 
 import (
@@ -25,18 +24,17 @@ import (
 // Servers are the paths of the programs.
 type Servers struct{ Etcd, APIServer, Kubemark string }
 
-// packages are what is built, under the names that go build gives the programs.
+// packages lists the packages to build, by the names that go build gives the programs.
 var packages = map[string]string{
 	"server":         "go.etcd.io/etcd/server/v3",
 	"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
 	"kubemark":       "k8s.io/kubernetes/cmd/kubemark",
 }
 
-// Build builds the servers by their pinned versions in the module in the given
-// directory (tool, beside this file). That takes both cores of a small machine
-// for five minutes, so the result is kept in the user's cache directory, and
-// built again only when the versions or Go change. before is called when there
-// is something to build.
+// Build builds the servers in the versions pinned by the module in the given directory
+// (tool, next to this file). That takes five minutes on two cores, so Build keeps the
+// result in the user's cache directory and builds again only when the versions or Go
+// change. It calls before if there is something to build.
 func Build(ctx context.Context, module string, before func(dir string)) (Servers, error) {
 	kept, err := cacheFor(module)
 	if err != nil {
@@ -58,7 +56,8 @@ func Build(ctx context.Context, module string, before func(dir string)) (Servers
 	}, nil
 }
 
-// cacheFor names a directory by everything that the programs depend on.
+// cacheFor returns a directory whose name depends on everything that affects the
+// programs.
 func cacheFor(module string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -76,8 +75,8 @@ func cacheFor(module string) (string, error) {
 	return filepath.Join(cache, "crossrole-e2e", "kubernetes-"+hex.EncodeToString(digest.Sum(nil))[:16]), nil
 }
 
-// build fills a directory beside the final one and renames it, so that a build
-// that is broken off leaves nothing that looks whole.
+// build writes to a temporary directory next to the final one and renames it, so that an
+// interrupted build leaves nothing that looks complete.
 func build(ctx context.Context, module, final string) error {
 	version, err := output(ctx, module, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
 	if err != nil {
@@ -91,7 +90,7 @@ func build(ctx context.Context, module, final string) error {
 		return fmt.Errorf("kubernetes: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	// The control plane says its version in discovery, and refuses to say none.
+	// The control plane reports its version in discovery, and fails without one.
 	args := []string{"build", "-o", dir + "/", "-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + version}
 	for _, p := range packages {
 		args = append(args, p)
@@ -99,7 +98,7 @@ func build(ctx context.Context, module, final string) error {
 	if _, err := output(ctx, module, args...); err != nil {
 		return err
 	}
-	// The temporary directory is this user's alone.
+	// The temporary directory is accessible only to this user.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return fmt.Errorf("kubernetes: %w", err)
 	}
@@ -109,7 +108,7 @@ func build(ctx context.Context, module, final string) error {
 	return nil
 }
 
-// Program builds a static program of ours, as the container image has it.
+// Program builds one of our programs as a static binary, as in the container image.
 func Program(ctx context.Context, module, dir, pkg string) (string, error) {
 	out := filepath.Join(dir, filepath.Base(pkg))
 	_, err := output(ctx, module, "build", "-o", out, pkg)

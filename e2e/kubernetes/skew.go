@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// SkewVariable holds the seconds by which the clock of a skewed program is
-// ahead, or with a minus behind.
+// SkewVariable contains the seconds by which the clock of a skewed program is ahead
+// (negative: behind).
 const SkewVariable = "CROSSROLE_E2E_CLOCK_SKEW"
 
 const (
@@ -31,9 +31,9 @@ var clockSkew = func() int64 {
 `
 )
 
-// SkewedProgram builds a program whose clock is wrong: its source is what it is,
-// but time.Now, of the wall clock alone, adds what SkewVariable says. No kernel
-// gives a process a clock of its own.
+// SkewedProgram builds a program with a wrong clock: its time.Now adds the value of
+// SkewVariable to the wall clock, and to nothing else. The program's source is
+// unchanged. The kernel cannot give a process its own wall clock.
 func SkewedProgram(ctx context.Context, module, dir, pkg string) (string, error) {
 	root, err := output(ctx, module, "env", "GOROOT")
 	if err != nil {

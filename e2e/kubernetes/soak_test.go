@@ -15,17 +15,17 @@ const defaultSoak = 2 * time.Minute
 const (
 	restartEvery = 30 * time.Second
 	away         = 2 * shortLife
-	// recovery is what a program may take to go on when the gateway answers
-	// again: the pause after a failed refresh, which doubles from a second on, is
-	// at most eight after an outage of away.
+	// recovery is how long a program may take to recover when the gateway responds
+	// again: the back-off after a failed refresh doubles from one second, and is at most
+	// eight seconds after an outage of this length.
 	recovery = 8 * time.Second
 )
 
 // outage is a time without the gateway.
 type outage struct{ from, to time.Time }
 
-// restart kills the gateway, and starts it again after a time in which sessions
-// of shortLife end. It returns when it answers.
+// restart kills the gateway and starts it again, after a time in which sessions of
+// shortLife expire. It returns when the gateway responds.
 func (w *world) restart(t *testing.T) outage {
 	t.Helper()
 	ctx, cancel := within(t, time.Minute)
@@ -40,11 +40,11 @@ func (w *world) restart(t *testing.T) outage {
 	return o
 }
 
-// verdict is what a reader saw of some outages.
+// verdict summarizes what a reader saw of some outages.
 type verdict struct {
 	last     line
 	kinds    map[string]int // of errors inside an outage
-	slowest  time.Duration  // from the gateway's first answer to the end of the last failed read
+	slowest  time.Duration  // from the gateway's first response to the end of the last failed read
 	outside  []line         // errors elsewhere
 	untyped  []line
 	failures int
@@ -68,7 +68,7 @@ func judge(last line, failed []line, outages []outage) verdict {
 	return v
 }
 
-// holds reports what must not be.
+// holds reports violations of the guarantees.
 func (v verdict) holds(t *testing.T, name string) {
 	t.Helper()
 	if v.last.Wrong > 0 {
@@ -93,8 +93,8 @@ func (v verdict) errors() string {
 	return strings.Join(parts, ", ")
 }
 
-// The gateway is S3 and STS. A reader gets a typed error while it is down, or
-// waits; none needs a restart.
+// The gateway is both S3 and STS. While it is down, a reader waits or gets a typed
+// error; none needs a restart.
 func (w *world) gatewayRestart(t *testing.T) string {
 	long, short := w.both(t, "gateway", false), w.both(t, "gateway-short", true)
 	loops := append(long, short...)
@@ -117,9 +117,9 @@ func (w *world) gatewayRestart(t *testing.T) string {
 		o.to.Sub(o.from).Round(100*time.Millisecond), all.errors(), reads)
 }
 
-// TestKubernetesSoak has sessions of three seconds, tokens that kubelet replaces
-// every ten to fifteen, and a gateway that is killed every thirty. Each read is
-// exact, or a typed error inside an outage.
+// In TestKubernetesSoak, sessions last three seconds, kubelet replaces tokens every ten
+// to fifteen, and the gateway is killed every thirty. Each read is exact, or fails with a
+// typed error during an outage.
 func TestKubernetesSoak(t *testing.T) {
 	w := theWorldFor(t)
 	loops := w.both(t, "soak", true)

@@ -13,20 +13,19 @@ import (
 	"time"
 )
 
-// Rotation says when kubelet replaces tokens.
+// Rotation determines when kubelet replaces tokens.
 type Rotation int
 
 const (
-	// Natural is when four fifths of a token's life are over.
+	// Natural: after four fifths of a token's lifetime.
 	Natural Rotation = iota
-	// Forced is whenever kubelet looks at the pod, every ten to fifteen seconds:
-	// it is given an expiry one second ahead for each token. The token's own exp
-	// stays as it is.
+	// Forced: whenever kubelet checks the pod, every ten to fifteen seconds. The proxy
+	// makes each token seem to expire in one second; the token's own exp is unchanged.
 	Forced
 )
 
-// tokenProxy stands between kubelet and the API server. It adds the node's
-// identity, and gives kubelet the expiries of tokens that the rotation needs.
+// tokenProxy is a proxy between kubelet and the API server. It adds the node's identity,
+// and changes the expiry of tokens as the rotation requires.
 type tokenProxy struct {
 	url    string
 	server http.Server
@@ -44,7 +43,7 @@ func startTokenProxy(c *Cluster, rotation Rotation) (*tokenProxy, error) {
 			r.SetURL(c.url())
 			r.Out.Header.Set("Authorization", "Bearer "+c.nodeToken)
 		},
-		// The API server is away in one of the drills.
+		// In one of the drills the API server is down.
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 		},
@@ -60,7 +59,7 @@ func startTokenProxy(c *Cluster, rotation Rotation) (*tokenProxy, error) {
 
 func (p *tokenProxy) close() error { return p.server.Close() }
 
-// hurry sets the end of a token, in an answer to a TokenRequest, to a second
+// hurry changes the expiry of a token, in the response to a TokenRequest, to one second
 // from now.
 func hurry(resp *http.Response) error {
 	if !strings.HasSuffix(resp.Request.URL.Path, "/token") || resp.StatusCode != http.StatusCreated {

@@ -36,18 +36,18 @@ const (
 	account       = "s3-shared-content" // the service account, in both namespaces
 )
 
-// Roles, as the manifests name them, but for the underscore, which Ceph does not
-// allow.
+// The roles of the manifests, except for the underscore, which Ceph does not allow.
 const (
 	hubRole    = "arn:aws:iam::" + devAccount + ":role/crossrole-hub"
 	targetRole = "arn:aws:iam::" + sharedAccount + ":role/S3-Pics"        // trusts the hub
 	directRole = "arn:aws:iam::" + sharedAccount + ":role/S3-Pics-direct" // trusts the cluster
 )
 
-// The routes' pods live in namespaces of these names.
+// The namespaces of the routes' pods.
 const direct, hub = "direct", "hub"
 
-// world is two accounts on Ceph's gateway and a cluster that one of them knows.
+// world is two accounts on Ceph's gateway, and a cluster that is registered in one of
+// them.
 type world struct {
 	dir         string
 	ceph        *ceph.Cluster
@@ -81,9 +81,9 @@ var theWorld = sync.OnceValues(func() (*world, error) {
 	return w, w.start(ctx)
 })
 
-// theWorldFor returns the world that all tests share. Where this machine lacks
-// something the test is skipped; in CI it fails. A failing test prints the ends
-// of the servers' logs.
+// theWorldFor returns the world that all tests share. If this machine lacks something,
+// the test is skipped; in CI it fails. A failing test prints the ends of the servers'
+// logs.
 func theWorldFor(t *testing.T) *world {
 	t.Helper()
 	if what := lacking(); what != "" {
@@ -189,7 +189,7 @@ func providerARN(account string, i *issuer.Issuer) string {
 	return "arn:aws:iam::" + account + ":oidc-provider/" + i.Host()
 }
 
-// register makes an issuer known to an account.
+// register registers an issuer in an account.
 func register(ctx context.Context, a *ceph.Account, i *issuer.Issuer) error {
 	_, err := iam.NewFromConfig(a.Config).CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{
 		Url: aws.String(i.URL), ClientIDList: []string{issuer.Audience}, ThumbprintList: i.Thumbprints(),
@@ -205,7 +205,7 @@ func forget(ctx context.Context, a *ceph.Account, i *issuer.Issuer) error {
 	return err
 }
 
-// registered is what the STS's translator asks.
+// registered reports whether an account has an issuer registered, for awsdialect.
 func (w *world) registered(ctx context.Context, account, url string) (bool, error) {
 	a := map[string]*ceph.Account{devAccount: w.dev, sharedAccount: w.shared}[account]
 	if a == nil {
@@ -215,8 +215,8 @@ func (w *world) registered(ctx context.Context, account, url string) (bool, erro
 	return known, err
 }
 
-// provider is what an account has registered of an issuer. Ceph's list of
-// providers is not one that the SDK can read.
+// provider returns an account's OIDC provider for an issuer. The SDK cannot read Ceph's
+// list of providers.
 func provider(ctx context.Context, a *ceph.Account, host string) (p *iam.GetOpenIDConnectProviderOutput, known bool, err error) {
 	p, err = iam.NewFromConfig(a.Config).GetOpenIDConnectProvider(ctx, &iam.GetOpenIDConnectProviderInput{
 		OpenIDConnectProviderArn: aws.String("arn:aws:iam::" + a.ID + ":oidc-provider/" + host),
@@ -245,8 +245,8 @@ func setTrust(ctx context.Context, a *ceph.Account, arn, trust string) error {
 	return err
 }
 
-// trustsPods is the trust policy of a role that the service account in the
-// namespace may assume, on each of the clusters.
+// trustsPods returns the trust policy of a role that the service account in the
+// namespace may assume from each of the clusters.
 func trustsPods(owner, namespace string, clusters ...*issuer.Issuer) string {
 	var statements []string
 	for _, i := range clusters {
