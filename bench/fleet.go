@@ -103,7 +103,7 @@ func (p *fleetPod) left(now time.Time) time.Duration {
 	return p.last.Expires.Sub(now)
 }
 
-// missing is how many sessions the pod still has to renew after a failure, until
+// missing returns how many sessions the pod still has to renew after a failure, until
 // the one that it signs with is new.
 func (p *fleetPod) missing(now time.Time) int {
 	p.mu.Lock()

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// assume is a call of AssumeRole by the hub's session.
+// assume returns an AssumeRole request signed by the hub's session.
 func assume(role string, edits ...string) func(*world) ask {
 	return func(w *world) ask {
 		form := url.Values{"Version": {"2011-06-15"}, "Action": {"AssumeRole"}, "RoleArn": {role}, "RoleSessionName": {"row"}}
@@ -17,7 +17,7 @@ func assume(role string, edits ...string) func(*world) ask {
 	}
 }
 
-// with changes the request that build makes.
+// with changes the request that build returns.
 func with(build func(*world) ask, change func(w *world, a *ask)) func(*world) ask {
 	return func(w *world) ask {
 		a := build(w)
@@ -26,7 +26,7 @@ func with(build func(*world) ask, change func(w *world, a *ask)) func(*world) as
 	}
 }
 
-// by signs with changed keys.
+// by signs the request with changed keys.
 func by(build func(*world) ask, change func(c *aws.Credentials)) func(*world) ask {
 	return with(build, func(_ *world, a *ask) {
 		c := *a.signer

@@ -92,8 +92,8 @@ func createRole(ctx context.Context, account aws.Config, name, trustJSON, policy
 	return err
 }
 
-// tokens makes the tokens of clusters. Their iss claim is the given one, or if
-// there is none and for the foreign cluster, the cluster's own.
+// tokens returns a function that creates tokens of clusters. Their iss claim is the
+// given one. If that is empty, and for the foreign cluster, it is the cluster's own.
 func tokens(t *testing.T, clusters map[string]*issuer.Issuer, iss string) func(claims) string {
 	return func(c claims) string {
 		t.Helper()
@@ -111,7 +111,7 @@ func tokens(t *testing.T, clusters map[string]*issuer.Issuer, iss string) func(c
 	}
 }
 
-// fill makes the bucket and its objects.
+// fill creates the bucket and its objects.
 func fill(ctx context.Context, t *testing.T, owner aws.Config) {
 	t.Helper()
 	client := s3.NewFromConfig(owner, func(o *s3.Options) { o.UsePathStyle = true })

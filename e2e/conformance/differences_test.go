@@ -1,7 +1,7 @@
 package conformance
 
-// differences are how the two gateways differ from AWS, by row. (Ceph's in STS
-// stand beside the rows, since there nearly every refusal differs.)
+// differences lists how the two gateways differ from AWS, by row. (Ceph's differences in
+// STS are in the rows themselves, because almost every refusal differs.)
 var differences = map[string]map[server]difference{
 	"s3: unsigned":                                    {gateway: {status: 404, code: "NoSuchBucket", why: "anonymous requests look among the buckets of no tenant"}},
 	"s3: unknown key":                                 {gateway: {status: 403, code: "AccessDenied", why: "a key with a session token is a session's"}},

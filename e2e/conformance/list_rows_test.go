@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// list is a page of the bucket's listing.
+// list returns a request for a page of the bucket's listing.
 func list(query string) func(*world) ask {
 	if query != "" {
 		query = "&" + query
@@ -16,7 +16,7 @@ func list(query string) func(*world) ask {
 	return bucketRequest(http.MethodGet, "list-type=2"+query)
 }
 
-// next is the page after the one that query asks for.
+// next returns a request for the page after the one that query requests.
 func next(query string) func(*world) ask {
 	return func(w *world) ask {
 		w.t.Helper()
@@ -56,7 +56,7 @@ func listRows() []row {
 	}
 }
 
-// put writes a new object, as far as the row's conditions let it.
+// put returns a request to write a new object, with the row's conditions.
 func put(key, body string, header ...string) func(*world) ask {
 	return with(object(http.MethodPut, key, header...), func(_ *world, a *ask) { a.body = body })
 }

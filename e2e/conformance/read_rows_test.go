@@ -9,7 +9,7 @@ import (
 
 var digitsETag = fmt.Sprintf(`"%x"`, md5.Sum([]byte(digits)))
 
-// blind is by the role that may read and not list.
+// blind signs the request as the role that may read but not list.
 func blind(build func(*world) ask) func(*world) ask {
 	return with(build, func(w *world, a *ask) { a.signer = &w.blind })
 }
@@ -74,12 +74,12 @@ func readRows() []row {
 	return rows
 }
 
-// asking is a GET of a key with a query.
+// asking returns a GET of a key with a query.
 func asking(key, query string) func(*world) ask {
 	return with(get(key), func(_ *world, a *ask) { a.query = query })
 }
 
-// bucketRequest is a request to the bucket itself.
+// bucketRequest returns a request to the bucket itself.
 func bucketRequest(method, query string) func(*world) ask {
 	return func(w *world) ask {
 		return ask{method: method, path: "/" + bucket, query: query, signer: &w.reader}
@@ -91,7 +91,7 @@ func conditionalRows() []row {
 		past  = "Mon, 01 Jan 2001 00:00:00 GMT"
 		other = `"00000000000000000000000000000000"`
 	)
-	// modified is with the object's own Last-Modified.
+	// modified adds the object's own Last-Modified.
 	modified := func(header string) func(*world) ask {
 		return func(w *world) ask {
 			return get("digits", header, w.do(w.t, head("digits")(w)).header.Get("Last-Modified"))(w)

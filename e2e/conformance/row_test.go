@@ -1,7 +1,7 @@
-// Package conformance holds one table of requests with what AWS answers, and
-// runs it on awstest, on Ceph's gateway and on versitygw. Where a server
-// differs, the row says how, and which document of AWS decides. A difference
-// that is listed and no longer there fails too, so that the table stays true.
+// Package conformance has a table of requests with AWS's responses, and runs it against
+// awstest, Ceph's gateway and versitygw. If a server differs from AWS, the row says how,
+// and cites AWS's document. If a listed difference no longer exists, the test fails too,
+// so that the table stays correct.
 package conformance
 
 import (
@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { suite.Main(m) }
 
-// server names one of those that the table is run on.
+// server is the name of a server that the table runs against.
 type server string
 
 const (
@@ -27,35 +27,35 @@ const (
 	versityServer server = "versitygw"
 )
 
-// row is one request and AWS's answer to it.
+// row is one request and AWS's response to it.
 type row struct {
 	name string
 	ask  func(w *world) ask
 
 	status int
-	code   string            // of the error document; empty: none, or a HEAD
-	header map[string]string // a regular expression each; "" wants the header absent
-	body   string            // exactly; empty: not compared
-	match  []string          // regular expressions that the body must match; "!" before one: must not
+	code   string            // of the error document; empty: no document, or a HEAD
+	header map[string]string // regular expressions; "": the header must be absent
+	body   string            // the exact body; empty: not compared
+	match  []string          // regular expressions that the body must match, or with "!" must not
 
-	doc     string // the document of AWS that says so
+	doc     string // the AWS document that specifies the response
 	differs map[server]difference
 }
 
-// difference is how a server answers otherwise, or why it is not asked. What
-// has AWS's status and code must show in header or match what differs.
+// difference describes how a server's response differs, or why the row is skipped there.
+// If status and code are the same as AWS's, header or match must show the difference.
 type difference struct {
-	status int // 0: not asked
+	status int // 0: skipped
 	code   string
 	header map[string]string // instead of the row's; nil: not compared
 	match  []string          // the same
 	why    string
 }
 
-// skip says why a server is not asked.
+// skip returns the reason why a row is skipped on a server.
 func skip(why string) difference { return difference{why: why} }
 
-// The documents that decide, as rows name them.
+// AWS's documents, as cited in the rows.
 const (
 	docWeb      = "https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html"
 	docAssume   = "https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"
@@ -83,7 +83,7 @@ const (
 	docPut      = "https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html"
 )
 
-// table is all rows.
+// table returns all rows.
 func table() []row {
 	rows := slices.Concat(webIdentityRows(), trustRows(), assumeRows(), sessionRows(), signatureRows(), readRows(), conditionalRows(), listRows(), writeRows())
 	for i, r := range rows {
@@ -96,7 +96,7 @@ func table() []row {
 	return rows
 }
 
-// run holds a server to the table and prints what came of it.
+// run runs the table against a server and prints the result.
 func run(t *testing.T, w *world) {
 	t.Helper()
 	rows := table()
@@ -130,7 +130,7 @@ func run(t *testing.T, w *world) {
 		w.server, len(rows), agreed, differ, skipped, wrong, strings.Join(different, "\n"))
 }
 
-// judge says in what an answer is not the row's; nothing if it is.
+// judge returns the faults of a response, or nothing if it is the expected one.
 func (r row) judge(on server, got answer) string {
 	d, listed := r.differs[on]
 	asAWS := got.compare(r.status, r.code, r.header, r.body, r.match)
@@ -146,7 +146,7 @@ func (r row) judge(on server, got answer) string {
 	return ""
 }
 
-// answer is what came back.
+// answer is the response of a server.
 type answer struct {
 	status int
 	header http.Header
@@ -170,7 +170,7 @@ func (a answer) String() string {
 	return fmt.Sprintf("%d %v\n%s", a.status, a.header, body)
 }
 
-// compare says in what the answer differs; nothing if it does not.
+// compare returns how the response differs, or nothing if it does not.
 func (a answer) compare(status int, code string, header map[string]string, body string, match []string) string {
 	if a.status != status || a.code() != code {
 		return fmt.Sprintf("got %d %q, want %d %q", a.status, a.code(), status, code)
@@ -180,7 +180,7 @@ func (a answer) compare(status int, code string, header map[string]string, body 
 		switch {
 		case pattern == "" && len(values) > 0:
 			return fmt.Sprintf("has %s %q, want none", name, values)
-		// A header that is sent twice is two lines, which no dot matches.
+		// A header that is sent twice becomes two lines, so that a dot does not match it.
 		case pattern != "" && (values == nil || !regexp.MustCompile("^(?:"+pattern+")$").MatchString(strings.Join(values, "\n"))):
 			return fmt.Sprintf("%s is %q, want %s", name, values, pattern)
 		}

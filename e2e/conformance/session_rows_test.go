@@ -7,8 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// within is the request by a session of the role that is narrowed by a session
-// policy, given as its statements.
+// within signs the request with a session of the role that is restricted by a session
+// policy with the given statements.
 func within(role, statements string, build func(*world) ask) func(*world) ask {
 	return with(build, func(w *world, a *ask) {
 		w.t.Helper()
@@ -26,7 +26,7 @@ func within(role, statements string, build func(*world) ask) func(*world) ask {
 	})
 }
 
-// sessionRows are what session policies leave of a role's permissions.
+// sessionRows tests how session policies restrict a role's permissions.
 func sessionRows() []row {
 	const (
 		all    = `{"Effect":"Allow","Action":"s3:*","Resource":"*"}`

@@ -9,12 +9,12 @@ import (
 
 const hour = time.Hour
 
-// get is a GET of a key, as it goes over the wire, by the reader.
+// get returns a GET of a key by the reader; the key is as on the wire.
 func get(key string, header ...string) func(*world) ask {
 	return object(http.MethodGet, key, header...)
 }
 
-// head is the same as a HEAD.
+// head returns the same request as a HEAD.
 func head(key string, header ...string) func(*world) ask {
 	return object(http.MethodHead, key, header...)
 }
@@ -29,7 +29,7 @@ func object(method, key string, header ...string) func(*world) ask {
 	}
 }
 
-// s3Error is what every refusal of S3 has.
+// s3Error matches every refusal of S3.
 var s3Error = map[string]string{"Content-Type": "application/xml.*", "X-Amz-Request-Id": ".+", "Www-Authenticate": "", "Etag": ""}
 
 func signatureRows() []row {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestClientsTable holds that the table is fit to judge by.
+// TestClientsTable checks that the table itself is valid.
 func TestClientsTable(t *testing.T) {
 	rows := table()
 	if len(rows) < 80 {
@@ -41,8 +41,8 @@ func TestClientsTable(t *testing.T) {
 	}
 }
 
-// TestClientsJudge holds that a row refuses what is not its answer, also when a
-// difference is listed that is no longer there.
+// TestClientsJudge checks that a row rejects unexpected responses, and also a response
+// without the listed difference.
 func TestClientsJudge(t *testing.T) {
 	r := row{
 		status: 403, code: "AccessDenied", header: map[string]string{"Content-Type": "application/xml", "Etag": ""}, match: []string{"<Code>", "!secret"},

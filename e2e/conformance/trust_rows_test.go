@@ -8,19 +8,18 @@ type policyRow struct {
 	name, policy string
 	app, other   bool
 	doc          string
-	ceph         string // which of the two Ceph decides otherwise: "app", "other", "both"
+	ceph         string // for which of the two Ceph decides differently: "app", "other", "both"
 	why          string
-	versity      string // which of the two versitygw refuses as AWS does, the same way
+	versity      string // for which of the two versitygw refuses with the same response as AWS
 }
 
-// How versitygw's responses show that a trust policy admits a token, or that its
-// conditions do not.
+// What versitygw responds if a trust policy admits a token, or if its conditions do not.
 var (
 	unfetched = difference{status: 400, code: "InvalidIdentityToken", match: []string{unreachable}, why: "admits, and then cannot fetch the keys"}
 	unmatched = difference{status: 400, code: "InvalidIdentityToken", match: []string{"could not be validated"}, why: "a condition that does not hold is InvalidIdentityToken"}
 )
 
-// trustRows are the pairs of policies and tokens.
+// trustRows returns a row for each pair of a policy and a token.
 func trustRows() []row {
 	var rows []row
 	for _, p := range append(conditionPolicies(), documentPolicies()...) {
@@ -58,7 +57,7 @@ func outcome(admitted bool) (int, string) {
 	return 403, "AccessDenied"
 }
 
-// conditionPolicies are of one statement, with these conditions.
+// conditionPolicies have a single statement with these conditions.
 func conditionPolicies() []policyRow {
 	const (
 		aud     = `"StringEquals":{"KEY:aud":"sts.amazonaws.com"}`
@@ -114,7 +113,7 @@ func conditionPolicies() []policyRow {
 	return rows
 }
 
-// documentPolicies are of several statements, or with other elements.
+// documentPolicies have several statements, or other elements.
 func documentPolicies() []policyRow {
 	const (
 		allow = `{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{"Federated":"PROVIDER"}}`
@@ -125,9 +124,9 @@ func documentPolicies() []policyRow {
 	}
 	rows := []policyRow{
 		{name: "no condition", policy: allow, app: true, other: true, doc: docEval},
-		{name: "Deny beside Allow", policy: allow + "," + deny + subject + `"}}}`, other: true, doc: docEval, versity: "app"},
+		{name: "Deny and Allow", policy: allow + "," + deny + subject + `"}}}`, other: true, doc: docEval, versity: "app"},
 		{name: "Deny before Allow", policy: deny + subject + `"}}},` + allow, other: true, doc: docEval, versity: "app"},
-		{name: "Deny of nobody", policy: allow + "," + deny + `nobody"}}}`, app: true, other: true, doc: docEval},
+		{name: "Deny that does not match", policy: allow + "," + deny + `nobody"}}}`, app: true, other: true, doc: docEval},
 		{name: "two statements", policy: only(subject) + "," + only("system:serviceaccount:default:other"), app: true, other: true, doc: docEval},
 		{name: "Deny alone", policy: deny + `nobody"}}}`, doc: docEval},
 		{name: "wildcard action", policy: `{"Effect":"Allow","Action":"sts:Assume*","Principal":{"Federated":"PROVIDER"}}`, app: true, other: true, doc: docEval},

@@ -9,9 +9,9 @@ import (
 	"github.com/crossrole/crossrole/e2e/versity"
 )
 
-// versitygw is asked about S3 as the owner of the bucket. Its STS asks a role's
-// trust policy before it fetches the issuer's keys, which it cannot here: so far
-// its decisions are in the table.
+// versitygw gets the S3 requests as the owner of the bucket. Its STS evaluates the
+// role's trust policy before it fetches the issuer's keys, which fails here; the table
+// covers its decisions up to that point.
 func TestVersityConformance(t *testing.T) {
 	program, err := versity.Program(context.WithoutCancel(t.Context()), "../versity/tool")
 	if err != nil {

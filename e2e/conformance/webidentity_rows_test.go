@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// xmlReply is what every answer of STS has.
+// xmlReply matches the headers of every response of STS.
 var xmlReply = map[string]string{"Content-Type": "text/xml.*", "X-Amzn-Requestid": ".+", "Www-Authenticate": ""}
 
-// bare is how Ceph differs in the headers of STS's answers.
+// bare is the difference of Ceph in the headers of STS's responses.
 func bare(status int, code string) map[server]difference {
 	return map[server]difference{gateway: {
 		status: status, code: code, header: map[string]string{"Content-Type": "application/xml", "X-Amzn-Requestid": "", "X-Amz-Request-Id": ".+"},
@@ -18,8 +18,8 @@ func bare(status int, code string) map[server]difference {
 	}}
 }
 
-// exchange is a call of AssumeRoleWithWebIdentity for role with the token of c,
-// changed by edits ("Name", "value"; an empty value takes the parameter out).
+// exchange returns an AssumeRoleWithWebIdentity request for role with the token of c,
+// changed by edits ("Name", "value"; an empty value removes the parameter).
 func exchange(role string, c claims, edits ...string) func(*world) ask {
 	return func(w *world) ask {
 		form := url.Values{
@@ -40,7 +40,7 @@ func edited(form url.Values, edits []string) url.Values {
 	return form
 }
 
-// tampered is the exchange with a token that was changed after it was signed.
+// tampered returns the same request with a token that was changed after signing.
 func tampered(role string, change func(parts []string) []string) func(*world) ask {
 	return func(w *world) ask {
 		token := strings.Join(change(strings.Split(w.token(claims{}), ".")), ".")
@@ -50,11 +50,11 @@ func tampered(role string, change func(parts []string) []string) func(*world) as
 
 const noChain = "there is no AssumeRole"
 
-// unreachable is how far versitygw, run as published, goes with a token that it
-// would admit: it fetches no keys from loopback or private addresses.
+// unreachable is the response of unmodified versitygw for a token that it would admit:
+// it fetches no keys from loopback or private addresses.
 const unreachable = "Couldn(.|&#39;)t retrieve verification key"
 
-// onlyCeph is a difference of Ceph alone.
+// onlyCeph returns a difference that only Ceph has.
 func onlyCeph(status int, code, why string) map[server]difference {
 	return map[server]difference{gateway: {status: status, code: code, why: why}}
 }

@@ -30,7 +30,7 @@ const (
 	externalID    = "table-external-id"
 )
 
-// contents are the objects of the bucket.
+// contents maps the bucket's keys to their content.
 var contents = map[string]string{
 	"digits": digits, "empty": "", "dir/a": "a", "dir/b": "b", "dir/sub/c": "c",
 	"odd/a b+c%20é": "odd", "odd/x//y": "slashes",
@@ -43,35 +43,35 @@ type world struct {
 	issuer  string // without its scheme, as condition keys have it
 
 	hub    aws.Credentials // session of the hub role, by web identity
-	mute   aws.Credentials // session, by web identity, of a role that may nothing
+	mute   aws.Credentials // session, by web identity, of a role without permissions
 	reader aws.Credentials // session of S3-Pics: reads and lists
-	blind  aws.Credentials // session of a role that may read only
+	blind  aws.Credentials // session of a role that may read but not list
 
 	short  aws.Credentials // session of S3-Pics-short, which lasts for life
 	life   *int32          // in seconds; nil: the default
-	ends   time.Time       // of that session
-	revoke func()          // ends it earlier; nil: it is waited for
+	ends   time.Time       // expiry of that session
+	revoke func()          // makes it expire earlier; nil: the test waits
 
-	only   string // the account of a server that has one; empty: several
-	silent string // the issuer of a provider that does not answer; empty: there is none
+	only   string // the account, if the server has only one
+	silent string // an issuer that does not respond; empty: there is none
 	token  func(c claims) string
 	create func(account, name, trust, policy string) error
 	roles  int
 	t      *testing.T // of the row
 }
 
-// claims are what a row changes of a token.
+// claims are a row's changes to a token.
 type claims struct {
 	serviceAccount string        // empty: app
 	audience       string        // empty: STS's
-	issuedAgo      time.Duration // with a life of an hour
-	cluster        string        // "foreign": its issuer is not registered; "silent": it does not answer
+	issuedAgo      time.Duration // the lifetime is one hour
+	cluster        string        // "foreign": its issuer is not registered; "silent": it does not respond
 }
 
-// account is the id by which the server knows an account of the rows.
+// account returns the server's ID for an account of the rows.
 func (w *world) account(id string) string { return cmp.Or(w.only, id) }
 
-// expired is a session that has ended.
+// expired returns a session that has expired.
 func (w *world) expired(t *testing.T) *aws.Credentials {
 	t.Helper()
 	if w.revoke != nil {
@@ -82,16 +82,16 @@ func (w *world) expired(t *testing.T) *aws.Credentials {
 	return &w.short
 }
 
-// provider is the ARN of an issuer's OIDC provider in an account.
+// provider returns the ARN of an issuer's OIDC provider in an account.
 func (w *world) provider(account, issuer string) string {
 	return "arn:aws:iam::" + w.account(account) + ":oidc-provider/" + issuer
 }
 
 func roleARN(account, name string) string { return "arn:aws:iam::" + account + ":role/" + name }
 
-// trusting makes a role of the developer account with this trust policy, in
-// which PROVIDER and KEY stand for the provider's ARN and the prefix of its
-// condition keys.
+// trusting creates a role of the developer account with this trust policy, in which
+// PROVIDER and KEY are replaced with the provider's ARN and the prefix of its condition
+// keys.
 func (w *world) trusting(t *testing.T, policy string) string {
 	t.Helper()
 	w.roles++
@@ -103,7 +103,7 @@ func (w *world) trusting(t *testing.T, policy string) string {
 	return roleARN(devAccount, name)
 }
 
-// Trust policies of the standing roles.
+// Trust policies of the roles that all rows share.
 func (w *world) trustsToken(account, issuer string) string {
 	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRoleWithWebIdentity"],"Principal":{"Federated":["` + w.provider(account, issuer) + `"]},
 		"Condition":{"StringEquals":{"` + issuer + `:aud":"` + audience + `","` + issuer + `:sub":"` + subject + `"}}}]}`
@@ -121,7 +121,7 @@ const (
 
 type role struct{ account, name, trust, policy string }
 
-// standing are the roles that every row finds.
+// standing returns the roles that all rows share.
 func (w *world) standing() []role {
 	hub := roleARN(devAccount, "hub")
 	return []role{
@@ -136,8 +136,8 @@ func (w *world) standing() []role {
 	}
 }
 
-// furnish makes the standing roles and their sessions. A server with one account
-// gets the developer account's roles alone.
+// furnish creates the shared roles and their sessions. A server with one account gets
+// only the roles of the developer account.
 func (w *world) furnish(ctx context.Context) error {
 	for _, r := range w.standing() {
 		if w.only != "" && r.account != devAccount {
@@ -182,21 +182,21 @@ func (w *world) furnish(ctx context.Context) error {
 	return nil
 }
 
-// ask is a request before it is signed and sent.
+// ask is a request that is not signed yet.
 type ask struct {
 	method, path, query string // of S3; path as it goes over the wire
 	form                url.Values
 	header              map[string]string
 	body                string
 	signer              *aws.Credentials
-	region, service     string              // other than they should be
-	signedAgo           time.Duration       // the signing time lies so far back
+	region, service     string              // to sign for, if not the right ones
+	signedAgo           time.Duration       // how far back the signing time is
 	presign             string              // X-Amz-Expires
 	lengthless          bool                // without Content-Length
-	after               func(*http.Request) // done to the signed request
+	after               func(*http.Request) // changes the signed request
 }
 
-// do signs and sends.
+// do signs and sends the request.
 func (w *world) do(t *testing.T, a ask) answer {
 	t.Helper()
 	endpoint, service := w.s3, "s3"
@@ -234,7 +234,7 @@ func (w *world) do(t *testing.T, a ask) answer {
 		a.after(req)
 	}
 	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
-	resp, err := transport.RoundTrip(req) // which follows no redirect
+	resp, err := transport.RoundTrip(req) // does not follow redirects
 	if err != nil {
 		t.Fatalf("%s %s: %v", a.method, a.path, err)
 	}

@@ -17,10 +17,11 @@ import (
 type Rotation int
 
 const (
-	// Natural: after four fifths of a token's lifetime.
+	// Natural replaces a token after four fifths of its lifetime.
 	Natural Rotation = iota
-	// Forced: whenever kubelet checks the pod, every ten to fifteen seconds. The proxy
-	// makes each token seem to expire in one second; the token's own exp is unchanged.
+	// Forced replaces it whenever kubelet checks the pod, every ten to fifteen seconds:
+	// the proxy makes each token seem to expire in one second. The token's own exp is
+	// unchanged.
 	Forced
 )
 

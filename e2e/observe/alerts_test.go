@@ -16,7 +16,7 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// pod is a program on the hub route, scraped every half a minute.
+// pod is a program on the hub route that is scraped every 30 seconds.
 type pod struct {
 	cloud    *awstest.Cloud
 	dev      *awstest.Account
@@ -73,8 +73,7 @@ func (p *pod) sts(f awstest.Fault) (repair func()) {
 	}
 }
 
-// stories are what happens to the pod in six hours, and the alerts that fire:
-// these and no others.
+// stories lists what happens to the pod in six hours, and exactly which alerts fire.
 var stories = map[string]struct {
 	happens func(t *testing.T, p *pod)
 	fires   []string
@@ -155,8 +154,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// live records six hours of a pod, in which something happens after one; called
-// in a synctest bubble.
+// live records six hours of a pod, in which something happens after the first hour. Call
+// it in a synctest bubble.
 func live(t *testing.T, happens func(*testing.T, *pod)) *recording {
 	p, registry := newPod(t)
 	p.requests.WithLabelValues("pics", "503")

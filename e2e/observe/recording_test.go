@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 )
 
-// recording is what was scraped in the course of a test: enough of a database
+// recording holds what was scraped during a test, and implements enough of a database
 // for Prometheus' engine.
 type recording struct {
 	first, last time.Time
@@ -30,7 +30,7 @@ type series struct {
 
 func newRecording() *recording { return &recording{series: map[string]*series{}} }
 
-// scrape takes what the registry exports now.
+// scrape records what the registry exports now.
 func (r *recording) scrape(t *testing.T, registry prometheus.Gatherer) {
 	t.Helper()
 	now := time.Now()
@@ -91,7 +91,7 @@ func (s *selection) At() storage.Series                { return s.series[s.next-
 func (s *selection) Err() error                        { return nil }
 func (s *selection) Warnings() annotations.Annotations { return nil }
 
-// sample is a chunks.Sample that is a number.
+// sample is a numeric chunks.Sample.
 type sample struct {
 	at    int64
 	value float64

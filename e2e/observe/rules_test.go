@@ -1,5 +1,5 @@
-// Package observe_test shows that Prometheus understands the alert rules of
-// examples/deploy, and that they fire when they should and at no other time.
+// Package observe_test checks that Prometheus accepts the alert rules of
+// examples/deploy, and that they fire exactly when they should.
 package observe_test
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// rules are the alerts of examples/deploy, as Prometheus reads them: with their
-// expressions and templates checked.
+// rules returns the alerts of examples/deploy as loaded by Prometheus, which validates
+// their expressions and templates.
 func rules(t *testing.T) []rulefmt.Rule {
 	t.Helper()
 	groups, errs := rulefmt.ParseFile("../../examples/deploy/alerts.yaml", false, model.LegacyValidation, parser.NewParser(parser.Options{}), nil)
@@ -31,8 +31,8 @@ func rules(t *testing.T) []rulefmt.Rule {
 	return list
 }
 
-// fired returns when each alert fired first, counted from the beginning: its
-// expression held for as long as the rule says, at every minute.
+// fired returns when each alert first fired, counted from the beginning. It evaluates
+// the rules every minute.
 func (r *recording) fired(t *testing.T, rules []rulefmt.Rule) map[string]time.Duration {
 	t.Helper()
 	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 1e6, Timeout: time.Minute, LookbackDelta: 5 * time.Minute})
@@ -70,7 +70,7 @@ func (r *recording) fired(t *testing.T, rules []rulefmt.Rule) map[string]time.Du
 	return fired
 }
 
-// labelsOf are the labels that the texts of an alert use.
+// labelsOf returns the labels that the texts of an alert use.
 func labelsOf(rule rulefmt.Rule) []string {
 	var names []string
 	for _, text := range rule.Annotations {

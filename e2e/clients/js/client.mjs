@@ -1,5 +1,5 @@
-// What a Node program does in a pod: exchange the token, assume the second
-// role, read and write the bucket. It prints one JSON object a step.
+// Does what a Node program would do in a pod: exchange the token, assume the second
+// role, read and write the bucket. It prints one JSON object per step.
 import { readFileSync } from "node:fs";
 import {
   STSClient, AssumeRoleWithWebIdentityCommand, AssumeRoleCommand, GetCallerIdentityCommand,
@@ -11,8 +11,8 @@ import {
 const { ENDPOINT: endpoint, TOKEN_FILE, HUB, TARGET, BUCKET: Bucket } = process.env;
 const region = "us-east-1";
 
-// step runs one call and prints its outcome: what pick takes of the answer, or
-// the refusal's status and code.
+// step runs one call and prints its outcome: the part of the response that pick returns,
+// or the status and code of the error.
 async function step(name, call, pick) {
   let answer, outcome;
   try {

@@ -1,5 +1,5 @@
-// Prints as whom the JavaScript SDK v2 and v3 act with their default
-// credentials, as one JSON object.
+// Prints the identities of the JavaScript SDKs v2 and v3 with their default credentials,
+// as one JSON object.
 import AWS from "aws-sdk";
 import { STSClient, GetCallerIdentityCommand } from "@aws-sdk/client-sts";
 

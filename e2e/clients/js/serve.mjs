@@ -1,6 +1,6 @@
-// A Node program that runs for long: it reads one object again and again with
-// the SDK's default credentials, until its standard input ends. It prints one
-// JSON object a read, with the access key id that signed.
+// A long-running Node program: it reads one object repeatedly with the SDK's default
+// credentials, until its standard input is closed. For each read it prints one JSON
+// object with the access key ID that signed the request.
 import { S3Client, GetObjectCommand } from "@aws-sdk/client-s3";
 
 const { ENDPOINT: endpoint, BUCKET: Bucket, KEY: Key } = process.env;
