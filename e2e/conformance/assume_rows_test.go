@@ -64,7 +64,7 @@ func assumeRows() []row {
 		{name: "assume: source identity without sts:SetSourceIdentity", ask: assume(pics, "SourceIdentity", "alice"), status: 403, code: "AccessDenied", doc: docAssume,
 			differs: onCeph(200, "", "Ceph 16 knows no source identity")},
 		{name: "assume: session policy is no JSON", ask: assume(pics, "Policy", "{"), status: 400, code: "MalformedPolicyDocument", doc: docAssume, differs: same},
-		{name: "assume: no such role", ask: assume(roleARN(sharedAccount, "nobody")), status: 403, code: "AccessDenied", doc: docAssume, differs: onCeph(404, "NoSuchEntity", "a missing role is told")},
+		{name: "assume: no such role", ask: assume(roleARN(sharedAccount, "missing")), status: 403, code: "AccessDenied", doc: docAssume, differs: onCeph(404, "NoSuchEntity", "a missing role is told")},
 		{name: "assume: external id right", ask: assume(roleARN(sharedAccount, "S3-Pics-external"), "ExternalId", externalID), status: 200, doc: docAssume, differs: onCeph(403, "AccessDenied", "Ceph 16 does not know sts:ExternalId")},
 		{name: "assume: external id wrong", ask: assume(roleARN(sharedAccount, "S3-Pics-external"), "ExternalId", "another"), status: 403, code: "AccessDenied", doc: docAssume, differs: same},
 		{name: "assume: external id missing", ask: assume(roleARN(sharedAccount, "S3-Pics-external")), status: 403, code: "AccessDenied", doc: docAssume, differs: same},

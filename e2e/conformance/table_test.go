@@ -46,7 +46,7 @@ func TestClientsTable(t *testing.T) {
 func TestClientsJudge(t *testing.T) {
 	r := row{
 		status: 403, code: "AccessDenied", header: map[string]string{"Content-Type": "application/xml", "Etag": ""}, match: []string{"<Code>", "!secret"},
-		differs: map[server]difference{gateway: {status: 404, code: "NoSuchKey", header: map[string]string{"Server": "a|b"}, why: "tells"}},
+		differs: map[server]difference{gateway: {status: 404, code: "NoSuchKey", header: map[string]string{"Server": "a|b"}, why: "sends a header"}},
 	}
 	good := answer{403, http.Header{"Content-Type": {"application/xml"}}, "<Error><Code>AccessDenied</Code></Error>"}
 	with := func(change func(a *answer)) answer {

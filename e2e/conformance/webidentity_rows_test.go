@@ -81,7 +81,7 @@ func webIdentityRows() []row {
 			differs: onlyCeph(403, "AccessDenied", denied)},
 		{name: "web identity: no provider in the role's account", ask: exchange(roleARN(sharedAccount, "S3-Pics"), claims{}), status: 400, code: "InvalidIdentityToken", doc: docWeb,
 			differs: onlyCeph(403, "AccessDenied", denied)},
-		{name: "web identity: no such role", ask: exchange(roleARN(devAccount, "nobody"), claims{}), status: 403, code: "AccessDenied", doc: docWeb},
+		{name: "web identity: no such role", ask: exchange(roleARN(devAccount, "missing"), claims{}), status: 403, code: "AccessDenied", doc: docWeb},
 		{name: "web identity: signature of another token", ask: tampered(hub, func(p []string) []string { return []string{p[0], p[1], p[2][1:] + "A"} }), status: 400, code: "InvalidIdentityToken", doc: docWeb,
 			differs: onlyCeph(403, "AccessDenied", denied)},
 		{name: "web identity: no signature", ask: tampered(hub, func(p []string) []string { return []string{p[0], p[1], ""} }), status: 400, code: "InvalidIdentityToken", doc: docWeb,

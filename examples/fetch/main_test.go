@@ -115,7 +115,7 @@ func TestFailureLeavesTheOldFile(t *testing.T) {
 	}{
 		{[]string{"-role", target, "s3://pics/no-cat.jpg"}, s3reader.NotFound},
 		{[]string{"-role", target, "s3://no-such-bucket/x"}, s3reader.NoSuchBucket},
-		{[]string{"-role", "arn:aws:iam::444455556666:role/Nobody", "s3://pics/indoor-cat.jpg"}, credentials.AssumeDenied},
+		{[]string{"-role", "arn:aws:iam::444455556666:role/Missing", "s3://pics/indoor-cat.jpg"}, credentials.AssumeDenied},
 		{[]string{"-role", "nonsense", "s3://pics/indoor-cat.jpg"}, credentials.ConfigInvalid},
 	} {
 		err := run(t.Context(), append(tt.args, "-o", file), io.Discard, io.Discard)

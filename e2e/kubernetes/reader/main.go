@@ -1,11 +1,11 @@
-// Reader reads one object again and again until its standard input ends, and
-// compares it with what it must be:
+// Reader reads one object repeatedly until its standard input is closed, and compares
+// it with the expected checksum:
 //
 //	reader [-role ARN]... -sum SHA256 s3://bucket/key
 //
-// It writes a line of JSON for each read that failed, at most ten times a second
-// one with the counts, and one at the end. It goes by the pod's environment, as
-// examples/fetch does.
+// It writes a line of JSON for each read that failed, a line with the counts at most ten
+// times a second, and one at the end. Like examples/fetch, it is configured by the pod's
+// environment.
 package main
 
 import (
@@ -28,15 +28,15 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// line is what the reader says.
+// line is one line of output.
 type line struct {
-	At       time.Time // of the read's beginning
+	At       time.Time // start of the read
 	Took     time.Duration
 	Reads    int    // that were exact
-	Wrong    int    // that gave other bytes without an error
-	Failed   int    // that gave an error
-	Sessions int64  // got by the first hop
-	Tokens   int64  // times that the token file was another
+	Wrong    int    // that returned wrong bytes without an error
+	Failed   int    // that returned an error
+	Sessions int64  // that the first hop got
+	Tokens   int64  // changes of the token file
 	Kind     string `json:",omitempty"` // of the read that failed
 	Error    string `json:",omitempty"`
 }
@@ -77,7 +77,7 @@ func run() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // it ends, whichever way
+		_, _ = io.Copy(io.Discard, os.Stdin) // returns at the end of the input or an error
 		stop()
 	}()
 	return loop(ctx, reader, key, *sum, func(l *line) { l.Sessions, l.Tokens = sessions.Load(), tokens.Load() })
@@ -91,7 +91,7 @@ func loop(ctx context.Context, reader *s3reader.Reader, key, sum string, count f
 	defer tick.Stop()
 	for {
 		l.At = time.Now()
-		// What a caller who cannot wait forever would do.
+		// As a caller would do that cannot wait forever.
 		patience, cancel := context.WithTimeout(ctx, 20*time.Second)
 		data, err := reader.Get(patience, key)
 		cancel()
@@ -126,7 +126,7 @@ func loop(ctx context.Context, reader *s3reader.Reader, key, sum string, count f
 	}
 }
 
-// kind is the error's type, as a program would look for it.
+// kind returns the error's type, as a program would check for it.
 func kind(err error) string {
 	if e, ok := errors.AsType[*credentials.Error](err); ok {
 		return "credentials." + string(e.Kind)
