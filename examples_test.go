@@ -30,7 +30,7 @@ func TestExamplesCompileWhenCopied(t *testing.T) {
 			continue // manifests
 		}
 		if _, err := os.Stat(filepath.Join(from, "go.mod")); err == nil {
-			continue // a module of its own
+			continue // a separate module
 		}
 		if err := os.CopyFS(filepath.Join(dir, entry.Name()), os.DirFS(from)); err != nil {
 			t.Fatal(err)

@@ -229,8 +229,8 @@ func pages(t *testing.T) map[string]string {
 	return pages
 }
 
-// TestErrorInReadme compares the error that README.md shows, wrapped there, with what
-// a pod on the direct route gets if the target account does not know its cluster.
+// TestErrorInReadme compares the error in README.md, which is wrapped there, with the
+// error of a pod on the direct route whose issuer is not registered in the target account.
 func TestErrorInReadme(t *testing.T) {
 	cloud := awstest.New()
 	blue := cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")

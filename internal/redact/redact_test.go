@@ -25,13 +25,13 @@ const (
 
 var secrets = []string{secretKey, sessionToken, jwt, uuid, name, short}
 
-// A spelling is a way in which a server may quote what it was sent.
+// A spelling is a way in which a server may quote what it received.
 type spelling struct {
 	name  string
 	write func(string) string
 }
 
-// each writes every character that is no letter or digit by format.
+// each formats every character that is not a letter or digit with format.
 func each(format string) func(string) string {
 	return func(s string) string {
 		var b strings.Builder
@@ -86,8 +86,7 @@ var spellings = []spelling{
 	{"bytes in upper-case hex", func(s string) string { return fmt.Sprintf("% X", s) }},
 }
 
-// shown reports whether text shows at least half of what a spelling of a secret
-// consists of.
+// shown reports whether text contains at least half of a spelling of a secret.
 func shown(text, spelled string) bool {
 	half := max(len(spelled)/2, min(len(spelled), 6))
 	for i := 0; i+half <= len(spelled); i++ {
@@ -150,7 +149,7 @@ func TestCanonicalRequest(t *testing.T) {
 	}
 }
 
-// What stands where a secret usually does is removed without being known.
+// Text in a place where secrets usually are is removed even if it is not known.
 func TestShapes(t *testing.T) {
 	none := redact.New()
 	for text, want := range map[string]string{
@@ -167,7 +166,7 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// Text without a secret stays as it is, and a short secret does not eat words.
+// Text without a secret is not changed, and a short secret does not damage words.
 func TestOtherTextIsKept(t *testing.T) {
 	text := `User: arn:aws:sts::111122223333:assumed-role/hub/x is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::444455556666:role/S3_Pics & 100% "ok" \o/ é %zz &#; \u00`
 	if got := redact.New(secrets...).String(text); got != text {
@@ -183,7 +182,7 @@ func TestOtherTextIsKept(t *testing.T) {
 	}
 }
 
-// What costs most takes time in proportion to its length: a quadratic step would not return.
+// The worst cases take time proportional to their length: a quadratic step would not finish.
 func TestLongTexts(t *testing.T) {
 	r := redact.New(append(secrets, strings.Repeat("!", 4096), strings.Repeat("a", 20))...)
 	for _, unit := range []string{"%25", "&amp;", "!", `\\`, " ", "a", "eyJaaaaaaaaa.", secretKey, "Signature=", sessionToken[:17] + strings.Repeat(" ", 1000)} {
@@ -191,7 +190,7 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
-// FuzzString: no spelling of a secret survives between any two texts.
+// FuzzString checks that no spelling of a secret survives between any two texts.
 func FuzzString(f *testing.F) {
 	f.Add("before ", " after", secretKey, uint8(1))
 	f.Add("%", "2B", name, uint8(5))

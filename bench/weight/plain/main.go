@@ -1,5 +1,5 @@
-// Plain is what a pod's program would be with the SDK alone: two hops by hand, one
-// object. Its file is what the library's weight is compared with.
+// Plain is a pod's program with the SDK alone: it builds the two hops and reads one
+// object. The library's weight is compared with the size of this program.
 package main
 
 import (
