@@ -38,6 +38,8 @@ type Bucket struct {
 	pins          pins          // of policy
 	versioning    string        // empty: never switched on; Enabled, Suspended
 	requesterPays bool
+	customerKeys  bool                  // writes with SSE-C are allowed
+	defaultKey    *KMSKey               // of objects that are stored without saying how to encrypt; nil: S3's own
 	objects       map[string][]*version // newest last
 	sorted        []string              // keys of objects in UTF-8 order; nil: to be sorted
 	uploads       map[string]*upload    // in progress, by id
@@ -207,6 +209,28 @@ func (b *Bucket) SetRequesterPays() {
 	b.requesterPays = true
 }
 
+// SetDefaultKMSKey makes S3 encrypt with key what is stored from now on without
+// saying how, as PutBucketEncryption does. Nil: S3's own encryption, as at first.
+// It panics on a key of another cloud or of another region than the bucket's.
+func (b *Bucket) SetDefaultKMSKey(key *KMSKey) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if key != nil && (key.account.cloud != b.owner.cloud || key.region != b.region) {
+		panic(fmt.Sprintf("awstest: SetDefaultKMSKey of bucket %s: the key %s is not one of this cloud in %s; use one that CreateKMSKey made there", b.name, key.arn, b.region))
+	}
+	b.defaultKey = key
+}
+
+// AllowCustomerKeys lets requests write objects with keys of their own (SSE-C).
+// AWS blocks that in new buckets until PutBucketEncryption allows it (Amazon S3
+// User Guide, "Blocking or unblocking SSE-C"). Reading such objects is always
+// possible, and so is Put with a CustomerKey.
+func (b *Bucket) AllowCustomerKeys() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.customerKeys = true
+}
+
 // SetMinPartSize sets how many bytes every part of a multipart upload but the last
 // must have. AWS's limit, 5 MiB, is in force at first; a test that uploads many
 // parts sets a lower one. It panics on a negative number.
@@ -227,10 +251,12 @@ type bucketSettings struct {
 	pins          pins
 	versioning    string
 	requesterPays bool
+	customerKeys  bool
+	defaultKey    *KMSKey
 }
 
 func (b *Bucket) settings() bucketSettings {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return bucketSettings{b.region, b.policy, b.pins, b.versioning, b.requesterPays}
+	return bucketSettings{b.region, b.policy, b.pins, b.versioning, b.requesterPays, b.customerKeys, b.defaultKey}
 }

@@ -34,6 +34,7 @@ type TB interface {
 type Cloud struct {
 	signer  *v4.Signer
 	buckets bucketStore
+	kms     kmsStore
 
 	partition partition // fixed once there are accounts
 

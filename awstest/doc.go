@@ -66,12 +66,14 @@
 //     DeleteObjects, GetObject, GetObjectAttributes, HeadObject, PutObject and those
 //     of multipart uploads), listings (ListBuckets, ListObjects, ListObjectsV2,
 //     ListObjectVersions) and CreateBucket, DeleteBucket, HeadBucket,
-//     GetBucketLocation, Get- and PutBucketVersioning, Get-, Put- and
-//     DeleteBucketPolicy; ACLs, which are switched off as for new buckets; writes
-//     with a customer's key (see Object.CustomerKey), MFA delete, tags of objects,
-//     object lock, access points. Block Public Access stops PutBucketPolicy, as for
-//     new buckets, but not [Bucket.SetPolicy]. The initiator of a multipart upload
-//     has no permissions but those that policies give.
+//     GetBucketLocation, GetBucketAcl, Get- and PutBucketVersioning, Get-, Put- and
+//     DeleteBucketPolicy. ACLs are switched off, as for new buckets; there are no MFA
+//     delete, tags of objects, object lock and access points. Block Public Access
+//     stops PutBucketPolicy, as for new buckets, but not [Bucket.SetPolicy]. The
+//     initiator of a multipart upload has no permissions but those of its policies.
+//   - Of encryption: the AWS managed key aws/s3, aliases and grants of KMS keys, an
+//     encryption context of the request's own, bucket keys, aws:kms:dsse. A listener
+//     without TLS serves keys of customers too.
 //   - The memory that objects, versions and parts of uploads in progress take is that
 //     of their bytes, until they are deleted, aborted or replaced.
 //

@@ -42,6 +42,10 @@ type Object struct {
 	// (SSE-C): every GET and HEAD must bring it. Nil: S3's own encryption.
 	CustomerKey []byte
 
+	// KMSKey is the key of KMS with which the object is encrypted (SSE-KMS): a
+	// caller that reads it must be allowed kms:Decrypt. Nil: S3's own encryption.
+	KMSKey *KMSKey
+
 	// Headers are sent with the object as they are, in place of those of the
 	// same name: for a checksum that lies, an x-amz-restore (an archived object
 	// is readable with ongoing-request="false", until its expiry-date if there is
@@ -72,7 +76,14 @@ func (b *Bucket) Put(key string, data []byte, optFns ...func(*Object)) Object {
 		fn(&o)
 	}
 	o.Key = key
-	if err := o.check(); err != nil {
+	if o.KMSKey == nil && o.CustomerKey == nil {
+		o.KMSKey = b.settings().defaultKey
+	}
+	err := o.check()
+	if o.KMSKey != nil && o.KMSKey.account.cloud != b.owner.cloud {
+		err = fmt.Errorf("the KMSKey belongs to another cloud; use one that an account of this cloud created")
+	}
+	if err != nil {
 		panic(fmt.Sprintf("awstest: Put(%q) to bucket %s: %v", key, b.name, err))
 	}
 	b.mu.Lock()
@@ -100,6 +111,8 @@ func (o *Object) check() error {
 		return fmt.Errorf("no storage class %q; use one of %s", o.StorageClass, strings.Join(storageClasses, ", "))
 	case o.CustomerKey != nil && len(o.CustomerKey) != customerKeySize:
 		return fmt.Errorf("a CustomerKey of %d bytes; it has %d (AES-256)", len(o.CustomerKey), customerKeySize)
+	case o.CustomerKey != nil && o.KMSKey != nil:
+		return fmt.Errorf("a CustomerKey and a KMSKey: an object is encrypted with one key")
 	case o.PartSize < 0:
 		return fmt.Errorf("a PartSize of %d: it is a number of bytes, or 0 for an object uploaded by one PUT", o.PartSize)
 	case o.ChecksumAlgorithm != "" && o.ChecksumAlgorithm != "NONE" && checksumNew[o.ChecksumAlgorithm] == nil:
@@ -145,6 +158,10 @@ func newVersionOfParts(o Object, data []byte, ends []int64) *version {
 	v := &version{Object: o, data: data, ends: ends}
 	if !v.multipart() {
 		sum := md5.Sum(data)
+		if o.CustomerKey != nil || o.KMSKey != nil {
+			// Such an ETag is no MD5 of the content (Object, "ETag").
+			sum = md5.Sum(sum[:])
+		}
 		v.ETag = `"` + hex.EncodeToString(sum[:]) + `"`
 		return v
 	}

@@ -77,6 +77,9 @@ func answerS3(c *Cloud, req *request) (*response, *refusal) {
 	if resource := noSuchMethod(req); resource != "" {
 		return nil, refuse(405, "MethodNotAllowed", "The specified method is not allowed against this resource.", "Method", req.Method, "ResourceType", resource)
 	}
+	if method := req.Header.Get("X-Amz-Server-Side-Encryption"); method != "" && !slices.Contains(encryptingOperations, req.call.Operation) {
+		return nil, badArgument("x-amz-server-side-encryption header is not supported for this operation.", "x-amz-server-side-encryption", method)
+	}
 	if serve := s3ServiceOperations[req.call.Operation]; serve != nil {
 		return serve(&s3Request{request: req, cloud: c})
 	}
@@ -131,6 +134,8 @@ func unknownFeature(req *request, query url.Values) string {
 		lower := strings.ToLower(name)
 		switch {
 		case strings.HasPrefix(lower, strings.ToLower(customerKeyHeader)) && slices.Contains(customerKeyOperations, req.call.Operation):
+		case lower == strings.ToLower(kmsKeyHeader) && slices.Contains(encryptingOperations, req.call.Operation):
+		case lower == "x-amz-server-side-encryption-bucket-key-enabled" && req.Header.Get(name) == "false":
 		case strings.HasPrefix(lower, "x-amz-copy-source") && !isCopy(req):
 			return lower
 		case strings.HasPrefix(lower, "x-amz-grant-") && slices.Contains(aclOperations, req.call.Operation):
@@ -145,9 +150,6 @@ func unknownFeature(req *request, query url.Values) string {
 				return name
 			}
 		}
-	}
-	if sse := req.Header.Get("X-Amz-Server-Side-Encryption"); sse != "" && sse != "AES256" {
-		return "x-amz-server-side-encryption"
 	}
 	return ""
 }
@@ -174,7 +176,12 @@ func hasGrants(s *s3Request) bool {
 }
 
 // customerKeyOperations are those that know the headers of SSE-C.
-var customerKeyOperations = []string{"GetObject", "HeadObject"}
+var customerKeyOperations = []string{
+	"CompleteMultipartUpload", "CopyObject", "CreateMultipartUpload", "GetObject", "GetObjectAttributes", "HeadObject", "PutObject", "UploadPart", "UploadPartCopy",
+}
+
+// encryptingOperations are those that say how an object is to be encrypted.
+var encryptingOperations = []string{"CopyObject", "CreateMultipartUpload", "PutObject"}
 
 var encryptionFeatures = []string{"x-amz-server-side-encryption-"}
 
@@ -325,11 +332,24 @@ func (s *s3Request) conditionKeys() map[string][]string {
 	for name, header := range map[string]string{
 		"s3:x-amz-storage-class": "X-Amz-Storage-Class", "s3:x-amz-acl": "X-Amz-Acl", "s3:if-match": "If-Match", "s3:if-none-match": "If-None-Match",
 		"s3:x-amz-server-side-encryption": "X-Amz-Server-Side-Encryption", "s3:x-amz-content-sha256": "X-Amz-Content-Sha256",
+		"s3:x-amz-server-side-encryption-aws-kms-key-id": kmsKeyHeader, "s3:x-amz-server-side-encryption-customer-algorithm": customerKeyHeader + "Algorithm",
+		"s3:x-amz-copy-source": "X-Amz-Copy-Source", "s3:x-amz-metadata-directive": "X-Amz-Metadata-Directive",
+		"s3:x-amz-grant-full-control": "X-Amz-Grant-Full-Control", "s3:x-amz-grant-read": "X-Amz-Grant-Read", "s3:x-amz-grant-read-acp": "X-Amz-Grant-Read-Acp",
+		"s3:x-amz-grant-write": "X-Amz-Grant-Write", "s3:x-amz-grant-write-acp": "X-Amz-Grant-Write-Acp",
 		"aws:UserAgent": "User-Agent", "aws:Referer": "Referer",
 	} {
 		if values := s.Header.Values(header); len(values) > 0 {
 			keys[name] = values
 		}
+	}
+	// A policy that demands conditional writes exempts by it the requests of an
+	// upload that create no object yet (Amazon S3 User Guide, "Enforce conditional
+	// writes").
+	switch s.call.Operation {
+	case "PutObject", "CopyObject", "CompleteMultipartUpload":
+		keys["s3:ObjectCreationOperation"] = []string{"true"}
+	case "CreateMultipartUpload", "UploadPart", "UploadPartCopy":
+		keys["s3:ObjectCreationOperation"] = []string{"false"}
 	}
 	return keys
 }

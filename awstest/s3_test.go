@@ -27,6 +27,7 @@ type store struct {
 	cloud *awstest.Cloud
 	owner *awstest.Account
 	pics  *awstest.Bucket
+	open  *awstest.Bucket            // everyone may read it
 	as    map[string]aws.Credentials // callers that may sign; "": anonymous
 	names *strings.Replacer          // {v1} and the like, for version ids
 
@@ -84,6 +85,7 @@ func newStore(t testing.TB) *store {
 
 	owner.CreateBucket("far").SetRegion("eu-west-1")
 	open := owner.CreateBucket("open")
+	s.open = open
 	open.Put("k", []byte("for all"))
 	open.SetPolicy(`{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::open/*"},

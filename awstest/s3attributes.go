@@ -42,7 +42,11 @@ func getAttributes(s *s3Request) (*response, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
-	if refused := s.checkCustomerKey(v); refused != nil {
+	withKey := checkCustomerKey
+	if slices.Contains(wanted, "Checksum") {
+		withKey = decrypt
+	}
+	if refused := withKey(s, v); refused != nil {
 		return nil, refused
 	}
 	var x s3XML

@@ -133,7 +133,7 @@ func readable(s *s3Request) (*version, *refusal) {
 	case refused != nil:
 		return nil, refused
 	}
-	if refused := s.checkCustomerKey(v); refused != nil {
+	if refused := decrypt(s, v); refused != nil {
 		return nil, refused
 	}
 	// All that fails is a 412: there is no 304 for a write.

@@ -1,8 +1,6 @@
 package awstest
 
 import (
-	"crypto/md5"
-	"encoding/base64"
 	"math"
 	"net/http"
 	"regexp"
@@ -30,7 +28,12 @@ func (s *s3Request) getObject() (*response, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
-	if refused := s.checkCustomerKey(v); refused != nil {
+	// The headers of an object are not encrypted with a key of KMS; its checksum is.
+	withKey := decrypt
+	if s.Method == http.MethodHead && !s.wantsChecksum() {
+		withKey = checkCustomerKey
+	}
+	if refused := withKey(s, v); refused != nil {
 		return nil, refused
 	}
 	if status, header := v.preconditions(s.Header); status == http.StatusPreconditionFailed {
@@ -177,7 +180,7 @@ func otherRange(first, end, size int64) (int64, int64) {
 func (s *s3Request) addChecksum(resp *response, v *version, part int64, partial bool) {
 	wholePart := part == 1 && v.parts() == 1 && v.ChecksumType == "FULL_OBJECT"
 	switch {
-	case !strings.EqualFold(s.option("X-Amz-Checksum-Mode"), "ENABLED"):
+	case !s.wantsChecksum():
 		return
 	case wholePart || !partial:
 		part = 0
@@ -190,6 +193,10 @@ func (s *s3Request) addChecksum(resp *response, v *version, part int64, partial 
 	}
 }
 
+func (s *s3Request) wantsChecksum() bool {
+	return strings.EqualFold(s.option("X-Amz-Checksum-Mode"), "ENABLED")
+}
+
 // describe adds the headers that describe an object.
 func (s *s3Request) describe(resp *response, v *version) {
 	h := resp.header
@@ -197,8 +204,7 @@ func (s *s3Request) describe(resp *response, v *version) {
 	h.Set("Content-Type", v.ContentType)
 	h.Set("Etag", v.ETag)
 	h.Set("Last-Modified", v.LastModified.Format(http.TimeFormat))
-	h.Set("X-Amz-Server-Side-Encryption", "AES256")
-	v.describeCustomerKey(resp)
+	describeEncryption(h, &v.Object)
 	if v.ContentEncoding != "" {
 		h.Set("Content-Encoding", v.ContentEncoding)
 	}
@@ -338,50 +344,4 @@ func etagIn(list, etag string) bool {
 		}
 	}
 	return false
-}
-
-// customerKeySize is AES-256's, in bytes.
-const customerKeySize = 32
-
-const customerKeyHeader = "X-Amz-Server-Side-Encryption-Customer-"
-
-// checkCustomerKey compares the key that a GET or HEAD brings with the one that
-// the object was stored with (Amazon S3 User Guide, "Using server-side encryption
-// with customer-provided keys"). It refuses as S3 does.
-func (s *s3Request) checkCustomerKey(v *version) *refusal {
-	algorithm, key, sum := s.Header.Get(customerKeyHeader+"Algorithm"), s.Header.Get(customerKeyHeader+"Key"), s.Header.Get(customerKeyHeader+"Key-Md5")
-	if algorithm == "" && key == "" && sum == "" {
-		if v.CustomerKey == nil {
-			return nil
-		}
-		return refuse(400, "InvalidRequest", "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.")
-	}
-	raw, err := base64.StdEncoding.DecodeString(key)
-	hash := md5.Sum(raw)
-	switch {
-	case algorithm != "AES256":
-		return refuse(400, "InvalidEncryptionAlgorithmError", "The encryption request that you specified is not valid. Supported value: AES256.")
-	case key == "":
-		return badArgument("Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key.", "x-amz-server-side-encryption", "null")
-	case err != nil || len(raw) != customerKeySize:
-		return badArgument("The secret key was invalid for the specified algorithm.", "x-amz-server-side-encryption", "null")
-	case sum != base64.StdEncoding.EncodeToString(hash[:]):
-		return badArgument("The calculated MD5 hash of the key did not match the hash that was provided.", "x-amz-server-side-encryption", "null")
-	case v.CustomerKey == nil:
-		return refuse(400, "InvalidRequest", "The encryption parameters are not applicable to this object.")
-	case string(raw) != string(v.CustomerKey):
-		return refuse(403, "AccessDenied", "Access Denied")
-	}
-	return nil
-}
-
-// describeCustomerKey adds what S3 says of an object with such a key.
-func (v *version) describeCustomerKey(resp *response) {
-	if v.CustomerKey == nil {
-		return
-	}
-	hash := md5.Sum(v.CustomerKey)
-	resp.header.Del("X-Amz-Server-Side-Encryption")
-	resp.header.Set(customerKeyHeader+"Algorithm", "AES256")
-	resp.header.Set(customerKeyHeader+"Key-Md5", base64.StdEncoding.EncodeToString(hash[:]))
 }

@@ -158,6 +158,9 @@ func uploadPart(s *s3Request) (*response, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
+	if refused := checkUploadKey(s, u); refused != nil {
+		return nil, refused
+	}
 	if refused := verifyMD5(s); refused != nil {
 		return nil, refused
 	}
@@ -249,6 +252,9 @@ func uploadPartCopy(s *s3Request) (*response, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
+	if refused := checkUploadKey(s, u); refused != nil {
+		return nil, refused
+	}
 	p, refused := storePart(s, u, number, data)
 	if refused != nil {
 		return nil, refused
@@ -337,6 +343,11 @@ func completeUpload(s *s3Request) (*response, *refusal) {
 	u, refused := findUpload(s)
 	if refused != nil {
 		return nil, refused
+	}
+	if u.object.KMSKey != nil {
+		if refused := u.object.KMSKey.use(s, "kms:Decrypt"); refused != nil {
+			return nil, refused
+		}
 	}
 	parts, refused := chosenParts(s, u, list.Parts)
 	if refused != nil {

@@ -59,7 +59,7 @@ func (s *s3Request) written(resp *response, v *version) {
 
 // encrypted adds how an object is encrypted, and who pays for the request.
 func (s *s3Request) encrypted(resp *response, o *Object) {
-	resp.header.Set("X-Amz-Server-Side-Encryption", "AES256")
+	describeEncryption(resp.header, o)
 	if s.charged() {
 		resp.header.Set("X-Amz-Request-Charged", "requester")
 	}
@@ -96,7 +96,7 @@ func (s *s3Request) writeConditions() *refusal {
 }
 
 // described returns an object as the headers of a write describe it, without
-// checksum and data.
+// checksum and data. The caller may use the key that encrypts it.
 func (s *s3Request) described() (Object, *refusal) {
 	o := Object{
 		Key: s.key, ContentType: s.Header.Get("Content-Type"), StorageClass: s.option("X-Amz-Storage-Class"),
@@ -119,7 +119,7 @@ func (s *s3Request) described() (Object, *refusal) {
 	case acl != "" && acl != "private" && acl != "bucket-owner-full-control", hasGrants(s):
 		return o, noACLs()
 	}
-	return o, nil
+	return o, encrypt(s, &o)
 }
 
 // noACLs is the response to every ACL but the one that changes nothing: new
