@@ -29,32 +29,33 @@ import (
 )
 
 // Help documents the value of --role, once for all commands.
-const Help = `Every command that assumes roles takes them in the same form:
+const Help = `All commands that assume roles take them in the same form:
 
   --role ARN[,SETTING]...
 
-  external-id=ID          what the role's trust policy demands; never printed
+  external-id=ID          the ID that the role's trust policy requires; never printed
   session-name=NAME       name of the session, as CloudTrail shows it
-  duration=30m            how long a session lasts: 15m to 12h; STS allows a
-                          chained role one hour at most
+  duration=30m            how long a session lasts: 15m to 12h; STS limits a chained
+                          role to one hour
   source-identity=ID      who the session acts for; the next hop inherits it
   tags=KEY=VALUE;KEY=VALUE
                           session tags
 
-Several --role are assumed in this order, each from the session before. The word
-own stands for the pod's own role (the direct route). It may come first, to set
-what its session is like:
+Several --role are assumed in this order, each with the session of the previous one.
+The word own stands for the pod's own role (the direct route). It may come first,
+with settings for its session:
 
   --role own,duration=12h
   --role own,session-name=batch --role arn:aws:iam::444455556666:role/S3_Pics
 
-serve puts a name in front, NAME=ARN[,SETTING]... or NAME=own[,SETTING]...; NAME
-alone is NAME=own. There, optional is one more setting: /readyz does not wait for
+For serve, each role has a name: NAME=ARN[,SETTING]... or NAME=own[,SETTING]...; NAME
+alone is NAME=own. serve has one more setting, optional: /readyz does not wait for
 that role.
 
-A comma begins a setting only where a setting's name and an equals sign follow;
-any other comma is part of the ARN or of the value. In the ARN and in every value
-%2C stands for a comma, and %XX for any other byte; a percent sign is %25.`
+A comma begins a setting only if a setting's name and an equals sign follow. Any
+other comma is part of the ARN or of the value. In ARNs and values write %2C for a
+comma that would begin a setting, %XX for any other byte, and %25 for a percent
+sign.`
 
 // Setting is one parsed --role.
 type Setting struct {
@@ -78,13 +79,13 @@ const (
 )
 
 var (
-	// A name is a file's name and a part of a URL.
+	// A name becomes the name of a file and a part of a URL.
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-	// Anything of this form is taken for a setting.
+	// Text of this form is read as a setting.
 	settingPattern = regexp.MustCompile(`,\s*([\w.-]+)\s*=`)
 
-	// What may be an external id in the wrong place must not be printed.
+	// An external ID in the wrong place must not be printed.
 	externalPattern = regexp.MustCompile(`(?i)external[-_. ]?id\s*[=:]`)
 
 	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
@@ -93,14 +94,14 @@ var (
 	tagPattern         = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+@-]*$`)
 )
 
-// Parse reads one value in the form of every command but serve. What stands in the
-// place of the ARN may be any word, such as a role's name.
+// Parse parses one value in the form of all commands but serve. In place of the ARN it
+// takes any word, such as a role's name.
 func Parse(s string) (Setting, error) {
 	p := roleParser{input: s}
 	return p.setting(s, false)
 }
 
-// parseNamed reads one --role of serve.
+// parseNamed parses one --role of serve.
 func parseNamed(s string) (Named, error) {
 	p := roleParser{input: s, named: true}
 	head, rest := s, ""
@@ -109,11 +110,11 @@ func parseNamed(s string) (Named, error) {
 	}
 	n := Named{Name: head}
 	if !namePattern.MatchString(head) {
-		return n, p.fault("%q is no name: it begins with a letter or digit and has at most 63 of letters, digits, '.', '_' and '-'; want NAME=ARN[,setting]..., or NAME alone for the pod's own role", head)
+		return n, p.fault("%q is not a name: names begin with a letter or digit and have at most 63 letters, digits, '.', '_' and '-'; want NAME=ARN[,setting]..., or NAME alone for the pod's own role", head)
 	}
 	switch {
 	case externalPattern.MatchString(head + "="):
-		return n, p.fault("%s is a setting, and no name; want NAME=ARN,external-id=ID", head)
+		return n, p.fault("%s is a setting, not a name; want NAME=ARN,external-id=ID", head)
 	case rest == "=":
 		return n, p.fault("no ARN after the =; want NAME=ARN, NAME=own, or NAME alone for the pod's own role")
 	case strings.HasPrefix(rest, "="):
@@ -129,15 +130,15 @@ func parseNamed(s string) (Named, error) {
 	return n, err
 }
 
-// roleParser reads one value of --role.
+// roleParser parses one value of --role.
 type roleParser struct {
 	input    string
-	named    bool // it is serve's
+	named    bool // in the form of serve
 	optional bool
 }
 
-// fault is a mistake in the value. It names the role, and no setting's value:
-// one of them is a secret.
+// fault returns the error for a mistake in the value. It names the role but no setting's
+// value: one of them is a secret.
 func (p *roleParser) fault(format string, args ...any) error {
 	head := p.input
 	for _, pattern := range []*regexp.Regexp{settingPattern, externalPattern} {
@@ -148,7 +149,7 @@ func (p *roleParser) fault(format string, args ...any) error {
 	return fmt.Errorf("--role %q: %w", head, fmt.Errorf(format, args...))
 }
 
-// setting reads ARN[,setting]... or own[,setting]...
+// setting parses ARN[,setting]... or own[,setting]...
 func (p *roleParser) setting(s string, mayBeOptional bool) (Setting, error) {
 	var r Setting
 	cuts := settingPattern.FindAllStringSubmatchIndex(s, -1)
@@ -157,7 +158,7 @@ func (p *roleParser) setting(s string, mayBeOptional bool) (Setting, error) {
 		head = s[:cuts[0][0]]
 	}
 	if externalPattern.MatchString(head) {
-		return r, p.fault("external-id stands before the ARN or within it; it is a setting: want ARN,external-id=ID")
+		return r, p.fault("external-id is before or within the ARN; it is a setting: want ARN,external-id=ID")
 	}
 	head, err := p.cutOptional(head, mayBeOptional)
 	if err != nil {
@@ -174,7 +175,7 @@ func (p *roleParser) setting(s string, mayBeOptional bool) (Setting, error) {
 	case head == "":
 		return r, p.fault("no ARN; want ARN[,setting]..., or own for the pod's own role")
 	case strings.ContainsFunc(head, func(c rune) bool { return c <= ' ' || c > '~' }):
-		return r, p.fault("an ARN has no spaces, control characters or letters beyond ASCII")
+		return r, p.fault("an ARN has no spaces, control characters or characters outside of ASCII")
 	case head == "own":
 		r.Own = true
 	default:
@@ -195,7 +196,7 @@ func (p *roleParser) setting(s string, mayBeOptional bool) (Setting, error) {
 			return r, p.unknown(name, before)
 		}
 		if given[name] {
-			return r, p.fault("%s is given twice; give it once", name)
+			return r, p.fault("%s is set twice; set it once", name)
 		}
 		given[name] = true
 		if value, err = p.cutOptional(value, mayBeOptional); err != nil {
@@ -215,7 +216,7 @@ func (p *roleParser) requireARN(r Setting) error {
 	case r.Own, strings.HasPrefix(r.Role.ARN, "arn:"):
 		return nil
 	case strings.EqualFold(word, "own"):
-		return p.fault("%q is not an ARN; own is written in small letters, and only settings may follow it", r.Role.ARN)
+		return p.fault("%q is not an ARN; write own in lower case, followed only by settings", r.Role.ARN)
 	}
 	return p.fault("%q is not an ARN; want arn:aws:iam::ACCOUNT:role/NAME, or own for the pod's own role", r.Role.ARN)
 }
@@ -227,43 +228,43 @@ func (p *roleParser) cutOptional(s string, allowed bool) (string, error) {
 	case !found:
 		return s, nil
 	case !allowed:
-		return s, p.fault("optional is a setting of serve alone; leave it out (a comma that belongs to the ARN or to a value is written %%2C)")
+		return s, p.fault("optional is a setting of serve only; leave it out (write %%2C for a comma that belongs to the ARN or to a value)")
 	case p.optional || strings.HasSuffix(rest, optional):
-		return s, p.fault("optional is given twice; give it once")
+		return s, p.fault("optional is set twice; set it once")
 	}
 	p.optional = true
 	return rest, nil
 }
 
-// unknown is the fault of a setting that there is not. What follows an external
-// id may be the rest of it.
+// unknown returns the error for an unknown setting. Text after an external ID may be the
+// rest of it, and is not printed.
 func (p *roleParser) unknown(name, before string) error {
 	known := settingNames
 	if p.named {
 		known += ", optional"
 	}
-	const comma = "a comma that belongs to the ARN or to a value is written %2C"
+	const comma = "write %2C for a comma that belongs to the ARN or to a value"
 	switch {
 	case name == "optional" && p.named:
 		return p.fault("optional takes no value; write ,optional")
 	case before == "external-id":
-		return p.fault("after external-id comes a setting that is unknown; known are %s; %s", known, comma)
+		return p.fault("the setting after external-id is unknown; known are %s; %s", known, comma)
 	case before == "tags":
-		return p.fault("unknown setting %q; known are %s; several tags are separated by semicolons, tags=KEY=VALUE;KEY=VALUE; %s", name, known, comma)
+		return p.fault("unknown setting %q; known are %s; separate tags by semicolons, tags=KEY=VALUE;KEY=VALUE; %s", name, known, comma)
 	}
-	return p.fault("unknown setting %q; known are %s (in small letters, without spaces); %s", name, known, comma)
+	return p.fault("unknown setting %q; known are %s (in lower case, without spaces); %s", name, known, comma)
 }
 
 // apply sets one setting.
 func (p *roleParser) apply(r *Setting, name, value string) (err error) {
 	if value == "" {
-		return p.fault("%s is empty; leave it out, or give its value", name)
+		return p.fault("%s is empty; leave it out, or add its value", name)
 	}
 	if r.Own && name != "session-name" && name != "duration" {
-		return p.fault("%s belongs to a role that is assumed; own, the pod's own role, takes session-name and duration", name)
+		return p.fault("%s is a setting of a role that is assumed; own, the pod's own role, takes session-name and duration only", name)
 	}
 	if name != "external-id" && externalPattern.MatchString(value) {
-		return p.fault("external-id stands within %s; a setting follows after a comma: want %s=…,external-id=ID", name, name)
+		return p.fault("external-id is within %s; a setting follows after a comma: want %s=…,external-id=ID", name, name)
 	}
 	if name == "tags" {
 		r.Role.Tags, err = parseTags(value)
@@ -291,10 +292,10 @@ func (p *roleParser) apply(r *Setting, name, value string) (err error) {
 	return nil
 }
 
-// escaped is the fault of an external id of which a percent sign hid the name.
+// escaped returns the error for an external ID whose setting's name is escaped.
 func (p *roleParser) escaped() error {
 	p.input, _, _ = strings.Cut(p.input, "%")
-	return p.fault("external-id stands within another part, its name written with %%XX; it is a setting: want ARN,external-id=ID")
+	return p.fault("external-id is within another part, its name written with %%XX; it is a setting: want ARN,external-id=ID")
 }
 
 func checkSessionName(s string) error {
@@ -308,16 +309,16 @@ func parseRoleDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%q is no duration; want a number with a unit, such as 30m or 1h", s)
+		return 0, fmt.Errorf("%q is not a duration; want a number with a unit, such as 30m or 1h", s)
 	case d < minRoleDuration || d > maxRoleDuration:
 		return 0, fmt.Errorf("%q; STS allows 15m to 12h", s)
 	case d%time.Second != 0:
-		return 0, fmt.Errorf("%q; STS counts whole seconds", s)
+		return 0, fmt.Errorf("%q; STS takes whole seconds", s)
 	}
 	return d, nil
 }
 
-// parseTags reads KEY=VALUE;KEY=VALUE.
+// parseTags parses KEY=VALUE;KEY=VALUE.
 func parseTags(s string) (map[string]string, error) {
 	tags, folded := map[string]string{}, map[string]bool{}
 	for pair := range strings.SplitSeq(s, ";") {
@@ -339,7 +340,7 @@ func parseTags(s string) (map[string]string, error) {
 		case strings.HasPrefix(strings.ToLower(key), "aws:"):
 			return nil, fmt.Errorf("key %q; the prefix aws: is reserved", key)
 		case folded[strings.ToLower(key)]:
-			return nil, fmt.Errorf("key %q is given twice; STS ignores the case of keys", key)
+			return nil, fmt.Errorf("key %q is set twice; STS ignores the case of keys", key)
 		}
 		tags[key], folded[strings.ToLower(key)] = value, true
 	}
@@ -353,13 +354,13 @@ func parseTags(s string) (map[string]string, error) {
 func unescape(s string) (string, error) {
 	decoded, err := url.PathUnescape(s)
 	if err != nil {
-		return "", errors.New("a percent sign without two hexadecimal digits after it; write %25 for the sign itself")
+		return "", errors.New("a percent sign is not followed by two hexadecimal digits; write %25 for the sign itself")
 	}
 	return decoded, nil
 }
 
-// ParseAll reads every --role of a command but serve. own is what the pod's
-// own role was given; its zero value: nothing.
+// ParseAll parses every --role of any command but serve. own has the settings of the
+// pod's own role; its zero value has none.
 func ParseAll(list []string) (own credentials.Role, roles []credentials.Role, err error) {
 	for i, s := range list {
 		p := roleParser{input: s}
@@ -371,7 +372,7 @@ func ParseAll(list []string) (own credentials.Role, roles []credentials.Role, er
 		case err != nil:
 			return own, nil, err
 		case r.Own && i > 0:
-			return own, nil, fmt.Errorf("--role own: it is what the chain starts from; give it first, and once")
+			return own, nil, fmt.Errorf("--role own: the chain starts from it; put it first, and only once")
 		case r.Own:
 			own = r.Role
 		default:
@@ -381,7 +382,7 @@ func ParseAll(list []string) (own credentials.Role, roles []credentials.Role, er
 	return own, roles, nil
 }
 
-// ParseAllNamed reads every --role of serve.
+// ParseAllNamed parses every --role of serve.
 func ParseAllNamed(list []string) ([]Named, error) {
 	var roles []Named
 	seen := map[string]bool{}
@@ -390,9 +391,9 @@ func ParseAllNamed(list []string) ([]Named, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Some file systems take names that differ in case for one.
+		// On some file systems names that differ only in case are the same.
 		if seen[strings.ToLower(n.Name)] {
-			return nil, fmt.Errorf("--role: the name %q is taken; give each role a name of its own", n.Name)
+			return nil, fmt.Errorf("--role: the name %q is taken; give each role its own name", n.Name)
 		}
 		seen[strings.ToLower(n.Name)] = true
 		roles = append(roles, n)
@@ -411,14 +412,13 @@ func Source(source credentials.Source, own credentials.Role) (credentials.Source
 	}
 	web, ok := source.(credentials.WebIdentity)
 	if !ok {
-		return nil, fmt.Errorf("--role own: session-name and duration belong to --source web-identity; the %s takes neither: leave them out", source)
+		return nil, fmt.Errorf("--role own: session-name and duration are settings of --source web-identity; the %s takes neither: leave them out", source)
 	}
 	web.SessionName, web.Duration = own.SessionName, own.Duration
 	return web, nil
 }
 
-// String writes the value of a --role that Parse reads, the external id
-// included.
+// String returns the value of --role that Parse parses to r, including the external ID.
 func (r Setting) String() string {
 	escape := strings.NewReplacer("%", "%25", ",", "%2C").Replace
 	var b strings.Builder
