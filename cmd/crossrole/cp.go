@@ -19,47 +19,47 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// copying is what cp is asked for.
-type copying struct {
+// cpCmd is the command cp with its flags.
+type cpCmd struct {
 	bucketFlags
 	recursive bool
 	shardFlag string
 }
 
 func newCp() *cobra.Command {
-	var o copying
+	var o cpCmd
 	c := &cobra.Command{
 		Use:   "cp [--role ARN]... [-r] s3://BUCKET/KEY DESTINATION",
-		Short: "Copy an object, or all below a prefix, from a bucket to files",
-		Long: `cp copies an object to a file, or with -r all objects below a prefix to a
-directory, over many connections at a time, and compares what arrives with the
-checksums that S3 keeps.
+		Short: "Copy objects from a bucket to files",
+		Long: `cp copies an object to a file or, with -r, all objects below a prefix to a
+directory. It uses many connections and verifies the content with the checksums
+that S3 stores.
 
-A file has its name when it is complete, and keeps its old content until then. A
-directory that does not exist is made. Only regular files are replaced: to a
-device, a named pipe or /dev/stdout the object is written in order, a link is
-followed, and - is standard output.
+A file gets its new content only when the object is complete. cp creates
+directories that do not exist. It replaces only regular files: it writes to a
+device, a named pipe or /dev/stdout in order, and follows a link; - is standard
+output.
 
-When cp is interrupted or killed, the parts that have arrived stay (in files
-named .NAME.crossrole-part); the same command goes on from there. With -r it
-fetches no file again that is the object's already: files get the object's time,
-with a mark of its ETag in the digits below the second, by which it knows them.
+If cp is interrupted or killed, the parts that have arrived remain (in files named
+.NAME.crossrole-part), and the same command resumes from there. With -r, cp does not
+fetch files that are up to date. It recognizes them by their time: that of the
+object, with sub-second digits derived from its ETag.
 
-With -r, keys that cannot be the name of a file are skipped and reported: with
-"..", "//", a backslash, an element of more than 255 bytes, or one that is the
-name of a directory as well. A link in the destination is not followed.
+With -r, keys that cannot be the name of a file are skipped and reported: those with
+"..", "//", a backslash, an element of more than 255 bytes, or the name of a
+directory of other keys. Links in the destination are not followed.
 
-Where one machine is not enough, each of N takes the part --shard I/N of the
-keys, I counting from 0. In an Indexed Job of Kubernetes, whose pods have
-` + jobIndex + `, set ` + jobCount + ` to its completions instead. A key belongs
-to the shard whose index is the first 8 bytes of the key's SHA-256 modulo N.
+To divide a copy among N machines, give each --shard I/N, with I from 0 to N-1. In
+an Indexed Job of Kubernetes, whose pods have ` + jobIndex + `, set
+` + jobCount + ` to the job's completions instead. A key belongs to the shard
+whose index is the first 8 bytes of the key's SHA-256 modulo N.
 
-On a terminal it shows how far it is; else it prints a line for each file. --json
-prints an object for each file, with "error" where it failed and "skipped" where
-it cannot be a file, and one for all at the end.
+On a terminal cp shows a progress bar, otherwise a line per file. --json prints an
+object per file, with "error" if it failed and "skipped" if it was skipped, and a
+summary at the end.
 
-Exit status: 0 all is copied, 1 something failed, 2 wrong usage, 3 all is copied
-but what was skipped (markers of directories without content do not count), 130
+Exit status: 0 everything was copied, 1 something failed, 2 wrong usage, 3 keys were
+skipped and everything else was copied (empty directory markers do not count), 130
 interrupted.`,
 		Example: `  crossrole cp --role arn:aws:iam::444455556666:role/S3_Pics s3://pics/indoor-cat.jpg .
   crossrole cp --role arn:aws:iam::444455556666:role/S3_Pics -r s3://pics/cats/ /data/cats`,
@@ -67,12 +67,12 @@ interrupted.`,
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c, args[0], args[1]) },
 	}
 	o.add(c)
-	c.Flags().BoolVarP(&o.recursive, "recursive", "r", false, "all objects below the prefix, which is taken for a directory")
-	c.Flags().StringVar(&o.shardFlag, "shard", "", "`I/N`: only this part of the keys (with -r)")
+	c.Flags().BoolVarP(&o.recursive, "recursive", "r", false, "copy all objects below the prefix, like a directory")
+	c.Flags().StringVar(&o.shardFlag, "shard", "", "`I/N`: copy only this part of the keys (with -r)")
 	return c
 }
 
-func (o *copying) run(c *cobra.Command, from, to string) error {
+func (o *cpCmd) run(c *cobra.Command, from, to string) error {
 	u, err := parseS3URL(from)
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (o *copying) run(c *cobra.Command, from, to string) error {
 	out := newCpReport(c.OutOrStdout(), c.ErrOrStderr(), u.bucket, o.json)
 	out.lines = out.lines || !o.recursive
 	if o.onStdout(to) {
-		out.out, out.moving = c.ErrOrStderr(), false
+		out.out, out.useBar = c.ErrOrStderr(), false
 	}
 	defer out.done()
 	r, err := o.open(c, u.bucket)
@@ -100,32 +100,32 @@ func (o *copying) run(c *cobra.Command, from, to string) error {
 		err = o.file(c.Context(), r, u, to, out)
 	}
 	out.done()
-	return interrupted(c.Context(), c, err, "; the same command goes on from here")
+	return interrupted(c.Context(), c, err, "; run the same command again to resume")
 }
 
-// check looks for contradictions in the command line.
-func (o *copying) check(u s3URL, to string) (shard, error) {
+// check refuses contradictions in the command line.
+func (o *cpCmd) check(u s3URL, to string) (shard, error) {
 	switch {
 	case strings.HasPrefix(to, "s3://"):
 		return shard{}, usagef("%q: cp copies from a bucket to files only", to)
 	case to == "":
 		return shard{}, usagef("the destination is empty; want a path")
 	case o.json && o.onStdout(to):
-		return shard{}, usagef("--json with the destination %s: the object itself goes to standard output", shown(to))
+		return shard{}, usagef("--json with the destination %s: standard output is for the object itself", shown(to))
 	case o.recursive && to == "-":
-		return shard{}, usagef("-r to standard output: objects become files; give a directory (./- if that is its name)")
+		return shard{}, usagef("-r to standard output: objects become files; name a directory (./- if it is called -)")
 	case o.recursive:
 		return parseShard(o.shardFlag, os.Getenv)
 	case o.shardFlag != "":
-		return shard{}, usagef("--shard %s without -r: an object is not divided", o.shardFlag)
+		return shard{}, usagef("--shard %s without -r: one object cannot be divided", o.shardFlag)
 	case u.key == "" || strings.HasSuffix(u.key, "/"):
-		return shard{}, usagef("%s is a prefix; give an object's key, or -r to copy all below it", u)
+		return shard{}, usagef("%s is a prefix; name an object's key, or add -r to copy everything below it", u)
 	}
 	return shard{}, nil
 }
 
-// stream writes one object to standard output, and nothing else.
-func (o *copying) stream(ctx context.Context, r *s3reader.Reader, u s3URL, w io.Writer) error {
+// stream writes one object, and nothing else, to standard output.
+func (o *cpCmd) stream(ctx context.Context, r *s3reader.Reader, u s3URL, w io.Writer) error {
 	object, err := r.Open(ctx, u.key)
 	if err != nil {
 		return err
@@ -134,12 +134,12 @@ func (o *copying) stream(ctx context.Context, r *s3reader.Reader, u s3URL, w io.
 	return errors.Join(err, object.Close())
 }
 
-// onStdout reports whether a destination is standard output, by whatever name.
-func (o *copying) onStdout(to string) bool {
+// onStdout reports whether a destination is standard output, under any name.
+func (o *cpCmd) onStdout(to string) bool {
 	if to == "-" {
 		return !o.recursive
 	}
-	for range 40 { // links that lead in a circle are reported later
+	for range 40 { // a circle of links is reported later
 		switch filepath.Clean(to) {
 		case "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", fmt.Sprintf("/proc/%d/fd/1", os.Getpid()):
 			return true
@@ -158,8 +158,8 @@ func (o *copying) onStdout(to string) bool {
 	return err == nil && err2 == nil && !target.Mode().IsRegular() && !target.IsDir() && os.SameFile(target, stdout)
 }
 
-// makeParents makes the directories that a file needs. undo removes those that
-// it made and that are empty.
+// makeParents creates the directories that a file needs. undo removes those that it
+// created, if they are empty.
 func makeParents(file string) (undo func(), err error) {
 	var made []string
 	undo = func() {
@@ -181,15 +181,15 @@ func makeParents(file string) (undo func(), err error) {
 	if len(made) == 0 {
 		return undo, nil
 	}
-	if err := os.MkdirAll(made[0], 0o777); err != nil { //nolint:gosec // as umask has it
+	if err := os.MkdirAll(made[0], 0o777); err != nil { //nolint:gosec // less umask
 		undo()
 		return undo, err
 	}
 	return undo, nil
 }
 
-// checkDir refuses what is there and is no directory: to open a named pipe as one
-// would wait for its writer.
+// checkDir refuses a path that exists and is not a directory: opening a named pipe would
+// wait for its writer.
 func checkDir(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		return fmt.Errorf("%s is not a directory", shown(path))
@@ -198,11 +198,11 @@ func checkDir(path string) error {
 }
 
 // file copies one object.
-func (o *copying) file(ctx context.Context, r *s3reader.Reader, u s3URL, to string, out *cpReport) error {
+func (o *cpCmd) file(ctx context.Context, r *s3reader.Reader, u s3URL, to string, out *cpReport) error {
 	if stat, err := os.Stat(to); err == nil && stat.IsDir() || strings.HasSuffix(to, string(os.PathSeparator)) {
 		name := path.Base(u.key)
 		if !filepath.IsLocal(name) || name == "." || strings.ContainsAny(name, "/\\\x00") {
-			return usagef("%s cannot be the name of a file; give the file's, not the directory's", shown(name))
+			return usagef("%s cannot be the name of a file; name a file, not a directory", shown(name))
 		}
 		to = filepath.Join(to, name)
 	}
@@ -219,8 +219,8 @@ func (o *copying) file(ctx context.Context, r *s3reader.Reader, u s3URL, to stri
 	return nil
 }
 
-// tree copies all below a prefix.
-func (o *copying) tree(ctx context.Context, r *s3reader.Reader, u s3URL, to string, part shard, out *cpReport) error {
+// tree copies everything below a prefix.
+func (o *cpCmd) tree(ctx context.Context, r *s3reader.Reader, u s3URL, to string, part shard, out *cpReport) error {
 	if err := checkDir(to); err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (o *copying) tree(ctx context.Context, r *s3reader.Reader, u s3URL, to stri
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return err
 	}
-	out.rest(err)
+	out.reportRest(err)
 	out.summary(sum, part)
 	switch {
 	case err != nil:
@@ -250,14 +250,14 @@ func (o *copying) tree(ctx context.Context, r *s3reader.Reader, u s3URL, to stri
 // shard is one of count parts of a bucket's keys.
 type shard struct{ index, count int }
 
-// Kubernetes sets the first in the pods of an Indexed Job. It does not set
-// their number; the manifest must.
+// Kubernetes sets the first variable in the pods of an Indexed Job. The manifest must set
+// the second, the number of pods.
 const (
 	jobIndex = "JOB_COMPLETION_INDEX"
 	jobCount = "JOB_COMPLETION_COUNT"
 )
 
-// parseShard reads "i/n", or the environment if it is empty.
+// parseShard parses "i/n" or, if that is empty, the variables of an Indexed Job.
 func parseShard(flag string, getenv func(string) string) (shard, error) {
 	name, text := "--shard", flag
 	if flag == "" {
@@ -266,9 +266,9 @@ func parseShard(flag string, getenv func(string) string) (shard, error) {
 		case index == "" && count == "":
 			return shard{0, 1}, nil
 		case index == "":
-			return shard{}, usagef("%s is set and %s is not: the pods of an Indexed Job have both, or give --shard", jobCount, jobIndex)
+			return shard{}, usagef("%s is set and %s is not: set both, as in the pods of an Indexed Job, or use --shard", jobCount, jobIndex)
 		case count == "":
-			return shard{}, usagef("this is pod %s of an Indexed Job, and %s does not say of how many: set it to the job's completions, or give --shard 0/1 to copy everything", index, jobCount)
+			return shard{}, usagef("this is pod %s of an Indexed Job, and %s, the number of pods, is not set: set it to the job's completions, or add --shard 0/1 to copy everything", index, jobCount)
 		}
 		name, text = jobIndex+"/"+jobCount, index+"/"+count
 	}
@@ -281,9 +281,9 @@ func parseShard(flag string, getenv func(string) string) (shard, error) {
 	return shard{index, count}, nil
 }
 
-// has reports whether a key belongs to the shard: the first 8 bytes of its
-// SHA-256, as a big-endian number, modulo the count, are the index. Any program
-// in any language divides keys the same way.
+// has reports whether a key belongs to the shard: the first 8 bytes of its SHA-256, as a
+// big-endian number, modulo the count, are the index. Programs in other languages can
+// divide keys the same way.
 func (s shard) has(key string) bool {
 	sum := sha256.Sum256([]byte(key))
 	return binary.BigEndian.Uint64(sum[:8])%uint64(s.count) == uint64(s.index)

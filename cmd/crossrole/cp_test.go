@@ -61,7 +61,7 @@ func TestInterruptedCopyGoesOn(t *testing.T) {
 		_, stderr, err := crossrole(ctx, args...)
 		cancel()
 		remove()
-		if err != exitError(130) || stderr != "crossrole: interrupted; the same command goes on from here\n" {
+		if err != exitError(130) || stderr != "crossrole: interrupted; run the same command again to resume\n" {
 			t.Errorf("%q: got %v, %q", args, err, stderr)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "big")); err == nil {
@@ -87,7 +87,7 @@ func TestInterruptedCopyGoesOn(t *testing.T) {
 func TestBar(t *testing.T) {
 	var out, errs strings.Builder
 	r := newCpReport(&out, &errs, "pics", false)
-	r.moving, r.lines = true, false
+	r.useBar, r.lines = true, false
 	object := func(key string) *s3reader.Info { return &s3reader.Info{Key: key, Size: 1 << 20} }
 	r.progress(s3reader.Progress{})
 	r.progress(s3reader.Progress{Bytes: 1 << 20, Total: 4 << 20})

@@ -16,8 +16,8 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// cpReport shows what cp does: on a terminal by a bar that moves, else by a line
-// for each file. It is safe for concurrent use.
+// cpReport shows the progress of cp: a bar on a terminal, otherwise a line per file. It
+// is safe for concurrent use.
 type cpReport struct {
 	out, errors io.Writer
 	bucket      string
@@ -25,26 +25,26 @@ type cpReport struct {
 
 	mu     sync.Mutex
 	began  time.Time
-	moving bool         // there is a terminal
+	useBar bool         // errors is a terminal
 	bar    *progressBar // nil: none yet
 	closed bool
 	files  int
 	failed int
-	lost   int             // keys skipped that are more than markers
-	seen   map[string]bool // errors that have been printed
+	lost   int             // skipped keys that are not mere directory markers
+	seen   map[string]bool // errors that were printed
 }
 
 func newCpReport(out, errs io.Writer, bucket string, asJSON bool) *cpReport {
 	r := &cpReport{out: out, errors: errs, bucket: bucket, json: asJSON, lines: !isTerminal(out), began: time.Now(), seen: map[string]bool{}}
-	r.moving = isTerminal(errs) && os.Getenv("TERM") != "dumb"
+	r.useBar = isTerminal(errs) && os.Getenv("TERM") != "dumb"
 	return r
 }
 
-// progress is called by downloads, ten times a second at most.
+// progress draws the bar. Downloads call it at most ten times a second.
 func (r *cpReport) progress(p s3reader.Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.moving || r.closed || p.Total == 0 {
+	if !r.useBar || r.closed || p.Total == 0 {
 		return
 	}
 	if r.bar == nil {
@@ -57,7 +57,7 @@ func (r *cpReport) progress(p s3reader.Progress) {
 	r.bar.draw(note, p.Bytes, p.Total)
 }
 
-// done takes the bar away.
+// done removes the bar.
 func (r *cpReport) done() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,7 +75,7 @@ func (r *cpReport) line(w io.Writer, format string, args ...any) {
 	fmt.Fprintln(w, printable(fmt.Sprintf(format, args...)))
 }
 
-// outcome is an object of --json.
+// outcome is a line of --json.
 type outcome struct {
 	Key       string `json:"key"`
 	Path      string `json:"path,omitempty"`
@@ -88,7 +88,7 @@ type outcome struct {
 	Error     string `json:"error,omitempty"`
 }
 
-// report prints what became of an object.
+// report prints the outcome for an object.
 func (r *cpReport) report(o s3reader.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,9 +134,8 @@ func (r *cpReport) encode(v any) {
 	r.line(r.out, "%s", line)
 }
 
-// rest prints the parts of err that are not an object's failure: those were
-// reported before.
-func (r *cpReport) rest(err error) {
+// reportRest prints the parts of err that report has not printed.
+func (r *cpReport) reportRest(err error) {
 	all := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		all = joined.Unwrap()
@@ -168,20 +167,20 @@ func (r *cpReport) summary(sum *s3reader.Summary, part shard) {
 	if took > time.Minute {
 		took = took.Round(time.Second)
 	}
-	text := fmt.Sprintf("%d files, %s in %s; %d of the files were there already, %d keys skipped, %d failed", sum.Files, byteSize(sum.Bytes), took, sum.Unchanged, len(sum.Skipped), r.failed)
+	text := fmt.Sprintf("%d files, %s in %s; %d files were up to date, %d keys skipped, %d failed", sum.Files, byteSize(sum.Bytes), took, sum.Unchanged, len(sum.Skipped), r.failed)
 	if part.count > 1 {
 		text += "; shard " + part.String()
 	}
 	r.line(r.out, "%s", text)
 }
 
-// progressBar shows on a terminal how far a copy is, in one line that it draws
-// over. It is not safe for concurrent use.
+// progressBar shows the progress of a copy in one line of a terminal. It is not safe for
+// concurrent use.
 type progressBar struct {
 	w     io.Writer
 	width func() int // columns of the terminal
 	drawn bool
-	marks []progressMark // of the last rateSpan, the oldest first
+	marks []progressMark // of the last rateSpan, oldest first
 }
 
 type progressMark struct {
@@ -190,15 +189,15 @@ type progressMark struct {
 }
 
 const (
-	rateSpan  = 5 * time.Second // what a rate is the mean of
-	rateFirst = time.Second     // before that there is none
+	rateSpan  = 5 * time.Second // over which a rate is averaged
+	rateFirst = time.Second     // before that, no rate is shown
 )
 
 func newProgressBar(w io.Writer) *progressBar {
 	return &progressBar{w: w, width: func() int { return columns(w) }}
 }
 
-// columns is how wide a terminal is now; 80 if it does not say.
+// columns returns the present width of a terminal, 80 if it is unknown.
 func columns(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
@@ -208,7 +207,7 @@ func columns(w io.Writer) int {
 	return 80
 }
 
-// draw shows bytes of total, and what else there is to say in front of them.
+// draw shows bytes of total, after a note.
 func (p *progressBar) draw(note string, bytes, total int64) {
 	now := time.Now()
 	p.marks = append(p.marks, progressMark{now, bytes})
@@ -224,7 +223,7 @@ func (p *progressBar) draw(note string, bytes, total int64) {
 		note += " "
 	}
 	percent := fmt.Sprintf("%3d%%", int(100*float64(bytes)/float64(max(1, total))))
-	// A line as wide as the terminal makes some of them scroll.
+	// Some terminals scroll if a line is as wide as they are.
 	room := p.width() - 1
 	var line string
 	for _, parts := range []string{note + "(" + amount + rate + ")", "(" + amount + rate + ")", "(" + amount + ")", ""} {
@@ -237,12 +236,12 @@ func (p *progressBar) draw(note string, bytes, total int64) {
 			break
 		}
 	}
-	// What fails to be drawn is not missed.
+	// An error of the terminal does not matter to the copy.
 	_, _ = fmt.Fprintf(p.w, "\r%.*s\x1b[K", max(0, room), line)
 	p.drawn = true
 }
 
-// clear takes the line away.
+// clear removes the line.
 func (p *progressBar) clear() {
 	if p.drawn {
 		_, _ = fmt.Fprint(p.w, "\r\x1b[K")
@@ -252,7 +251,7 @@ func (p *progressBar) clear() {
 
 var byteUnits = []string{"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 
-// unitOf is the power of 1024 that a size is shown in.
+// unitOf returns the power of 1024 in which a size is printed.
 func unitOf(size int64) (unit int, divisor float64) {
 	divisor = 1
 	for unit < len(byteUnits)-1 && float64(size)/divisor >= 1024 {
@@ -261,13 +260,13 @@ func unitOf(size int64) (unit int, divisor float64) {
 	return unit, divisor
 }
 
-// byteSize writes a size with its unit, such as 1.5 MiB.
+// byteSize returns a size with its unit, such as 1.5 MiB.
 func byteSize(size int64) string {
 	unit, _ := unitOf(size)
 	return inUnit(size, size) + " " + byteUnits[unit]
 }
 
-// inUnit writes a size in the unit that another one is shown in.
+// inUnit returns a size in the unit of another one.
 func inUnit(size, other int64) string {
 	unit, divisor := unitOf(other)
 	if unit == 0 {

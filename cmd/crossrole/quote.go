@@ -9,12 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// Values that are printed for a shell, a YAML parser or a terminal come from
-// flags, tokens, keys and servers: each is written so that it stays a value.
+// Values that are printed for a shell, a YAML parser or a terminal come from flags,
+// tokens, keys and servers. These functions quote them, so that each stays one value.
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,-][A-Za-z0-9_./:@%+=,-]*$`)
 
-// shellQuote writes a word for a POSIX shell.
+// shellQuote quotes a word for a POSIX shell, if needed.
 func shellQuote(word string) string {
 	if plainWord.MatchString(word) {
 		return word
@@ -22,8 +22,8 @@ func shellQuote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// shellFlag writes a flag with its value, in one word where the value could be
-// taken for another flag.
+// shellFlag returns a flag with its value, as one word if the value looks like another
+// flag.
 func shellFlag(flag, value string) string {
 	if strings.HasPrefix(value, "-") {
 		return shellQuote(flag + "=" + value)
@@ -33,11 +33,11 @@ func shellFlag(flag, value string) string {
 
 var (
 	plainScalar = regexp.MustCompile(`^[a-z][A-Za-z0-9+=,.@_/-]*(:[A-Za-z0-9+=,.@_/-]+|::[A-Za-z0-9+=,.@_/-]+)*$`)
-	// What YAML 1.1 or 1.2 reads as something else than a string.
+	// What YAML 1.1 or 1.2 does not read as a string.
 	notAString = regexp.MustCompile(`^(?i:true|false|yes|no|on|off|y|n|null)$`)
 )
 
-// yamlString writes a string as a YAML scalar.
+// yamlString returns a string as a YAML scalar.
 func yamlString(s string) string {
 	if plainScalar.MatchString(s) && !notAString.MatchString(s) {
 		return s
@@ -45,11 +45,11 @@ func yamlString(s string) string {
 	return yamlQuoted(s)
 }
 
-// yamlQuoted writes a string in double quotes; YAML has every escape that Go has.
+// yamlQuoted returns a string in double quotes; YAML has all of Go's escapes.
 func yamlQuoted(s string) string { return strconv.QuoteToASCII(strings.ToValidUTF8(s, "\uFFFD")) }
 
-// shown is a key or a path for a line of text. One that could end the line, or
-// control a terminal, is quoted.
+// shown returns a key or a path for a line of text. It quotes what could end the line or
+// control a terminal.
 func shown(s string) string {
 	if !utf8.ValidString(s) || strings.HasPrefix(s, `"`) || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) && c != ' ' }) {
 		return fmt.Sprintf("%q", s)
@@ -57,8 +57,8 @@ func shown(s string) string {
 	return s
 }
 
-// printable is a text of several lines without what could control a terminal:
-// messages quote keys and the responses of servers.
+// printable escapes what could control a terminal in a text of several lines: messages
+// quote keys and the responses of servers.
 func printable(text string) string {
 	odd := func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) && c != '\n' && c != '\t' }
 	if !strings.ContainsFunc(text, odd) {

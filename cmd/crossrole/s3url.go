@@ -15,11 +15,11 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-// s3URL is what an s3:// URL names: a bucket, by its name, an access point's
-// alias or ARN, and a key or a prefix of keys.
+// s3URL is a parsed s3:// URL: a bucket, by its name or an access point's alias or ARN,
+// and a key or a prefix of keys.
 type s3URL struct{ bucket, key string }
 
-// parseS3URL takes the key as it is: nothing in it is encoded.
+// parseS3URL parses an s3:// URL. It does not decode the key.
 //
 //	s3://pics/cats/indoor.jpg
 //	s3://arn:aws:s3:::pics/cats/indoor.jpg
@@ -41,13 +41,13 @@ func parseS3URL(s string) (s3URL, error) {
 	}
 	u.bucket, _ = bucketOfARN(u.bucket)
 	if u.bucket == "" {
-		return s3URL{}, usagef("%q names no bucket; want s3://BUCKET/KEY", s)
+		return s3URL{}, usagef("%q has no bucket; want s3://BUCKET/KEY", s)
 	}
 	return u, nil
 }
 
-// bucketOfARN returns the name in a bucket's ARN and its partition; any other
-// string as it is.
+// bucketOfARN returns the name and the partition in a bucket's ARN. It returns any other
+// string unchanged.
 func bucketOfARN(s string) (name, partition string) {
 	rest, ok := strings.CutPrefix(s, "arn:")
 	partition, name, found := strings.Cut(rest, ":s3:::")
@@ -59,7 +59,7 @@ func bucketOfARN(s string) (name, partition string) {
 
 func (u s3URL) String() string { return shown(fmt.Sprintf("s3://%s/%s", u.bucket, u.key)) }
 
-// bucketFlags are how a command reads a bucket.
+// bucketFlags are the flags of a command that reads a bucket.
 type bucketFlags struct {
 	pod   podFlags
 	style pathStyle
@@ -67,16 +67,16 @@ type bucketFlags struct {
 	json  bool
 }
 
-// pathStyle is whether the bucket's name goes into the path of URLs.
+// pathStyle says whether the bucket's name is in the path of URLs.
 type pathStyle struct{ flag bool }
 
 const pathStyleVariable = "CROSSROLE_PATH_STYLE"
 
 func (p *pathStyle) add(c *cobra.Command) {
-	c.Flags().BoolVar(&p.flag, "path-style", false, "put the bucket's name into the path of URLs, for an S3 endpoint that has no host name for each bucket; "+pathStyleVariable+"=true does the same")
+	c.Flags().BoolVar(&p.flag, "path-style", false, "put the bucket's name into the path of URLs, for an S3 endpoint without a host name per bucket; "+pathStyleVariable+"=true does the same")
 }
 
-// option sets the reader's option. The flag wins over the variable.
+// option returns the reader's option. The flag takes precedence over the variable.
 func (p *pathStyle) option(c *cobra.Command) (func(*s3reader.Options), error) {
 	on := p.flag
 	if text := os.Getenv(pathStyleVariable); text != "" && !c.Flags().Changed("path-style") {
@@ -91,11 +91,11 @@ func (p *pathStyle) option(c *cobra.Command) (func(*s3reader.Options), error) {
 func (b *bucketFlags) add(c *cobra.Command) {
 	b.pod.add(c)
 	b.style.add(c)
-	c.Flags().BoolVar(&b.payer, "request-payer", false, "agree to pay for requests and transfer, as requester-pays buckets demand")
-	c.Flags().BoolVar(&b.json, "json", false, "one JSON object a line")
+	c.Flags().BoolVar(&b.payer, "request-payer", false, "agree to pay for requests and transfer, as requester-pays buckets require")
+	c.Flags().BoolVar(&b.json, "json", false, "print one JSON object per line")
 }
 
-// open is the bucket, read as the last role of the chain.
+// open returns a reader of the bucket that uses the last role of the chain.
 func (b *bucketFlags) open(c *cobra.Command, bucket string, optFns ...func(*s3reader.Options)) (*s3reader.Reader, error) {
 	style, err := b.style.option(c)
 	if err != nil {
@@ -109,7 +109,7 @@ func (b *bucketFlags) open(c *cobra.Command, bucket string, optFns ...func(*s3re
 }
 
 // interrupted returns err or, if the command was interrupted, the exit status of a
-// program that a signal has ended.
+// program that a signal ended.
 func interrupted(ctx context.Context, c *cobra.Command, err error, advice string) error {
 	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err
