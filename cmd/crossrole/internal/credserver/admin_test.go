@@ -124,7 +124,7 @@ func TestMetricsPage(t *testing.T) {
 	})
 }
 
-// Keys without an expiry are a session, for /readyz as for those who ask.
+// For /readyz, keys without an expiry count as a session.
 func TestReadinessOfKeysWithoutExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPod(t.TempDir())

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// send writes a request as it stands, from a peer's address, and returns the
-// answer's status, 0 for none, and body.
+// send writes a raw request from a peer's address, and returns the status and body of the
+// response; status 0: none.
 func send(t *testing.T, to *pipes, from net.IP, raw string) (int, string) {
 	t.Helper()
 	conn, err := to.dial(t.Context(), from)
@@ -149,7 +149,7 @@ func TestSlowPeers(t *testing.T) {
 			go func() {
 				defer conn.Close()
 				go func() {
-					// A letter a second, for ever; some say nothing at all.
+					// A letter per second, forever; some send nothing at all.
 					for i%3 > 0 {
 						if _, err := io.WriteString(conn, "G"); err != nil {
 							return
@@ -165,19 +165,19 @@ func TestSlowPeers(t *testing.T) {
 			t.Errorf("among %d slow peers: %d %s after %v", peers, resp.StatusCode, body, time.Since(began))
 		}
 		var longest time.Duration
-		atOnce := 0
+		immediately := 0
 		for range peers {
-			borne := <-ended
-			longest = max(longest, borne)
-			if borne < time.Second {
-				atOnce++
+			lasted := <-ended
+			longest = max(longest, lasted)
+			if lasted < time.Second {
+				immediately++
 			}
 		}
-		if atOnce < peers-connections {
-			t.Errorf("%d of %d connections were ended at once, want all but %d", atOnce, peers, connections)
+		if immediately < peers-connections {
+			t.Errorf("%d of %d connections were closed immediately, want all but %d", immediately, peers, connections)
 		}
 		if longest > 6*time.Second {
-			t.Errorf("a slow peer was borne for %v", longest)
+			t.Errorf("a slow peer was tolerated for %v", longest)
 		}
 		if resp, _ := s.ask("pics", token); resp.StatusCode != http.StatusOK {
 			t.Errorf("afterwards: %d", resp.StatusCode)

@@ -16,9 +16,9 @@ import (
 	"github.com/crossrole/crossrole/awstest"
 )
 
-// program is another program of the pod: an S3 client of the Go SDK with the
-// container credentials provider, as config.LoadDefaultConfig puts it together
-// from the two variables.
+// program returns another program of the pod: an S3 client of the Go SDK with the
+// container credentials provider that config.LoadDefaultConfig makes from the two
+// variables.
 func (s *sidecar) program(name string) *s3.Client {
 	provider := endpointcreds.New(s.url(name), func(o *endpointcreds.Options) {
 		o.HTTPClient = s.endpoint.client(s.t)
@@ -39,8 +39,8 @@ func read(ctx context.Context, client *s3.Client) error {
 	return err
 }
 
-// Fifty programs read for three hours: no error, and the sessions
-// cost one call per hop and refresh, however many ask.
+// Fifty programs read for three hours without an error, and STS gets one call per hop and
+// refresh, however many programs there are.
 func TestFiftyPrograms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSidecar(t, nil, "pics="+target)
@@ -61,7 +61,7 @@ func TestFiftyPrograms(t *testing.T) {
 		}
 		programs.Wait()
 		s.stop()
-		// A session of an hour is renewed at 20 to 25 minutes before its end; the
+		// A session of an hour is renewed 20 to 25 minutes before it expires; the
 		// first one earlier.
 		hub, target := s.sessions("AssumeRoleWithWebIdentity"), s.sessions("AssumeRole")
 		if target < 4 || target > 7 || hub < 3 || hub > target {
@@ -71,8 +71,8 @@ func TestFiftyPrograms(t *testing.T) {
 	})
 }
 
-// A program that renews a quarter of an hour ahead, as most SDKs do, never gets
-// less than twenty minutes.
+// A program that renews 15 minutes early, as most SDKs do, never gets a session with less
+// than 20 minutes left.
 func TestSessionsAreLongEnough(t *testing.T) {
 	for _, tt := range []struct {
 		setting string
@@ -80,7 +80,7 @@ func TestSessionsAreLongEnough(t *testing.T) {
 	}{
 		{"", 20 * time.Minute},
 		{",duration=30m", 20 * time.Minute},
-		{",duration=15m", 7 * time.Minute}, // twenty are not to be had
+		{",duration=15m", 7 * time.Minute}, // 20 minutes are impossible
 	} {
 		t.Run(tt.setting, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestSessionsAreLongEnough(t *testing.T) {
 						t.Fatalf("%d %s", resp.StatusCode, body)
 					}
 					if left := time.Until(expiration(t, body)); left < tt.least {
-						t.Errorf("a session with %v left was handed out", left)
+						t.Errorf("a session with %v left was served", left)
 					}
 					time.Sleep(30 * time.Second)
 				}
@@ -102,8 +102,8 @@ func TestSessionsAreLongEnough(t *testing.T) {
 	}
 }
 
-// STS is away for a session's length minus a minute: no program sees an error,
-// however it is away.
+// STS fails for a session's length minus a minute: no program sees an error, in whatever
+// way it fails.
 func TestOutage(t *testing.T) {
 	for name, fault := range map[string]awstest.Fault{
 		"refuses": {Status: http.StatusForbidden, Code: "AccessDenied"},
@@ -118,7 +118,7 @@ func TestOutage(t *testing.T) {
 				if err := read(t.Context(), client); err != nil {
 					t.Fatal(err)
 				}
-				// From a new session on: the one before may be of any age.
+				// Start with a new session: the previous one may be of any age.
 				sessions := s.sessions("AssumeRole")
 				for s.sessions("AssumeRole") == sessions {
 					time.Sleep(time.Second)
@@ -140,20 +140,20 @@ func TestOutage(t *testing.T) {
 						}
 					}
 				}
-				// The session is handed out to its last seconds.
+				// The session is served until its last seconds.
 				for range 50 {
 					before := time.Now()
 					resp, body := s.ask("pics", s.tokenOf("pics"))
 					if took := time.Since(before); resp.StatusCode != http.StatusOK || took >= time.Second {
-						t.Errorf("%v before the end: %d after %v", time.Until(expiration(t, body)), resp.StatusCode, took)
+						t.Errorf("%v before it expires: %d after %v", time.Until(expiration(t, body)), resp.StatusCode, took)
 					}
 					time.Sleep(time.Until(before.Add(time.Second)))
 				}
 				for _, remove := range removes {
 					remove()
 				}
-				// A request that hangs is given up after 30 s, and another one made a
-				// minute after that.
+				// A request that hangs times out after 30 s; the next one is sent a minute
+				// later.
 				time.Sleep(30*time.Second + time.Minute + time.Second)
 				if err := read(t.Context(), client); err != nil {
 					t.Errorf("after the outage: %v", err)

@@ -17,15 +17,15 @@ import (
 
 func expiration(t *testing.T, body string) time.Time {
 	t.Helper()
-	var answer struct{ Expiration time.Time }
-	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+	var response struct{ Expiration time.Time }
+	if err := json.Unmarshal([]byte(body), &response); err != nil {
 		t.Fatalf("%v in %s", err, body)
 	}
-	return answer.Expiration
+	return response.Expiration
 }
 
-// The answer has what the SDKs read, and who the caller is now.
-func TestAnswer(t *testing.T) {
+// The response has the fields that the SDKs read, and the caller's role and account.
+func TestResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSidecar(t, nil, "pics="+target, "own")
 		for name, want := range map[string][2]string{
@@ -55,8 +55,8 @@ func TestAnswer(t *testing.T) {
 	})
 }
 
-// An error that may go away by itself is a 5xx, which the SDKs retry; one that a
-// person must fix is a 4xx. Both have the form that the SDKs read.
+// An error that may go away by itself is a 5xx, which the SDKs retry; one that needs a
+// change of the settings is a 4xx. Both have the form that the SDKs read.
 func TestFailures(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -81,7 +81,7 @@ func TestFailures(t *testing.T) {
 				began := time.Now()
 				resp, body := s.ask("pics", s.tokenOf("pics"))
 				if took := time.Since(began); took > 11*time.Second {
-					t.Errorf("the answer took %v", took)
+					t.Errorf("the response took %v", took)
 				}
 				if tt.code != "NotReady" && strings.Contains(body, "NotReady") { // it is still being retried
 					time.Sleep(30 * time.Second)
@@ -99,27 +99,27 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// A request that is waiting when serve ends gets its response; new ones are not
+// A request that waits when the server stops gets its response; new ones are not
 // accepted.
 func TestServeEndsGently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSidecar(t, func(s *sidecar) {
 			s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Delay: 3 * time.Second})
 		}, "pics="+target)
-		answered := make(chan int)
+		responded := make(chan int)
 		go func() {
 			resp, _ := s.ask("pics", s.tokenOf("pics"))
-			answered <- resp.StatusCode
+			responded <- resp.StatusCode
 		}()
 		time.Sleep(time.Second)
 		stopped := make(chan struct{})
 		go func() { defer close(stopped); s.stop() }()
 		synctest.Wait()
 		if _, err := s.endpoint.dial(t.Context(), me); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("a connection after the end: %v", err)
+			t.Errorf("a connection after the stop: %v", err)
 		}
-		if status := <-answered; status != http.StatusOK {
-			t.Errorf("a request under way was answered %d", status)
+		if status := <-responded; status != http.StatusOK {
+			t.Errorf("a request in flight got %d", status)
 		}
 		<-stopped
 	})
@@ -127,9 +127,9 @@ func TestServeEndsGently(t *testing.T) {
 
 func secretOf(t *testing.T, body string) string {
 	t.Helper()
-	var answer struct{ SecretAccessKey string }
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.SecretAccessKey == "" {
+	var response struct{ SecretAccessKey string }
+	if err := json.Unmarshal([]byte(body), &response); err != nil || response.SecretAccessKey == "" {
 		t.Fatalf("%v in %s", err, body)
 	}
-	return answer.SecretAccessKey
+	return response.SecretAccessKey
 }

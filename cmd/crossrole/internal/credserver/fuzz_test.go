@@ -12,8 +12,8 @@ import (
 	"github.com/crossrole/crossrole/credentials"
 )
 
-// Whatever a request looks like: a session is handed out to a GET of the role's
-// very path, with its very token, by a loopback peer to a loopback host.
+// Whatever a request looks like, only a GET of the role's exact path, with its exact
+// token, from a loopback peer to a loopback host gets a session.
 func FuzzEndpoint(f *testing.F) {
 	pod := newPod(f.TempDir())
 	chain, err := credentials.New(pod.cloud.Config(), func(o *credentials.Options) {

@@ -74,7 +74,7 @@ func TestRenewal(t *testing.T) {
 				if !strings.Contains(body, "pics: renewed") || strings.Contains(body, secretOf(t, after)) || strings.Contains(body, token) {
 					t.Errorf("%s: %s", name, body)
 				}
-				// What is kept fresh is the new session.
+				// The new session is kept fresh.
 				time.Sleep(3 * time.Hour)
 				if resp, now := s.ask("pics", token); resp.StatusCode != http.StatusOK || !expiration(t, now).After(time.Now().Add(10*time.Minute)) {
 					t.Errorf("%s: three hours later: %d", name, resp.StatusCode)
@@ -85,8 +85,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// Renewals are paced, replace a session by nothing else than another, and are not
-// for web pages.
+// Renewals are paced, replace a session only by a new one, and are not for web pages.
 func TestRenewalIsNoWeapon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSidecar(t, nil, "pics="+target, "own")

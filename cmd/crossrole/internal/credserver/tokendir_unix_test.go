@@ -12,11 +12,10 @@ import (
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
 )
 
-// Only root may give files away: others see the rules of groups and owners
-// refused by the kernel.
+// asRoot reports whether files can be given to other users: only root may do that.
 func asRoot() bool { return os.Geteuid() == 0 }
 
-// The files are for the directory's group, which fsGroup is in a pod.
+// The files belong to the directory's group, which is fsGroup in a pod.
 func TestTokenIsForTheDirectorysGroup(t *testing.T) {
 	dir := t.TempDir()
 	group := os.Getegid()
@@ -38,7 +37,7 @@ func TestTokenIsForTheDirectorysGroup(t *testing.T) {
 	}
 }
 
-// A file that another user planted may hold a token that he knows.
+// A file of another user may hold a token that this user knows.
 func TestTokenOfAnotherUserIsRefused(t *testing.T) {
 	if !asRoot() {
 		return
