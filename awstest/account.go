@@ -272,12 +272,13 @@ func (a *Account) newUser(path, name string) (*user, *refusal) {
 func (a *Account) SetUserPermissionsBoundary(name, policyJSON string) {
 	_, base := splitPath(name)
 	what := fmt.Sprintf("SetUserPermissionsBoundary(%q)", name)
-	g := parseBoundary(what, a, base, policyJSON)
+	d, refused := parseManagedPolicy(policyJSON)
+	must(what, refused)
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
 	u := a.users[strings.ToLower(base)]
 	if u == nil {
 		panic(fmt.Sprintf("awstest: %s: account %s has no such user; make it with UserCredentials first", what, a.id))
 	}
-	u.boundary = g
+	u.setBoundary(d)
 }

@@ -95,6 +95,7 @@ func assumedSession(c *Cloud, req *request) (*session, int, *refusal) {
 func (r *Role) admitCaller(req *request, tags sessionTags, source string, life time.Duration) *refusal {
 	keys := conditionKeys{"sts:RoleSessionName": {req.param("RoleSessionName")}}
 	keys.setDuration(life)
+	keys.setResourceTags(r.tags)
 	if id := req.param("ExternalId"); id != "" {
 		keys["sts:ExternalId"] = []string{id}
 	}

@@ -1,7 +1,7 @@
 // Package awstest provides an in-memory AWS for tests: accounts, Kubernetes
 // clusters that sign service-account tokens, OIDC providers, roles with their
-// policies, IAM's API, STS and S3. It refuses what AWS refuses, with AWS's codes and HTTP
-// statuses.
+// policies, IAM's API, STS, and the reading half of S3 with PutObject. It refuses
+// what AWS refuses, with AWS's codes and HTTP statuses.
 //
 // Start with [New]; the package example is a whole test. A cloud needs no
 // network, no environment and no clean-up; parallel tests can have hundreds.
@@ -36,10 +36,12 @@
 //   - More than one partition in a cloud ([Cloud.SetPartition]): hosts of the
 //     others are served, but no role or bucket of theirs exists.
 //   - Of IAM: groups, AWS managed policies other than AdministratorAccess,
-//     AmazonS3ReadOnlyAccess and AmazonS3FullAccess, permissions boundaries,
-//     service and resource control policies, MFA, SAML, service principals,
-//     instance profiles, the account's root user, the tags of a role or user as
-//     aws:PrincipalTag. Of its API, the actions that are not listed in iamapi.go.
+//     AmazonS3ReadOnlyAccess and AmazonS3FullAccess, MFA, SAML, service
+//     principals, instance profiles, the account's root user. Of its API, all
+//     actions but those on OIDC providers, on roles with their policies, tags and
+//     boundaries, on managed policies and their versions, and CreateUser, GetUser,
+//     PutUserPolicy, CreateAccessKey and DeleteAccessKey; and of these the
+//     parameters that the response of 501 names.
 //   - Of STS: every action but AssumeRole, AssumeRoleWithWebIdentity and
 //     GetCallerIdentity; tags and a source identity in a token's own claims; the
 //     parameters SerialNumber, TokenCode, ProvidedContexts and ProviderId.

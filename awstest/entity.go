@@ -24,9 +24,9 @@ type entity struct {
 	// Guarded by the cloud's mutex.
 	inline   map[string]*document // inline policies by name
 	attached []*managedPolicy     // in the order of attachment
+	boundary *managedPolicy       // permissions boundary; nil: none
 	tags     []tag
 	policy   *trust.Policy // what the inline and attached policies say together
-	boundary *guardrail    // permissions boundary; nil: none
 }
 
 // document is a policy as it was given and as it is evaluated.
@@ -120,14 +120,47 @@ func (e *entity) detach(arn string) *refusal {
 	return nil
 }
 
-// resourceKeys returns the condition keys of the entity as the resource of a request.
+// resourceKeys returns the condition keys of the entity as the resource of a
+// request to IAM.
 func (e *entity) resourceKeys() conditionKeys {
 	keys := conditionKeys{}
-	for _, t := range e.tags {
-		keys["aws:ResourceTag/"+t.key] = []string{t.value}
-		keys["iam:ResourceTag/"+t.key] = []string{t.value}
+	keys.setResourceTags(e.tags)
+	if e.boundary != nil {
+		keys["iam:PermissionsBoundary"] = []string{e.boundary.arn}
 	}
 	return keys
+}
+
+// setBoundary makes the document the permissions boundary, as a managed policy
+// named <name>-boundary; nil removes it. The cloud's mutex must be held.
+func (e *entity) setBoundary(d *document) {
+	if d == nil {
+		e.boundary = nil
+		return
+	}
+	name := e.name + "-boundary"
+	m := newManagedPolicy(e.account, "/", name)
+	m.setDefault(m.addVersion(d))
+	e.account.policies[strings.ToLower(name)] = m
+	e.boundary = m
+}
+
+// principalTags returns the condition keys of the entity's tags as those of a
+// caller.
+func (e *entity) principalTags() conditionKeys {
+	keys := conditionKeys{}
+	for _, t := range e.tags {
+		keys["aws:PrincipalTag/"+t.key] = []string{t.value}
+	}
+	return keys
+}
+
+// setResourceTags sets the keys of the tags of a request's resource.
+func (k conditionKeys) setResourceTags(tags []tag) {
+	for _, t := range tags {
+		k["aws:ResourceTag/"+t.key] = []string{t.value}
+		k["iam:ResourceTag/"+t.key] = []string{t.value}
+	}
 }
 
 type namedPolicy struct {

@@ -77,8 +77,13 @@ func (c *Cloud) Fault(f Fault) (remove func()) {
 	}
 }
 
-// faultOperations are those that a fault may select.
-var faultOperations = slices.Concat([]string{"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity", "CreateBucket", "ListBuckets"}, s3OperationNames())
+// faultOperations are those that a fault may select, in addition to IAM's actions.
+var faultOperations = []string{
+	"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity",
+	"GetObject", "HeadObject", "PutObject", "DeleteObject", "HeadBucket", "ListObjects", "ListObjectsV2",
+	"ListObjectVersions", "ListBuckets", "GetBucketLocation", "GetBucketVersioning", "GetObjectAttributes",
+	"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload",
+}
 
 func (f Fault) validate() {
 	switch {

@@ -211,7 +211,7 @@ type request struct {
 	handler     *ServiceHandler // of the service; nil: the cloud plays it itself
 	bucket, key string          // S3: what host and path name, unescaped; may be empty
 	secure      bool            // came by https
-	form        url.Values      // STS, IAM, and others of the query protocol: the parameters
+	form        url.Values      // IAM, STS and others of the query protocol: the parameters
 	trueNow     time.Time       // the cloud's clock, without a fault's ServerClock
 }
 

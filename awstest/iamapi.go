@@ -47,7 +47,7 @@ type iamAction struct {
 
 // iamActions are the actions that the cloud serves, by name.
 var iamActions = map[string]iamAction{
-	"CreateRole":               {serve: createRole, parameters: []parameter{roleName, newPath, assumeRolePolicyDocument, description, maxSessionDuration}, lists: []string{"Tags"}},
+	"CreateRole":               {serve: createRole, parameters: []parameter{roleName, newPath, assumeRolePolicyDocument, description, maxSessionDuration, permissionsBoundary}, lists: []string{"Tags"}},
 	"GetRole":                  {serve: getRole, parameters: []parameter{roleName}},
 	"UpdateRole":               {serve: updateRole, parameters: []parameter{roleName, description, maxSessionDuration}},
 	"UpdateAssumeRolePolicy":   {serve: updateAssumeRolePolicy, parameters: []parameter{roleName, newTrustPolicy}},
@@ -64,6 +64,9 @@ var iamActions = map[string]iamAction{
 	"UntagRole":                {serve: untagRole, parameters: []parameter{roleName}, lists: []string{"TagKeys"}},
 	"ListRoleTags":             {serve: listRoleTags, parameters: []parameter{roleName}, paged: true},
 
+	"PutRolePermissionsBoundary":    {serve: putRolePermissionsBoundary, parameters: []parameter{roleName, newBoundary}},
+	"DeleteRolePermissionsBoundary": {serve: deleteRolePermissionsBoundary, parameters: []parameter{roleName}},
+
 	"CreatePolicy":            {serve: createPolicy, parameters: []parameter{policyName, newPath, policyDocument, description}, lists: []string{"Tags"}},
 	"GetPolicy":               {serve: getPolicy, parameters: []parameter{policyARN}},
 	"GetPolicyVersion":        {serve: getPolicyVersion, parameters: []parameter{policyARN, policyVersionID}},
@@ -73,7 +76,7 @@ var iamActions = map[string]iamAction{
 	"SetDefaultPolicyVersion": {serve: setDefaultPolicyVersion, parameters: []parameter{policyARN, policyVersionID}},
 	"DeletePolicyVersion":     {serve: deletePolicyVersion, parameters: []parameter{policyARN, policyVersionID}},
 
-	"CreateUser":      {serve: createUser, parameters: []parameter{userName, newPath}, lists: []string{"Tags"}},
+	"CreateUser":      {serve: createUser, parameters: []parameter{userName, newPath, permissionsBoundary}, lists: []string{"Tags"}},
 	"GetUser":         {serve: getUser, parameters: []parameter{optionalUser}},
 	"PutUserPolicy":   {serve: putUserPolicy, parameters: []parameter{userName, policyName, policyDocument}},
 	"CreateAccessKey": {serve: createAccessKey, parameters: []parameter{optionalUser}},
@@ -181,25 +184,11 @@ func permitAction(r *request, action, shown, resource string, keys conditionKeys
 	if allowed {
 		return nil
 	}
-	return accessDenied(r, action, shown, why)
+	return accessDenied(a.message(shown), why)
 }
 
-// accessDenied is the refusal of a caller's own policies, which says of which kind
-// the policy is that refuses (IAM User Guide, "Troubleshoot access denied error
-// messages").
-func accessDenied(r *request, action, shown, why string) *refusal {
-	kind, article := "identity-based", "an"
-	if strings.HasPrefix(why, "session policy") {
-		kind, article = "session", "a"
-	}
-	reason := fmt.Sprintf("because no %s policy allows the %s action", kind, action)
-	if strings.Contains(why, " matched: ") {
-		reason = fmt.Sprintf("with an explicit deny in %s %s policy", article, kind)
-	}
-	return &refusal{
-		status: http.StatusForbidden, code: "AccessDenied", why: why,
-		message: fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s %s", r.caller.arn, action, shown, reason),
-	}
+func accessDenied(message, why string) *refusal {
+	return &refusal{status: http.StatusForbidden, code: "AccessDenied", message: message, why: why}
 }
 
 // pathOf is the path that a new role, user or policy is to have.

@@ -16,6 +16,7 @@ import (
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -23,10 +24,9 @@ import (
 )
 
 const (
-	readPicsPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"}]}`
-	denyPics       = `{"Version":"2012-10-17","Statement":[{"Sid":"NoPics","Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"}]}`
-	allowAnything  = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
-	thumbprint     = "9e99a48a9960b14926bb7f3b02e22da2b0ab7280"
+	denyPics      = `{"Version":"2012-10-17","Statement":[{"Sid":"NoPics","Effect":"Deny","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"}]}`
+	allowAnything = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`
+	thumbprint    = "9e99a48a9960b14926bb7f3b02e22da2b0ab7280"
 )
 
 // iamOf is an IAM client that signs with these credentials.
@@ -48,9 +48,9 @@ func ok[T any](out T, err error) func(*testing.T) T {
 	}
 }
 
-// wantRefusal compares an error of the SDK with the status, code and part of the
+// iamRefuses compares an error of the SDK with the status, code and part of the
 // message that AWS answers.
-func wantRefusal(t *testing.T, err error, status int, code, message string) {
+func iamRefuses(t *testing.T, err error, status int, code, message string) {
 	t.Helper()
 	var api smithy.APIError
 	var response *smithyhttp.ResponseError
@@ -80,7 +80,7 @@ func TestIAMBuildsBothAccounts(t *testing.T) {
 	ok(devIAM.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: new("hub"), PolicyName: new("assume"), PolicyDocument: new(allowAssume)}))(t)
 
 	target := ok(sharedIAM.CreateRole(ctx, &iam.CreateRoleInput{Path: new("/team/"), RoleName: new("S3_Pics"), AssumeRolePolicyDocument: new(roleTrust(*hub.Role.Arn))}))(t)
-	policy := ok(sharedIAM.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: new("pics"), PolicyDocument: new(readPicsPolicy)}))(t)
+	policy := ok(sharedIAM.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: new("pics"), PolicyDocument: new(readPics)}))(t)
 	ok(sharedIAM.AttachRolePolicy(ctx, &iam.AttachRolePolicyInput{RoleName: new("S3_Pics"), PolicyArn: policy.Policy.Arn}))(t)
 
 	w := &world{Cloud: cloud}
@@ -165,7 +165,7 @@ func TestIAMRecreatedRole(t *testing.T) {
 	}
 	ok(dev.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: new("hub"), PolicyName: new("assume"), PolicyDocument: new(allowAssume)}))(t)
 	_, err := w.as(w.hubSession(t)).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: new(targetARN), RoleSessionName: new("pod")})
-	wantRefusal(t, err, 403, "AccessDenied", "sts:AssumeRole")
+	iamRefuses(t, err, 403, "AccessDenied", "sts:AssumeRole")
 
 	ok(shared.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: new("S3_Pics"), PolicyDocument: new(roleTrust(hubARN))}))(t)
 	ok(w.as(w.hubSession(t)).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: new(targetARN), RoleSessionName: new("pod")}))(t)
@@ -192,9 +192,9 @@ func TestIAMPages(t *testing.T) {
 		t.Errorf("pages list %s", got)
 	}
 	_, err := client.ListRoles(ctx, &iam.ListRolesInput{Marker: new("none")})
-	wantRefusal(t, err, 400, "ValidationError", "Marker")
+	iamRefuses(t, err, 400, "ValidationError", "Marker")
 	_, err = client.ListRoles(ctx, &iam.ListRolesInput{MaxItems: new(int32(1001))})
-	wantRefusal(t, err, 400, "ValidationError", "'maxItems'")
+	iamRefuses(t, err, 400, "ValidationError", "'maxItems'")
 }
 
 // TestIAMPolicies changes what a session may do by each kind of policy.
@@ -211,13 +211,13 @@ func TestIAMPolicies(t *testing.T) {
 	}
 	reads(false, "at first")
 
-	inline := &iam.PutRolePolicyInput{RoleName: new("hub"), PolicyName: new("pics"), PolicyDocument: new(readPicsPolicy)}
+	inline := &iam.PutRolePolicyInput{RoleName: new("hub"), PolicyName: new("pics"), PolicyDocument: new(readPics)}
 	ok(client.PutRolePolicy(ctx, inline))(t)
 	reads(true, "with an inline policy")
 	if got := ok(client.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: new("hub")}))(t).PolicyNames; !slices.Equal(got, []string{"pics", "policy"}) {
 		t.Errorf("inline policies %v", got)
 	}
-	if got := unescape(t, *ok(client.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: new("hub"), PolicyName: new("pics")}))(t).PolicyDocument); got != readPicsPolicy {
+	if got := unescape(t, *ok(client.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: new("hub"), PolicyName: new("pics")}))(t).PolicyDocument); got != readPics {
 		t.Errorf("inline policy %s", got)
 	}
 
@@ -232,7 +232,7 @@ func TestIAMPolicies(t *testing.T) {
 		t.Errorf("attached %v", attached)
 	}
 
-	version := ok(client.CreatePolicyVersion(ctx, &iam.CreatePolicyVersionInput{PolicyArn: &deny, PolicyDocument: new(readPicsPolicy)}))(t).PolicyVersion
+	version := ok(client.CreatePolicyVersion(ctx, &iam.CreatePolicyVersionInput{PolicyArn: &deny, PolicyDocument: new(readPics)}))(t).PolicyVersion
 	reads(false, "with a new version that is not the default")
 	ok(client.SetDefaultPolicyVersion(ctx, &iam.SetDefaultPolicyVersionInput{PolicyArn: &deny, VersionId: version.VersionId}))(t)
 	reads(true, "with the new version")
@@ -258,7 +258,7 @@ func TestIAMPolicies(t *testing.T) {
 	ok(client.DeletePolicyVersion(ctx, &iam.DeletePolicyVersionInput{PolicyArn: &deny, VersionId: new("v1")}))(t)
 	ok(client.DeletePolicy(ctx, &iam.DeletePolicyInput{PolicyArn: &deny}))(t)
 	_, err := client.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: &deny})
-	wantRefusal(t, err, 404, "NoSuchEntity", "was not found")
+	iamRefuses(t, err, 404, "NoSuchEntity", "was not found")
 }
 
 // TestIAMOldPolicyVersion: "${" is plain text in a policy of the old version, also
@@ -294,12 +294,12 @@ func TestIAMProviders(t *testing.T) {
 		})
 		return err
 	}
-	wantRefusal(t, exchange(), 400, "InvalidIdentityToken", "No OpenIDConnect provider found")
+	iamRefuses(t, exchange(), 400, "InvalidIdentityToken", "No OpenIDConnect provider found")
 
 	arn := ok(client.CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{
 		Url: new(greenIssuer), ThumbprintList: []string{thumbprint}, Tags: []iamtypes.Tag{{Key: new("a"), Value: new("b")}},
 	}))(t).OpenIDConnectProviderArn
-	wantRefusal(t, exchange(), 400, "InvalidIdentityToken", "Incorrect token audience")
+	iamRefuses(t, exchange(), 400, "InvalidIdentityToken", "Incorrect token audience")
 	for range 2 { // it is idempotent
 		ok(client.AddClientIDToOpenIDConnectProvider(ctx, &iam.AddClientIDToOpenIDConnectProviderInput{OpenIDConnectProviderArn: arn, ClientID: new("sts.amazonaws.com")}))(t)
 	}
@@ -318,11 +318,11 @@ func TestIAMProviders(t *testing.T) {
 	for range 2 {
 		ok(client.RemoveClientIDFromOpenIDConnectProvider(ctx, &iam.RemoveClientIDFromOpenIDConnectProviderInput{OpenIDConnectProviderArn: arn, ClientID: new("sts.amazonaws.com")}))(t)
 	}
-	wantRefusal(t, exchange(), 400, "InvalidIdentityToken", "Incorrect token audience")
+	iamRefuses(t, exchange(), 400, "InvalidIdentityToken", "Incorrect token audience")
 	for range 2 {
 		ok(client.DeleteOpenIDConnectProvider(ctx, &iam.DeleteOpenIDConnectProviderInput{OpenIDConnectProviderArn: arn}))(t)
 	}
-	wantRefusal(t, exchange(), 400, "InvalidIdentityToken", "No OpenIDConnect provider found")
+	iamRefuses(t, exchange(), 400, "InvalidIdentityToken", "No OpenIDConnect provider found")
 }
 
 // TestIAMProviderWithoutCluster: IAM registers an issuer that nothing answers for,
@@ -336,7 +336,7 @@ func TestIAMProviderWithoutCluster(t *testing.T) {
 	_, err := w.as(aws.Credentials{}).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
 		RoleArn: new("arn:aws:iam::444455556666:role/direct"), RoleSessionName: new("pod"), WebIdentityToken: &token,
 	})
-	wantRefusal(t, err, 400, "InvalidIdentityToken", "Couldn't retrieve verification key")
+	iamRefuses(t, err, 400, "InvalidIdentityToken", "Couldn't retrieve verification key")
 }
 
 // TestIAMUsers makes a user whose keys work until they are deleted.
@@ -348,7 +348,7 @@ func TestIAMUsers(t *testing.T) {
 	credentials := aws.Credentials{AccessKeyID: *key.AccessKeyId, SecretAccessKey: *key.SecretAccessKey}
 	eve := iamOf(w.Cloud, credentials)
 	_, err := eve.GetUser(ctx, &iam.GetUserInput{})
-	wantRefusal(t, err, 403, "AccessDenied", "User: arn:aws:iam::111122223333:user/staff/eve is not authorized to perform: iam:GetUser on resource: user eve because no identity-based policy allows the iam:GetUser action")
+	iamRefuses(t, err, 403, "AccessDenied", "User: arn:aws:iam::111122223333:user/staff/eve is not authorized to perform: iam:GetUser on resource: user eve because no identity-based policy allows the iam:GetUser action")
 	ok(admin.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: new("eve"), PolicyName: new("self"), PolicyDocument: new(
 		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:GetUser","iam:*AccessKey*"],"Resource":"arn:aws:iam::*:user/staff/${aws:username}"}]}`)}))(t)
 	if got := ok(eve.GetUser(ctx, &iam.GetUserInput{}))(t).User; *got.Arn != *made.Arn || *got.UserId != *made.UserId || *got.Path != "/staff/" || len(got.Tags) != 1 {
@@ -356,12 +356,12 @@ func TestIAMUsers(t *testing.T) {
 	}
 	second := ok(eve.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{}))(t).AccessKey
 	_, err = eve.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{})
-	wantRefusal(t, err, 409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2")
+	iamRefuses(t, err, 409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2")
 	ok(iamOf(w.Cloud, aws.Credentials{AccessKeyID: *second.AccessKeyId, SecretAccessKey: *second.SecretAccessKey}).DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{AccessKeyId: key.AccessKeyId}))(t)
 	_, err = eve.GetUser(ctx, &iam.GetUserInput{})
-	wantRefusal(t, err, 403, "InvalidClientTokenId", "")
+	iamRefuses(t, err, 403, "InvalidClientTokenId", "")
 	_, err = iamOf(w.Cloud, w.hubSession(t)).GetUser(ctx, &iam.GetUserInput{})
-	wantRefusal(t, err, 400, "ValidationError", "Must specify userName")
+	iamRefuses(t, err, 400, "ValidationError", "Must specify userName")
 }
 
 // TestAdminKey has the same keys in each call, and no power over other accounts.
@@ -371,9 +371,9 @@ func TestAdminKey(t *testing.T) {
 		t.Errorf("%v and %v", first.AccessKeyID, again.AccessKeyID)
 	}
 	_, err := iamOf(w.Cloud, w.dev.AdminKey()).GetRole(t.Context(), &iam.GetRoleInput{RoleName: new("S3_Pics")})
-	wantRefusal(t, err, 404, "NoSuchEntity", "The role with name S3_Pics cannot be found.")
+	iamRefuses(t, err, 404, "NoSuchEntity", "The role with name S3_Pics cannot be found.")
 	_, err = w.as(w.dev.AdminKey()).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: new(targetARN), RoleSessionName: new("pod")})
-	wantRefusal(t, err, 403, "AccessDenied", "sts:AssumeRole")
+	iamRefuses(t, err, 403, "AccessDenied", "sts:AssumeRole")
 }
 
 // TestIAMConditions are conditions that keep an administrator of roles within
@@ -401,22 +401,131 @@ func TestIAMConditions(t *testing.T) {
 	}
 	w.dev.CreateRole("plain", roleTrust(devID), "")
 	const denied = "User: arn:aws:iam::111122223333:user/limited is not authorized to perform: "
-	wantRefusal(t, create("x", "/"), 403, "AccessDenied", denied+"iam:CreateRole on resource: arn:aws:iam::111122223333:role/x because no identity-based policy allows the iam:CreateRole action")
-	wantRefusal(t, create("x", "/team/"), 403, "AccessDenied", denied)
-	wantRefusal(t, create("x", "/team/", team("b")), 403, "AccessDenied", denied)
+	iamRefuses(t, create("x", "/"), 403, "AccessDenied", denied+"iam:CreateRole on resource: arn:aws:iam::111122223333:role/x because no identity-based policy allows the iam:CreateRole action")
+	iamRefuses(t, create("x", "/team/"), 403, "AccessDenied", denied)
+	iamRefuses(t, create("x", "/team/", team("b")), 403, "AccessDenied", denied)
 	if err := create("x", "/team/", team("a")); err != nil {
 		t.Error(err)
 	}
-	wantRefusal(t, attach("x", "AdministratorAccess"), 403, "AccessDenied", denied+"iam:AttachRolePolicy on resource: role x because")
+	iamRefuses(t, attach("x", "AdministratorAccess"), 403, "AccessDenied", denied+"iam:AttachRolePolicy on resource: role x because")
 	if err := attach("plain", "AmazonS3FullAccess"); err != nil {
 		t.Error(err)
 	}
-	wantRefusal(t, attach("hub", "AmazonS3FullAccess"), 403, "AccessDenied", denied+"iam:AttachRolePolicy on resource: role hub with an explicit deny in an identity-based policy")
-	wantRefusal(t, remove("plain"), 403, "AccessDenied", denied+"iam:DeleteRole on resource: role plain")
-	wantRefusal(t, remove("none"), 403, "AccessDenied", denied+"iam:DeleteRole on resource: role none")
+	iamRefuses(t, attach("hub", "AmazonS3FullAccess"), 403, "AccessDenied", denied+"iam:AttachRolePolicy on resource: role hub with an explicit deny in an identity-based policy")
+	iamRefuses(t, remove("plain"), 403, "AccessDenied", denied+"iam:DeleteRole on resource: role plain")
+	iamRefuses(t, remove("none"), 403, "AccessDenied", denied+"iam:DeleteRole on resource: role none")
 	if err := remove("x"); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestIAMTags are tags of roles and users in conditions: of the caller, of the role
+// that it assumes, and replaced by a session's own.
+func TestIAMTags(t *testing.T) {
+	w := newWorld()
+	dev, shared, ctx := iamOf(w.Cloud, w.dev.AdminKey()), iamOf(w.Cloud, w.shared.AdminKey()), t.Context()
+	hub := w.hubSession(t)
+	assume := func() error {
+		_, err := w.as(hub).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: new(targetARN), RoleSessionName: new("pod")})
+		return err
+	}
+	w.hub.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession"],"Resource":"*",
+		"Condition":{"StringEquals":{"aws:ResourceTag/team":"${aws:PrincipalTag/team}","iam:ResourceTag/team":"a"}}}]}`)
+	iamRefuses(t, assume(), 403, "AccessDenied", "sts:AssumeRole")
+	team := []iamtypes.Tag{{Key: new("team"), Value: new("a")}}
+	ok(shared.TagRole(ctx, &iam.TagRoleInput{RoleName: new("S3_Pics"), Tags: team}))(t)
+	iamRefuses(t, assume(), 403, "AccessDenied", "sts:AssumeRole")
+	ok(dev.TagRole(ctx, &iam.TagRoleInput{RoleName: new("hub"), Tags: team}))(t)
+	if err := assume(); err != nil {
+		t.Error(err)
+	}
+
+	w.shared.CreateBucket("pics").Put("cat.jpg", []byte("meow"))
+	w.target.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"a"}}}]}`)
+	for value, readable := range map[string]bool{"": true, "a": true, "b": false} {
+		input := &sts.AssumeRoleInput{RoleArn: new(targetARN), RoleSessionName: new("pod")}
+		if value != "" {
+			input.Tags = []ststypes.Tag{{Key: new("TEAM"), Value: &value}}
+		}
+		c := ok(w.as(hub).AssumeRole(ctx, input))(t).Credentials
+		session := aws.Credentials{AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken}
+		if got := getObject(t, w.Cloud, session, "pics", "cat.jpg") == "meow"; got != readable {
+			t.Errorf("with the session tag %q: can read: %v", value, got)
+		}
+	}
+
+	ok(dev.CreateUser(ctx, &iam.CreateUserInput{UserName: new("eve"), Tags: team}))(t)
+	key := ok(dev.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: new("eve")}))(t).AccessKey
+	ok(dev.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: new("eve"), PolicyName: new("p"), PolicyDocument: new(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:GetRole","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"a","aws:ResourceTag/team":"a"}}}]}`)}))(t)
+	eve := iamOf(w.Cloud, aws.Credentials{AccessKeyID: *key.AccessKeyId, SecretAccessKey: *key.SecretAccessKey})
+	ok(eve.GetRole(ctx, &iam.GetRoleInput{RoleName: new("hub")}))(t)
+}
+
+// TestIAMBoundaries limits a role by a boundary, which requests and the methods of
+// Role both set, and an administrator to roles with one.
+func TestIAMBoundaries(t *testing.T) {
+	w := newWorld()
+	admin, ctx := iamOf(w.Cloud, w.dev.AdminKey()), t.Context()
+	w.dev.CreateBucket("pics").Put("cat.jpg", []byte("meow"))
+	w.hub.SetPolicy(readPics)
+	session := w.hubSession(t)
+	boundaryOf := func(role string) string {
+		t.Helper()
+		got := ok(admin.GetRole(ctx, &iam.GetRoleInput{RoleName: &role}))(t).Role.PermissionsBoundary
+		if got == nil {
+			return ""
+		}
+		return *got.PermissionsBoundaryArn
+	}
+	reads := func(want bool, when string) {
+		t.Helper()
+		if got := getObject(t, w.Cloud, session, "pics", "cat.jpg") == "meow"; got != want {
+			t.Errorf("%s: can read: %v", when, got)
+		}
+	}
+	limit := ok(admin.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: new("limit"), PolicyDocument: new(denyPics)}))(t).Policy.Arn
+	put := &iam.PutRolePermissionsBoundaryInput{RoleName: new("hub"), PermissionsBoundary: limit}
+	ok(admin.PutRolePermissionsBoundary(ctx, put))(t)
+	reads(false, "with a boundary that denies")
+	if got := boundaryOf("hub"); got != *limit {
+		t.Errorf("boundary %q, want %s", got, *limit)
+	}
+	_, err := admin.DeletePolicy(ctx, &iam.DeletePolicyInput{PolicyArn: limit})
+	iamRefuses(t, err, 409, "DeleteConflict", "attached to entities")
+	if got := ok(admin.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: limit}))(t).Policy; *got.PermissionsBoundaryUsageCount != 1 || *got.AttachmentCount != 0 {
+		t.Errorf("used %d times as a boundary, attached %d times", *got.PermissionsBoundaryUsageCount, *got.AttachmentCount)
+	}
+	ok(admin.CreatePolicyVersion(ctx, &iam.CreatePolicyVersionInput{PolicyArn: limit, PolicyDocument: new(readPics), SetAsDefault: true}))(t)
+	reads(true, "with a new version of the boundary")
+	ok(admin.DeleteRolePermissionsBoundary(ctx, &iam.DeleteRolePermissionsBoundaryInput{RoleName: new("hub")}))(t)
+	w.hub.SetPermissionsBoundary(denyPics)
+	reads(false, "with a boundary that SetPermissionsBoundary set")
+	if got := ok(admin.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: new(boundaryOf("hub"))}))(t).Policy; *got.PolicyName != "hub-boundary" {
+		t.Errorf("its policy is %s", *got.PolicyName)
+	}
+	ok(admin.DeleteRolePermissionsBoundary(ctx, &iam.DeleteRolePermissionsBoundaryInput{RoleName: new("hub")}))(t)
+	reads(true, "without a boundary")
+
+	limited := iamOf(w.Cloud, w.dev.UserCredentials("limited", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:*","Resource":"*",
+		"Condition":{"StringEquals":{"iam:PermissionsBoundary":"arn:aws:iam::111122223333:policy/limit"}}}}`))
+	create := &iam.CreateRoleInput{RoleName: new("x"), AssumeRolePolicyDocument: new(roleTrust(devID))}
+	_, err = limited.CreateRole(ctx, create)
+	iamRefuses(t, err, 403, "AccessDenied", "iam:CreateRole")
+	create.PermissionsBoundary = limit
+	ok(limited.CreateRole(ctx, create))(t)
+	if got := boundaryOf("x"); got != *limit {
+		t.Errorf("created with the boundary %q", got)
+	}
+	ok(limited.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: new("x"), PolicyName: new("p"), PolicyDocument: new(readPics)}))(t)
+	_, err = limited.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: new("hub"), PolicyName: new("p"), PolicyDocument: new(readPics)})
+	iamRefuses(t, err, 403, "AccessDenied", "iam:PutRolePolicy on resource: role hub")
+	put = &iam.PutRolePermissionsBoundaryInput{RoleName: new("x"), PermissionsBoundary: new("arn:aws:iam::aws:policy/AdministratorAccess")}
+	_, err = limited.PutRolePermissionsBoundary(ctx, put)
+	iamRefuses(t, err, 403, "AccessDenied", "iam:PutRolePermissionsBoundary on resource: role x")
+	create = &iam.CreateRoleInput{RoleName: new("y"), AssumeRolePolicyDocument: new(roleTrust(devID)), PermissionsBoundary: new("arn:aws:iam::111122223333:policy/none")}
+	_, err = admin.CreateRole(ctx, create)
+	iamRefuses(t, err, 404, "NoSuchEntity", "Scope ARN: arn:aws:iam::111122223333:policy/none does not exist or is not attachable.")
 }
 
 // iamForm is a request to IAM; edits are pairs of name and value.
@@ -439,7 +548,7 @@ func iamForms() []url.Values {
 		iamForm("UpdateOpenIDConnectProviderThumbprint", "OpenIDConnectProviderArn", provider, "ThumbprintList.member.1", thumbprint),
 		iamForm("ListOpenIDConnectProviders"),
 		iamForm("DeleteOpenIDConnectProvider", "OpenIDConnectProviderArn", provider),
-		iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPicsPolicy, "Tags.member.1.Key", "k", "Tags.member.1.Value", "v"),
+		iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPics, "Tags.member.1.Key", "k", "Tags.member.1.Value", "v"),
 		iamForm("GetPolicy", "PolicyArn", policy),
 		iamForm("CreatePolicyVersion", "PolicyArn", policy, "PolicyDocument", denyPics, "SetAsDefault", "true"),
 		iamForm("GetPolicyVersion", "PolicyArn", policy, "VersionId", "v1"),
@@ -451,13 +560,15 @@ func iamForms() []url.Values {
 		iamForm("UpdateRole", "RoleName", "r", "Description", "e"),
 		iamForm("UpdateAssumeRolePolicy", "RoleName", "r", "PolicyDocument", roleTrust(devID)),
 		iamForm("ListRoles", "PathPrefix", "/x/", "MaxItems", "1"),
-		iamForm("PutRolePolicy", "RoleName", "r", "PolicyName", "in", "PolicyDocument", readPicsPolicy),
+		iamForm("PutRolePolicy", "RoleName", "r", "PolicyName", "in", "PolicyDocument", readPics),
 		iamForm("GetRolePolicy", "RoleName", "r", "PolicyName", "in"),
 		iamForm("ListRolePolicies", "RoleName", "r"),
 		iamForm("DeleteRolePolicy", "RoleName", "r", "PolicyName", "in"),
 		iamForm("AttachRolePolicy", "RoleName", "r", "PolicyArn", policy),
 		iamForm("ListAttachedRolePolicies", "RoleName", "r"),
 		iamForm("DetachRolePolicy", "RoleName", "r", "PolicyArn", policy),
+		iamForm("PutRolePermissionsBoundary", "RoleName", "r", "PermissionsBoundary", policy),
+		iamForm("DeleteRolePermissionsBoundary", "RoleName", "r"),
 		iamForm("TagRole", "RoleName", "r", "Tags.member.1.Key", "k", "Tags.member.1.Value", "v"),
 		iamForm("ListRoleTags", "RoleName", "r"),
 		iamForm("UntagRole", "RoleName", "r", "TagKeys.member.1", "k"),
@@ -465,7 +576,7 @@ func iamForms() []url.Values {
 		iamForm("DeletePolicy", "PolicyArn", policy),
 		iamForm("CreateUser", "UserName", "u"),
 		iamForm("GetUser", "UserName", "u"),
-		iamForm("PutUserPolicy", "UserName", "u", "PolicyName", "in", "PolicyDocument", readPicsPolicy),
+		iamForm("PutUserPolicy", "UserName", "u", "PolicyName", "in", "PolicyDocument", readPics),
 		iamForm("CreateAccessKey", "UserName", "u"),
 	}
 }
@@ -560,7 +671,7 @@ func TestIAMErrors(t *testing.T) {
 
 		"trust: no JSON":           {nil, trust("{"), 400, "MalformedPolicyDocument", "This policy contains invalid Json"},
 		"trust: no policy":         {nil, trust(`{"a":1}`), 400, "MalformedPolicyDocument", "Syntax errors in policy."},
-		"trust: a resource":        {nil, trust(readPicsPolicy), 400, "MalformedPolicyDocument", "Has prohibited field Resource"},
+		"trust: a resource":        {nil, trust(readPics), 400, "MalformedPolicyDocument", "Has prohibited field Resource"},
 		"trust: no principal":      {nil, trust(statement(`{"Effect":"Allow","Action":"sts:AssumeRole"}`)), 400, "MalformedPolicyDocument", "Missing required field Principal"},
 		"trust: not a principal":   {nil, trust(statement(`{"Effect":"Allow","NotPrincipal":{"AWS":"*"},"Action":"sts:AssumeRole"}`)), 400, "MalformedPolicyDocument", "Has prohibited field NotPrincipal"},
 		"trust: another action":    {nil, trust(statement(`{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"s3:GetObject"}`)), 400, "MalformedPolicyDocument", "AssumeRole policy may only specify STS AssumeRole actions."},
@@ -580,7 +691,7 @@ func TestIAMErrors(t *testing.T) {
 		"policy: Sid twice":       {nil, identity(`{"Sid":"a","Effect":"Allow","Action":"s3:*","Resource":"*"},{"Sid":"a","Effect":"Allow","Action":"s3:*","Resource":"*"}`), 400, "MalformedPolicyDocument", "Statement IDs (SID) in a single policy must be unique."},
 		"policy: effect":          {nil, identity(`{"Effect":"allow","Action":"s3:*","Resource":"*"}`), 400, "MalformedPolicyDocument", "Syntax errors in policy."},
 		"policy: empty":           {nil, []string{"PutRolePolicy", "RoleName", "hub", "PolicyName", "p", "PolicyDocument", " "}, 400, "MalformedPolicyDocument", ""},
-		"policy: characters":      {nil, []string{"PutRolePolicy", "RoleName", "hub", "PolicyName", "p", "PolicyDocument", strings.Replace(readPicsPolicy, "pics", "p\u0151cs", 1)}, 400, "ValidationError", "'policyDocument' failed to satisfy constraint: Member must satisfy regular expression pattern"},
+		"policy: characters":      {nil, []string{"PutRolePolicy", "RoleName", "hub", "PolicyName", "p", "PolicyDocument", strings.Replace(readPics, "pics", "p\u0151cs", 1)}, 400, "ValidationError", "'policyDocument' failed to satisfy constraint: Member must satisfy regular expression pattern"},
 		"policy: inline too long": {nil, []string{"PutRolePolicy", "RoleName", "hub", "PolicyName", "p", "PolicyDocument", longIdentity(10241)}, 409, "LimitExceeded", "Maximum policy size of 10240 bytes exceeded for role hub"},
 		"policy: all inline too long": {func(w *world) {
 			w.admin(t, iamForm("PutRolePolicy", "RoleName", "hub", "PolicyName", "a", "PolicyDocument", longIdentity(6000)))
@@ -588,25 +699,25 @@ func TestIAMErrors(t *testing.T) {
 		"policy: user's too long":  {func(w *world) { w.dev.UserCredentials("u", "") }, []string{"PutUserPolicy", "UserName", "u", "PolicyName", "p", "PolicyDocument", longIdentity(2049)}, 409, "LimitExceeded", "Maximum policy size of 2048 bytes exceeded for user u"},
 		"policy: managed too long": {nil, []string{"CreatePolicy", "PolicyName", "x", "PolicyDocument", longIdentity(6145)}, 409, "LimitExceeded", "Cannot exceed quota for PolicySize: 6144"},
 		"policy twice": {func(w *world) {
-			w.admin(t, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPicsPolicy))
-		}, []string{"CreatePolicy", "PolicyName", "P", "PolicyDocument", readPicsPolicy}, 409, "EntityAlreadyExists", "A policy called P already exists. Duplicate names are not allowed."},
+			w.admin(t, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPics))
+		}, []string{"CreatePolicy", "PolicyName", "P", "PolicyDocument", readPics}, 409, "EntityAlreadyExists", "A policy called P already exists. Duplicate names are not allowed."},
 		"policy in use": {func(w *world) {
-			w.admin(t, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPicsPolicy))
+			w.admin(t, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPics))
 			w.admin(t, iamForm("AttachRolePolicy", "RoleName", "hub", "PolicyArn", mine))
 		}, []string{"DeletePolicy", "PolicyArn", mine}, 409, "DeleteConflict", "Cannot delete a policy attached to entities."},
 		"policy with versions": {func(w *world) {
-			w.admin(t, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPicsPolicy))
-			w.admin(t, iamForm("CreatePolicyVersion", "PolicyArn", mine, "PolicyDocument", readPicsPolicy))
+			w.admin(t, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPics))
+			w.admin(t, iamForm("CreatePolicyVersion", "PolicyArn", mine, "PolicyDocument", readPics))
 		}, []string{"DeletePolicy", "PolicyArn", mine}, 409, "DeleteConflict", "more than one version"},
 		"default version": {func(w *world) {
-			w.admin(t, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPicsPolicy))
+			w.admin(t, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPics))
 		}, []string{"DeletePolicyVersion", "PolicyArn", mine, "VersionId", "v1"}, 409, "DeleteConflict", "Cannot delete the default version of a policy."},
 		"six versions": {func(w *world) {
-			w.admin(t, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPicsPolicy))
+			w.admin(t, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPics))
 			for range 4 {
-				w.admin(t, iamForm("CreatePolicyVersion", "PolicyArn", mine, "PolicyDocument", readPicsPolicy))
+				w.admin(t, iamForm("CreatePolicyVersion", "PolicyArn", mine, "PolicyDocument", readPics))
 			}
-		}, []string{"CreatePolicyVersion", "PolicyArn", mine, "PolicyDocument", readPicsPolicy}, 409, "LimitExceeded", "A managed policy can have up to 5 versions."},
+		}, []string{"CreatePolicyVersion", "PolicyArn", mine, "PolicyDocument", readPics}, 409, "LimitExceeded", "A managed policy can have up to 5 versions."},
 		"no such policy":       {nil, []string{"GetPolicy", "PolicyArn", none}, 404, "NoSuchEntity", "Policy " + none + " was not found."},
 		"no such version":      {nil, []string{"GetPolicyVersion", "PolicyArn", aws10, "VersionId", "v9"}, 404, "NoSuchEntity", "version v9"},
 		"attach none":          {nil, []string{"AttachRolePolicy", "RoleName", "hub", "PolicyArn", none}, 404, "NoSuchEntity", "Policy " + none + " does not exist or is not attachable."},
@@ -616,7 +727,7 @@ func TestIAMErrors(t *testing.T) {
 		"detach none":          {nil, []string{"DetachRolePolicy", "RoleName", "hub", "PolicyArn", aws10}, 404, "NoSuchEntity", "was not found."},
 		"attach eleven": {func(w *world) {
 			for i := range 11 {
-				w.admin(t, iamForm("CreatePolicy", "PolicyName", fmt.Sprint("p", i), "PolicyDocument", readPicsPolicy))
+				w.admin(t, iamForm("CreatePolicy", "PolicyName", fmt.Sprint("p", i), "PolicyDocument", readPics))
 				if i < 10 {
 					w.admin(t, iamForm("AttachRolePolicy", "RoleName", "hub", "PolicyArn", mine+fmt.Sprint(i)))
 				}
@@ -758,7 +869,7 @@ func TestIAMFault(t *testing.T) {
 	client := iamOf(w.Cloud, w.dev.AdminKey())
 	w.Fault(awstest.Fault{Operation: "GetRole", Status: 503, Code: "ServiceUnavailable", Times: 1})
 	_, err := client.GetRole(t.Context(), &iam.GetRoleInput{RoleName: new("hub")})
-	wantRefusal(t, err, 503, "ServiceUnavailable", "")
+	iamRefuses(t, err, 503, "ServiceUnavailable", "")
 	ok(client.GetRole(t.Context(), &iam.GetRoleInput{RoleName: new("hub")}))(t)
 }
 

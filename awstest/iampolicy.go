@@ -43,6 +43,16 @@ func parseOptionalPolicy(text string) (*document, *refusal) {
 	return parseIdentityPolicy(text)
 }
 
+// parseManagedPolicy reads a managed policy. For the methods that set up a cloud an
+// empty one is none.
+func parseManagedPolicy(text string) (*document, *refusal) {
+	d, refused := parseOptionalPolicy(text)
+	if d != nil && d.size > trust.MaxManagedPolicySize {
+		return nil, limitExceeded(fmt.Sprintf("Cannot exceed quota for PolicySize: %d", trust.MaxManagedPolicySize), fmt.Sprintf("the policy has %d characters", d.size))
+	}
+	return d, refused
+}
+
 // parsePolicy reads a policy. AWS's text of a fault is one of few, which fault
 // selects by the first statement that it fits; the reason is package trust's.
 func parsePolicy(text, kind string, validate func(*trust.Policy) error, fault func(trust.Statement) string) (*document, *refusal) {
@@ -199,10 +209,32 @@ func awsPolicy(c *Cloud, name string) *managedPolicy {
 	}
 }
 
-// holders returns the account's roles and users that the policy is attached to.
-// The cloud's mutex must be held.
-func (m *managedPolicy) holders(a *Account) (attached []*entity) {
+// newManagedPolicy makes a policy without versions that is not yet one of the
+// account's.
+func newManagedPolicy(a *Account, path, name string) *managedPolicy {
+	return &managedPolicy{
+		account: a, name: name, path: path, arn: a.iamARN("policy" + path + name), id: newID("ANPA", 21),
+		created: time.Now().UTC().Truncate(time.Second),
+	}
+}
+
+// guardrail is the policy as a permissions boundary; nil if there is none. The
+// cloud's mutex must be held.
+func (m *managedPolicy) guardrail() *guardrail {
+	if m == nil {
+		return nil
+	}
+	return &guardrail{name: m.name, arn: m.arn, policy: m.document.policy}
+}
+
+// holders returns the account's roles and users that the policy is attached to,
+// and how many have it as their permissions boundary. The cloud's mutex must be
+// held.
+func (m *managedPolicy) holders(a *Account) (attached []*entity, boundaries int) {
 	visit := func(e *entity) {
+		if e.boundary != nil && e.boundary.arn == m.arn {
+			boundaries++
+		}
 		if slices.ContainsFunc(e.attached, func(o *managedPolicy) bool { return o.arn == m.arn }) {
 			attached = append(attached, e)
 		}
@@ -213,13 +245,14 @@ func (m *managedPolicy) holders(a *Account) (attached []*entity) {
 	for _, u := range a.users {
 		visit(&u.entity)
 	}
-	return attached
+	return attached, boundaries
 }
 
 // setDefault makes a version the one in force. The cloud's mutex must be held.
 func (m *managedPolicy) setDefault(v *policyVersion) {
 	m.document, m.updated = v.document, time.Now().UTC().Truncate(time.Second)
-	for _, e := range m.holders(m.account) {
+	attached, _ := m.holders(m.account)
+	for _, e := range attached {
 		e.combine()
 	}
 }
@@ -233,6 +266,7 @@ func (m *managedPolicy) addVersion(d *document) *policyVersion {
 
 // write adds the policy's elements, as account a sees it.
 func (m *managedPolicy) write(b *strings.Builder, a *Account) {
+	attached, boundaries := m.holders(a)
 	element(b, "PolicyName", m.name)
 	element(b, "PolicyId", m.id)
 	element(b, "Arn", m.arn)
@@ -242,8 +276,8 @@ func (m *managedPolicy) write(b *strings.Builder, a *Account) {
 			element(b, "DefaultVersionId", v.id())
 		}
 	}
-	element(b, "AttachmentCount", strconv.Itoa(len(m.holders(a))))
-	element(b, "PermissionsBoundaryUsageCount", "0")
+	element(b, "AttachmentCount", strconv.Itoa(len(attached)))
+	element(b, "PermissionsBoundaryUsageCount", strconv.Itoa(boundaries))
 	element(b, "IsAttachable", "true")
 	if m.description != "" {
 		element(b, "Description", m.description)
@@ -270,11 +304,11 @@ var (
 	setAsDefault    = parameter{name: "SetAsDefault", label: "setAsDefault", min: 4, max: 5}
 )
 
-// newPolicyDocument reads PolicyDocument and refuses one that is too long.
-func newPolicyDocument(req *request) (*document, *refusal) {
-	d, refused := parseIdentityPolicy(req.param("PolicyDocument"))
-	if refused == nil && d.size > trust.MaxManagedPolicySize {
-		refused = limitExceeded(fmt.Sprintf("Cannot exceed quota for PolicySize: %d", trust.MaxManagedPolicySize), fmt.Sprintf("the policy has %d characters", d.size))
+// requestedDocument reads the PolicyDocument of a managed policy.
+func requestedDocument(req *request) (*document, *refusal) {
+	d, refused := parseManagedPolicy(req.param("PolicyDocument"))
+	if refused == nil && d == nil {
+		refused = malformed("Syntax errors in policy.", "it is empty")
 	}
 	return d, refused
 }
@@ -293,14 +327,15 @@ func createPolicy(_ *Cloud, req *request) (string, *refusal) {
 	if refused := permitTagging(req, "iam:TagPolicy", arn, tags); refused != nil {
 		return "", refused
 	}
-	d, refused := newPolicyDocument(req)
+	d, refused := requestedDocument(req)
 	if refused != nil {
 		return "", refused
 	}
 	if a.policies[strings.ToLower(name)] != nil {
 		return "", alreadyExists(fmt.Sprintf("A policy called %s already exists. Duplicate names are not allowed.", name), "")
 	}
-	m := &managedPolicy{account: a, name: name, path: path, arn: arn, id: newID("ANPA", 21), description: req.param("Description"), created: time.Now().UTC().Truncate(time.Second), tags: tags}
+	m := newManagedPolicy(a, path, name)
+	m.description, m.tags = req.param("Description"), tags
 	m.setDefault(m.addVersion(d))
 	a.policies[strings.ToLower(name)] = m
 	var b strings.Builder
@@ -317,10 +352,7 @@ func requestedPolicy(req *request) (*managedPolicy, *refusal) {
 	keys := conditionKeys{}
 	m, unknown := req.caller.account.managed(arn)
 	if m != nil {
-		for _, t := range m.tags {
-			keys["aws:ResourceTag/"+t.key] = []string{t.value}
-			keys["iam:ResourceTag/"+t.key] = []string{t.value}
-		}
+		keys.setResourceTags(m.tags)
 	}
 	if refused := permit(req, "policy "+arn, arn, keys); refused != nil {
 		return nil, refused
@@ -338,7 +370,7 @@ func requestedPolicy(req *request) (*managedPolicy, *refusal) {
 func ownPolicy(req *request) (*managedPolicy, *refusal) {
 	m, refused := requestedPolicy(req)
 	if refused == nil && m.account == nil {
-		return nil, accessDenied(req, "iam:"+req.param("Action"), "policy "+m.arn, "the policy is AWS's own")
+		return nil, accessDenied(fmt.Sprintf("User: %s is not authorized to perform: iam:%s on resource: policy %s", req.caller.arn, req.param("Action"), m.arn), "the policy is AWS's own")
 	}
 	return m, refused
 }
@@ -385,8 +417,9 @@ func deletePolicy(_ *Cloud, req *request) (string, *refusal) {
 	if refused != nil {
 		return "", refused
 	}
+	attached, boundaries := m.holders(m.account)
 	switch {
-	case len(m.holders(m.account)) > 0:
+	case len(attached) > 0 || boundaries > 0:
 		return "", deleteConflict("Cannot delete a policy attached to entities.")
 	case len(m.versions) > 1:
 		return "", deleteConflict("This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.")
@@ -400,7 +433,7 @@ func createPolicyVersion(_ *Cloud, req *request) (string, *refusal) {
 	if refused != nil {
 		return "", refused
 	}
-	d, refused := newPolicyDocument(req)
+	d, refused := requestedDocument(req)
 	if refused != nil {
 		return "", refused
 	}

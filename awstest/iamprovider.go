@@ -131,10 +131,7 @@ func requestedProvider(req *request) (*oidcProvider, *refusal) {
 		}
 	}
 	if p != nil {
-		for _, t := range p.tags {
-			keys["aws:ResourceTag/"+t.key] = []string{t.value}
-			keys["iam:ResourceTag/"+t.key] = []string{t.value}
-		}
+		keys.setResourceTags(p.tags)
 	}
 	if refused := permit(req, arn, arn, keys); refused != nil {
 		return nil, refused

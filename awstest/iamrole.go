@@ -17,6 +17,8 @@ import (
 var (
 	assumeRolePolicyDocument = parameter{name: "AssumeRolePolicyDocument", label: "assumeRolePolicyDocument", required: true, min: 1, max: 131072, pattern: textPattern, shown: `[\u0009\u000A\u000D\u0020-\u00FF]+`}
 	newTrustPolicy           = policyDocument
+	permissionsBoundary      = parameter{name: "PermissionsBoundary", label: "permissionsBoundary", min: 20, max: 2048}
+	newBoundary              = parameter{name: "PermissionsBoundary", label: "permissionsBoundary", required: true, min: 20, max: 2048}
 	maxSessionDuration       = parameter{name: "MaxSessionDuration", label: "maxSessionDuration", max: 20}
 )
 
@@ -41,7 +43,11 @@ func createRole(_ *Cloud, req *request) (string, *refusal) {
 	if refused != nil {
 		return "", refused
 	}
-	if refused := permit(req, arn, arn, requestTagKeys(tags)); refused != nil {
+	keys := requestTagKeys(tags)
+	if boundary := req.param("PermissionsBoundary"); boundary != "" {
+		keys["iam:PermissionsBoundary"] = []string{boundary}
+	}
+	if refused := permit(req, arn, arn, keys); refused != nil {
 		return "", refused
 	}
 	if refused := permitTagging(req, "iam:TagRole", arn, tags); refused != nil {
@@ -51,13 +57,31 @@ func createRole(_ *Cloud, req *request) (string, *refusal) {
 	if refused != nil {
 		return "", refused
 	}
+	boundary, refused := requestedBoundary(req)
+	if refused != nil {
+		return "", refused
+	}
 	r, refused := a.newRole(path, name, trustPolicy)
 	if refused != nil {
 		return "", refused
 	}
-	r.description, r.maxSession, r.tags = req.param("Description"), limit, tags
+	r.description, r.maxSession, r.tags, r.boundary = req.param("Description"), limit, tags, boundary
 	a.roles[strings.ToLower(name)] = r
 	return r.result(true), nil
+}
+
+// requestedBoundary finds the policy that a request names as the permissions
+// boundary; nil if it names none.
+func requestedBoundary(req *request) (*managedPolicy, *refusal) {
+	arn := req.param("PermissionsBoundary")
+	if arn == "" {
+		return nil, nil
+	}
+	m, refused := req.caller.account.managed(arn)
+	if refused == nil && m == nil {
+		refused = noSuchEntity("Scope ARN: %s does not exist or is not attachable.", arn)
+	}
+	return m, refused
 }
 
 // requestedRole finds the role that a request names and asks whether the caller
@@ -87,6 +111,9 @@ func (r *Role) result(withTags bool) string {
 	var b strings.Builder
 	b.WriteString("<Role>")
 	r.write(&b)
+	if r.boundary != nil {
+		writeBoundary(&b, r.boundary)
+	}
 	if withTags {
 		writeTags(&b, r.tags)
 	}
@@ -106,6 +133,13 @@ func (r *Role) write(b *strings.Builder) {
 		element(b, "Description", r.description)
 	}
 	element(b, "MaxSessionDuration", strconv.Itoa(int(r.maxSession.Seconds())))
+}
+
+func writeBoundary(b *strings.Builder, m *managedPolicy) {
+	b.WriteString("<PermissionsBoundary>")
+	element(b, "PermissionsBoundaryType", "Policy")
+	element(b, "PermissionsBoundaryArn", m.arn)
+	b.WriteString("</PermissionsBoundary>")
 }
 
 // trustText returns the trust policy as IAM shows it: in place of a role or user
@@ -342,4 +376,27 @@ func listRoleTags(_ *Cloud, req *request) (string, *refusal) {
 		element(b, "Key", t.key)
 		element(b, "Value", t.value)
 	})
+}
+
+func putRolePermissionsBoundary(_ *Cloud, req *request) (string, *refusal) {
+	// The key is the boundary that the role is to have.
+	r, refused := requestedRole(req, conditionKeys{"iam:PermissionsBoundary": {req.param("PermissionsBoundary")}})
+	if refused != nil {
+		return "", refused
+	}
+	m, refused := requestedBoundary(req)
+	if refused != nil {
+		return "", refused
+	}
+	r.boundary = m
+	return "", nil
+}
+
+func deleteRolePermissionsBoundary(_ *Cloud, req *request) (string, *refusal) {
+	r, refused := requestedRole(req, nil)
+	if refused != nil {
+		return "", refused
+	}
+	r.boundary = nil
+	return "", nil
 }

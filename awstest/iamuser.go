@@ -26,17 +26,25 @@ func createUser(_ *Cloud, req *request) (string, *refusal) {
 	if refused != nil {
 		return "", refused
 	}
-	if refused := permit(req, arn, arn, requestTagKeys(tags)); refused != nil {
+	keys := requestTagKeys(tags)
+	if boundary := req.param("PermissionsBoundary"); boundary != "" {
+		keys["iam:PermissionsBoundary"] = []string{boundary}
+	}
+	if refused := permit(req, arn, arn, keys); refused != nil {
 		return "", refused
 	}
 	if refused := permitTagging(req, "iam:TagUser", arn, tags); refused != nil {
+		return "", refused
+	}
+	boundary, refused := requestedBoundary(req)
+	if refused != nil {
 		return "", refused
 	}
 	u, refused := a.newUser(path, name)
 	if refused != nil {
 		return "", refused
 	}
-	u.tags = tags
+	u.tags, u.boundary = tags, boundary
 	a.users[strings.ToLower(name)] = u
 	return u.result(), nil
 }
@@ -78,6 +86,9 @@ func (u *user) result() string {
 	element(&b, "UserId", u.id)
 	element(&b, "Arn", u.arn)
 	element(&b, "CreateDate", u.created.Format(time.RFC3339))
+	if u.boundary != nil {
+		writeBoundary(&b, u.boundary)
+	}
 	writeTags(&b, u.tags)
 	b.WriteString("</User>")
 	return b.String()

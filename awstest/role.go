@@ -78,25 +78,11 @@ func (r *Role) SetPermissionsBoundary(policyJSON string) {
 	if strings.Contains(r.arn, ":role/aws-service-role/") {
 		panic(fmt.Sprintf("awstest: %s: a service-linked role cannot have a permissions boundary; limit another role", what))
 	}
-	g := parseBoundary(what, r.account, r.name, policyJSON)
+	d, refused := parseManagedPolicy(policyJSON)
+	must(what, refused)
 	r.account.cloud.mu.Lock()
 	defer r.account.cloud.mu.Unlock()
-	r.boundary = g
-}
-
-// parseBoundary panics on what IAM refuses as a permissions boundary. An empty
-// document is none.
-func parseBoundary(what string, a *Account, holder, document string) *guardrail {
-	if strings.TrimSpace(document) == "" {
-		return nil
-	}
-	name := holder + "-boundary"
-	d, refused := parseIdentityPolicy(document)
-	if refused == nil && d.size > trust.MaxManagedPolicySize {
-		refused = limitExceeded(fmt.Sprintf("Cannot exceed quota for PolicySize: %d", trust.MaxManagedPolicySize), fmt.Sprintf("the policy has %d characters", d.size))
-	}
-	must(what, refused)
-	return &guardrail{name: name, arn: a.iamARN("policy/" + name), policy: d.policy}
+	r.setBoundary(d)
 }
 
 // SetMaxSessionDuration sets the longest session that may be asked for: 1 to 12

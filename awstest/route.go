@@ -68,9 +68,9 @@ func (r *request) route(anyHost bool) bool {
 // queryService tells IAM from STS where the host does not: by the service that the
 // request is signed for, or else by the version of the API that it names.
 func (r *request) queryService() string {
-	switch scope := strings.Split(credentialOf(r.Request), "/"); {
-	case len(scope) == 5 && (scope[3] == serviceIAM || scope[3] == serviceSTS):
-		return scope[3]
+	switch service := claimedService(r.Request); {
+	case service == serviceIAM || service == serviceSTS:
+		return service
 	case r.URL.Query().Get("Version") == iamVersion:
 		return serviceIAM
 	}

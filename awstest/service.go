@@ -107,7 +107,7 @@ func checkHandler(service string, h ServiceHandler) {
 	switch {
 	case !handlerName.MatchString(service):
 		panic(fmt.Sprintf("awstest: Handle(%q): a service is named as requests to it are signed, such as \"sqs\" or \"secretsmanager\"", service))
-	case slices.Contains([]string{"iam", serviceSTS, serviceS3}, service):
+	case slices.Contains([]string{serviceIAM, serviceSTS, serviceS3}, service):
 		panic(fmt.Sprintf("awstest: Handle(%q): the cloud plays this service itself; use its accounts, roles and buckets", service))
 	case h.Permissions == nil || h.Serve == nil:
 		panic(fmt.Sprintf("awstest: Handle(%q): a handler has both functions, Permissions and Serve", service))

@@ -70,7 +70,7 @@ func (s *session) userID() string { return s.role.id + ":" + s.name }
 // principal is the session as a caller. The cloud's mutex must be held.
 func (s *session) principal() *principal {
 	p := &principal{
-		account: s.role.account, arn: s.arn(), role: s.role, policy: s.role.policy, boundary: s.role.boundary, session: s.policy,
+		account: s.role.account, arn: s.arn(), role: s.role, policy: s.role.policy, boundary: s.role.boundary.guardrail(), session: s.policy,
 		accessKeyID: s.accessKeyID, userID: s.userID(), state: s,
 	}
 	p.keys = map[string][]string{
@@ -79,6 +79,11 @@ func (s *session) principal() *principal {
 		"aws:PrincipalType":    {"AssumedRole"},
 		"aws:userid":           {p.userID},
 		"aws:TokenIssueTime":   {s.issued.UTC().Format(time.RFC3339)},
+	}
+	for key, value := range s.role.principalTags() {
+		if _, name, _ := strings.Cut(key, "/"); s.tags.get(name) == nil {
+			p.keys[key] = value // a session tag replaces the role's of the same key
+		}
 	}
 	for _, t := range s.tags {
 		p.keys["aws:PrincipalTag/"+t.key] = []string{t.value}

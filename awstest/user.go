@@ -1,6 +1,7 @@
 package awstest
 
 import (
+	"maps"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,8 +36,8 @@ func (k *accessKey) credentials() aws.Credentials {
 // must be held.
 func (k *accessKey) principal() *principal {
 	u := k.user
-	return &principal{
-		account: u.account, arn: u.arn, policy: u.policy, boundary: u.boundary, accessKeyID: k.id, userID: u.id,
+	p := &principal{
+		account: u.account, arn: u.arn, policy: u.policy, boundary: u.boundary.guardrail(), accessKeyID: k.id, userID: u.id,
 		keys: map[string][]string{
 			"aws:PrincipalArn":     {u.arn},
 			"aws:PrincipalAccount": {u.account.id},
@@ -45,4 +46,6 @@ func (k *accessKey) principal() *principal {
 			"aws:username":         {u.name},
 		},
 	}
+	maps.Copy(p.keys, u.principalTags())
+	return p
 }
