@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -70,9 +71,10 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	source, roles := r.resolve()
 	own := detached(base)
 	c := &Chain{
-		base:   &own,
-		window: o.Refresh.Window, timeout: o.Refresh.Timeout, failureCap: o.Refresh.FailureCap,
-		expectedAccount: o.ExpectedAccount, random: random,
+		base: &own, expectedAccount: o.ExpectedAccount, random: random,
+		window:     o.Refresh.Window,
+		timeout:    min(cmp.Or(o.Refresh.Timeout, defaultTimeout), maxTimeout),
+		failureCap: cmp.Or(o.Refresh.FailureCap, defaultFailureCap),
 	}
 	c.facts = &chainFacts{source: source, roles: roles, hops: len(roles) + 1, sts: r.stsClient()}
 	c.notify.chain, c.notify.logger, c.notify.onEvent = c, o.Logger, o.OnEvent
@@ -81,13 +83,6 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 		return nil, err
 	}
 	c.base.Region = r.region
-	if c.timeout == 0 {
-		c.timeout = defaultTimeout
-	}
-	c.timeout = min(c.timeout, maxTimeout)
-	if c.failureCap == 0 {
-		c.failureCap = defaultFailureCap
-	}
 	c.buildSessions()
 	if o.Logger != nil {
 		for _, notice := range r.notices {
@@ -97,7 +92,7 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 	return c, nil
 }
 
-// buildSessions makes the sessions, each with the previous one as its parent.
+// buildSessions creates the sessions, each with the previous one as its parent.
 func (c *Chain) buildSessions() {
 	hops := make([]*session, len(c.facts.roles)+1)
 	for i := range hops[1:] {

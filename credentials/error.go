@@ -112,7 +112,7 @@ func (e *Error) cause() string {
 // oneLine returns text without line breaks.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// Is makes errors.Is(err, credentials.TrustDenied) work.
+// Is reports whether target is the Kind, for errors.Is.
 func (e *Error) Is(target error) bool {
 	k, ok := target.(Kind)
 	return ok && k == e.Kind
@@ -132,7 +132,7 @@ func (e Error) Format(f fmt.State, verb rune) {
 	fmt.Fprint(f, e.Error())
 }
 
-// MarshalText is Error, for JSON.
+// MarshalText returns Error, for JSON.
 func (e Error) MarshalText() ([]byte, error) { return []byte(e.Error()), nil }
 
 // LogValue returns the fields to search for. RequestID, Attempts and NextAttempt are not

@@ -414,28 +414,19 @@ func (u *upstream) invalidate(key string, discard func() bool) bool {
 	return true
 }
 
-// waitIdle waits until the provider has discarded the refused keys, so that it does not
-// return one of them again.
-func (u *upstream) waitIdle(ctx context.Context) error {
+// exchange asks the provider, which does its own retries, once it has discarded the refused
+// keys: it might return one of them again.
+func (u *upstream) exchange(ctx context.Context, att *attempt) (aws.Credentials, error) {
+	att.operation = "Retrieve from " + u.name
 	u.mu.Lock()
 	busy := u.busy
 	u.mu.Unlock()
-	if busy == nil {
-		return nil
-	}
-	select {
-	case <-busy:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// exchange asks the provider, which does its own retries.
-func (u *upstream) exchange(ctx context.Context, att *attempt) (aws.Credentials, error) {
-	att.operation = "Retrieve from " + u.name
-	if err := u.waitIdle(ctx); err != nil {
-		return aws.Credentials{}, err
+	if busy != nil {
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return aws.Credentials{}, ctx.Err()
+		}
 	}
 	asked := time.Now()
 	creds, err := u.provider.Retrieve(ctx)

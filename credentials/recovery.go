@@ -74,7 +74,7 @@ func mayMeanExpired(req *smithyhttp.Request, err error) bool {
 		refused.Response.Header.Get("X-Amz-Bucket-Region") == ""
 }
 
-// HandleFinalize is one attempt of the SDK's retry loop.
+// HandleFinalize handles one attempt of the SDK's retry loop.
 func (r recovery) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 	req, ok := in.Request.(*smithyhttp.Request)
 	if !ok {

@@ -55,9 +55,11 @@ type refresh struct {
 }
 
 // endpoint returns the host of the last request; empty: none was sent.
-func (r *refresh) endpoint() string {
-	if host := r.host.Load(); host != nil {
-		return *host
+func (r *refresh) endpoint() string { return stringAt(&r.host) }
+
+func stringAt(p *atomic.Pointer[string]) string {
+	if s := p.Load(); s != nil {
+		return *s
 	}
 	return ""
 }
@@ -166,7 +168,7 @@ func (s *session) timeoutError() *Error {
 	for slow.parent != nil && slow.parent.inflight.Load() != nil {
 		slow = slow.parent
 	}
-	if p := slow.parent; p != nil && p.phaseNow(now) == expired {
+	if p := slow.parent; p != nil && p.current.Load().phase(now) == expired {
 		if f := p.backingOff(now, false); f != nil {
 			return f.err
 		}
@@ -554,7 +556,7 @@ func (s *session) backingOff(now time.Time, stat bool) *failure {
 	case f == nil:
 		return nil
 	case f.fromParent:
-		if s.parent.phaseNow(now) != expired {
+		if s.parent.current.Load().phase(now) != expired {
 			return nil
 		}
 		return s.parent.backingOff(now, stat)

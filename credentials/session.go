@@ -152,9 +152,6 @@ func (s *session) retrieve(ctx context.Context) (*snapshot, error) {
 	return s.await(ctx)
 }
 
-// phaseNow returns the phase of the current session and starts nothing.
-func (s *session) phaseNow(now time.Time) phase { return s.current.Load().phase(now) }
-
 // renew returns the refresh in flight, or starts one. It returns nil while the
 // session backs off after a failure.
 func (s *session) renew(ctx context.Context, now time.Time) *refresh {
@@ -215,20 +212,16 @@ func (s *session) discardIf(key string, may func() bool) {
 
 // status returns the session's state. It does no I/O.
 func (s *session) status() HopStatus {
-	st := HopStatus{RoleARN: s.role, Waiting: int(s.waiting.Load())}
+	st := HopStatus{RoleARN: s.role, Endpoint: stringAt(&s.host), Waiting: int(s.waiting.Load()), Skew: s.chain.clock.skew()}
 	failed := s.failed.Load()
 	if snap := s.current.Load(); snap != nil {
 		st.CallerARN, st.Expires = snap.caller, snap.creds.Expires
 		// Keys without an expiry are asked for at each use: the last failure says more.
 		st.HasSession = snap.phase(time.Now()) != expired || snap.life == 0 && failed == nil
 	}
-	if host := s.host.Load(); host != nil {
-		st.Endpoint = *host
-	}
 	if failed != nil {
 		st.Err, st.NextAttempt, st.FailingSince = failed.err, failed.err.NextAttempt, failed.since
 	}
-	st.Skew = s.chain.clock.skew()
 	return st
 }
 

@@ -179,11 +179,7 @@ func (r *resolver) addMissingIdentity(w WebIdentity) {
 // agentAddresses may be asked for credentials without TLS: those of the Pod Identity
 // agent and of ECS, as in the SDKs' reference guide,
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
-var agentAddresses = []netip.Addr{
-	netip.MustParseAddr("169.254.170.23"),
-	netip.MustParseAddr("fd00:ec2::23"),
-	netip.MustParseAddr("169.254.170.2"),
-}
+var agentAddresses = []string{"169.254.170.23", "fd00:ec2::23", "169.254.170.2"}
 
 func (p PodIdentity) check(r *resolver) Source {
 	const fix = "check the pod identity association of the service account and recreate the pod"
@@ -210,20 +206,17 @@ func (p PodIdentity) check(r *resolver) Source {
 
 // mayAsk reports whether the host of u may be asked for credentials: over https, or if it
 // is loopback or one of the addresses.
-func mayAsk(u *url.URL, addresses []netip.Addr) bool {
+func mayAsk(u *url.URL, addresses []string) bool {
 	if u.Scheme == "https" {
 		return true
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
-	return u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && (addr.IsLoopback() || slices.Contains(addresses, addr)))
+	return u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && (addr.IsLoopback() || slices.Contains(addresses, addr.String())))
 }
 
 // metadataAddresses are those of the instance metadata service:
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
-var metadataAddresses = []netip.Addr{
-	netip.MustParseAddr("169.254.169.254"),
-	netip.MustParseAddr("fd00:ec2::254"),
-}
+var metadataAddresses = []string{"169.254.169.254", "fd00:ec2::254"}
 
 const metadataEndpoint = "http://169.254.169.254"
 
