@@ -47,7 +47,7 @@ func newDoctor() *cobra.Command {
 		Short: "Check every hop from this pod, and show what to fix",
 		Long: `doctor checks the pod's token file and its claims, tries each hop once, and shows
 the caller identity at each hop or, if the hop fails, what to fix. With --bucket it
-then reads the object that --key names, or lists the beginning of the bucket. A role
+then reads the object that --key names or, without --key, lists the bucket. A role
 that may read but not list is fine: doctor only notes it.
 
 With --trust-policy it shows which statement and condition of that policy allows or
@@ -67,6 +67,11 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 				return err
 			}
 			bucket, _ := bucketOfARN(bucket)
+			if bucket != "" {
+				if err := validBucket("--bucket", bucket); err != nil {
+					return err
+				}
+			}
 			var f findings
 			chain, err := pod.chain(c.Context())
 			switch {

@@ -8,13 +8,11 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
 	library "github.com/crossrole/crossrole"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
-	"github.com/crossrole/crossrole/s3reader"
 )
 
 // The root command, and what the commands share: the flags of a chain, and the checks of
@@ -192,8 +190,5 @@ func checkBucketName(flag, bucket string) (name, partition string, err error) {
 	if strings.HasPrefix(name, "arn:") {
 		return "", "", usagef("%s %q; want a bucket's name, or arn:aws:s3:::NAME", flag, bucket)
 	}
-	if _, err := s3reader.New(aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}, name); err != nil {
-		return "", "", usagef("%s: %w", flag, err)
-	}
-	return name, partition, nil
+	return name, partition, validBucket(flag, name)
 }

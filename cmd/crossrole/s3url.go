@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -44,6 +45,20 @@ func parseS3URL(s string) (s3URL, error) {
 		return s3URL{}, usagef("%q has no bucket; want s3://BUCKET/KEY", s)
 	}
 	return u, nil
+}
+
+// validBucket refuses what is neither a bucket's name nor the ARN of an access point.
+// what names the input in the error.
+func validBucket(what, bucket string) error {
+	cfg := aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}
+	if strings.HasPrefix(bucket, "arn:") {
+		cfg.Region = "" // the ARN has one
+	}
+	_, err := s3reader.New(cfg, bucket)
+	if e, ok := errors.AsType[*s3reader.Error](err); ok {
+		return usagef("%s: %w", what, e.Err)
+	}
+	return err
 }
 
 // bucketOfARN returns the name and the partition in a bucket's ARN. It returns any other
@@ -97,6 +112,9 @@ func (b *bucketFlags) add(c *cobra.Command) {
 
 // open returns a reader of the bucket that uses the last role of the chain.
 func (b *bucketFlags) open(c *cobra.Command, bucket string, optFns ...func(*s3reader.Options)) (*s3reader.Reader, error) {
+	if err := validBucket(s3URL{bucket: bucket}.String(), bucket); err != nil {
+		return nil, err
+	}
 	style, err := b.style.option(c)
 	if err != nil {
 		return nil, err

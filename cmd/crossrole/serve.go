@@ -62,9 +62,9 @@ read the file can use the role: mount DIR read-only in the containers, and give 
 container the path of its own role. DIR must be a volume that is deleted with the
 pod (emptyDir).
 
-Sessions are renewed at least 20 minutes before they expire (after half of their
-life, if they last less than 30 minutes), so clients that renew 15 minutes early
-always get a new one. A valid session is served even while STS is down.
+Sessions are renewed at least 20 minutes before they expire, so that clients that
+renew 15 minutes early get a newer one; sessions of less than 30 minutes are renewed
+after half of their life. A valid session is served even while STS is down.
 
 With --admin ADDRESS, which may be the pod's address, serve also offers /healthz,
 /readyz (every role that is not optional has a session), /metrics and /status
