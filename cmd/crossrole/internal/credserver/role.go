@@ -99,7 +99,9 @@ func (r *Role) keepFresh(ctx context.Context) {
 	}
 }
 
-// renewEarly renews sessions before KeepFresh would. Failures cost nothing while the
+// renewEarly renews sessions before KeepFresh would. KeepFresh alone does not guarantee
+// renewLeft: a session becomes due at a random time, and the first session of a chain, or
+// one of half an hour, may have only minutes left then. Failures cost nothing while the
 // session is valid; the chain's Status, log and events report them.
 func renewEarly(ctx context.Context, chain *credentials.Chain) {
 	var expires time.Time

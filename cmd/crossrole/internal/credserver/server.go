@@ -1,5 +1,5 @@
 // Package credserver serves the sessions of roles over HTTP, as a container credential
-// endpoint that every AWS SDK can use. It is what the commands serve and exec run.
+// endpoint that every AWS SDK can use. The commands serve and exec run it.
 //
 // # How it works
 //
