@@ -85,7 +85,7 @@ func (w *world) apiServerDown(t *testing.T) string {
 		l.until(t, "tokens", func(now line) bool { return now.Tokens > before.Tokens })
 	}
 	reads, sessions := total(t, loops)
-	return fmt.Sprintf("nothing: %d reads, %d sessions from the mounted tokens; a program started meanwhile works; rotation continues afterwards", reads, sessions)
+	return fmt.Sprintf("nothing: %d reads, %d sessions from the mounted tokens; a program started during the outage works; rotation continues afterwards", reads, sessions)
 }
 
 // STS needs the keys only for new sessions.
@@ -109,7 +109,7 @@ func (w *world) keysUnreachable(t *testing.T) string {
 	w.blue.Issuer.Hide(false)
 	waiting.more(t, 5)
 	reads, _ := total(t, loops)
-	return fmt.Sprintf("running programs see nothing (%d reads): sessions stay valid without the keys; a program started meanwhile gets IssuerUnreachable, and works without a restart when the keys are back", reads)
+	return fmt.Sprintf("running programs see nothing (%d reads): sessions stay valid without the keys; a program started during the outage gets IssuerUnreachable, and works without a restart when the keys are back", reads)
 }
 
 // skewedClock needs no reader: the clock is wrong from the start.
@@ -126,7 +126,7 @@ func (w *world) skewedClock(t *testing.T) string {
 			}
 		}
 	}
-	return "nothing: both routes fetch"
+	return "nothing: both routes work"
 }
 
 // STS identifies a service account by its name.
