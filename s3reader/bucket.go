@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// bucketRef is a bucket as the SDK wants it named.
+// bucketRef names a bucket as the SDK expects it.
 type bucketRef struct {
 	name   string // bucket name, access-point alias or access-point ARN
 	region string // of an access-point ARN; empty otherwise
@@ -17,8 +17,8 @@ type bucketRef struct {
 
 func (b bucketRef) isARN() bool { return strings.HasPrefix(b.name, "arn:") }
 
-// unsupportedNames are the reserved endings of things that are addressed like a
-// bucket but are not read like one.
+// unsupportedNames are the reserved suffixes of resources that are named like a bucket
+// and cannot be read like one.
 var unsupportedNames = []struct{ suffix, what string }{
 	{"--ol-s3", "an alias of an S3 Object Lambda access point"},
 	{"--op-s3", "an alias of an S3 on Outposts access point"},
@@ -26,8 +26,8 @@ var unsupportedNames = []struct{ suffix, what string }{
 	{".mrap", "an alias of a Multi-Region Access Point"},
 }
 
-// parseBucket accepts what a user may have at hand for a bucket and refuses the
-// rest by name.
+// parseBucket accepts the ways in which users name a bucket. An error names what is not
+// supported.
 func parseBucket(s string) (bucketRef, error) {
 	switch {
 	case s == "":
@@ -51,8 +51,8 @@ func parseBucket(s string) (bucketRef, error) {
 	return bucketRef{name: s}, nil
 }
 
-// checkName accepts every name that a bucket of S3 may have had since 2006, and of
-// Ceph "tenant:bucket": the S3 User Guide, "General purpose bucket naming rules"
+// checkName accepts every name that a bucket in S3 may have, also one from 2006, and
+// Ceph's "tenant:bucket": see the S3 User Guide, "General purpose bucket naming rules"
 // and "Legacy: general purpose bucket naming" (us-east-1 until March 2018).
 func checkName(s string) error {
 	bad := func(rule string) error {
@@ -62,7 +62,7 @@ func checkName(s string) error {
 	name := s
 	if tenant, rest, ok := strings.Cut(s, ":"); ok {
 		if name = rest; !isLabel(tenant, lowerLetters+upperLetters+digits, "_") {
-			return bad("before a colon stands a tenant of Ceph, which has letters, digits and underscores")
+			return bad("what precedes a colon is a tenant of Ceph, which has letters, digits and underscores")
 		}
 	}
 	switch {
@@ -71,7 +71,7 @@ func checkName(s string) error {
 	case !isLabel(name, lowerLetters+upperLetters+digits+"_", ".-"):
 		return bad("a name has letters, digits, dots, hyphens and underscores, and no dot or hyphen at its ends")
 	case strings.Contains(name, ".."):
-		return bad("two dots must not touch")
+		return bad("it has two dots in a row")
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		return bad("a name must not look like an IP address")
@@ -145,7 +145,7 @@ func parseAccessPoint(s, region, account, name string) (bucketRef, error) {
 	return bucketRef{name: s, region: region}, nil
 }
 
-// cutAny is strings.Cut at the first of any of the separators.
+// cutAny cuts s around the first of the separators.
 func cutAny(s, separators string) (before, after string, found bool) {
 	if i := strings.IndexAny(s, separators); i >= 0 {
 		return s[:i], s[i+1:], true
@@ -180,13 +180,13 @@ const (
 	upperLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
 
-// madeOf reports whether s has at least one character, and none but those.
+// madeOf reports whether s is not empty and has only those characters.
 func madeOf(s, runes string) bool {
 	return s != "" && strings.Trim(s, runes) == ""
 }
 
-// isLabel reports whether s is made of those characters, with further ones between
-// the first and the last.
+// isLabel reports whether s has only the characters ends and, between the first and the
+// last, also those of between.
 func isLabel(s, ends, between string) bool {
 	return s != "" && madeOf(s[:1], ends) && madeOf(s[len(s)-1:], ends) && madeOf(s, ends+between)
 }
@@ -194,8 +194,8 @@ func isLabel(s, ends, between string) bool {
 // isAccount reports whether s is 12 digits.
 func isAccount(s string) bool { return len(s) == 12 && madeOf(s, digits) }
 
-// pattern is a regular expression that is compiled when it is needed for the first
-// time. Few programs ever need one, and all of them would wait for it.
+// pattern returns a regular expression that is compiled on first use: most programs
+// never need one.
 func pattern(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

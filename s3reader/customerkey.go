@@ -20,7 +20,7 @@ import (
 // is no key. It prints as "[redacted]", whatever the verb, and in an unexported
 // field not at all. It is safe for concurrent use.
 type CustomerKey struct {
-	// A function, as fmt prints what is behind any other kind of field.
+	// A function, because fmt prints the contents of all other kinds of fields.
 	bytes func() [customerKeySize]byte
 }
 
@@ -47,7 +47,7 @@ func (CustomerKey) MarshalText() ([]byte, error) { return []byte(redacted), nil 
 // LogValue returns "[redacted]", for slog.
 func (CustomerKey) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// headers are what S3 wants with every GET and HEAD
+// headers returns what S3 requires with every GET and HEAD
 // (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html);
 // nil without a key.
 func (k CustomerKey) headers() (algorithm, key, sum *string) {
@@ -59,8 +59,8 @@ func (k CustomerKey) headers() (algorithm, key, sum *string) {
 	return new("AES256"), new(base64.StdEncoding.EncodeToString(raw[:])), new(base64.StdEncoding.EncodeToString(hash[:]))
 }
 
-// onlyEncrypted refuses to send a key over plain HTTP, but to this machine. S3
-// would refuse the request, when the key is known on the way.
+// onlyEncrypted refuses to send a key over plain HTTP, except to this machine. S3 would
+// refuse the request only after the key was exposed.
 func onlyEncrypted(stack *middleware.Stack) error {
 	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("s3reader:onlyEncrypted",
 		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
@@ -75,7 +75,7 @@ func onlyEncrypted(stack *middleware.Stack) error {
 		}), middleware.Before)
 }
 
-// private reports whether a request to u cannot be read on its way.
+// private reports whether no one can read a request to u on the network.
 func private(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	addr, err := netip.ParseAddr(host)

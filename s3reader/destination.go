@@ -14,29 +14,28 @@ import (
 	"time"
 )
 
-// Where DownloadFile writes to: a regular file is replaced when the object is
-// complete; a pipe, a device or an open descriptor is written in order; anything else
-// is refused.
+// Where DownloadFile writes to: a regular file is replaced when the object is complete;
+// a pipe, a device or an open file is written to in order; anything else is an error.
 
 const (
-	// maxLinks is how many links in a row lead to a destination at most, as in
-	// Linux (path_resolution(7)).
+	// maxLinks is how many links in a row are followed, as in Linux
+	// (path_resolution(7)).
 	maxLinks = 40
 
-	// readerPoll is how often an open of a named pipe without a reader is tried.
+	// readerPoll is how often the open of a named pipe without a reader is retried.
 	readerPoll = 50 * time.Millisecond
 )
 
-// destination is what a path leads to, through links: a regular file, a name
-// that is free, or something to which the bytes are written in order.
+// destination is what a path leads to after links: a regular file, an unused name, or
+// something that the bytes are written to in order.
 type destination struct {
 	localFile
 	streamed bool
-	fd       int // of this process, if it is one of those; else -1
+	fd       int // an open file of this process; -1: none
 }
 
-// findDestination follows the links at path. It opens nothing but the directory,
-// which the caller closes.
+// findDestination follows the links at path. It opens only the directory, which the
+// caller closes.
 func findDestination(path string) (destination, error) {
 	shown := path
 	for range maxLinks + 1 {
@@ -73,8 +72,8 @@ func findDestination(path string) (destination, error) {
 	return destination{}, fmt.Errorf("%s leads through more than %d links, or in a circle: give the file's own path", shown, maxLinks)
 }
 
-// inspect finds out what a name in a directory is. For a link, it returns where
-// that leads.
+// inspect returns what has the name in a directory. For a link, it returns the link's
+// target.
 func inspect(dir, name, shown string) (_ destination, link string, _ error) {
 	parent := filepath.Clean(dir)
 	root, err := openRoot(parent)
@@ -104,8 +103,8 @@ func inspect(dir, name, shown string) (_ destination, link string, _ error) {
 	return d, "", nil
 }
 
-// openRoot opens a directory, and nothing else: with a separator at its end, the
-// system refuses a path that leads to a named pipe instead of waiting for a writer.
+// openRoot opens a directory. It adds a separator to the path: the system then refuses a
+// named pipe, for whose writer it would wait otherwise.
 func openRoot(dir string) (*os.Root, error) {
 	if runtime.GOOS != "windows" && !strings.HasSuffix(dir, "/") {
 		dir += "/"
@@ -113,8 +112,8 @@ func openRoot(dir string) (*os.Root, error) {
 	return os.OpenRoot(dir)
 }
 
-// writable reports whether what has the name is written to in order; if not, it
-// is a regular file. All else is refused.
+// writable reports whether the destination is written to in order; if not, it is a
+// regular file. Anything else is an error.
 func (d *destination) writable() (streamed bool, _ error) {
 	mode := d.existing.Mode()
 	switch {
@@ -126,8 +125,8 @@ func (d *destination) writable() (streamed bool, _ error) {
 	return false, d.notRegular("")
 }
 
-// notRegular is why what has the name now is not replaced. fix is for what is
-// not a directory; empty: another path.
+// notRegular returns the error for a name that has no regular file. fix is what to do
+// unless it is a directory; empty: give another path.
 func (l *localFile) notRegular(fix string) error {
 	what, path := "neither a file nor a directory", l.path()
 	switch l.existing.Mode().Type() {
@@ -150,9 +149,9 @@ func (l *localFile) notRegular(fix string) error {
 	return fmt.Errorf("%s is %s, and only regular files are replaced: %s", path, what, fix)
 }
 
-// ownDescriptor reports which open file of this process a path names, as
-// /dev/fd/1 and /proc/self/fd/1 do. Writing to it follows its position and mode,
-// which a shell has set by > or >>.
+// ownDescriptor returns the open file of this process that a path names, such as
+// /dev/fd/1 or /proc/self/fd/1. A write to it uses its position and mode, which a shell
+// has set by > or >>.
 func ownDescriptor(dir, name string) (int, bool) {
 	fd, err := strconv.Atoi(name)
 	if err != nil || fd < 0 {
@@ -173,8 +172,8 @@ func ownDescriptor(dir, name string) (int, bool) {
 	return fd, real == self+"/fd" || strings.HasPrefix(real, self+"/task/") && strings.HasSuffix(real, "/fd")
 }
 
-// open opens what is written to in order. It waits for the reader of a named
-// pipe, until ctx ends.
+// open opens a destination that is written to in order. It waits for the reader of a
+// named pipe until ctx ends.
 func (d *destination) open(ctx context.Context) (*os.File, error) {
 	if d.fd >= 0 {
 		return duplicate(d.fd, d.userPath)
@@ -198,7 +197,7 @@ func (d *destination) open(ctx context.Context) (*os.File, error) {
 	}
 }
 
-// unchanged fails, and closes f, unless f is what was found.
+// unchanged fails, and closes f, unless f is still the file that inspect found.
 func (d *destination) unchanged(f *os.File) error {
 	now, err := f.Stat()
 	if err == nil && !(os.SameFile(now, d.existing) && now.Mode().Type() == d.existing.Mode().Type()) {
@@ -210,7 +209,7 @@ func (d *destination) unchanged(f *os.File) error {
 	return err
 }
 
-// downloadStream writes an object in order to what is not a regular file.
+// downloadStream writes an object in order to a destination that is no regular file.
 func downloadStream(ctx context.Context, c *client, key string, to *destination, progress func(Progress)) (*Info, error) {
 	const op = "download"
 	f, err := to.open(ctx)
@@ -229,8 +228,8 @@ func downloadStream(ctx context.Context, c *client, key string, to *destination,
 	return info, nil
 }
 
-// copyStream writes an object to f and closes it. It returns when ctx ends,
-// whatever f does: where a write cannot be interrupted, it is left behind.
+// copyStream writes an object to f and closes it. It returns when ctx ends, even if a
+// write blocks: one that cannot be interrupted is left behind.
 func copyStream(ctx context.Context, c *client, key string, f *os.File, t *counter) (*Info, error) {
 	interruptible := f.SetWriteDeadline(time.Time{}) == nil
 	stop := context.AfterFunc(ctx, func() {
@@ -282,7 +281,7 @@ func copyObject(ctx context.Context, c *client, key string, w io.Writer, t *coun
 	return &info, nil
 }
 
-// countingWriter counts what is written.
+// countingWriter counts the bytes that are written.
 type countingWriter struct {
 	io.Writer
 	counter *counter

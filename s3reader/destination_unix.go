@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// openStream opens a named pipe or a character device for writing. It does not
-// wait for a pipe's reader, creates nothing and cuts nothing off.
+// openStream opens a named pipe or a character device for writing. It does not wait for
+// a pipe's reader, and neither creates nor truncates a file.
 func openStream(dir *os.Root, name string) (*os.File, error) {
 	f, err := dir.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
@@ -25,7 +25,7 @@ func openStream(dir *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
-// blocking has writes to f wait where Go does not wait for it by itself.
+// blocking makes writes to f block if Go's poller does not support f.
 func blocking(f *os.File) error {
 	if !errors.Is(f.SetWriteDeadline(time.Time{}), os.ErrNoDeadline) {
 		return nil
@@ -41,10 +41,10 @@ func blocking(f *os.File) error {
 	return failed
 }
 
-// noReader reports whether an open failed as nothing reads from the pipe.
+// noReader reports whether an open failed because the pipe has no reader.
 func noReader(err error) bool { return errors.Is(err, syscall.ENXIO) }
 
-// duplicate is an open file of this process under a number of its own.
+// duplicate returns an open file of this process under another descriptor.
 func duplicate(fd int, path string) (*os.File, error) {
 	syscall.ForkLock.RLock()
 	own, err := syscall.Dup(fd)
@@ -58,8 +58,8 @@ func duplicate(fd int, path string) (*os.File, error) {
 	return os.NewFile(uintptr(own), path), nil
 }
 
-// trusted refuses a link or pipe that another user has put into a directory in
-// which everybody may write, as Linux does by fs.protected_symlinks and
+// trusted returns an error for a link or pipe of another user in a directory that
+// everyone may write to, as Linux does with fs.protected_symlinks and
 // fs.protected_fifos (https://docs.kernel.org/admin-guide/sysctl/fs.html).
 func trusted(dir *os.Root, stat os.FileInfo) error {
 	of, err := dir.Stat(".")
@@ -75,8 +75,8 @@ func trusted(dir *os.Root, stat os.FileInfo) error {
 	return fmt.Errorf("%s belongs to user %d, in a directory in which everyone may write: give another path", filepath.Join(dir.Name(), stat.Name()), own.Uid)
 }
 
-// checkWriterAt fails if f cannot be written at offsets: a pipe, a terminal, a
-// file that was opened for reading only. It writes nothing.
+// checkWriterAt fails if f cannot be written at offsets: a pipe, a terminal, a file that
+// was opened only for reading. It writes nothing.
 func checkWriterAt(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {

@@ -23,17 +23,17 @@ import (
 //
 //	Download, DownloadFile, DownloadDir (tree.go)
 //	     │ one download per object
-//	     ├─► fresh   one GET: says what the object is, and delivers its beginning
-//	     ├─► resume  one HEAD, and the parts that a partfile.File has already
+//	     ├─► fresh   one GET: describes the object and delivers its beginning
+//	     ├─► resume  one HEAD, and the parts that are in a partfile.File
 //	     │
 //	     ├─► inOrder  small objects: all bytes over the connection of that GET
 //	     └─► run      large ones: a transfer.Job over several connections
 //	              └─► resumer (resume.go)  one per connection: GETs of ranges, all of
 //	                      one version (get.go), which continue after a failure
 //
-// run and inOrder write to download.w: the caller's io.WriterAt, or a part that
-// commit renames to the target (internal/partfile). Each part has a CRC; run
-// combines them and compares the result with the object's checksum.
+// run and inOrder write to download.w: the caller's io.WriterAt, or a part file that
+// commit renames to the target (internal/partfile). Each part has a CRC; run combines
+// them and compares the result with the object's checksum.
 //
 // The limits (transfer.Limits) and the reporter (progress.go) are shared by all
 // downloads of a tree, and lock themselves. A download is used by one goroutine;
@@ -54,7 +54,7 @@ type DownloadOptions struct {
 	Progress func(Progress)
 }
 
-// downloadOptions returns the options of one call, completed by the Reader's.
+// downloadOptions returns the options of one call, completed from the Reader's.
 func (r *Reader) downloadOptions(optFns []func(*DownloadOptions)) (DownloadOptions, error) {
 	o, err := optionsOf(optFns)
 	if err == nil && (o.PartSize < 0 || o.Concurrency < 0) {
@@ -116,7 +116,7 @@ func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt, optFns
 	return &d.info, nil
 }
 
-// offsets fails if f cannot be written at offsets.
+// offsets returns an error if f cannot be written at offsets.
 func offsets(f *os.File) error {
 	if f == nil {
 		return os.ErrInvalid
@@ -130,8 +130,8 @@ func offsets(f *os.File) error {
 	return nil
 }
 
-// presize makes a file as long as the object will be, so that the file system need
-// not grow it in disorder, and no tail of its earlier content is left.
+// presize gives a file the length of the object: the file system need not grow it out of
+// order, and nothing is left of longer contents.
 func presize(f *os.File, size int64) error {
 	if stat, err := f.Stat(); err != nil || !stat.Mode().IsRegular() {
 		return err
@@ -154,8 +154,8 @@ type download struct {
 	sum  *checksum // of the complete object; nil: unknown, or not compared
 }
 
-// maxConnections fill a line of some 23 Gbit/s at the 90 MB/s that S3 delivers
-// over each, unless Concurrency says otherwise.
+// maxConnections is the maximum if Concurrency is 0. With the 90 MB/s that S3 delivers
+// over each connection, they fill a network of about 23 Gbit/s.
 const maxConnections = 32
 
 func newDownload(c *client, key string, opts DownloadOptions) *download {
@@ -163,7 +163,7 @@ func newDownload(c *client, key string, opts DownloadOptions) *download {
 	return downloadWith(c, key, opts.PartSize, opts.Concurrency, limits, &reporter{key: key, call: opts.Progress})
 }
 
-// downloadWith returns a download that shares limits and reporter with others.
+// downloadWith returns a download that shares limits and a reporter with others.
 func downloadWith(c *client, key string, partSize int64, concurrency int, l *transfer.Limits, m *reporter) *download {
 	return &download{
 		version: version{client: c, info: Info{Key: key}}, counter: counter{reporter: m}, limits: l,
@@ -171,10 +171,10 @@ func downloadWith(c *client, key string, partSize int64, concurrency int, l *tra
 	}
 }
 
-// fresh fetches an object of which nothing has arrived. Its first request delivers
-// a complete small object, or the beginning of a large one. If etag is not empty,
-// a version with another ETag is an ObjectChanged error. fresh calls begin once
-// d.info is known; begin sets d.w.
+// fresh fetches an object from its beginning. The first response has a complete small
+// object, or the beginning of a large one. If etag is not empty, a version with another
+// ETag is an ObjectChanged error. fresh calls begin as soon as d.info is known; begin
+// sets d.w.
 func (d *download) fresh(ctx context.Context, etag string, begin func() error) error {
 	ctx, cancel := context.WithCancel(reportThrottling(ctx, d.limits.Limiter))
 	defer cancel()
@@ -210,7 +210,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	}
 	d.counter.expect(info.Size)
 	job.Plan = d.plan(info.Size)
-	// Without an ETag nothing ties a second request to the same version.
+	// Without an ETag, a second request could get another version.
 	if info.ETag == "" || job.Plan.Connections == 1 && d.part == nil {
 		return d.inOrder(first)
 	}
@@ -254,8 +254,8 @@ func (d *download) run(ctx context.Context, job *transfer.Job, parts []transfer.
 	return err
 }
 
-// serial lets one write at a time reach a file. File systems do so anyway, with a
-// lock for which a processor spins.
+// serial makes one write to a file at a time. File systems do so anyway, but with a spin
+// lock.
 type serial struct {
 	mu sync.Mutex
 	io.WriterAt
@@ -340,8 +340,8 @@ func (d *download) write(p []byte, pos int64) (err error) {
 // the part is; removing it is safe. A part of a version that no longer exists is
 // removed.
 //
-// Any number of processes may write the same file at the same time: one of them
-// continues the part, the others begin their own.
+// Any number of processes may write the same file at the same time: one of them resumes
+// the part file, the others start their own.
 //
 // The file system decides when the bytes reach the disk. To be sure that they have,
 // open the file and call its Sync.
@@ -374,14 +374,14 @@ func (r *Reader) DownloadFile(ctx context.Context, key, path string, optFns ...f
 	return &d.info, nil
 }
 
-// localFile is the file that an object is written to.
+// localFile is the regular file that an object is written to.
 type localFile struct {
 	dir      *os.Root
 	name     string
-	userPath string                      // the caller's path; empty: made of dir and name
-	existing os.FileInfo                 // the file of that name now; nil: none
-	modified time.Time                   // time of modification to set; zero: not set
-	newMode  func() (fs.FileMode, error) // of a file that replaces none; nil: partfile.NewFileMode
+	userPath string                      // as the caller gave it; empty: from dir and name
+	existing os.FileInfo                 // what has the name now; nil: nothing
+	modified time.Time                   // modification time to set; zero: none
+	newMode  func() (fs.FileMode, error) // for a file that replaces none; nil: partfile.NewFileMode
 }
 
 func (l *localFile) path() string {
@@ -391,8 +391,8 @@ func (l *localFile) path() string {
 	return filepath.Join(l.dir.Name(), filepath.FromSlash(l.name))
 }
 
-// toFile fetches the object to a file. If etag is not empty, a version with another
-// ETag is an ObjectChanged error.
+// toFile fetches the object to a file. If etag is not empty, a version with another ETag
+// is an ObjectChanged error.
 func (d *download) toFile(ctx context.Context, l localFile, etag string) error {
 	fail := func(err error) error { return d.client.fail("download", d.info.Key, err) }
 	if l.existing != nil && !l.existing.Mode().IsRegular() {
@@ -419,9 +419,9 @@ func (d *download) toFile(ctx context.Context, l localFile, etag string) error {
 	return err
 }
 
-// commit gives a complete partial file its name.
+// commit gives a complete part file its final name.
 func (d *download) commit(p *partfile.File, l localFile) error {
-	// Another file may have got the name since the download began.
+	// Another file may have been given the name during the download.
 	old, err := l.dir.Lstat(l.name)
 	switch {
 	case isMissing(err):
@@ -439,9 +439,9 @@ func (d *download) commit(p *partfile.File, l localFile) error {
 	return p.Commit(d.info.Size, mode, l.modified)
 }
 
-// mode returns the permissions of the complete file: those of the file that it
-// replaces, whose owner it gets as well. A file that another user has put into a
-// directory like /tmp is treated as if it did not exist.
+// mode returns the permissions for the complete file: those of the file that it replaces,
+// whose owner it also gets. A file of another user in a directory like /tmp is treated as
+// if it did not exist.
 func (l *localFile) mode(p *partfile.File, old os.FileInfo) (fs.FileMode, error) {
 	switch {
 	case old != nil && trusted(l.dir, old) == nil:
@@ -452,17 +452,17 @@ func (l *localFile) mode(p *partfile.File, old os.FileInfo) (fs.FileMode, error)
 	return partfile.NewFileMode(l.dir)
 }
 
-// invalidates reports whether err means that the bytes in a part are of no use.
+// invalidates reports whether err means that the bytes in a part file are of no use.
 func invalidates(err error) bool {
 	return errors.Is(err, ObjectChanged) || errors.Is(err, ChecksumMismatch) || errors.Is(err, NotFound)
 }
 
-// keepPart closes the part and adds to err where it is.
+// keepPart closes the part file and adds its path to err.
 func keepPart(err error, p *partfile.File) error {
 	if left := p.Close(); left != nil {
 		addHint(err, left.Error())
 	}
-	addHint(err, "what has arrived is in "+p.Path()+", and the next download to this file goes on from there")
+	addHint(err, "the bytes received so far are in "+p.Path()+", and the next download to this file resumes from there")
 	return err
 }
 
@@ -476,7 +476,7 @@ func addHint(err error, text string) {
 	}
 }
 
-// toPartial fetches the object to a part, and resumes what is in there if it can.
+// toPartial fetches the object to a part file, and resumes the part file if it can.
 func (d *download) toPartial(ctx context.Context, p *partfile.File, etag string) error {
 	if p.Shared() && p.Found() {
 		if resumed, err := d.resume(ctx, p, etag); resumed || err != nil {
@@ -484,21 +484,20 @@ func (d *download) toPartial(ctx context.Context, p *partfile.File, etag string)
 		}
 	}
 	return d.fresh(ctx, etag, func() error {
-		// Not before there is a response: it may still be of use.
+		// Not before the first response: the contents may still be of use.
 		if err := p.Clear(); err != nil {
 			return err
 		}
 		d.w = &serial{WriterAt: p}
 		if d.info.Size <= d.leastSegment() || d.info.ETag == "" || !p.Shared() {
-			return nil // it could not be resumed
+			return nil // without a journal: it could not be resumed
 		}
 		d.part = p
 		return p.Begin(d.id())
 	})
 }
 
-// describe asks for what there is to know of an object without its bytes, the
-// checksum of the whole included.
+// describe sets d.info and the expected checksum from a HEAD.
 func (d *download) describe(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -515,16 +514,16 @@ func (d *download) describe(ctx context.Context) error {
 	return nil
 }
 
-// id identifies the object in a partial file, with the checksum of its parts.
+// id identifies the object in a part file, and the checksum of its parts.
 func (d *download) id() partfile.ID {
-	if d.kind == nil { // the object has no checksum to compare with
+	if d.kind == nil { // the object has no CRC
 		d.kind = crc.CRC64NVME
 	}
 	return partfile.ID{Bucket: d.client.bucket.name, Key: d.info.Key, ETag: d.info.ETag, Size: d.info.Size, Checksum: d.kind}
 }
 
-// resume continues from what an earlier download has left in a partial file. It
-// reports false if there is nothing to resume.
+// resume continues an earlier download that has left a part file. It reports false if
+// there is nothing to resume.
 func (d *download) resume(ctx context.Context, p *partfile.File, etag string) (bool, error) {
 	size, err := p.Size()
 	if err != nil || size <= d.leastSegment() {
@@ -532,7 +531,7 @@ func (d *download) resume(ctx context.Context, p *partfile.File, etag string) (b
 	}
 	ctx = reportThrottling(ctx, d.limits.Limiter)
 	if err := d.describe(ctx); err != nil {
-		// A GET will show why: S3 says more in response to it.
+		// The GET of fresh will fail too, with a better error.
 		return false, ctx.Err()
 	}
 	if etag != "" && etag != d.info.ETag {
@@ -546,7 +545,7 @@ func (d *download) resume(ctx context.Context, p *partfile.File, etag string) (b
 	d.w = &serial{WriterAt: p}
 	missing := transfer.Missing(parts, d.info.Size)
 	left := transfer.Length(missing)
-	d.client.opts.Logger.Info("s3reader: a download goes on", "bucket", d.client.bucket.name, "key", d.info.Key, "file", p.Path(), "bytes", d.info.Size, "missing", left)
+	d.client.opts.Logger.Info("s3reader: resuming a download", "bucket", d.client.bucket.name, "key", d.info.Key, "file", p.Path(), "bytes", d.info.Size, "missing", left)
 	d.counter.expect(d.info.Size)
 	d.counter.add(d.info.Size - left)
 	return true, d.run(ctx, &transfer.Job{Missing: missing, Plan: d.plan(left)}, parts)

@@ -128,7 +128,7 @@ func TestOldFileOrNew(t *testing.T) {
 					same(t, onDisk(t, path), before)
 				}
 				kept := slices.ContainsFunc(names(t, dir), func(n string) bool { return n != "f" })
-				if says := err != nil && strings.Contains(err.Error(), "the next download to this file goes on from there"); kept != says {
+				if says := err != nil && strings.Contains(err.Error(), "the next download to this file resumes from there"); kept != says {
 					t.Errorf("left %q, and says %v", names(t, dir), err)
 				}
 				if e, ok := errors.AsType[*s3reader.Error](err); err != nil && (!ok || e.Op != "download" || e.Key != "k") {
@@ -249,7 +249,7 @@ func TestCancelKeepsThePart(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { synctest.Wait(); cancel() }()
 		_, err := s.reader(t, mayRead, parts).DownloadFile(ctx, "k", path)
-		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "goes on from there") {
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "resumes from there") {
 			t.Errorf("got %v", err)
 		}
 		remove()

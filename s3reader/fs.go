@@ -64,11 +64,11 @@ import (
 // such key. An archived object is listed and has a Stat; opening it is [Archived].
 func (r *Reader) FS(ctx context.Context) fs.FS { return &fsys{r: r, ctx: ctx} }
 
-// fsys is what lies under a prefix of the bucket.
+// fsys is the file system below a prefix of the bucket.
 type fsys struct {
 	r    *Reader
-	ctx  context.Context // of FS: the methods of io/fs have none
-	root string          // empty, or with a slash at its end
+	ctx  context.Context // of FS: io/fs passes none
+	root string          // the prefix: empty, or with a slash at its end
 }
 
 var (
@@ -92,7 +92,7 @@ func (f *fsys) Open(name string) (fs.File, error) {
 		if err != nil {
 			return nil, pathError(op, name, err)
 		}
-		return &dir{of: f, name: name}, nil // whether there is a bucket, ReadDir says
+		return &dir{of: f, name: name}, nil // ReadDir finds out whether there is a bucket
 	}
 	o, err := openRandom(f.ctx, f.r.client, key, true)
 	if err == nil {
@@ -165,7 +165,7 @@ func (f *fsys) ReadFile(name string) ([]byte, error) {
 	return nil, pathError(op, name, err)
 }
 
-// Sub is the file system below a directory. It makes no request.
+// Sub returns the file system below a directory. It makes no request.
 func (f *fsys) Sub(name string) (fs.FS, error) {
 	const op = "sub"
 	key, err := f.key(op, name)
@@ -178,12 +178,12 @@ func (f *fsys) Sub(name string) (fs.FS, error) {
 	return &fsys{r: f.r, ctx: f.ctx, root: key + "/"}, nil
 }
 
-// key is the key of the object that name would be. It refuses what is no path.
+// key returns the key of the object with that name. It fails for an invalid path.
 func (f *fsys) key(op, name string) (string, error) {
 	key := f.root + name
 	switch {
 	case !fs.ValidPath(name):
-		return "", f.r.fail(op, key, &Error{Kind: BadKey, Err: fmt.Errorf("%q is no path of io/fs (fs.ValidPath), %w: read an object with such a key by Reader.Open", name, fs.ErrInvalid)})
+		return "", f.r.fail(op, key, &Error{Kind: BadKey, Err: fmt.Errorf("%q is not a valid path of io/fs (fs.ValidPath), %w: read an object with such a key with Reader.Open", name, fs.ErrInvalid)})
 	case name == ".":
 		return strings.TrimSuffix(f.root, "/"), nil
 	}
@@ -193,15 +193,15 @@ func (f *fsys) key(op, name string) (string, error) {
 	return key, nil
 }
 
-// rootStat finds out whether f itself is there.
+// rootStat returns an error unless f itself exists.
 func (f *fsys) rootStat(op string) error {
 	if f.root == "" && f.r.bucketSeen.Load() {
 		return nil
 	}
-	first, err := f.r.firstKey(f.ctx, f.root)
+	first, err := firstKey(f.ctx, f.r.client, f.root)
 	switch {
 	case f.root == "" && err != nil && kindOf(err) == AccessDenied:
-		return nil // S3 refuses only where there is a bucket
+		return nil // S3 denies access only to a bucket that exists
 	case err == nil && first == "" && f.root != "":
 		err = notFound("no key begins with %q", f.root)
 	}
@@ -211,29 +211,28 @@ func (f *fsys) rootStat(op string) error {
 	return nil
 }
 
-// directory is nil if key names a directory. noFile is why there is no file to be
-// read: that it is missing or, to a role whose permissions begin further down,
-// forbidden.
+// directory returns nil if key is a directory. noFile is why it cannot be read as a file:
+// that there is none, or that access is denied, as to a role that may read only below it.
 func (f *fsys) directory(op, key string, noFile error) error {
 	missing := errors.Is(noFile, NotFound)
 	if !missing && !errors.Is(noFile, AccessDenied) {
 		return noFile
 	}
-	first, err := f.r.firstKey(f.ctx, key+"/")
+	first, err := firstKey(f.ctx, f.r.client, key+"/")
 	switch {
 	case first != "":
 		return nil
 	case err != nil && (missing || kindOf(err) != AccessDenied):
-		// Whether it is a directory is not known, or S3 says more of what is wrong
-		// than it says to a HEAD.
+		// It is not known whether it is a directory, or S3 says more about the cause than
+		// in response to a HEAD.
 		return f.r.fail(op, key, err)
 	}
 	return noFile
 }
 
-// noDirectory is what is wrong with a directory that was listed and has no key.
+// noDirectory returns the error for a directory that was listed and has no key.
 func (f *fsys) noDirectory(op, key string) error {
-	first, err := f.r.firstKey(f.ctx, key)
+	first, err := firstKey(f.ctx, f.r.client, key)
 	switch {
 	case err != nil:
 	case first == key:
@@ -307,7 +306,7 @@ func (d *dir) ReadDir(n int) ([]fs.DirEntry, error) {
 	return list, nil
 }
 
-// fail is err as the caller sees it.
+// fail returns err as the caller gets it.
 func (d *dir) fail(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
@@ -319,7 +318,7 @@ func (d *dir) fail(op string, err error) error {
 	return pathError(op, d.name, d.of.r.fail(op, key, err))
 }
 
-// file is an open object as io/fs sees it.
+// file is an open object for io/fs.
 type file struct {
 	*Object
 	name string
@@ -357,7 +356,7 @@ func (f *file) Seek(offset int64, whence int) (int64, error) {
 	return pos, f.pathError("seek", err)
 }
 
-// pathError leaves io.EOF and what a writer returned to WriteTo as they are.
+// pathError wraps err, except for io.EOF and the errors of a writer of WriteTo.
 func (f *file) pathError(op string, err error) error {
 	if _, ok := errors.AsType[*Error](err); !ok {
 		return err
@@ -365,7 +364,7 @@ func (f *file) pathError(op string, err error) error {
 	return pathError(op, f.name, err)
 }
 
-// fileInfo is what io/fs wants to know of a file or, without info, of a directory.
+// fileInfo describes a file or, without info, a directory.
 type fileInfo struct {
 	name string // path
 	info *Info
@@ -389,8 +388,8 @@ func (i fileInfo) Mode() fs.FileMode {
 	return 0o444
 }
 
-// ModTime is in whole seconds and UTC: some stores list fractions of a second
-// that the answers to HEAD and GET have no room for.
+// ModTime returns whole seconds in UTC: some stores list fractions of a second, which the
+// responses to HEAD and GET do not have.
 func (i fileInfo) ModTime() time.Time {
 	if i.info == nil {
 		return time.Time{}

@@ -66,11 +66,11 @@ func (d *directory) fetch(ctx context.Context) error {
 		d.broken = err
 	}
 	if err != nil {
-		return d.pages.r.fail("list", d.pages.prefix, err)
+		return d.pages.client.fail("list", d.pages.prefix, err)
 	}
 	if d.pages.done && d.hidden > 0 {
-		d.pages.r.opts.Logger.Warn("s3reader: keys that are no file name are left out of a directory",
-			"bucket", d.pages.r.bucket.name, "directory", d.pages.prefix, "keys", d.hidden, "first", d.sample)
+		d.pages.client.opts.Logger.Warn("s3reader: keys that are no file name are left out of a directory",
+			"bucket", d.pages.client.bucket.name, "directory", d.pages.prefix, "keys", d.hidden, "first", d.sample)
 	}
 	return nil
 }
@@ -123,5 +123,5 @@ func (f *fsys) list(name string) *directory {
 	if name != "." {
 		prefix += name + "/"
 	}
-	return &directory{pages: pages{r: f.r, prefix: prefix, delimiter: "/"}, nothing: true}
+	return &directory{pages: pages{client: f.r.client, prefix: prefix, delimiter: "/"}, nothing: true}
 }

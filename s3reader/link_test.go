@@ -149,7 +149,7 @@ func TestPresignRefuses(t *testing.T) {
 	_, _, cfg := gallery(t)
 	pics := newReader(t, cfg, "pics")
 	for _, ttl := range []time.Duration{0, -time.Second, 1500 * time.Millisecond, 8 * 24 * time.Hour} {
-		if _, err := pics.Presign(t.Context(), "k", ttl); err == nil || !strings.Contains(err.Error(), "want whole seconds") {
+		if _, err := pics.Presign(t.Context(), "k", ttl); err == nil || !strings.Contains(err.Error(), "give whole seconds") {
 			t.Errorf("ttl %v: %v", ttl, err)
 		}
 	}

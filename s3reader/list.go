@@ -43,7 +43,7 @@ type ListOptions struct {
 // An error ends the sequence: it comes once, with a nil *Info. Its Kind is
 // [BadKey] if prefix or an option is longer than S3 allows for a key. What a
 // server lists in another order, outside the prefix or against the options is an
-// error; so is a listing that is cut off. ctx is checked between pages. Each range
+// error; so is a truncated listing. ctx is checked between pages. Each range
 // over the sequence lists again.
 func (r *Reader) List(ctx context.Context, prefix string, optFns ...func(*ListOptions)) iter.Seq2[*Info, error] {
 	opts, invalid := optionsOf(optFns)
@@ -58,7 +58,7 @@ func (r *Reader) List(ctx context.Context, prefix string, optFns ...func(*ListOp
 			yield(nil, r.fail("list", prefix, invalid))
 			return
 		}
-		p := pages{r: r, prefix: prefix, delimiter: opts.Delimiter, after: opts.StartAfter, last: opts.StartAfter}
+		p := pages{client: r.client, prefix: prefix, delimiter: opts.Delimiter, after: opts.StartAfter, last: opts.StartAfter}
 		for !p.done {
 			page, err := p.next(ctx)
 			if err != nil {
@@ -90,7 +90,7 @@ func (o *ListOptions) validate() error {
 // pages requests the pages of a listing, and checks that each is further on than
 // the previous one and holds only what was requested.
 type pages struct {
-	r         *Reader
+	client    *client
 	prefix    string
 	delimiter string // what ends a common prefix; empty: all keys
 	after     string // only keys after this one; empty: all
@@ -100,12 +100,12 @@ type pages struct {
 	last  string  // key or common prefix of the latest entry; after, if there was none
 	done  bool
 
-	// tokens are those of consecutive pages that held nothing new, to detect a circle.
+	// tokens are those of consecutive pages without a new key, to detect a loop.
 	tokens map[string]bool
 }
 
-// maxEmptyPages is how many consecutive pages may hold no key and announce more, as
-// happens where a store scans past deleted versions, a thousand for each page.
+// maxEmptyPages is how many consecutive truncated pages may have no key. That happens
+// when a store skips deleted versions, a thousand per page.
 const maxEmptyPages = 10_000
 
 // next requests a page. Its entries must be consumed before the next one is
@@ -114,10 +114,10 @@ func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in := &s3.ListObjectsV2Input{
-		Bucket: &p.r.bucket.name, MaxKeys: p.maxKeys, ContinuationToken: p.token,
+		Bucket: &p.client.bucket.name, MaxKeys: p.maxKeys, ContinuationToken: p.token,
 		// A control character in one key would make the page unreadable as XML.
 		EncodingType: types.EncodingTypeUrl,
-		RequestPayer: p.r.payer(), ExpectedBucketOwner: p.r.owner(),
+		RequestPayer: p.client.payer(), ExpectedBucketOwner: p.client.owner(),
 	}
 	if p.prefix != "" {
 		in.Prefix = &p.prefix
@@ -128,7 +128,7 @@ func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 	if p.after != "" && p.token == nil {
 		in.StartAfter = &p.after
 	}
-	page, err := call(ctx, p.r.client, (*s3.Client).ListObjectsV2, in)
+	page, err := call(ctx, p.client, (*s3.Client).ListObjectsV2, in)
 	if err != nil {
 		return nil, err
 	}
@@ -140,17 +140,18 @@ func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 	return page, nil
 }
 
-// check refuses a page that is none, or after which the listing cannot continue.
+// check returns an error for a response that is not a page of a listing, or after which
+// the listing cannot continue.
 func (p *pages) check(page *s3.ListObjectsV2Output) error {
 	if page.IsTruncated == nil {
-		// The SDK makes an empty listing of an empty body, and of a page of HTML.
+		// For an empty body, or a page of HTML, the SDK returns an empty listing.
 		return &Error{Kind: Truncated, Err: errors.New("the response is not a listing of S3 (no IsTruncated)")}
 	}
 	next := aws.ToString(page.NextContinuationToken)
 	if *page.IsTruncated {
 		switch {
 		case next == "":
-			return errors.New("the listing says that there is more, and not how to go on (no NextContinuationToken)")
+			return errors.New("the listing has more pages, but does not say how to continue (no NextContinuationToken)")
 		case p.token != nil && next == *p.token:
 			return errors.New("the listing goes in a circle: its continuation token is the one just used")
 		}
@@ -176,15 +177,15 @@ func (p *pages) repeats(page *s3.ListObjectsV2Output) bool {
 	return err == nil && first == p.last
 }
 
-// nothingNew records a page without a new key. It fails if the listing gets no
-// further: a token comes again, or there have been too many such pages.
+// nothingNew records a page without a new key. It fails if the listing makes no progress:
+// a token is repeated, or there were too many such pages.
 func (p *pages) nothingNew(token string) error {
 	switch {
 	case token == "":
 	case p.tokens[token]:
 		return errors.New("the listing goes in a circle: a continuation token comes again")
 	case len(p.tokens) >= maxEmptyPages:
-		return fmt.Errorf("the listing does not get on: more than %d pages in a row without a key", maxEmptyPages)
+		return fmt.Errorf("the listing makes no progress: more than %d pages in a row without a key", maxEmptyPages)
 	case p.tokens == nil:
 		p.tokens = map[string]bool{token: true}
 	default:
@@ -262,11 +263,11 @@ func (p *pages) accept(e *Info) error {
 }
 
 // firstKey returns the first key that begins with prefix; empty if there is none.
-func (r *Reader) firstKey(ctx context.Context, prefix string) (string, error) {
+func firstKey(ctx context.Context, c *client, prefix string) (string, error) {
 	if len(prefix) > maxKey {
-		return "", nil // as long as no key is
+		return "", nil // no key is that long
 	}
-	p := pages{r: r, prefix: prefix, maxKeys: new(int32(1))}
+	p := pages{client: c, prefix: prefix, maxKeys: new(int32(1))}
 	for !p.done {
 		page, err := p.next(ctx)
 		if err != nil {
@@ -282,9 +283,8 @@ func (r *Reader) firstKey(ctx context.Context, prefix string) (string, error) {
 	return "", nil
 }
 
-// decodeKey undoes encoding-type=url, which the SDK leaves to its caller. A
-// store that ignores the parameter does not repeat it, and its keys are taken as
-// they are.
+// decodeKey decodes a key of a listing with encoding-type=url, which the SDK does not do.
+// A store that ignores the parameter does not return it; its keys are not decoded.
 func decodeKey(key *string, encoding types.EncodingType) (string, error) {
 	switch {
 	case key == nil || *key == "":
@@ -298,7 +298,7 @@ func decodeKey(key *string, encoding types.EncodingType) (string, error) {
 	case encoding == "":
 		return *key, nil
 	}
-	return "", fmt.Errorf("the listing's keys are encoded as %q, where \"url\" was asked for", encoding)
+	return "", fmt.Errorf("the listing's keys are encoded as %q, \"url\" was requested", encoding)
 }
 
 func infoFromListing(o *types.Object, encoding types.EncodingType) (*Info, error) {
@@ -307,7 +307,7 @@ func infoFromListing(o *types.Object, encoding types.EncodingType) (*Info, error
 		return nil, err
 	}
 	if o.Size == nil || *o.Size < 0 {
-		return nil, fmt.Errorf("the listing does not say how long %q is", key)
+		return nil, fmt.Errorf("the listing has no size for %q", key)
 	}
 	if err := checkSize(*o.Size); err != nil {
 		return nil, err

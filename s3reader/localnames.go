@@ -21,14 +21,13 @@ type target struct {
 	path string // below the directory, with slashes
 }
 
-// pathConflicts finds objects whose path is also that of a directory. Entries come in
-// the order of their paths, so that "a" comes before "a/b"; but other targets
-// ("a-b") may stand between them.
+// pathConflicts finds objects whose path is also that of a directory. Targets come in the
+// order of their paths: "a" before "a/b", but perhaps with others ("a-b") in between.
 type pathConflicts struct {
-	held []target // each is a prefix of the next, and may yet turn out to be a directory
+	held []target // each is a prefix of the next, and may still be a directory
 }
 
-// add takes an target and returns those that are known to be files now, and those
+// add adds a target. It returns the targets that are now known to be files, and those
 // that share their path with a directory.
 func (s *pathConflicts) add(e target) (files, directories []target) {
 	for len(s.held) > 0 {
@@ -49,18 +48,18 @@ func (s *pathConflicts) add(e target) (files, directories []target) {
 	return files, directories
 }
 
-// end returns what is left, all of it files.
+// end returns the remaining targets, which are files.
 func (s *pathConflicts) end() []target {
 	files := s.held
 	s.held = nil
 	return files
 }
 
-// mtimeFor returns the time of modification by which a file is recognised to be the
-// version of an object that info describes: the second in which that was stored,
-// and below it a hash of the ETag, in units that every file system with such
-// digits keeps. Two versions of one second and one length are distinguished by
-// these. It is zero if the object has no time or no ETag.
+// mtimeFor returns the modification time that marks a file as the version of an object
+// that info describes: the second in which that was stored, with a hash of the ETag as
+// sub-second digits, which distinguish two versions of the same second and size. The unit
+// of the digits is one that all file systems with sub-second times keep. It returns zero
+// if the object has no time or no ETag.
 func mtimeFor(info *Info) time.Time {
 	if info.LastModified.IsZero() || info.ETag == "" {
 		return time.Time{}
@@ -72,17 +71,17 @@ func mtimeFor(info *Info) time.Time {
 	return info.LastModified.Truncate(time.Second).Add(digits)
 }
 
-// dirMaker creates the directories below a root, each of them once. It is safe for
-// concurrent use.
+// dirMaker creates directories below a root, each of them once. It is safe for concurrent
+// use.
 type dirMaker struct {
 	root *os.Root
 	mu   sync.Mutex
 	dirs map[string]bool
 
-	modes map[string]fs.FileMode // of new files, by directory
+	modes map[string]fs.FileMode // for new files, by directory
 }
 
-// mode returns the permissions of a new file in dir, which is open as at.
+// mode returns the permissions for a new file in dir, which is open as at.
 func (m *dirMaker) mode(dir string, at *os.Root) (fs.FileMode, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -97,8 +96,7 @@ func (m *dirMaker) mode(dir string, at *os.Root) (fs.FileMode, error) {
 	return mode, err
 }
 
-// make creates a directory and those above it. A link in its place is not
-// followed.
+// make creates a directory and its parents. It follows no link.
 func (m *dirMaker) make(dir string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -121,7 +119,7 @@ func (m *dirMaker) make(dir string) error {
 	return nil
 }
 
-// parents yields "a", "a/b", "a/b/c" of "a/b/c".
+// parents yields "a", "a/b" and "a/b/c" for "a/b/c".
 func parents(dir string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for i, c := range dir {
@@ -145,14 +143,14 @@ func (m *dirMaker) isDir(at string) error {
 	return fmt.Errorf("%s is %s: remove it, or choose another directory: %w", filepath.Join(m.root.Name(), filepath.FromSlash(at)), what, fs.ErrExist)
 }
 
-// workDir is the directory that a worker writes to. Objects come in the order of
-// their keys, so the next one is mostly in the same directory.
+// workDir is the directory that a worker writes to. It stays open for the next object,
+// which is usually in the same directory: objects come in the order of their keys.
 type workDir struct {
 	dir string
 	at  *os.Root // nil: none
 }
 
-// enter returns the directory, which may end with a slash; empty: the root.
+// enter opens dir, which may end with a slash; the root if it is empty.
 func (s *workDir) enter(m *dirMaker, dir string) (*os.Root, error) {
 	dir = strings.TrimSuffix(dir, "/")
 	if dir == "" {

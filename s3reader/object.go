@@ -39,7 +39,7 @@ import (
 // Object when you have finished with it: it may hold a connection and memory.
 type Object struct {
 	version
-	op string // what errors begin with
+	op string // of errors
 
 	// The context of Open: io.Reader passes none.
 	ctx    context.Context
@@ -52,13 +52,13 @@ type Object struct {
 
 	mu      sync.Mutex // guards what follows
 	pos     int64
-	stream  resumer // the body of Open's own request, as long as it is of use
+	stream  resumer // the body of Open's own request, as long as it is used
 	head    []byte  // its first bytes, for a caller that reads them and seeks back
 	pace    pace
 	ahead   blockcache.Readahead
 	random  random
 	sum     *wholeSum // nil: nothing to compare with
-	corrupt error     // the bytes were not the object's; until the start is sought
+	corrupt error     // the checksum did not match; nil again after a seek to the start
 }
 
 var (
@@ -75,9 +75,9 @@ func (o *Object) Info() Info {
 	return info
 }
 
-// Read reads the next bytes. It returns io.EOF after Info().Size bytes and never
-// before. If all bytes were read in order and their checksum is not the
-// object's, the last of them are withheld and the error is [ChecksumMismatch].
+// Read reads the next bytes. It returns io.EOF only after Info().Size bytes. If all bytes
+// were read in order and do not match the object's checksum, Read withholds the last of
+// them and returns a [ChecksumMismatch].
 func (o *Object) Read(p []byte) (n int, err error) {
 	defer o.client.recovered(o.op, o.info.Key, &err)
 	o.mu.Lock()
@@ -131,7 +131,7 @@ func (o *Object) addToSum(pos int64, p []byte) error {
 	return err
 }
 
-// writeSize is how much WriteTo hands to the writer at once, in bytes.
+// writeSize is how much WriteTo passes to the writer at a time, in bytes.
 const writeSize = 256 << 10
 
 // WriteTo writes the bytes from the current position to the end, as [io.WriterTo]
@@ -236,8 +236,7 @@ func (o *Object) Close() error {
 	return nil
 }
 
-// unlock lets go of the position, and of the body if the handle was closed
-// meanwhile.
+// unlock unlocks mu, and closes the body if the handle was closed in the meantime.
 func (o *Object) unlock() {
 	o.mu.Unlock()
 	if o.closed.Load() {
@@ -245,8 +244,7 @@ func (o *Object) unlock() {
 	}
 }
 
-// closeBody closes the body, unless a read is in progress, which will close it when
-// it returns.
+// closeBody closes the body. If a read is in progress, that closes it when it returns.
 func (o *Object) closeBody() {
 	if o.mu.TryLock() {
 		o.stream.Close()
@@ -254,7 +252,7 @@ func (o *Object) closeBody() {
 	}
 }
 
-// checkOpen returns why the handle can be read no more, or nil.
+// checkOpen returns why the handle can no longer be read, or nil.
 func (o *Object) checkOpen() error {
 	if o.closed.Load() {
 		return fs.ErrClosed
@@ -262,19 +260,19 @@ func (o *Object) checkOpen() error {
 	return ctxErr(o.ctx)
 }
 
-// fail is err as the caller sees it; io.EOF stays what it is.
+// fail returns err as the caller gets it; io.EOF stays as it is.
 func (o *Object) fail(err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	// Whatever a request says when the handle ends under it, the end is the cause.
+	// If the handle has ended, that is the cause of whatever error a request returned.
 	if ended := o.checkOpen(); ended != nil {
 		err = ended
 	}
 	return o.client.fail(o.op, o.info.Key, err)
 }
 
-// getStep bounds what a claimed length alone makes Get allocate.
+// getStep is how much Get allocates, in bytes, because of a claimed length alone.
 const getStep = 32 << 20
 
 // Get returns all bytes of an object, in memory. Bodies that break off are resumed.
@@ -339,7 +337,7 @@ func (r *Reader) Open(ctx context.Context, key string, optFns ...func(*OpenOptio
 	return o, nil
 }
 
-// openObject is Open for a caller whose errors begin with op.
+// openObject opens a handle whose errors have that op.
 func openObject(ctx context.Context, c *client, key, op string) (_ *Object, err error) {
 	defer c.recovered(op, key, &err)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -384,16 +382,16 @@ func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, i
 }
 
 const (
-	// headSize is how many of the first bytes a handle keeps: what is sniffed for
-	// its type and read again from the start costs one request.
+	// headSize is how many of the first bytes a handle keeps, so that a caller can detect
+	// the content type and read again from the start with one request.
 	headSize = 16 << 10
 
-	// maxSkip is how far ahead a body is read on rather than asked for anew.
+	// maxSkip is how far a body is read on, in bytes, before another one is requested.
 	maxSkip = 1 << 20
 )
 
-// next reads at the position: from the body of Open's request as long as reading
-// goes on in order and the connection keeps up, else through the cache.
+// next reads at the position: from the body of Open's request as long as reading continues
+// in order and the connection is fast enough, else through the cache.
 func (o *Object) next(p []byte) (int, error) {
 	s := &o.stream
 	if o.pos != s.pos && o.pos < int64(len(o.head)) {
@@ -424,7 +422,7 @@ func (o *Object) next(p []byte) (int, error) {
 	return n, nil
 }
 
-// skip reads the body up to the position, using p as room.
+// skip reads the body up to the position, with p as buffer.
 func (o *Object) skip(p []byte) error {
 	for o.stream.pos < o.pos {
 		if _, err := o.stream.Read(p[:min(int64(len(p)), o.pos-o.stream.pos)]); err != nil {
@@ -434,7 +432,7 @@ func (o *Object) skip(p []byte) error {
 	return nil
 }
 
-// handOver lets other connections continue where the body's own does not keep up.
+// handOver lets read-ahead continue over other connections if the body is too slow.
 func (o *Object) handOver(began time.Time, n int) {
 	s := &o.stream
 	if s.end == o.info.Size {
@@ -447,8 +445,8 @@ func (o *Object) handOver(began time.Time, n int) {
 	o.ahead.Fill()
 }
 
-// releaseBody closes the body of Open's request if no Read has begun: random reads
-// by ReadAt do not use it.
+// releaseBody closes the body of Open's request before the first Read: ReadAt does not use
+// it.
 func (o *Object) releaseBody() {
 	if o.mu.TryLock() {
 		if o.pos == 0 && o.stream.pos == 0 && o.stream.body != nil {
@@ -460,26 +458,26 @@ func (o *Object) releaseBody() {
 }
 
 const (
-	// S3 delivers some 90 MB/s over one connection
+	// S3 delivers about 90 MB/s over one connection
 	// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-design-patterns.html:
-	// "one concurrent request for each 85–90 MB/s"). One that delivers much more is not held back by that, and
-	// gets no company.
-	ampleRate = 250e6 // bytes a second
+	// "one concurrent request for each 85–90 MB/s"). If one delivers much more, others
+	// would not help.
+	ampleRate = 250e6 // bytes per second
 
-	waitShare   = 2       // the reader waits for the body if one in waitShare of the time is waiting
-	judgedBytes = 4 << 20 // the bytes over which that is judged
-	handover    = 4 << 20 // how much of a body is still read while other connections begin
+	waitShare   = 2       // a body is slow if its reader waits for 1/waitShare of the time
+	judgedBytes = 4 << 20 // over which that is measured
+	handover    = 4 << 20 // how much of a body is still read while other connections start
 )
 
-// pace reports whether the reader of a body is held up by its connection.
+// pace measures whether a body's connection slows its reader down.
 type pace struct {
 	since  time.Time
 	waited time.Duration
 	bytes  int64
 }
 
-// slow notes a read and reports, once enough were read, whether the reader spent
-// most of the time waiting for a connection that is not ample.
+// slow records a read. After judgedBytes, it reports whether the reader has spent most of
+// the time waiting for a connection that is slower than ampleRate.
 func (p *pace) slow(began, ended time.Time, n int) bool {
 	if p.bytes == 0 {
 		p.since = began

@@ -41,8 +41,8 @@ type LinkOptions struct {
 	// characters and slashes. Empty: the object's own Content-Disposition.
 	FileName string
 
-	// ContentType is sent in place of the object's own, such as
-	// "text/plain; charset=utf-8". Empty: the object's.
+	// ContentType replaces the object's, for example "text/plain; charset=utf-8". Empty:
+	// the object's.
 	ContentType string
 
 	// VersionID is the version to link to, which requires s3:GetObjectVersion.
@@ -77,7 +77,7 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c > unicode.MaxASCII })
 }
 
-// input adds what the link asks S3 to answer with.
+// input adds to in how S3 is to respond.
 func (o *LinkOptions) input(in *s3.GetObjectInput) *s3.GetObjectInput {
 	if o.FileName != "" {
 		in.ResponseContentDisposition = new(attachment(o.FileName))
@@ -91,9 +91,9 @@ func (o *LinkOptions) input(in *s3.GetObjectInput) *s3.GetObjectInput {
 	return in
 }
 
-// attachment is the Content-Disposition that has a browser save a file under a
-// name (RFC 6266, section 4). Characters that not every browser reads are replaced
-// in filename, and spelled out in filename* (RFC 8187).
+// attachment returns the Content-Disposition that makes a browser save a file under a name
+// (RFC 6266, section 4). Characters that not every browser supports are replaced in
+// filename, and encoded in filename* (RFC 8187).
 func attachment(name string) string {
 	plain := strings.Map(func(c rune) rune {
 		if c > '~' || strings.ContainsRune(`"%`, c) {
@@ -116,7 +116,7 @@ func attachment(name string) string {
 	return value + "; filename*=UTF-8''" + exact.String()
 }
 
-// maxLink is Signature Version 4's limit:
+// maxLink is the limit of Signature Version 4:
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/PresignedUrlUploadObject.html
 const maxLink = 7 * 24 * time.Hour
 
@@ -141,13 +141,13 @@ func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration, opt
 		return nil, r.fail(op, key, err)
 	}
 	if r.opts.CustomerKey.bytes != nil {
-		return nil, r.fail(op, key, errors.New("a link to an object that is encrypted with Options.CustomerKey does not open without the key: serve the bytes, by Open"))
+		return nil, r.fail(op, key, errors.New("a link to an object that is encrypted with Options.CustomerKey does not work without the key: use Open and serve the bytes"))
 	}
 	if err := checkKey(key); err != nil {
 		return nil, r.fail(op, key, err)
 	}
 	if ttl < time.Second || ttl > maxLink || ttl%time.Second != 0 {
-		return nil, r.fail(op, key, fmt.Errorf("ttl %v; want whole seconds, 1s to 168h", ttl))
+		return nil, r.fail(op, key, fmt.Errorf("the ttl is %v: give whole seconds, 1s to 168h", ttl))
 	}
 	if err := r.learnRegion(ctx, key); err != nil {
 		return nil, r.fail(op, key, err)
@@ -165,7 +165,7 @@ func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration, opt
 	signed, err := s3.NewPresignClient(r.Client()).PresignGetObject(ctx, opts.input(r.getInput(key)), func(o *s3.PresignOptions) {
 		o.Expires = ttl
 		o.ClientOptions = append(o.ClientOptions, func(o *s3.Options) {
-			// These very credentials: a renewal meanwhile may be of another length.
+			// Not another session, which could expire at another time.
 			o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil })
 		})
 	})
@@ -175,8 +175,8 @@ func (r *Reader) Presign(ctx context.Context, key string, ttl time.Duration, opt
 	return &Link{URL: signed.URL, Expires: now.Add(ttl).Round(0)}, nil
 }
 
-// credentialsFor are credentials that last for ttl, if the provider can be asked
-// for such.
+// credentialsFor returns credentials that are valid for ttl, if the provider can return
+// such.
 func credentialsFor(ctx context.Context, from aws.CredentialsProvider, ttl time.Duration) (aws.Credentials, error) {
 	if p, ok := from.(interface {
 		RetrieveFor(context.Context, time.Duration) (aws.Credentials, error)

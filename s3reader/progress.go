@@ -7,32 +7,31 @@ import (
 	"time"
 )
 
-// Progress: how Options.Progress is called while a download runs.
+// The calls of Progress during a download.
 
 const (
-	// progressEvery leaves room in a second's ten calls for the last one, which
-	// waits for nothing, and for one that a slow call has delayed.
+	// progressEvery leaves room in ten calls per second for the last one, which is made
+	// immediately, and for one that a slow call has delayed.
 	progressEvery = 125 * time.Millisecond
 
-	// progressPatience is how long the end of a download waits for a call of
-	// Options.Progress to return.
+	// progressPatience is how long the end of a download waits for a call of Progress.
 	progressPatience = time.Second
 )
 
-// reporter counts the bytes that have arrived and reports them to Options.Progress.
-// A goroutine of its own makes the calls, one after the other, so that nothing else
-// waits for them.
+// reporter counts the bytes that have arrived and reports them to the caller's Progress.
+// A separate goroutine makes the calls, one at a time, so that the download does not wait
+// for them.
 type reporter struct {
 	key          string
 	call         func(Progress) // nil: nothing is reported
 	bytes, total atomic.Int64
-	stop         chan bool // sent once: whether all is well
+	stop         chan bool // receives once whether the download has succeeded
 	stopped      chan struct{}
-	failed       error // why report has ended early; read after stopped
+	failed       error // why report ended early; to be read after stopped
 }
 
-// during reports while f is running. A panic in Options.Progress ends the context
-// of f, and is the error.
+// during calls f and reports while it runs. A panic in Progress cancels the context of f
+// and becomes the error.
 func (m *reporter) during(ctx context.Context, f func(context.Context) error) (err error) {
 	if m.call == nil {
 		return f(ctx)
@@ -49,7 +48,7 @@ func (m *reporter) during(ctx context.Context, f func(context.Context) error) (e
 	return safely(func() error { return f(ctx) })
 }
 
-// begin starts to report, and calls cancel if that panics.
+// begin starts reporting. It calls cancel if Progress panics.
 func (m *reporter) begin(cancel func()) {
 	m.stop, m.stopped = make(chan bool, 1), make(chan struct{})
 	go func() {
@@ -70,8 +69,8 @@ func (m *reporter) report() {
 	var reported Progress
 	for {
 		select {
-		case well := <-m.stop:
-			if well {
+		case success := <-m.stop:
+			if success {
 				m.call(m.now())
 			}
 			return
@@ -85,15 +84,15 @@ func (m *reporter) report() {
 }
 
 func (m *reporter) now() Progress {
-	// Total first: bytes never run ahead of it then.
+	// Total first, so that the bytes never exceed it.
 	total := m.total.Load()
 	return Progress{Key: m.key, Bytes: min(m.bytes.Load(), total), Total: total}
 }
 
-// end stops reporting, after a last call if all is well. It waits for that, up to
-// progressPatience, and returns why reporting has failed.
-func (m *reporter) end(well bool) error {
-	m.stop <- well
+// end stops reporting, with a last call if the download has succeeded. It waits up to
+// progressPatience for that and returns why reporting failed.
+func (m *reporter) end(success bool) error {
+	m.stop <- success
 	patience := time.NewTimer(progressPatience)
 	defer patience.Stop()
 	select {
@@ -107,7 +106,7 @@ func (m *reporter) end(well bool) error {
 // counter counts the bytes of one download, for a reporter.
 type counter struct {
 	reporter *reporter
-	sized    bool // the reporter's total includes the object already
+	sized    bool // the reporter's total already includes the object
 	n        atomic.Int64
 }
 
@@ -118,7 +117,7 @@ func (t *counter) expect(size int64) {
 	}
 }
 
-// expect adds to the total, which stays within an int64 whatever a listing claims.
+// expect adds to the total, which cannot overflow, whatever sizes a listing has.
 func (m *reporter) expect(size int64) {
 	for {
 		old := m.total.Load()
@@ -137,5 +136,5 @@ func (t *counter) add(n int64) {
 	t.reporter.bytes.Add(n)
 }
 
-// undo takes back what was added.
+// undo subtracts what was added.
 func (t *counter) undo() { t.reporter.bytes.Add(-t.n.Swap(0)) }

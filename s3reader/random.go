@@ -8,29 +8,29 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// OpenOptions.Random: a handle that asks for no more than what is read.
+// OpenOptions.Random: handles that request little more than what is read.
 
 const (
-	// maxRandomAhead is how much a random reader that goes on in order is given in
-	// advance, in bytes.
+	// maxRandomAhead is how much is requested in advance for a random reader that reads on
+	// in order, in bytes.
 	maxRandomAhead = 256 << 10
 
-	// wholeRun is how much of a file of FS must have been read in order for all the
-	// rest to be asked for, over many connections if that helps.
+	// wholeRun is after how many bytes, read in order from a file of FS, all the rest is
+	// requested, over several connections if that helps.
 	wholeRun = 16 << 20
 )
 
-// random is what a handle knows that asks for nothing but what is read.
+// random is the state of a handle with OpenOptions.Random.
 type random struct {
 	on    bool
-	files bool // of FS: a reader that goes on in order mostly reads to the end
-	whole bool // all the rest is wanted, until a Seek
+	files bool // of FS: a reader that reads on in order usually reads to the end
+	whole bool // all the rest is requested, until a Seek
 
-	next, got int64 // where the latest run of reads ended, and its bytes
+	next, got int64 // where the latest sequence of reads ended, and its bytes
 }
 
-// openRandom opens an object without asking for its bytes. If missing is said to
-// be looked into by the caller, a 404 is not explained.
+// openRandom opens an object without requesting its bytes. With missing, the caller finds
+// out why there is no such object.
 func openRandom(parent context.Context, c *client, key string, missing bool) (*Object, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func openRandom(parent context.Context, c *client, key string, missing bool) (*O
 		return nil, err
 	}
 	if normalETag(head.ETag) == "" {
-		// Nothing ties a second request to the same version.
+		// A second request could get another version.
 		cancel(nil)
 		return openObject(parent, c, key, "open")
 	}
@@ -60,7 +60,7 @@ func newRandomObject(ctx context.Context, c *client, cancel context.CancelCauseF
 		return nil, err
 	}
 	if archived(head) {
-		return nil, &Error{Kind: Archived, Err: errors.New("S3 describes the object, but does not deliver it"), hint: archiveOf(head).hint()}
+		return nil, &Error{Kind: Archived, Err: errors.New("S3 returns the object's metadata, but not its bytes"), hint: archiveOf(head).hint()}
 	}
 	o := newObject(ctx, c, cancel, info, wholeChecksum(head), true)
 	if info.Size == 0 {
@@ -84,8 +84,8 @@ func archived(head *s3.HeadObjectOutput) bool {
 	return a.restore == "none" || a.restore == "ongoing"
 }
 
-// nextRandom reads at the position of a random handle. The second result is
-// whether it did: else the rest is read as of any other handle.
+// nextRandom reads at the position of a random handle. It reports false if the rest is to
+// be read as from any other handle.
 func (o *Object) nextRandom(p []byte) (n int, read bool, err error) {
 	s, run := &o.stream, &o.random
 	if run.whole {
@@ -115,7 +115,7 @@ func (o *Object) nextRandom(p []byte) (n int, read bool, err error) {
 	return n, true, nil
 }
 
-// toEnd has all the rest asked for by the next read.
+// toEnd makes the next read request all the rest.
 func (o *Object) toEnd() {
 	if run := &o.random; run.on && !run.whole {
 		o.stream.Close()

@@ -84,7 +84,7 @@ func TestRegionOfTheUserIsFinal(t *testing.T) {
 			if op == "stat" {
 				_, err = r.Stat(t.Context(), "k")
 			}
-			if !errors.Is(err, s3reader.WrongRegion) || !strings.Contains(err.Error(), `the bucket is in us-west-2 and was asked for in eu-west-1: set Options.Region to "us-west-2"`) {
+			if !errors.Is(err, s3reader.WrongRegion) || !strings.Contains(err.Error(), `the bucket is in us-west-2 and the request went to eu-west-1: set Options.Region to "us-west-2"`) {
 				t.Errorf("%s %s: got %v", name, op, err)
 			}
 			if len(hosts) > 2 {

@@ -26,7 +26,7 @@ func TestPartOutlastsOutages(t *testing.T) {
 		remove := s.cloud.Fault(f)
 		_, err := r.DownloadFile(t.Context(), "k", filepath.Join(dir, "f"))
 		remove()
-		if err == nil || !strings.Contains(err.Error(), "goes on from there") {
+		if err == nil || !strings.Contains(err.Error(), "resumes from there") {
 			t.Errorf("got %v", err)
 		}
 		same(t, onDisk(t, part), before)

@@ -13,20 +13,19 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// droppedAttempts is how many requests are made at most for one response when
-// connections break before it begins.
+// droppedAttempts is the maximum number of requests for one response when connections
+// break before it begins.
 const droppedAttempts = resumeLimit + 1
 
-// retryer is the SDK's retryer, but for connections that break before a response
-// begins. These are repeated like bodies that break off: more often than other
-// failures, and without regard to the SDK's retry quota. The quota is one for all
-// requests of a client, a retry costs 14 of its 500 tokens until it succeeds, and
-// without tokens a request fails at its first mishap: 36 broken connections at a
-// time are enough.
+// retryer is the SDK's retryer, except for connections that break before a response
+// begins. These are retried like bodies that break off: more often than other failures,
+// and outside the SDK's retry quota. All requests of a client share the quota: a retry
+// takes 14 of its 500 tokens until it succeeds, and without tokens a request is not
+// retried. 36 connections that break at the same time would use it up.
 type retryer struct{ *retry.Standard }
 
-// setRetryer replaces the retryer in o unless it is the user's, or the user has
-// said how many attempts to make.
+// setRetryer replaces the retryer in o, unless the caller has set one or the number of
+// attempts.
 func setRetryer(o *s3.Options) {
 	if sdk, ok := o.Retryer.(*retry.Standard); ok && o.RetryMaxAttempts == 0 {
 		o.Retryer = retryer{sdk}
@@ -35,7 +34,7 @@ func setRetryer(o *s3.Options) {
 
 func (p retryer) MaxAttempts() int { return max(droppedAttempts, p.Standard.MaxAttempts()) }
 
-// GetRetryToken asks the quota, but not for broken connections.
+// GetRetryToken takes tokens from the quota, except for broken connections.
 func (p retryer) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
 	if brokenConnection(err) {
 		return func(error) error { return nil }, nil
@@ -43,7 +42,7 @@ func (p retryer) GetRetryToken(ctx context.Context, err error) (func(error) erro
 	return p.Standard.GetRetryToken(ctx, err)
 }
 
-// RetryDelay fails when there have been enough attempts for this error.
+// RetryDelay fails after the last attempt for this error.
 func (p retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
 	if attempt >= p.Standard.MaxAttempts() && !brokenConnection(err) {
 		return 0, &retry.MaxAttemptsError{Attempt: attempt, Err: err}
@@ -51,9 +50,9 @@ func (p retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
 	return p.Standard.RetryDelay(attempt, err)
 }
 
-// brokenConnection reports whether a request went out and its connection broke
-// before a response began. A server that cannot be reached is not one of those, nor
-// is a response that net/http refuses.
+// brokenConnection reports whether a request was sent and its connection broke before a
+// response began: not that a server cannot be reached, or that net/http refuses its
+// response.
 func brokenConnection(err error) bool {
 	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); !ok || hasResponse(err) {
 		return false
@@ -64,7 +63,7 @@ func brokenConnection(err error) bool {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
 		return true
 	}
-	// Errors of net/http that have no type.
+	// Errors of net/http without a type.
 	text := err.Error()
 	return strings.Contains(text, "server closed idle connection") || strings.Contains(text, "connection broken") || strings.Contains(text, "http2: ")
 }

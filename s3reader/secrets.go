@@ -11,30 +11,29 @@ import (
 	"github.com/crossrole/crossrole/internal/redact"
 )
 
-// The secrets that requests carried, and their removal from what servers say.
+// The secrets in requests, and their removal from responses and error texts.
 
 const (
 	keptKeys       = 16 // of the latest sessions
 	keptSignatures = 32 // of the latest requests
 )
 
-// secrets are what the latest requests were signed with. A server may quote its
-// request, and what it says becomes part of an error's text. It is safe for
-// concurrent use.
+// secrets are those of the latest requests. A server may quote the request, and its
+// response becomes part of an error's text. It is safe for concurrent use.
 type secrets struct {
 	mu         sync.Mutex
 	keys       []string         // access keys, session tokens and customer keys
-	ofKeys     *redact.Redactor // nil: keys have changed since
+	redactor   *redact.Redactor // for keys; nil: keys have changed
 	signatures []string
 }
 
-// secretHeaders are those whose whole value must not be printed.
+// secretHeaders are headers whose value must never be printed.
 var secretHeaders = []string{
 	"X-Amz-Security-Token", "X-Amz-S3session-Token",
 	"X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key",
 }
 
-// add remembers the secrets of a request, and returns its signature.
+// add remembers the secrets of a request and returns its signature.
 func (s *secrets) add(r *smithyhttp.Request) (signature string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,11 +58,11 @@ func (s *secrets) add(r *smithyhttp.Request) (signature string) {
 
 func (s *secrets) addKey(key string) {
 	if key != "" && !slices.Contains(s.keys, key) {
-		s.keys, s.ofKeys = latest(s.keys, key, keptKeys), nil
+		s.keys, s.redactor = latest(s.keys, key, keptKeys), nil
 	}
 }
 
-// latest adds one to a list and drops the oldest beyond n.
+// latest appends one to a list of at most n and drops the oldest.
 func latest(list []string, one string, n int) []string {
 	if len(list) >= n {
 		list = slices.Delete(list, 0, len(list)-n+1)
@@ -71,8 +70,8 @@ func latest(list []string, one string, n int) []string {
 	return append(list, one)
 }
 
-// redacted returns text without any of the secrets. A nil s knows none, and still
-// removes what has the shape or the place of one.
+// redacted returns text without the secrets. A nil s still removes what looks like a
+// secret.
 func (s *secrets) redacted(text string) string {
 	var signatures []string
 	if s != nil && mayQuote(text) {
@@ -83,7 +82,7 @@ func (s *secrets) redacted(text string) string {
 	return s.redactedOf(text, signatures...)
 }
 
-// redactedOf is redacted for the response to the request with that signature.
+// redactedOf does the same for the response to a request with that signature.
 func (s *secrets) redactedOf(text string, signatures ...string) string {
 	if len(text) < shortestSecret {
 		return text
@@ -91,10 +90,10 @@ func (s *secrets) redactedOf(text string, signatures ...string) string {
 	keys := new(redact.Redactor)
 	if s != nil {
 		s.mu.Lock()
-		if s.ofKeys == nil {
-			s.ofKeys = redact.New(s.keys...)
+		if s.redactor == nil {
+			s.redactor = redact.New(s.keys...)
 		}
-		keys = s.ofKeys
+		keys = s.redactor
 		s.mu.Unlock()
 	}
 	text = keys.String(text)
@@ -104,12 +103,11 @@ func (s *secrets) redactedOf(text string, signatures ...string) string {
 	return redact.New(signatures...).String(text)
 }
 
-// shortestSecret is the length of what may be a part of a secret.
+// shortestSecret is the length of the shortest text that may have a secret.
 const shortestSecret = 8
 
-// mayQuote reports whether a signature, 64 hex digits, can be in a text, in
-// whatever spelling: as a long word, or escaped. To look for all of them costs
-// more than most texts are worth.
+// mayQuote reports whether text can contain a signature, which is 64 hex digits, as a
+// long word or escaped. Searching each text for all signatures would be slow.
 func mayQuote(text string) bool {
 	run := 0
 	for i := range len(text) {
@@ -127,7 +125,7 @@ func mayQuote(text string) bool {
 	return false
 }
 
-// redactHeader does the same to a response's header.
+// redactHeader removes the secrets from the headers of a response.
 func (s *secrets) redactHeader(h http.Header, signature string) {
 	for _, values := range h {
 		for i, v := range values {

@@ -51,7 +51,7 @@ func TestMissingAndForbidden(t *testing.T) {
 	lister, reader := s.reader(t, mayList), s.reader(t, mayRead)
 	nobody := newReader(t, s.cloud.Config(), "pics")
 	noBucket := newReader(t, s.config(mayList), "no-such-bucket")
-	const note = "or the key does not exist, which S3 hides from a role without s3:ListBucket"
+	const note = "the key does not exist, which S3 hides from a role without s3:ListBucket"
 	for _, c := range []struct {
 		name   string
 		r      *s3reader.Reader

@@ -15,13 +15,13 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/httpclient"
 )
 
-// idleConnections are kept open for the next request. The SDK keeps 10, so that
-// most of those that fetch many objects at a time would be opened for one
-// request each.
+// idleConnections is how many connections are kept open for the next request. The SDK
+// keeps 10: when many objects are fetched at a time, most connections would be opened
+// for a single request.
 const idleConnections = 2 * maxConnections
 
-// connections is the HTTP client of all regions of a Reader, unless Options.S3
-// chooses others. It is used under the lock that guards the making of clients.
+// connections holds the HTTP client that the S3 clients of all regions share, unless
+// Options.S3 sets another. client.switching guards it.
 type connections struct {
 	client aws.HTTPClient // nil: none yet
 	closed aws.HTTPClient // the same, following no redirect
@@ -34,11 +34,11 @@ func (c *connections) of(configured aws.HTTPClient) aws.HTTPClient {
 	return c.client
 }
 
-// withoutRedirects returns a client that follows no redirect: a request is signed
-// for one host, and its session token is for no other. net/http would repeat it
-// wherever the response says, without limit where the SDK has set the rule.
+// withoutRedirects returns a client that follows no redirect: a request is signed for
+// one host, and its session token must not be sent to another. net/http would repeat the
+// request at any address that a response names.
 //
-// A client of another type decides by itself; what it followed is not used.
+// A client of the caller's own type may still follow one; its response is then not used.
 func (c *connections) withoutRedirects(client, ours aws.HTTPClient) aws.HTTPClient {
 	sdk, isSDK := client.(*awshttp.BuildableClient)
 	before, _ := ours.(*awshttp.BuildableClient)
@@ -62,19 +62,19 @@ func notFollowing(client aws.HTTPClient) aws.HTTPClient {
 	if plain == nil {
 		return client
 	}
-	own := *plain // the caller's stays as it is
+	own := *plain // the caller's client is not changed
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &own
 }
 
-// sameHost is a client of the caller's own type. It refuses the response of
-// another host than that of the request.
+// sameHost is a client of the caller's own type. It refuses responses from a host other
+// than the request's.
 type sameHost struct{ aws.HTTPClient }
 
 func (c sameHost) Do(r *http.Request) (*http.Response, error) {
 	if r.Host == "" {
-		// A client that only connects elsewhere keeps it; one that follows a redirect
-		// does not.
+		// A client that only connects to another address keeps Host; one that follows a
+		// redirect does not.
 		r.Host = r.URL.Host
 	}
 	asked, host := *r.URL, r.Host
@@ -84,14 +84,14 @@ func (c sameHost) Do(r *http.Request) (*http.Response, error) {
 	}
 	if answered := resp.Request; cmp.Or(answered.Host, answered.URL.Host) != host {
 		if resp.Body != nil {
-			_ = resp.Body.Close() // nothing of it is of use
+			_ = resp.Body.Close() // the response is not used
 		}
 		return nil, followedError(&asked, answered.URL)
 	}
 	return resp, nil
 }
 
-// redirectError is a redirect that the HTTP client followed, although it must not.
+// redirectError reports that the HTTP client followed a redirect, which it must not.
 type redirectError struct{ from, to string }
 
 func (e *redirectError) Error() string {
@@ -99,30 +99,29 @@ func (e *redirectError) Error() string {
 		"Configure the client not to follow redirects (CheckRedirect returns http.ErrUseLastResponse)", e.from, e.to)
 }
 
-// RetryableError has the SDK not try again: that would send the credentials there
-// once more.
+// RetryableError prevents a retry, which would send the credentials there again.
 func (*redirectError) RetryableError() bool { return false }
 
 func followedError(asked, answered *url.URL) error {
 	return &redirectError{origin(asked), origin(answered)}
 }
 
-// needsPath reports whether no bucket name can stand in front of the endpoint's
-// host, so that the bucket has to go into the path. The SDK itself decides this
-// for IP addresses only. The names of a cluster's DNS
+// needsPath reports whether the endpoint's host can have no bucket name in front of it,
+// so that the bucket has to go into the path. The SDK does that only for IP addresses.
+// The names in a cluster's DNS
 // (https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/) have
 // no wildcards:
 //
-//   - "minio", "localhost" and what is below it, "minio.storage" (the search list
-//     of a pod completes these),
-//   - "minio.storage.svc", "minio-0.minio.storage.svc", and both with a domain of
-//     the cluster after them,
+//   - "minio", "localhost" and its subdomains, "minio.storage" (completed by a pod's
+//     search list),
+//   - "minio.storage.svc", "minio-0.minio.storage.svc", and both with the cluster's
+//     domain,
 //   - "10-1-2-3.storage.pod" with such a domain,
-//   - all that is below "cluster.local".
+//   - all names below "cluster.local".
 func needsPath(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return false // the SDK will refuse it, with the reason
+		return false // the SDK will return an error
 	}
 	host := strings.TrimRight(strings.ToLower(u.Hostname()), ".")
 	if _, err := netip.ParseAddr(host); err == nil {

@@ -19,11 +19,28 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
-// listedAhead is how many objects the listing may be ahead of the fetching: some
-// megabytes of names, so that Progress.Total is soon the total.
+// # How DownloadDir works
+//
+//	List ─► list: Include, path conflicts (localnames.go) ─► targets, a channel
+//	                                                             │
+//	         work × ramp.size  ◄─────────────────────────────────┘
+//	           │ one object at a time
+//	           └─► fetch ─► tryOnce ─► download.toFile (download.go)
+//
+// list and the workers run at the same time. A worker skips a file that is the object
+// already (mtimeFor) and opens each directory once (workDir). An object that was
+// overwritten after it was listed is tried again as it is then. done counts outcomes:
+// it calls Each, decides whether the call ends early (failures.add), and lets the ramp
+// start more workers while that raises throughput.
+//
+// All downloads share limits and reporter, which have locks of their own. mu guards the
+// outcomes; including guards the calls of Include.
+
+// listedAhead is how many objects the listing may be ahead of the workers. These are
+// some megabytes of names, so that Progress.Total soon is the total.
 const listedAhead = 16 << 10
 
-// tree is a directory of the bucket on its way to a local one.
+// tree is one call of DownloadDir.
 type tree struct {
 	r        *Reader
 	prefix   string
@@ -74,7 +91,7 @@ func (t *tree) run(parent context.Context) error {
 	start(t.ramp.size)
 	err := safely(func() error { return t.list(ctx, targets) })
 	if err != nil && parent.Err() == nil && ctx.Err() == nil {
-		cancel() // an incomplete listing is no reason to go on
+		cancel() // without a complete listing, the others are stopped
 	}
 	close(targets)
 	workers.Wait()
@@ -110,7 +127,7 @@ func (t *tree) list(ctx context.Context, targets chan<- target) error {
 		}
 		return nil
 	}
-	var sh pathConflicts
+	var shared pathConflicts // of objects and directories
 	for info, err := range t.r.List(ctx, t.prefix) {
 		if err != nil {
 			return err
@@ -129,9 +146,9 @@ func (t *tree) list(ctx context.Context, targets chan<- target) error {
 			}
 			continue
 		}
-		files, directories := sh.add(target{info, name})
+		files, directories := shared.add(target{info, name})
 		for _, e := range directories {
-			if err := t.skip(e.info, fmt.Sprintf("it has the name of the directory that %q is in", info.Key)); err != nil {
+			if err := t.skip(e.info, fmt.Sprintf("its path is that of the directory of %q", info.Key)); err != nil {
 				return err
 			}
 		}
@@ -139,10 +156,10 @@ func (t *tree) list(ctx context.Context, targets chan<- target) error {
 			return err
 		}
 	}
-	return send(sh.end())
+	return send(shared.end())
 }
 
-// wanted asks DirOptions.Include, which may panic.
+// wanted calls DirOptions.Include, which may panic.
 func (t *tree) wanted(info *Info) (wanted bool, err error) {
 	if t.include == nil {
 		return true, nil
@@ -175,7 +192,7 @@ func (t *tree) work(ctx context.Context, stop func(), targets <-chan target, sta
 	defer in.leave()
 	exited := true
 	defer func() {
-		if exited { // ended by the caller's code: the others end too, or list would wait for ever
+		if exited { // by the caller's code. The others must end too, or list would wait forever.
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			t.failures.add(t.r.fail("download", t.prefix, errGoexit))
@@ -195,8 +212,7 @@ func (t *tree) work(ctx context.Context, stop func(), targets <-chan target, sta
 	exited = false
 }
 
-// done notes what became of an object. It returns how many more workers to begin
-// with.
+// done records the outcome of an object. It returns how many more workers to start.
 func (t *tree) done(o Outcome, stop func()) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -219,7 +235,7 @@ func (t *tree) done(o Outcome, stop func()) int {
 	return t.ramp.finished()
 }
 
-// fetchSafely is one, of which a panic is the outcome.
+// fetchSafely calls fetch. A panic becomes the outcome.
 func (t *tree) fetchSafely(ctx context.Context, e target, in *workDir) (o Outcome, wanted bool) {
 	err := safely(func() error {
 		o, wanted = t.fetch(ctx, e, in)
@@ -232,7 +248,7 @@ func (t *tree) fetchSafely(ctx context.Context, e target, in *workDir) (o Outcom
 	return o, wanted
 }
 
-// fetch fetches an object. It reports false if that is no longer wanted.
+// fetch fetches an object. It reports false if the object is no longer wanted.
 func (t *tree) fetch(ctx context.Context, e target, in *workDir) (Outcome, bool) {
 	o := Outcome{Info: e.info, Path: path.Join(t.root.Name(), e.path)}
 	for range 3 {
@@ -265,6 +281,8 @@ func (t *tree) fetch(ctx context.Context, e target, in *workDir) (Outcome, bool)
 	return o, true
 }
 
+// tryOnce fetches the version of an object that info describes, unless the file has it
+// already.
 func (t *tree) tryOnce(ctx context.Context, info *Info, name string, in *workDir) (_ Info, unchanged bool, _ error) {
 	dir, base := path.Split(name)
 	at, err := in.enter(&t.dirs, dir)
@@ -287,7 +305,7 @@ func (t *tree) tryOnce(ctx context.Context, info *Info, name string, in *workDir
 	d.counter.sized = true
 	if err := d.toFile(ctx, to, info.ETag); err != nil {
 		if errors.Is(err, ObjectChanged) {
-			d.counter.undo() // its bytes come again
+			d.counter.undo() // they will be fetched again
 		}
 		return Info{}, false, err
 	}
@@ -297,19 +315,19 @@ func (t *tree) tryOnce(ctx context.Context, info *Info, name string, in *workDir
 const (
 	maxFailures = 100 // errors that are kept
 
-	// maxConsecutive is how many objects in a row may fail for reasons that are not
-	// their own.
+	// maxConsecutive is how many objects in a row may fail for reasons that are probably
+	// not their own.
 	maxConsecutive = 100
 )
 
-// failures are the errors of single objects.
+// failures collects the errors of single objects.
 type failures struct {
 	errs        []*Error
-	more        int // than are kept
+	more        int // beyond those that are kept
 	consecutive int // since the last object that was fetched
 }
 
-// add keeps an error and reports whether the others are likely to fail as well.
+// add records an error and reports whether the other objects are likely to fail too.
 func (f *failures) add(err error) (stop bool) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
@@ -331,7 +349,7 @@ func (f *failures) add(err error) (stop bool) {
 	return f.consecutive >= maxConsecutive || partfile.IsDiskFull(err)
 }
 
-// join is all of them and last, which may be nil.
+// join returns all errors and last, which may be nil, as one.
 func (f *failures) join(last error) error {
 	slices.SortFunc(f.errs, func(a, b *Error) int { return cmp.Compare(a.Key, b.Key) })
 	var errs []error
@@ -351,24 +369,22 @@ func (f *failures) join(last error) error {
 }
 
 const (
-	firstObjects = 8 // at a time
-
-	// At 30 ms for the first byte, these are 2,000 objects a second.
-	defaultObjects = 64
+	firstObjects   = 8  // at a time, at first
+	defaultObjects = 64 // at most: 2,000 per second if the first byte takes 30 ms
 
 	// doublingPays is how much faster twice the workers must be.
 	doublingPays = 1.2
 )
 
-// workerRamp decides how many workers fetch objects, one each at a time. It doubles
-// the number while that raises throughput: if S3 is far away, many requests have to
-// be in flight, and if it is near, they only cost.
+// workerRamp decides how many workers fetch objects. It doubles their number while that
+// raises throughput: if S3 is far away, many requests have to be in flight; if it is
+// near, they would only take memory.
 type workerRamp struct {
 	size, most int
 
 	done  int // objects
 	since time.Time
-	rate  float64 // objects a second with half the size; 0: not known
+	rate  float64 // objects per second with half the size; 0: not known
 }
 
 // finished records that an object is done. It returns how many more workers to

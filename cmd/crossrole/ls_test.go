@@ -18,7 +18,7 @@ func TestLevelThatCannotGoOn(t *testing.T) {
 	for name, tt := range map[string]struct{ page, want string }{
 		"whole":         {some + "<IsTruncated>false</IsTruncated>", ""},
 		"no listing":    {"<Message>welcome</Message>", "is not a listing"},
-		"no token":      {some + "<IsTruncated>true</IsTruncated>", "not how to go on"},
+		"no token":      {some + "<IsTruncated>true</IsTruncated>", "does not say how to continue"},
 		"the same page": {some + "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>", "in a circle"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package crc computes the cyclic redundancy checks that S3 stores with objects,
-// of ranges in any order, and combines them into the one of the whole object.
+// Package crc computes the cyclic redundancy checks that S3 stores with objects: for
+// ranges in any order, whose CRCs it combines into that of the whole object.
 package crc
 
 import (
@@ -12,12 +12,12 @@ import (
 
 // Kind is an algorithm.
 type Kind struct {
-	Name   string // as S3 spells it
+	Name   string // as in S3's API
 	bits   uint
 	poly   uint64 // reflected
 	update func(crc uint64, p []byte) uint64
 
-	// New returns a hash of bytes in order.
+	// New returns a hash for bytes in order.
 	New func() hash.Hash
 }
 
@@ -34,10 +34,10 @@ var (
 	}, func() hash.Hash { return crc32.New(castagnoli) }}
 )
 
-// Update returns crc, 0 at first, continued by the bytes of p.
+// Update adds the bytes of p to crc, which is 0 at first.
 func (k *Kind) Update(crc uint64, p []byte) uint64 { return k.update(crc, p) }
 
-// Encode returns a sum as S3 writes it: base64 of the bytes, the highest first.
+// Encode returns a sum as in S3's headers: base64 of its bytes, big-endian.
 func (k *Kind) Encode(sum uint64) string {
 	b := make([]byte, k.bits/8)
 	for i := range b {
@@ -46,8 +46,8 @@ func (k *Kind) Encode(sum uint64) string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
-// Combiner combines the sums of adjacent parts. It remembers the last shift:
-// most parts have the same length.
+// Combiner combines the sums of adjacent parts. It keeps the last shift, because most
+// parts have the same length.
 type Combiner struct {
 	Kind  *Kind
 	n     int64
@@ -57,10 +57,10 @@ type Combiner struct {
 // Combine returns the sum of two adjacent parts, from the sum of each and the
 // length of the second.
 //
-// A CRC is the remainder of the bytes, read as a polynomial over GF(2), modulo
-// another one. After the first part come 8n more bits, which multiplies it by
-// x^(8n); the second part is then added. That the registers of these CRCs start
-// with all bits set and end inverted cancels out.
+// A CRC is the remainder of the bytes, as a polynomial over GF(2), modulo another
+// polynomial. The 8n bits after the first part multiply it by x^(8n); the second part is
+// then added. The registers of these CRCs start with all bits set and are inverted at the
+// end, which cancels out.
 func (c *Combiner) Combine(first, second uint64, n int64) uint64 {
 	if c.n != n || c.power == 0 {
 		c.n, c.power = n, c.Kind.shift(n)

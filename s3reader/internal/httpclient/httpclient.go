@@ -1,5 +1,5 @@
-// Package httpclient adjusts the SDK's HTTP client for downloads: over HTTP/1.1,
-// with many connections, to all addresses that the name of a host has.
+// Package httpclient adjusts the SDK's HTTP client for downloads: HTTP/1.1, many
+// connections, and all addresses of a host name.
 package httpclient
 
 import (
@@ -16,9 +16,9 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// ForManyConnections returns a copy of the SDK's own HTTP client that is made for
-// many requests at a time to one host, and keeps up to idle connections to it open
-// for later requests. Any other client is the user's, and is returned as it is.
+// ForManyConnections returns a copy of the SDK's own HTTP client for many requests at a
+// time to one host. It keeps up to idle connections open for later requests. Any other
+// client is the caller's choice and is returned as it is.
 func ForManyConnections(c aws.HTTPClient, idle int) aws.HTTPClient {
 	sdk, ok := c.(*awshttp.BuildableClient)
 	if !ok {
@@ -33,8 +33,8 @@ func ForManyConnections(c aws.HTTPClient, idle int) aws.HTTPClient {
 		if t.MaxIdleConns != 0 { // 0: no limit
 			t.MaxIdleConns = max(t.MaxIdleConns, idle)
 		}
-		// S3 speaks HTTP/1.1. A server that speaks HTTP/2 as well would put all
-		// ranges on one connection.
+		// S3 uses HTTP/1.1. With HTTP/2, which other servers may offer, all ranges would
+		// share one connection.
 		t.ForceAttemptHTTP2 = false
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetHTTP1(true)
@@ -48,8 +48,8 @@ func ForManyConnections(c aws.HTTPClient, idle int) aws.HTTPClient {
 	})
 }
 
-// dialsItself reports whether dial is one of the SDK's own. Any other function may
-// know hosts that no resolver knows.
+// dialsItself reports whether dial is the SDK's own function. Any other function may
+// reach hosts that no resolver knows.
 func dialsItself(dial dialFunc) bool {
 	code := func(f dialFunc) uintptr { return reflect.ValueOf(f).Pointer() }
 	plain := awshttp.NewBuildableClient()
@@ -59,17 +59,15 @@ func dialsItself(dial dialFunc) bool {
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// spread dials the addresses of a name in turn. The names of S3 have several, each
-// of which leads to another server, while a net.Dialer takes the first that
-// responds.
+// spread dials the addresses of a name in turn. S3's names have several addresses, of
+// different servers, but a net.Dialer uses the first that responds.
 type spread struct {
 	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 	dial   dialFunc
 	turn   atomic.Uint32
 }
 
-// spreadPatience is how long one address may take, before all of them are tried as
-// net.Dialer does.
+// spreadPatience is how long one address is tried before net.Dialer tries all of them.
 const spreadPatience = 5 * time.Second
 
 func (s *spread) dialContext(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -97,8 +95,8 @@ func (s *spread) choose(ctx context.Context, addr string) string {
 	if err != nil || len(found) < 2 {
 		return ""
 	}
-	// The resolver sorts the addresses by how well they can be reached. Those of
-	// the other family may not be reachable at all.
+	// The resolver has sorted the addresses. Those of the other family (IPv4, IPv6) may not
+	// be reachable.
 	var same []netip.Addr
 	for _, a := range found {
 		if a.Unmap().Is4() == found[0].Unmap().Is4() {

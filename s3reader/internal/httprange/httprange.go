@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// MaxSize is the largest object, in bytes, that is believed to exist: 1 PiB.
+// MaxSize is the size of the largest object that is accepted, in bytes: 1 PiB.
 const MaxSize = 1 << 50
 
 // Content is the value of a Content-Range header: the bytes [Start, End) of an
 // object of Total bytes.
 type Content struct{ Start, End, Total int64 }
 
-// ParseContent reads "bytes first-last/total" (RFC 9110, section 14.4). An unknown
-// total ("*") is an error: S3 always knows it.
+// ParseContent parses "bytes first-last/total" (RFC 9110, section 14.4). An unknown total
+// ("*") is an error: S3 always sends it.
 func ParseContent(s string) (Content, error) {
 	rest, ok := strings.CutPrefix(s, "bytes ")
 	span, total, ok1 := strings.Cut(rest, "/")
@@ -26,7 +26,7 @@ func ParseContent(s string) (Content, error) {
 	}
 	var n [3]int64
 	for i, digits := range []string{first, last, total} {
-		// ParseUint takes no sign; 63 bits leave room for an int64.
+		// ParseUint accepts no sign; 63 bits fit an int64.
 		v, err := strconv.ParseUint(digits, 10, 63)
 		if err != nil {
 			return Content{}, fmt.Errorf("Content-Range %q: %w", s, err)
@@ -45,8 +45,8 @@ func ParseContent(s string) (Content, error) {
 // Header returns the value of a Range header for the bytes [start, end).
 func Header(start, end int64) string { return fmt.Sprintf("bytes=%d-%d", start, end-1) }
 
-// ParseUnsatisfied returns the size of the object that the Content-Range of a
-// response with status 416 names: "bytes */total".
+// ParseUnsatisfied returns the size of the object from the Content-Range of a response
+// with status 416: "bytes */total".
 func ParseUnsatisfied(s string) (total int64, ok bool) {
 	digits, ok := strings.CutPrefix(s, "bytes */")
 	n, err := strconv.ParseUint(digits, 10, 63)

@@ -14,11 +14,11 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/partfile"
 )
 
-// maxName is the longest name of a file, in bytes, on nearly all file systems.
+// maxName is the limit of nearly all file systems for the name of a file, in bytes.
 const maxName = 255
 
-// Check returns why path, of an object below a prefix, cannot be the path of a file;
-// "" if it can. On Windows more names are refused.
+// Check returns why path, the key of an object without a prefix, cannot be the path of a
+// file; "" if it can. Windows allows fewer names.
 func Check(path string, windows bool) string {
 	switch {
 	case path == "" || strings.HasSuffix(path, "/"):
@@ -38,11 +38,11 @@ func Check(path string, windows bool) string {
 		case strings.ContainsRune(name, 0):
 			reason = "it has a NUL"
 		case len(name) > maxName:
-			reason = fmt.Sprintf("it has an element of %d bytes, file systems take %d", len(name), maxName)
+			reason = fmt.Sprintf("it has an element of %d bytes, file systems allow %d", len(name), maxName)
 		case !utf8.ValidString(name):
 			reason = "it is not UTF-8"
 		case partfile.IsName(name):
-			reason = "the name is one of those that parts of files have"
+			reason = "the name is reserved for part files"
 		case windows:
 			reason = notWindows(name)
 		}
@@ -80,22 +80,22 @@ func notWindows(name string) string {
 	return ""
 }
 
-// Conflicts finds paths that a file system takes for the same although they differ
-// in case. It is not safe for concurrent use.
+// Conflicts finds paths that differ only in case and are the same to a file system. It is
+// not safe for concurrent use.
 type Conflicts struct {
 	folds bool
 	keys  map[string]string // by folded path; of a directory: of its first object
 	dirs  map[string]bool   // folded paths
 }
 
-// NewConflicts returns an empty set of paths, of a file system that ignores case if
-// folds is true.
+// NewConflicts returns an empty set of paths. folds reports whether the file system ignores
+// case.
 func NewConflicts(folds bool) *Conflicts {
 	return &Conflicts{folds: folds, keys: map[string]string{}, dirs: map[string]bool{}}
 }
 
-// Folds reports whether the file system of dir ignores case. It creates a file
-// there for a moment.
+// Folds reports whether the file system of dir ignores case. To find out, it creates a file
+// and removes it.
 func Folds(dir *os.Root) (bool, error) {
 	name := partfile.ScratchName("case")
 	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -110,19 +110,19 @@ func Folds(dir *os.Root) (bool, error) {
 	return folds, errors.Join(err, f.Close(), dir.Remove(name))
 }
 
-// Add adds the path of the object with that key. It returns why the path cannot be
-// used next to the earlier ones; "" if it can.
+// Add adds the path of the object with that key. It returns why the path conflicts with an
+// earlier one; "" if it does not.
 func (c *Conflicts) Add(path, key string) string {
 	if !c.folds {
 		return ""
 	}
 	folded := fold(path)
 	if other, ok := c.keys[folded]; ok {
-		return fmt.Sprintf("the file system takes its name for that of %q", other)
+		return fmt.Sprintf("on this file system, which ignores case, its path is that of %q", other)
 	}
 	for dir := pathpkg.Dir(folded); dir != "."; dir = pathpkg.Dir(dir) {
 		if other, ok := c.keys[dir]; ok && !c.dirs[dir] {
-			return fmt.Sprintf("the file system takes its directory for the file of %q", other)
+			return fmt.Sprintf("on this file system, which ignores case, its directory is the file of %q", other)
 		}
 		c.keys[dir], c.dirs[dir] = key, true
 	}

@@ -17,36 +17,36 @@ import (
 // The journal of a part file: which of its bytes are verified.
 
 const (
-	// minLine is the least that a line of a journal is written for, in bytes: what
-	// a killed process loses of each connection.
+	// minLine is the smallest part that gets a line in the journal, in bytes: what a killed
+	// process loses per connection.
 	minLine = 1 << 20
 
-	// maxLines bounds the length of a journal.
+	// maxLines limits the length of a journal.
 	maxLines = 16 << 10
 
-	// maxHead bounds the line about the object, in bytes. A key has up to 1024,
+	// maxHead limits the line that describes the object, in bytes. A key has up to 1024,
 	// which are escaped.
 	maxHead = 8 << 10
 )
 
-// journal records which bytes of a partial file are the object's. It begins at the
-// object's size, with a line about the object; each further line is one part.
-// Lines are only ever appended: a journal that ends in the middle of a line is
-// good up to that line. It is safe for concurrent use.
+// journal records which parts of the object are in a part file. It starts at the object's
+// size with a line that describes the object; each further line is one part. Lines are only
+// appended: if a journal ends in the middle of a line, the lines before it are valid. It is
+// safe for concurrent use.
 type journal struct {
 	file readWriterAt
 	kind *crc.Kind
 	head []byte
 	size int64 // of the object
-	step int64 // bytes that are worth a line
+	step int64 // smallest part that gets a line, in bytes
 
 	mu   sync.Mutex // guards what follows
 	end  int64
 	some bool  // there is a part
-	dead error // nothing more is written: for example, the disk is full
+	dead error // why nothing more is written: for example, the disk is full
 }
 
-// holdsSome reports whether there is something to resume. j may be nil.
+// holdsSome reports whether there is a part to resume from. j may be nil.
 func (j *journal) holdsSome() bool {
 	if j == nil {
 		return false
@@ -56,13 +56,13 @@ func (j *journal) holdsSome() bool {
 	return j.some
 }
 
-// journalHead is the first line. Parts are of use only if it is the same.
+// journalHead is the first line. The parts are only used if it matches.
 type journalHead struct {
 	Format            int `json:"crossrole"`
 	Bucket, Key, ETag string
 	Size              int64
 	Checksum          string
-	Lines             string // what they consist of
+	Lines             string // their fields
 }
 
 type readWriterAt interface {
@@ -79,7 +79,7 @@ func newJournal(file readWriterAt, id ID) (*journal, error) {
 	return &journal{file: file, kind: id.Checksum, head: head, size: id.Size, end: id.Size, step: max(minLine, id.Size/maxLines)}, nil
 }
 
-// begin starts the journal anew.
+// begin starts a new journal.
 func (j *journal) begin() { j.append(j.head) }
 
 // add records that the file has a part.
@@ -93,28 +93,28 @@ func (j *journal) append(line []byte) {
 	if j.dead != nil {
 		return
 	}
-	// Without a journal the download still succeeds; it could only not be resumed.
+	// After an error, the download still succeeds; it just cannot be resumed.
 	n, err := j.file.WriteAt(line, j.end)
 	j.some = j.some || j.end > j.size && err == nil
 	j.end += int64(n)
 	j.dead = err
 }
 
-// load returns the parts of the object that the file has: those whose bytes have
-// the checksum that the journal says. Later parts are appended after the last
-// complete line. It returns none if the journal is of another object.
+// load returns the parts of the object that are in the file: those whose bytes match the
+// checksum in the journal. Later parts are appended after the last complete line. It
+// returns none if the journal is for another object.
 func (j *journal) load() ([]transfer.Part, error) {
 	lines := bufio.NewReaderSize(io.NewSectionReader(j.file, j.size, 1<<62), maxHead)
 	head, err := lines.ReadSlice('\n')
 	if err != nil || !bytes.Equal(head, j.head) {
-		return nil, nil // of another object, or none
+		return nil, nil // for another object, or no journal
 	}
 	j.end = j.size + int64(len(head))
-	var said []transfer.Part
-	for len(said) < 4*maxLines {
+	var listed []transfer.Part
+	for len(listed) < 4*maxLines {
 		line, err := lines.ReadSlice('\n')
 		if err != nil {
-			break // the end, or what is no journal
+			break // the end of the journal
 		}
 		var p transfer.Part
 		if n, err := fmt.Sscanf(string(line), "%d %d %x\n", &p.Start, &p.End, &p.CRC); n != 3 || err != nil {
@@ -122,15 +122,15 @@ func (j *journal) load() ([]transfer.Part, error) {
 		}
 		j.end += int64(len(line))
 		if 0 <= p.Start && p.Start < p.End && p.End <= j.size {
-			said = append(said, p)
+			listed = append(listed, p)
 		}
 	}
-	// A part that an earlier download found to be corrupt was fetched again, and
-	// is listed twice.
-	slices.SortStableFunc(said, func(a, b transfer.Part) int { return cmp.Compare(a.Start, b.Start) })
+	// A part that an earlier download found to be corrupt was fetched again and is in the
+	// journal twice.
+	slices.SortStableFunc(listed, func(a, b transfer.Part) int { return cmp.Compare(a.Start, b.Start) })
 	var parts []transfer.Part
 	at := int64(0)
-	for _, p := range said {
+	for _, p := range listed {
 		if p.Start < at {
 			continue
 		}
@@ -147,7 +147,7 @@ func (j *journal) load() ([]transfer.Part, error) {
 	return parts, nil
 }
 
-// holds reports whether the bytes of a part still have its checksum.
+// holds reports whether the bytes of a part match its checksum.
 func (j *journal) holds(p transfer.Part) (bool, error) {
 	buf := transfer.Buffer(transfer.BufferSize)
 	defer transfer.PutBuffer(buf)

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// lock locks f for this process, until f is closed. It returns errLocked if
-// another process has the lock; any other error means that there are no locks.
+// lock locks f for this process until f is closed. It returns errLocked if another process
+// has the lock; any other error means that the file system has no locks.
 func lock(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -40,15 +40,15 @@ func owned(stat os.FileInfo) bool {
 	return !ok || int(sys.Uid) == os.Geteuid()
 }
 
-// single reports whether a file has no second name.
+// single reports whether a file has only one name (hard link).
 func single(stat os.FileInfo) bool {
 	sys, ok := stat.Sys().(*syscall.Stat_t)
 	return !ok || sys.Nlink == 1
 }
 
-// keepOwner gives f the owner and the group of old, as far as this user may, and
-// returns the permissions to set then: those of old. Where the group cannot be
-// kept, another one gets no more than everyone does.
+// keepOwner gives f the owner and the group of old, as far as this user may, and returns the
+// permissions to set: those of old. If the group cannot be kept, it gets no more than
+// everyone does.
 func keepOwner(f *os.File, old os.FileInfo) (fs.FileMode, error) {
 	mode := old.Mode().Perm()
 	stat, err := f.Stat()
@@ -67,8 +67,8 @@ func keepOwner(f *os.File, old os.FileInfo) (fs.FileMode, error) {
 	return mode, nil
 }
 
-// IsDiskFull reports whether err means that no file can be written any more,
-// whatever its name: the disk or a quota is full, or the disk is read-only.
+// IsDiskFull reports whether err means that no file can be written: the disk or a quota is
+// full, or the disk is read-only.
 func IsDiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }

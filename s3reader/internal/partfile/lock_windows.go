@@ -10,11 +10,11 @@ import (
 
 var lockFileEx = syscall.NewLazyDLL("kernel32.dll").NewProc("LockFileEx")
 
-// lock locks f for this process, until f is closed. It returns errLocked if
-// another process has the lock; any other error means that there are no locks.
+// lock locks f for this process until f is closed. It returns errLocked if another process
+// has the lock; any other error means that the file system has no locks.
 //
-// On Windows a lock keeps others from reading and writing what is locked, so it
-// covers a single byte, far behind any data.
+// On Windows, other processes can neither read nor write locked bytes, so the lock covers a
+// single byte far beyond the data.
 func lock(f *os.File) error {
 	const (
 		exclusive = 2 // LOCKFILE_EXCLUSIVE_LOCK
@@ -47,8 +47,8 @@ func single(os.FileInfo) bool { return true }
 
 func keepOwner(_ *os.File, old os.FileInfo) (fs.FileMode, error) { return old.Mode().Perm(), nil }
 
-// IsDiskFull reports whether err means that no file can be written any more,
-// whatever its name: the disk is full or read-only.
+// IsDiskFull reports whether err means that no file can be written: the disk is full or
+// read-only.
 func IsDiskFull(err error) bool {
 	const (
 		handleDiskFull = syscall.Errno(39)

@@ -1,18 +1,18 @@
-// Package partfile writes a file under a temporary name, next to the one that it
-// becomes, so that a download that was interrupted can be resumed.
+// Package partfile writes a file under a temporary name next to its final one, so that an
+// interrupted download can be resumed.
 //
 // # How it works
 //
-// The name of the part follows from the target's, so that the next download finds
-// it. A lock on the part, which ends with the process, keeps other processes from
-// it: a download that does not get the lock, or finds another user's file under
-// that name, works under a random name, and leaves nothing that could be resumed.
+// The name of the part file is derived from the target's, so that the next download finds
+// it. A lock on the part file, which ends with the process, keeps other processes out: a
+// download that does not get the lock, or finds another user's file under that name, uses
+// a random name and cannot be resumed.
 //
 //	.target.crossrole-part:  object's bytes, at their offsets │ journal
 //
-// The journal (journal.go) begins at the object's size and records which bytes
-// have arrived, with their CRCs. Commit cuts it off and renames the part. Only the
-// owner can read a part; Commit sets the permissions of the complete file.
+// The journal (journal.go) starts at the object's size and records which parts of the
+// object have arrived, with their CRCs. Commit truncates it and renames the file. Only the
+// owner can read a part file; Commit sets the permissions of the complete file.
 package partfile
 
 import (
@@ -31,21 +31,21 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
-// ID identifies the version of an object that a part belongs to.
+// ID identifies the version of an object that a part file belongs to.
 type ID struct {
 	Bucket, Key, ETag string
 	Size              int64
 	Checksum          *crc.Kind // of the parts
 }
 
-// File is a partial file. Its methods are not safe for concurrent use, except for
-// WriteAt and Add.
+// File is a part file. Its methods are not safe for concurrent use, except for WriteAt and
+// Add.
 type File struct {
 	dir          *os.Root
 	name, target string
 	file         *os.File
-	found        bool     // it was there before, and may be of use
-	shared       bool     // under the name that the next download looks for
+	found        bool     // it existed before, and may be of use
+	shared       bool     // it has the name that the next download looks for
 	journal      *journal // nil: none
 }
 
@@ -56,8 +56,8 @@ const (
 	mode   = 0o600
 )
 
-// partName returns a name that is hidden, and short enough for every file system
-// that takes the name of the target.
+// partName returns a hidden name that is short enough for every file system that allows
+// the name of the target.
 func partName(target, infix string) string {
 	if base := "." + target + infix + suffix; len(base) <= 143 { // of eCryptfs
 		return base
@@ -66,26 +66,25 @@ func partName(target, infix string) string {
 	return "." + hex.EncodeToString(sum[:16]) + infix + suffix
 }
 
-// IsName reports whether name, without a directory, is one that this package gives
-// to files.
+// IsName reports whether name, without a directory, is one that this package uses.
 func IsName(name string) bool {
 	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, suffix)
 }
 
-// ScratchName returns a random name, of which IsName is true, for a file that
-// exists for a moment only. The purpose becomes a part of it.
+// ScratchName returns a random name for a file that exists only for a moment. The name
+// contains purpose, and IsName is true for it.
 func ScratchName(purpose string) string {
 	return "." + purpose + "-" + random() + suffix
 }
 
 func random() string { return strings.ToLower(rand.Text()[:8]) }
 
-// Open opens the partial file of target, a slash-separated path in dir. End it with
-// Commit, Close or Discard.
+// Open opens the part file of target, a slash-separated path in dir. End it with Commit,
+// Close or Discard.
 func Open(dir *os.Root, target string) (*File, error) {
 	at, base := path.Split(target)
 	p := &File{dir: dir, target: target, name: at + partName(base, "")}
-	for range 10 { // others may come and go meanwhile
+	for range 10 { // other processes may create and remove the file
 		f, busy, err := p.try()
 		if err != nil {
 			return nil, err
@@ -107,8 +106,8 @@ func Open(dir *os.Root, target string) (*File, error) {
 	return p, nil
 }
 
-// try opens and locks the file. It returns nil if that fails, and busy if there is
-// no point in trying again.
+// try opens and locks the file. It returns nil if that fails; busy reports that another
+// attempt would fail too.
 func (p *File) try() (_ *os.File, busy bool, _ error) {
 	f, err := p.dir.OpenFile(p.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	p.found = errors.Is(err, fs.ErrExist)
@@ -126,8 +125,8 @@ func (p *File) try() (_ *os.File, busy bool, _ error) {
 		}
 		return nil, true, errors.Join(err, f.Close())
 	}
-	// The process that had the lock before may have renamed the file, which must
-	// then not be written to.
+	// The previous owner of the lock may have renamed the file. Then it must not be written
+	// to.
 	is, err := f.Stat()
 	if err == nil {
 		var named os.FileInfo
@@ -138,10 +137,9 @@ func (p *File) try() (_ *os.File, busy bool, _ error) {
 	return nil, false, errors.Join(ignore(err, fs.ErrNotExist), f.Close())
 }
 
-// existing opens the file that is there. A link, a file with another name or a
-// directory, planted under that name, is removed. It is busy if what is there
-// belongs to another user, is a device, or cannot be removed or opened. It
-// returns nil if there is nothing any more.
+// existing opens a file that exists already. It removes a link, a file that has another
+// name too, and a directory. busy reports that the file belongs to another user, is a
+// device, or cannot be removed or opened. It returns nil if the file is gone.
 func (p *File) existing() (_ *os.File, busy bool, _ error) {
 	stat, err := p.dir.Lstat(p.name)
 	if err != nil {
@@ -162,7 +160,7 @@ func (p *File) existing() (_ *os.File, busy bool, _ error) {
 	default:
 		return nil, true, nil
 	}
-	// Should a link have come in between, try sees that it is another file.
+	// If a link was created in the meantime, try detects that it is another file.
 	f, err := p.dir.OpenFile(p.name, os.O_RDWR, 0)
 	if err != nil {
 		busy = errors.Is(err, fs.ErrPermission)
@@ -179,9 +177,9 @@ func (p *File) existing() (_ *os.File, busy bool, _ error) {
 	return f, false, nil
 }
 
-// Resume returns the parts of the object that the part has, after comparing their
-// bytes with their checksums, and goes on with the journal of an earlier download.
-// It returns none if there is nothing to resume.
+// Resume returns the parts of the object that the file has, after comparing their bytes
+// with their checksums, and continues the journal of an earlier download. It returns none
+// if there is nothing to resume.
 func (p *File) Resume(id ID) ([]transfer.Part, error) {
 	j, err := newJournal(p.file, id)
 	if err != nil {
@@ -194,7 +192,7 @@ func (p *File) Resume(id ID) ([]transfer.Part, error) {
 	return parts, err
 }
 
-// Clear removes what an earlier download has left in the file.
+// Clear removes the contents that an earlier download has left.
 func (p *File) Clear() error {
 	if !p.found {
 		return nil
@@ -203,8 +201,8 @@ func (p *File) Clear() error {
 	return p.file.Truncate(0)
 }
 
-// Begin makes the file as long as the object and starts a journal, from which a
-// later download can resume.
+// Begin gives the file the object's length and starts a journal, so that a later download
+// can resume.
 func (p *File) Begin(id ID) error {
 	if err := p.file.Truncate(id.Size); err != nil {
 		return err
@@ -222,8 +220,8 @@ func (p *File) Begin(id ID) error {
 // are ignored: without a journal the download still succeeds.
 func (p *File) Add(part transfer.Part) { p.journal.add(part) }
 
-// Step returns how many bytes a part should have: for fewer, another line of the
-// journal costs more than fetching them again.
+// Step returns how many bytes a part should have at least: for fewer, a line of the journal
+// costs more than fetching them again.
 func (p *File) Step() int64 { return p.journal.step }
 
 // WriteAt writes bytes of the object.
@@ -232,8 +230,8 @@ func (p *File) WriteAt(b []byte, off int64) (int, error) { return p.file.WriteAt
 // Found reports whether an earlier download has left the file.
 func (p *File) Found() bool { return p.found }
 
-// Shared reports whether the next download to the same target finds this file. If
-// not, there is no point in a journal.
+// Shared reports whether the next download to the same target finds this file. If not, a
+// journal is useless.
 func (p *File) Shared() bool { return p.shared }
 
 // Useful reports whether the next download may find something to resume.
@@ -248,13 +246,13 @@ func (p *File) Size() (int64, error) {
 	return stat.Size(), nil
 }
 
-// KeepOwner gives the file the owner and the group of old, which it replaces, as
-// far as the system allows. It returns the permissions for Commit: those of old,
-// without those of the group if that could not be kept and others lack them.
+// KeepOwner gives the file the owner and the group of old, which it replaces, as far as the
+// system allows. It returns the permissions for Commit: those of old. If the group could
+// not be kept, it gets no permissions that others lack.
 func (p *File) KeepOwner(old os.FileInfo) (fs.FileMode, error) { return keepOwner(p.file, old) }
 
-// NewFileMode returns the permissions that the system gives to a new file of dir,
-// by umask or by a default ACL.
+// NewFileMode returns the permissions of new files in dir, according to the umask or a
+// default ACL.
 func NewFileMode(dir *os.Root) (fs.FileMode, error) {
 	name := ScratchName("mode")
 	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
@@ -287,9 +285,9 @@ func ignore(err, what error) error {
 // Path returns where the file is.
 func (p *File) Path() string { return filepath.Join(p.dir.Name(), filepath.FromSlash(p.name)) }
 
-// Commit makes the complete file, of size bytes, the target. It sets the
-// permissions and, unless zero, the time of modification. After an error, the file
-// is of no use any more: discard it.
+// Commit renames the complete file, of size bytes, to the target. It sets the permissions
+// and, unless zero, the modification time. After an error, the file is of no use: call
+// Discard.
 func (p *File) Commit(size int64, perm fs.FileMode, modified time.Time) error {
 	if p.journal != nil {
 		if err := p.file.Truncate(size); err != nil {
