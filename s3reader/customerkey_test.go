@@ -85,7 +85,7 @@ func TestCustomerKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, got, data)
-	if _, err := r.Presign(t.Context(), "k", time.Hour); err == nil || !strings.Contains(err.Error(), "does not open without the key") {
+	if _, err := r.Presign(t.Context(), "k", time.Hour); err == nil || !strings.Contains(err.Error(), "does not work without the key") {
 		t.Errorf("Presign: %v", err)
 	}
 }

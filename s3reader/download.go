@@ -187,7 +187,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	if etag != "" {
 		in.IfMatch = &etag
 	}
-	asked := time.Now()
+	sent := time.Now()
 	head, info, body, err := d.client.getWhole(ctx, in)
 	if err != nil {
 		if etag != "" {
@@ -198,7 +198,7 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	}
 	job := transfer.Job{ReleaseFirst: release, Missing: []transfer.Range{{Start: 0, End: info.Size}}}
 	if d.concurrency == 0 {
-		job.FirstByte = max(1, time.Since(asked)) // 0 would be unknown
+		job.FirstByte = max(1, time.Since(sent)) // 0 would be unknown
 	}
 	first := &resumer{of: &d.version, ctx: ctx, end: info.Size, body: body}
 	defer first.Close()

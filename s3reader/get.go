@@ -164,7 +164,7 @@ func (b *body) checkEnd() error {
 		n, err := b.Read(more[:])
 		switch {
 		case n > 0:
-			return &Error{Kind: RangeMismatch, Endpoint: b.endpoint, Err: fmt.Errorf("the body goes on beyond byte %d, where it should end", b.end)}
+			return &Error{Kind: RangeMismatch, Endpoint: b.endpoint, Err: fmt.Errorf("the body continues beyond byte %d, where it should end", b.end)}
 		case err == io.EOF:
 			return nil
 		case err != nil:

@@ -185,7 +185,7 @@ func TestListNeverGoesInACircle(t *testing.T) {
 		{"two pages in turn", func(n int) page {
 			return page{IsTruncated: true, NextContinuationToken: fmt.Sprint(n), Contents: keys(fmt.Sprint(n % 2))}
 		}, "goes in a circle"},
-		{"empty pages", func(n int) page { return page{IsTruncated: true, NextContinuationToken: fmt.Sprint(n)} }, "does not get on"},
+		{"empty pages", func(n int) page { return page{IsTruncated: true, NextContinuationToken: fmt.Sprint(n)} }, "makes no progress"},
 		{"empty pages with two tokens in turn", func(n int) page {
 			return page{IsTruncated: true, NextContinuationToken: fmt.Sprint(n % 2)}
 		}, "goes in a circle"},
@@ -195,8 +195,8 @@ func TestListNeverGoesInACircle(t *testing.T) {
 			return page{IsTruncated: true, NextContinuationToken: fmt.Sprint(n), Contents: keys(string(rune('z' - n)))}
 		}, "out of order"},
 		{"no key", func(int) page { return page{Contents: []content{{"", "1"}}} }, "without a key"},
-		{"no size", func(int) page { return page{Contents: []content{{"a", ""}}} }, "how long"},
-		{"negative size", func(int) page { return page{Contents: []content{{"a", "-1"}}} }, "how long"},
+		{"no size", func(int) page { return page{Contents: []content{{"a", ""}}} }, "has no size"},
+		{"negative size", func(int) page { return page{Contents: []content{{"a", "-1"}}} }, "has no size"},
 		{"bad escape", func(int) page { return page{EncodingType: "url", Contents: keys("a%zz")} }, "undecodable key"},
 		{"bad encoding", func(int) page { return page{EncodingType: "rot13", Contents: keys("a")} }, "rot13"},
 		{"not asked for", func(int) page { return page{Contents: keys("a")} }, "not under the prefix"},

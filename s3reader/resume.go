@@ -34,7 +34,7 @@ const (
 // # How a body resumes
 //
 // Read reads from the body of one GET (get.go). When that breaks off or stalls, it
-// waits (backoff) and asks for the rest, from the next byte on, in another GET that
+// waits (backoff) and requests the rest, from the next byte on, with another GET that
 // is tied to the same version (version.getRange). The pauses double; after
 // resumeLimit attempts without a byte the error is returned. An error of this
 // package says what is wrong with a response, and is never retried (isFinal).
@@ -50,7 +50,7 @@ type resumer struct {
 	pos, end       int64
 	body           *body // nil: none
 	failedAttempts int   // attempts since the last byte
-	short          int   // responses with few of the bytes that were asked for
+	short          int   // short responses, see countShort
 
 	detach func() bool // body, opened under an earlier ctx, no longer ends with ctx; nil: it does not
 }

@@ -77,16 +77,16 @@ func (c sameHost) Do(r *http.Request) (*http.Response, error) {
 		// redirect does not.
 		r.Host = r.URL.Host
 	}
-	asked, host := *r.URL, r.Host
+	requested, host := *r.URL, r.Host
 	resp, err := c.HTTPClient.Do(r)
 	if err != nil || resp == nil || resp.Request == nil || resp.Request.URL == nil {
 		return resp, err
 	}
-	if answered := resp.Request; cmp.Or(answered.Host, answered.URL.Host) != host {
+	if from := resp.Request; cmp.Or(from.Host, from.URL.Host) != host {
 		if resp.Body != nil {
 			_ = resp.Body.Close() // the response is not used
 		}
-		return nil, followedError(&asked, answered.URL)
+		return nil, followedError(&requested, from.URL)
 	}
 	return resp, nil
 }
@@ -102,8 +102,8 @@ func (e *redirectError) Error() string {
 // RetryableError prevents a retry, which would send the credentials there again.
 func (*redirectError) RetryableError() bool { return false }
 
-func followedError(asked, answered *url.URL) error {
-	return &redirectError{origin(asked), origin(answered)}
+func followedError(from, to *url.URL) error {
+	return &redirectError{origin(from), origin(to)}
 }
 
 // needsPath reports whether the endpoint's host can have no bucket name in front of it,

@@ -6,7 +6,7 @@ import "time"
 // order, and by sequences for calls of ReadAt.
 
 const (
-	// firstWindow is how much is requested where reading in order begins anew, in
+	// firstWindow is how much is requested where a reader starts to read in order, in
 	// bytes.
 	firstWindow = 1 << 20
 
@@ -113,7 +113,7 @@ const (
 	nearGap = 1 << 20
 
 	// A read that continues a sequence requests a fraction of the sequence in
-	// advance, which bounds what is fetched in vain.
+	// advance, which limits what is fetched and never read.
 	aheadFraction = 8
 	minAhead      = 1 << 20
 	maxAhead      = 8 << 20

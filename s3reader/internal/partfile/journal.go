@@ -40,10 +40,10 @@ type journal struct {
 	size int64 // of the object
 	step int64 // smallest part that gets a line, in bytes
 
-	mu   sync.Mutex // guards what follows
-	end  int64
-	some bool  // there is a part
-	dead error // why nothing more is written: for example, the disk is full
+	mu     sync.Mutex // guards what follows
+	end    int64
+	some   bool  // there is a part
+	failed error // why nothing more is written: for example, the disk is full
 }
 
 // holdsSome reports whether there is a part to resume from. j may be nil.
@@ -90,14 +90,14 @@ func (j *journal) add(p transfer.Part) {
 func (j *journal) append(line []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.dead != nil {
+	if j.failed != nil {
 		return
 	}
 	// After an error, the download still succeeds; it just cannot be resumed.
 	n, err := j.file.WriteAt(line, j.end)
 	j.some = j.some || j.end > j.size && err == nil
 	j.end += int64(n)
-	j.dead = err
+	j.failed = err
 }
 
 // load returns the parts of the object that are in the file: those whose bytes match the

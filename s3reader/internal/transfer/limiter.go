@@ -9,35 +9,35 @@ import (
 	"time"
 )
 
-// Limiter limits how many connections fetch at the same time. When S3 asks to
-// slow down the limit is halved; each range that arrives raises it by one again.
-// It is safe for concurrent use.
+// Limiter limits how many connections are used at the same time. When S3 asks to slow down,
+// it halves the limit; each segment that arrives raises the limit by one again. It is safe
+// for concurrent use.
 type Limiter struct {
 	max int
 
 	mu      sync.Mutex // guards what follows
 	limit   int
-	in      int
+	inUse   int
 	waiting []chan struct{} // in the order of arrival
 	slowed  time.Time       // when the limit was last halved
 }
 
-// slowPause is how long one halving counts: all requests in flight are refused
-// together, for the same reason.
+// slowPause is how long the limit stays after it was halved: S3 refuses all requests in
+// flight at the same time, for the same reason.
 const slowPause = time.Second
 
 // NewLimiter returns a limiter of max connections.
 func NewLimiter(max int) *Limiter { return &Limiter{max: max, limit: max} }
 
-// Max returns how many connections there may be at most.
+// Max returns the maximum number of connections.
 func (l *Limiter) Max() int { return l.max }
 
-// Acquire waits for a place, in the order of arrival. The caller calls Release
-// unless there is an error, which is the cause of ctx's end.
+// Acquire waits for a place, in the order of arrival. If there is no error, call Release.
+// The error is the cause of ctx's end.
 func (l *Limiter) Acquire(ctx context.Context) error {
 	l.mu.Lock()
-	if l.in < l.limit && len(l.waiting) == 0 {
-		l.in++
+	if l.inUse < l.limit && len(l.waiting) == 0 {
+		l.inUse++
 		l.mu.Unlock()
 		return nil
 	}
@@ -55,7 +55,7 @@ func (l *Limiter) Acquire(ctx context.Context) error {
 		l.waiting = slices.Delete(l.waiting, i, i+1)
 	}
 	l.mu.Unlock()
-	if i < 0 { // the turn came at the same time
+	if i < 0 { // it was its turn at the same moment
 		l.Release()
 	}
 	return context.Cause(ctx)
@@ -65,20 +65,20 @@ func (l *Limiter) Acquire(ctx context.Context) error {
 func (l *Limiter) Release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.in--
+	l.inUse--
 	l.admit()
 }
 
-// admit gives places to those who wait, while there are any; l.mu is held.
+// admit gives the free places to those that wait. l.mu is held.
 func (l *Limiter) admit() {
-	for l.in < l.limit && len(l.waiting) > 0 {
+	for l.inUse < l.limit && len(l.waiting) > 0 {
 		close(l.waiting[0])
 		l.waiting = l.waiting[1:]
-		l.in++
+		l.inUse++
 	}
 }
 
-// Throttled records that S3 refused a request because there were too many.
+// Throttled records that S3 refused a request because there are too many.
 func (l *Limiter) Throttled() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,7 +88,7 @@ func (l *Limiter) Throttled() {
 	}
 }
 
-// Succeeded records that a range has arrived.
+// Succeeded records that a segment has arrived.
 func (l *Limiter) Succeeded() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,24 +99,24 @@ func (l *Limiter) Succeeded() {
 }
 
 const (
-	// A connection reads into one buffer. On a fast one, a larger buffer means
-	// fewer calls, each of which wakes a goroutine: 2 MiB took a fifth less of the
-	// processor than 256 KiB. The memory limit may allow less.
+	// A connection reads into one buffer. If it is fast, a larger buffer means fewer calls,
+	// each of which wakes a goroutine: 2 MiB took a fifth less CPU time than 256 KiB. The
+	// memory limit may allow less.
 	maxBuffer = 2 << 20
 	minBuffer = 32 << 10
 
-	// BufferSize is a buffer for bytes that arrive in order, over one connection.
+	// BufferSize is the size of a buffer for reading in order over one connection.
 	BufferSize = 256 << 10
 )
 
-// Limits are the connections that downloads share, and the memory of each.
+// Limits are shared by downloads: the number of connections, and the memory of each.
 type Limits struct {
 	*Limiter
 	Buffer int64 // bytes that a connection may buffer
 }
 
-// NewLimits returns limits of n connections that take at most memory bytes
-// together: fewer connections, and smaller buffers, where that is not enough.
+// NewLimits returns limits of n connections that buffer at most memory bytes together. If
+// that is not enough, buffers are smaller and connections fewer.
 func NewLimits(n int, memory int64) *Limits {
 	n = int(max(1, min(int64(n), memory/minBuffer)))
 	return &Limits{NewLimiter(n), min(maxBuffer, max(minBuffer, memory/int64(n)))}
@@ -125,12 +125,12 @@ func NewLimits(n int, memory int64) *Limits {
 // buffers are pooled by size, which doubles from minBuffer to maxBuffer.
 var buffers [7]sync.Pool
 
-// bufferClass is the index in buffers of those that hold n bytes.
+// bufferClass returns the index in buffers for n bytes.
 func bufferClass(n int64) int {
 	return bits.Len64(uint64(max(n-1, 0) / minBuffer))
 }
 
-// Buffer returns n bytes to read into, at most 2 MiB. PutBuffer takes them back.
+// Buffer returns a buffer of n bytes, at most 2 MiB. Return it with PutBuffer.
 func Buffer(n int64) []byte {
 	class := bufferClass(n)
 	if b, ok := buffers[class].Get().(*[]byte); ok {
@@ -139,29 +139,29 @@ func Buffer(n int64) []byte {
 	return make([]byte, minBuffer<<class)[:n]
 }
 
-// PutBuffer makes a buffer available to others.
+// PutBuffer makes a buffer available to other callers of Buffer.
 func PutBuffer(b []byte) {
 	b = b[:cap(b)]
 	buffers[bufferClass(int64(len(b)))].Put(&b)
 }
 
 const (
-	// A store that responds within nearby may deliver as much over a few
-	// connections as the processors can take. More would only cost: bytes that
-	// wait in many sockets have left the caches when they are read.
+	// A store that responds within nearby may keep the processors busy over a few
+	// connections. More would be slower: bytes that wait in many sockets have left the
+	// CPU caches when they are read.
 	nearby = 10 * time.Millisecond
 
-	// rampWatch is for how long the first connections are measured. Downloads from
-	// S3, whose first byte takes longer than nearby, never wait for that.
+	// rampWatch is for how long the first connections are measured. Downloads from S3,
+	// whose first byte takes longer than nearby, never wait for it.
 	rampWatch = 20 * time.Millisecond
 
-	// rampPays is how much faster twice the connections must be for all others to
-	// be opened too. Where each connection is capped it is 2.
+	// rampPays is how much faster twice the connections must be for all others to be
+	// opened too. If the speed of each connection is limited, it is 2.
 	rampPays = 1.5
 )
 
-// ramp measures whether adding connections raises throughput. The zero value
-// assumes that it does.
+// ramp measures whether adding connections raises throughput. The zero value assumes that it
+// does.
 type ramp struct {
 	base int // connections that keep all processors busy; 0: not measured
 	rate float64
@@ -174,9 +174,9 @@ func (r *ramp) firstByte(took time.Duration) {
 	}
 }
 
-// saturated reports that n connections, which are open, need no more. It takes a
-// while to measure after base connections and after twice as many, and none
-// otherwise. written returns how many bytes have arrived.
+// saturated reports whether the n open connections are enough. It measures for rampWatch
+// after base connections and after twice as many; otherwise it returns immediately. written
+// returns how many bytes have arrived.
 func (r *ramp) saturated(ctx context.Context, n int, written func() int64) bool {
 	if r.base == 0 || n != r.base && n != 2*r.base {
 		return false

@@ -74,8 +74,8 @@ func TestLimiterOrder(t *testing.T) {
 		g.Release()
 		time.Sleep(time.Hour)
 		synctest.Wait() // for the race detector: they have all left
-		if len(in) != 3 || in[0] != 0 || in[1] != 2 || in[2] != 3 || g.in != 0 {
-			t.Errorf("let in %v, %d are inside", in, g.in)
+		if len(in) != 3 || in[0] != 0 || in[1] != 2 || in[2] != 3 || g.inUse != 0 {
+			t.Errorf("let in %v, %d are inside", in, g.inUse)
 		}
 	})
 }

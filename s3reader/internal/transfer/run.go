@@ -3,26 +3,23 @@
 //
 // # How it works
 //
-// A [Plan] divides the missing bytes into segments of equal length. A [Job] runs
-// one worker per connection. Each worker takes a segment from the scheduler,
-// reads it from its [Body] and writes it, portion by portion. A worker that has
-// finished takes over a part of the segment that would finish last, so that all
-// workers finish at about the same time.
+// A [Plan] divides the missing bytes into segments of equal length. A [Job] runs one worker
+// per connection. Each worker takes a segment from the scheduler, reads it from its [Body]
+// and writes it. A worker that has finished takes over a part of the segment that would
+// finish last, so that all workers finish at about the same time.
 //
 //	Plan ─► scheduler ─► worker ─► Body.Read ─► WriteAt ─► Part
 //	            ▲  segments │ 1 per connection
 //	            └───────────┘    Limiter: how many at the same time
 //
-// A segment's end may move toward its start while it is read, because another
-// worker takes over the rest. A worker therefore claims bytes from the scheduler
-// after it has read them, and drops those that are no longer its own: every byte
-// is written by exactly one worker.
+// A segment's end may move toward its start while it is read, because another worker takes
+// over the rest. So a worker claims bytes from the scheduler after it has read them, and
+// drops those that are no longer its own: exactly one worker writes each byte.
 //
-// The Limiter bounds the connections of one download, or of all downloads of a
-// directory. Near stores are a special case: the ramp measures whether more
-// connections raise throughput at all.
+// The Limiter limits the connections of one download, or of all downloads of a directory.
+// For a near store, the ramp measures whether more connections raise throughput at all.
 //
-// Two locks, never held together: the scheduler's guards the assignment of bytes,
+// There are two locks, never held together: the scheduler's guards the assignment of bytes,
 // the limiter's the number of connections.
 package transfer
 
@@ -37,32 +34,32 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/crc"
 )
 
-// Body delivers the bytes of one range after the other. It resumes by itself when
-// a connection breaks. One goroutine uses it at a time.
+// Body delivers the bytes of one range after another. It resumes by itself when a connection
+// breaks. One goroutine uses it at a time.
 type Body interface {
 	io.Reader
-	// Reset makes r the range that Read delivers next, with requests under ctx. It
-	// keeps a connection that is at r.Start already.
+	// Reset makes r the range that Read delivers next, with requests under ctx. It keeps
+	// a connection that is already at r.Start.
 	Reset(ctx context.Context, r Range)
-	// Close ends the connection. Reset begins a new one.
+	// Close closes the connection. After Reset, Read opens a new one.
 	Close()
 }
 
-// Job is one object, or the missing part of one, to fetch.
+// Job fetches one object, or its missing ranges.
 type Job struct {
 	Limits  *Limits
 	Plan    Plan
 	Missing []Range
 	W       io.WriterAt // called by several goroutines
-	Open    func() Body // of a further connection
+	Open    func() Body // for another connection
 
-	// First, unless nil, is a body that is at the start of Missing. It holds a
-	// place of the limiter, which ReleaseFirst frees; more often does no harm.
+	// First, unless nil, is a body that is at the start of Missing. It holds a place of
+	// the limiter, which ReleaseFirst frees. ReleaseFirst may be called more than once.
 	First        Body
 	ReleaseFirst func()
 
-	// FirstByte is how long the store took to respond; 0: unknown. A store that is
-	// near gets no more connections than make it faster.
+	// FirstByte is how long the store took to respond; 0: unknown. For a near store, no
+	// more connections are opened than raise throughput.
 	FirstByte time.Duration
 
 	Sum *crc.Kind // of the parts; nil: none
@@ -70,14 +67,14 @@ type Job struct {
 	// Wrote, unless nil, is called for bytes that were written.
 	Wrote func(n int64)
 
-	// Done, unless nil, is called for each part that is complete, from several
-	// goroutines: at the end of a segment, and after Step bytes of one, unless 0.
+	// Done, unless nil, is called for each complete part, by several goroutines: at the
+	// end of a segment and, unless Step is 0, after Step bytes of one.
 	Done func(Part)
 	Step int64
 
-	// Recovered returns the error for a panic with value v in a worker: in W, in
-	// Body or in a function of this Job. v is nil where the code ended the
-	// goroutine with runtime.Goexit.
+	// Recovered returns the error for a panic with value v in a worker: in W, in a Body
+	// or in a function of this Job. v is nil if the code ended the goroutine with
+	// runtime.Goexit.
 	Recovered func(v any) error
 
 	scheduler scheduler
@@ -87,8 +84,8 @@ type Job struct {
 	parts []Part
 }
 
-// Run fetches the missing bytes and returns them as parts, also those that were
-// written before an error. The error is ctx's, or the first of a worker.
+// Run fetches the missing bytes and returns them as parts, after an error those that were
+// written before. The error is that of parent, or the first of a worker.
 func (j *Job) Run(parent context.Context) ([]Part, error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -125,8 +122,8 @@ func (j *Job) Run(parent context.Context) ([]Part, error) {
 	return j.parts, context.Cause(ctx)
 }
 
-// work fetches one segment after the other and calls cancel with the error that
-// ends it early. It holds a place of the limiter when it is called, which release
+// work is a worker. It fetches one segment after another and calls cancel with the error
+// that ends it early. When it is called, it holds a place of the limiter, which release
 // frees.
 func (j *Job) work(ctx context.Context, cancel context.CancelCauseFunc, s *segment, body Body, release func()) {
 	returned := false
@@ -150,7 +147,7 @@ func (j *Job) work(ctx context.Context, cancel context.CancelCauseFunc, s *segme
 		}
 		release()
 		if err == nil {
-			s, err = j.another(ctx, rate)
+			s, err = j.nextSegment(ctx, rate)
 			release = j.Limits.Release
 		}
 		if err != nil {
@@ -161,9 +158,9 @@ func (j *Job) work(ctx context.Context, cancel context.CancelCauseFunc, s *segme
 	returned = true
 }
 
-// another waits for a segment and a place of the limiter. It returns nil if there
-// will be no segment.
-func (j *Job) another(ctx context.Context, rate float64) (*segment, error) {
+// nextSegment waits for a segment and a place of the limiter. It returns nil if there will
+// be no other segment.
+func (j *Job) nextSegment(ctx context.Context, rate float64) (*segment, error) {
 	for {
 		changed := j.scheduler.wait()
 		if err := j.Limits.Acquire(ctx); err != nil {
@@ -236,7 +233,7 @@ func (j *Job) write(s *segment, p []byte, pos int64) error {
 	return nil
 }
 
-// complete makes a part of what has arrived of a segment.
+// complete makes a part of the bytes of a segment that have arrived.
 func (j *Job) complete(s *segment) {
 	if s.got.Len() == 0 {
 		return
@@ -251,9 +248,8 @@ func (j *Job) complete(s *segment) {
 	}
 }
 
-// readSize is how many bytes a connection reads before it reports them: few
-// enough that a slow one is seen to be alive, otherwise as many as the buffer
-// holds.
+// readSize is how many bytes a connection reads before it claims them: as many as the buffer
+// holds, but few enough that a slow connection reports progress.
 type readSize int64
 
 const (

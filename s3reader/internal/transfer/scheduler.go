@@ -8,32 +8,29 @@ import (
 	"time"
 )
 
-// The scheduler: which connection fetches which bytes.
+// Which connection fetches which bytes.
 
 const (
-	// A segment with at least this much left is worth another request, however fast it
-	// arrives.
+	// A segment with at least this much left is split, however fast it arrives.
 	worthSplitting = MinSegment
 
-	// One with fewer is, if it would take longer than tooLong: its connection is
-	// slow.
+	// A smaller one is split if it would take longer than tooLong.
 	tooLong       = time.Second
 	worthSpeeding = 1 << 20
 
-	// maxMoves is how often a segment without a byte changes hands, before the
-	// body's own limit on attempts decides.
+	// maxMoves is how often a segment of which no byte arrives is taken over. After that,
+	// the body's own limit on attempts decides.
 	maxMoves = 3
 )
 
-// scheduler assigns the bytes that are missing to connections. A connection that
-// has finished takes over a part of what the slowest one still has to fetch, so
-// that all of them finish at about the same time. It is safe for concurrent use.
+// scheduler assigns the missing bytes to connections. A connection that has finished takes
+// over a part of the segment that would finish last. It is safe for concurrent use.
 type scheduler struct {
-	step  int64 // no segment crosses a multiple of this; 0: no borders
+	step  int64 // no segment crosses a multiple of this; 0: no limit
 	fixed bool  // segments are not split
 
 	mu      sync.Mutex // guards what follows, and the segments except for got
-	free    []Range    // not assigned yet, in order, and not cut yet: a huge object has many segments
+	free    []Range    // not assigned yet, in order; cut on demand, since a huge object has many segments
 	active  []*segment
 	changed chan struct{} // closed when a segment is finished; nil: no worker waits
 }
@@ -46,11 +43,11 @@ type segment struct {
 	begun  time.Time
 	last   time.Time // when bytes arrived
 	bytes  int64     // arrived
-	moves  int       // how often it changed hands since bytes last arrived
+	moves  int       // how often it was taken over since bytes last arrived
 	got    Part      // what has arrived since the last part was finished; of the worker that fetches it
 }
 
-// rate returns bytes per second; 0 if none arrive any more.
+// rate returns the bytes per second; 0 if none have arrived for tooLong.
 func (s *segment) rate(now time.Time) float64 {
 	if now.Sub(s.last) > tooLong {
 		return 0
@@ -58,8 +55,8 @@ func (s *segment) rate(now time.Time) float64 {
 	return float64(s.bytes) / max(now.Sub(s.begun), time.Millisecond).Seconds()
 }
 
-// next returns a segment for a connection that fetched its last one at the given
-// rate. It returns nil if there is none, and more if there may be one later.
+// next returns a segment for a connection that fetched its last one at that rate. It returns
+// nil if there is none; more reports that there may be one later.
 func (q *scheduler) next(ctx context.Context, rate float64) (s *segment, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -81,18 +78,18 @@ func (q *scheduler) next(ctx context.Context, rate float64) (s *segment, more bo
 	return s, true
 }
 
-// takeOver takes the end of the segment that would finish last; q.mu is held.
+// takeOver takes the end of the segment that would finish last. q.mu is held.
 func (q *scheduler) takeOver(rate float64) (Range, int) {
 	if q.fixed {
 		return Range{}, 0
 	}
 	now := time.Now()
 	var from *segment
-	var theirs, longest float64
+	var fromRate, longest float64
 	for _, s := range q.active {
 		r, left := s.rate(now), s.left.Len()
 		young := now.Sub(s.begun) < tooLong
-		if young { // its first byte may still be on its way
+		if young { // its first byte may still be arriving
 			r = max(r, rate, 1)
 		}
 		takes := math.Inf(1)
@@ -109,15 +106,15 @@ func (q *scheduler) takeOver(rate float64) (Range, int) {
 			worth = left >= worthSpeeding && !young && takes > tooLong.Seconds()
 		}
 		if worth && takes >= longest {
-			from, theirs, longest = s, r, takes
+			from, fromRate, longest = s, r, takes
 		}
 	}
 	if from == nil {
 		return Range{}, 0
 	}
 	keeps := int64(0)
-	if theirs > 0 {
-		keeps = int64(float64(from.left.Len()) * theirs / (theirs + max(rate, theirs)))
+	if fromRate > 0 {
+		keeps = int64(float64(from.left.Len()) * fromRate / (fromRate + max(rate, fromRate)))
 	}
 	middle := from.left.Start + keeps
 	if aligned := middle / alignment * alignment; aligned > from.left.Start {
@@ -142,15 +139,15 @@ func (q *scheduler) wait() <-chan struct{} {
 	return q.changed
 }
 
-// rest returns what a segment still lacks, for now.
+// rest returns the range that is missing from a segment at the moment.
 func (q *scheduler) rest(s *segment) Range {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return s.left
 }
 
-// claim takes up to n bytes from the front of a segment; fewer if the rest was
-// given to another connection meanwhile.
+// claim takes up to n bytes from the start of a segment; fewer if another connection has
+// taken over the rest. It returns their number.
 func (q *scheduler) claim(s *segment, n int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
