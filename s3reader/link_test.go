@@ -100,7 +100,7 @@ func TestPresignRenewsFirst(t *testing.T) {
 			t.Errorf("after its end: %d, want 403", status)
 		}
 		_, err = pics.Presign(t.Context(), "a b/cat+1.jpg", 7*24*time.Hour)
-		if !errors.Is(err, credentials.ConfigInvalid) || !strings.Contains(err.Error(), "59m59s at most") {
+		if !errors.Is(err, credentials.ConfigInvalid) || !strings.Contains(err.Error(), "at most 59m59s") {
 			t.Errorf("seven days: %v, want %v with the most that there is", err, credentials.ConfigInvalid)
 		}
 	})
