@@ -24,7 +24,9 @@
 // program under test are checked as AWS checks them: signatures (recomputed with
 // the SDK's own signer), session tokens and their expiry, the signatures,
 // audiences and times of tokens, trust policies, identity, session and bucket
-// policies, both sides of a cross-account call.
+// policies, both sides of a cross-account call, permissions boundaries, and the
+// policies of the [Organization] of the accounts. [Cloud.Handle] plays other
+// services by a Go function behind the same checks.
 //
 // When a test fails, print [Cloud.Calls]: Explain of a refused call names the
 // statement and the policy that refused, which AWS never does. [Cloud.Fault]
@@ -46,6 +48,13 @@
 //     GetCallerIdentity; tags and a source identity in a token's own claims; the
 //     parameters SerialNumber, TokenCode, ProvidedContexts and ProviderId.
 //     Regions are all enabled (a [Fault] can say otherwise).
+//   - Of Organizations: its API, other policies than SCPs and RCPs, accounts in
+//     different organizations (an account is in the cloud's or in none), the limit
+//     of policies attached to one target. RCPs apply to S3, STS, SQS, Secrets
+//     Manager, KMS, ECR and OpenSearch Serverless; AttachRCP takes no other.
+//   - Where AWS's documents do not say whether permissions boundaries and session
+//     policies limit a resource policy that allows everyone without naming
+//     aws:PrincipalArn: here they do.
 //   - IAM's quotas, but for the sizes of policies, managed policies of a role and
 //     their versions, access keys, tags, OIDC providers of an account and their
 //     client ids.
@@ -55,11 +64,12 @@
 //   - OIDC: keys are taken from the [Cluster]; nothing is fetched over HTTP,
 //     there are no thumbprints, and key changes take effect immediately.
 //   - Changes take effect immediately; AWS needs seconds.
-//   - Condition keys: the aws: keys of principal, request tags, tag keys, time,
-//     transport, region, account and user agent, the sts: keys of session name,
-//     external id, source identity, duration and transitive tags, the issuer's
-//     :sub and :aud, and S3's of listings and common headers. Others, such as
-//     aws:SourceIp or aws:SourceVpc, are absent from every request.
+//   - Condition keys: the aws: keys of principal, organization, request tags, tag
+//     keys, time, transport, region, account and user agent, the sts: keys of
+//     session name, external id, source identity, duration and transitive tags, the
+//     issuer's :sub and :aud, and S3's of listings and common headers. Others, such
+//     as aws:SourceIp, aws:SourceVpc or aws:MultiFactorAuthPresent, are absent from
+//     every request.
 //   - Regions of hosts that name none, such as a listener's: there the region
 //     that a request is signed for is taken for the endpoint's, so that a bucket
 //     elsewhere gets a 301, where AWS says AuthorizationHeaderMalformed.

@@ -79,14 +79,11 @@ const (
 const outsideManagement = "999999999999"
 
 // rcpServices are the services whose resources RCPs apply to.
-var rcpServices = []string{"s3", "sts", "sqs", "secretsmanager", "kms"}
+var rcpServices = []string{"s3", "sts", "sqs", "secretsmanager", "kms", "ecr", "aoss"}
 
 func newOrganization(c *Cloud) *Organization {
 	o := &Organization{cloud: c, id: orgID("o-", 10), accounts: map[*Account]*orgNode{}, policies: map[string]*guardrail{}}
-	o.policies[scpType+"/"+fullAccess] = &guardrail{
-		name: fullAccess, arn: "arn:" + c.partition.name + ":organizations::aws:policy/" + scpType + "/p-" + fullAccess,
-		policy: &trust.Policy{Version: "2012-10-17", Statements: []trust.Statement{{Effect: "Allow", Action: []string{"*"}, Resource: []string{"*"}}}},
-	}
+	o.policies[scpType+"/"+fullAccess] = &guardrail{name: fullAccess, arn: "arn:" + c.partition.name + ":organizations::aws:policy/" + scpType + "/p-" + fullAccess}
 	o.root = &OrganizationalUnit{org: o, node: orgNode{name: "the root", id: orgID("r-", 4)}}
 	o.root.node.scps = []*guardrail{o.policies[scpType+"/"+fullAccess]}
 	return o
@@ -216,7 +213,8 @@ func (o *Organization) AttachSCP(name, policyJSON string, targets ...PolicyTarge
 // it replaces the policy's content wherever it is attached.
 //
 // An RCP only denies: it has the principal "*" and neither NotPrincipal nor
-// NotAction. It applies to S3, STS, SQS, Secrets Manager and KMS.
+// NotAction. It applies to S3, STS, SQS, Secrets Manager, KMS, ECR and OpenSearch
+// Serverless.
 func (o *Organization) AttachRCP(name, policyJSON string, targets ...PolicyTarget) string {
 	what := fmt.Sprintf("AttachRCP(%q)", name)
 	p, err := trust.ParsePolicy([]byte(policyJSON))
