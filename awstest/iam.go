@@ -85,9 +85,12 @@ func (a *access) decide() (allowed bool, why string) {
 
 // mustBeNamed reports whether the resource's policy must allow even within one
 // account: that of a role and that of a KMS key.
-func (a *access) mustBeNamed() bool {
-	service, _, _ := strings.Cut(a.action, ":")
-	return a.isTrust || strings.EqualFold(service, "kms") && strings.Contains(a.resource, ":key/")
+func (a *access) mustBeNamed() bool { return a.isTrust || a.isKey() }
+
+// isKey reports whether the resource is a KMS key.
+func (a *access) isKey() bool {
+	fields := strings.SplitN(a.resource, ":", 6)
+	return len(fields) == 6 && fields[2] == "kms" && strings.HasPrefix(fields[5], "key/")
 }
 
 func (a *access) refuse(v verdict) (bool, string) {
@@ -211,8 +214,11 @@ const (
 // allows.
 func (a *access) resourceBased(keys conditionKeys) (verdict, naming) {
 	kind, name := resourceKind, "resource policy of "+a.resource
-	if a.isTrust {
+	switch {
+	case a.isTrust:
 		kind, name = trustKind, "trust policy of "+a.resource
+	case a.isKey():
+		name = "key policy of " + a.resource
 	}
 	if a.policy == nil {
 		return verdict{kind: kind, why: name + ": there is none"}, notNamed
