@@ -3,6 +3,7 @@ package awstest_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/crossrole/crossrole/awstest"
@@ -130,5 +131,46 @@ func TestOrganizationReplacesPolicies(t *testing.T) {
 	org.Add(w.dev)
 	if err := assumed(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOrganizationInUse changes the organization, a boundary and a handler while
+// requests are judged by them.
+func TestOrganizationInUse(t *testing.T) {
+	w := newWorld()
+	org := w.Organization()
+	ou := org.CreateOU("ou")
+	q := &queue{policy: devMaySend, serve: func(*awstest.ServiceRequest) (any, error) {
+		return nil, &awstest.ServiceError{Code: "Served"}
+	}}
+	w.Handle("sqs", q.handler())
+	cfg := w.Config()
+	cfg.Credentials = provider(w.hubSession(t))
+	w.hub.SetPolicy(maySend)
+
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 20 {
+				if _, err := send(t, cfg); !refusedWith(err, "Served", "") && !refusedWith(err, "AccessDenied", "") {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
+	}
+	for i := range 40 {
+		ou.Add(w.dev)
+		org.AttachSCP("NoSQS", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"sqs:*","Resource":"*"}]}`, w.dev)
+		org.Add(w.dev, w.shared)
+		org.AttachRCP("NoSTS", noSTS)
+		org.DetachSCP("NoSQS", w.dev)
+		org.CreateOU(fmt.Sprint(i), w.dev)
+		w.hub.SetPermissionsBoundary(maySend)
+		org.Remove(w.dev)
+		w.Handle("sqs", q.handler())
+	}
+	all.Wait()
+	if _, err := send(t, cfg); !refusedWith(err, "Served", "") {
+		t.Errorf("in the end: %v", err)
 	}
 }
