@@ -81,7 +81,7 @@ func TestEvaluation(t *testing.T) {
 			if !strings.HasPrefix(row.Page, "https://docs.aws.amazon.com/") || row.Want == "deny" && (row.Phrase == "" || row.Explain == "") {
 				t.Errorf("no page, phrase or explanation: %+v", row)
 			}
-			err, call := row.try(t)
+			call, err := row.try(t)
 			switch {
 			case row.Want == "allow":
 				if err != nil {
@@ -101,7 +101,7 @@ func TestEvaluation(t *testing.T) {
 			if err := decoder.Decode(&flipped); err != nil {
 				t.Fatalf("Flip: %v", err)
 			}
-			err, call = flipped.try(t)
+			call, err = flipped.try(t)
 			if row.Want == "allow" && !isDenial(err) || row.Want == "deny" && err != nil {
 				t.Errorf("with %s too: got %v\n%v", row.Flip, err, call)
 			}
@@ -128,7 +128,7 @@ func (s statements) policy(org string) string {
 }
 
 // try makes the request in a world of its own.
-func (row evaluation) try(t *testing.T) (error, awstest.Call) {
+func (row evaluation) try(t *testing.T) (awstest.Call, error) {
 	cloud := awstest.New()
 	org := "o-none"
 	if row.Members != nil {
@@ -149,7 +149,7 @@ func (row evaluation) try(t *testing.T) (error, awstest.Call) {
 
 	err := send(cfg)
 	calls := cloud.Calls()
-	return err, calls[len(calls)-1]
+	return calls[len(calls)-1], err
 }
 
 // caller sets up the caller and returns its configuration.

@@ -106,6 +106,27 @@ func ExampleOrganization_DetachSCP() {
 	// AccessDenied: User: arn:aws:iam::111122223333:user/ann is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::pics/cat.jpg" because no service control policy allows the s3:GetObject action
 }
 
+// An account that leaves the organization leaves its policies behind.
+func ExampleOrganization_Remove() {
+	s := newShop()
+	org := s.cloud.Organization()
+	org.Add(s.dev, s.store)
+	org.AttachSCP("NoS3", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"s3:*","Resource":"*"}]}`)
+	org.Remove(s.dev)
+	s.read()
+	// Output: ok <nil>
+}
+
+// A bucket policy may admit an organization instead of accounts.
+func ExampleOrganization_ID() {
+	s := newShop()
+	org := s.cloud.Organization()
+	s.store.CreateBucket("shared").SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::shared/*",
+		"Condition":{"StringEquals":{"aws:PrincipalOrgID":"` + org.ID() + `"}}}]}`)
+	fmt.Println(randomIDs.ReplaceAllString(org.ID(), "$1-…"))
+	// Output: o-…
+}
+
 // No policy of the organization limits its management account.
 func ExampleOrganization_SetManagementAccount() {
 	s := newShop()

@@ -61,6 +61,36 @@ func ExampleCloud_Handle() {
 	// 400 {"__type":"AccessDeniedException","message":"User: arn:aws:iam::111122223333:user/ann is not authorized to perform: secretsmanager:GetSecretValue on resource: arn:aws:secretsmanager:us-east-1:444455556666:secret:db because no resource-based policy allows the secretsmanager:GetSecretValue action"}
 }
 
+// A handler refuses in the words of its service, and sets condition keys of it.
+func ExampleServiceError() {
+	cloud := awstest.New()
+	ann := cloud.Account("111122223333").UserCredentials("ann", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"dynamodb:GetItem","Resource":"*",
+		"Condition":{"ForAllValues:StringEquals":{"dynamodb:LeadingKeys":"ann"}}}]}`)
+	cloud.Handle("dynamodb", awstest.ServiceHandler{
+		Permissions: func(r *awstest.ServiceRequest) ([]awstest.Permission, error) {
+			return []awstest.Permission{{
+				Action:   "dynamodb:" + r.Operation,
+				Resource: "arn:aws:dynamodb:" + r.Region + ":" + r.CallerAccount + ":table/" + r.Param("TableName"),
+				Keys:     map[string][]string{"dynamodb:LeadingKeys": {r.Param("Key")}},
+			}}, nil
+		},
+		Serve: func(r *awstest.ServiceRequest) (any, error) {
+			return nil, &awstest.ServiceError{Code: "ResourceNotFoundException", Message: "no table " + r.Param("TableName")}
+		},
+	})
+	cfg := cloud.Config()
+	cfg.Credentials = provider(ann)
+	fmt.Println(postJSON(cfg, "dynamodb", "DynamoDB_20120810.GetItem", `{"TableName":"scores","Key":"ann"}`))
+	status, _ := postJSON(cfg, "dynamodb", "DynamoDB_20120810.GetItem", `{"TableName":"scores","Key":"bob"}`)
+	calls := cloud.Calls()
+	fmt.Println(status, calls[1].Code)
+	fmt.Println(calls[1].Explain)
+	// Output:
+	// 400 {"__type":"ResourceNotFoundException","message":"no table scores"}
+	// 400 AccessDeniedException
+	// identity policy of arn:aws:iam::111122223333:user/ann: statement 0: Condition: ForAllValues:StringEquals: dynamodb:LeadingKeys is "bob", the policy wants every value to be "ann"
+}
+
 // postJSON sends a request of the JSON protocol, for services whose SDK client is
 // not here.
 func postJSON(cfg aws.Config, service, target, body string) (int, string) {

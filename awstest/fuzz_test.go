@@ -279,7 +279,7 @@ func FuzzEvaluation(f *testing.F) {
 			granted = may(boundary) && may(session)
 		}
 		want := !denied && may(scp) && granted
-		if err, call := row.try(t); want && err != nil || !want && !isDenial(err) {
+		if call, err := row.try(t); want && err != nil || !want && !isDenial(err) {
 			t.Errorf("scp %d, rcp %d, identity %d, boundary %d, session %d, resource %d for %d, across %d: got %v, want %v\n%v", scp, rcp, identity, boundary, session, resource, named, across, err, want, call)
 		}
 	})
