@@ -158,6 +158,13 @@ func issuerRule(issuer string) string {
 // maxIssuer is the length of an OIDC provider's URL that IAM takes.
 const maxIssuer = 255
 
+// hasHandlers reports whether Handle was called.
+func (c *Cloud) hasHandlers() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.handled.handlers) > 0
+}
+
 // Organization returns the cloud's organization, creating it if necessary. It has
 // no accounts at first: see [Organization.Add]. Its management account is
 // 999999999999, an account with nothing in it, until

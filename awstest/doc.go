@@ -52,6 +52,8 @@
 //     different organizations (an account is in the cloud's or in none), the limit
 //     of policies attached to one target. RCPs apply to S3, STS, SQS, Secrets
 //     Manager, KMS, ECR and OpenSearch Serverless; AttachRCP takes no other.
+//   - Of services by [Cloud.Handle]: requests without a signature, which SQS and SNS
+//     can admit.
 //   - Where AWS's documents do not say whether permissions boundaries and session
 //     policies limit a resource policy that allows everyone without naming
 //     aws:PrincipalArn: here they do.

@@ -63,9 +63,14 @@ type faultState struct {
 // requests or remove is called. If several faults match a request, the oldest that is
 // not used up applies. Requests to unknown hosts are never affected. Fault panics on
 // an unknown Operation, an invalid Status, a negative number, and on Code, Message or
-// Body without Status.
+// Body without Status. Once the cloud has a service of [Cloud.Handle], no Operation is
+// unknown.
 func (c *Cloud) Fault(f Fault) (remove func()) {
-	f.validate()
+	checked := f
+	if c.hasHandlers() {
+		checked.Operation = ""
+	}
+	checked.validate()
 	state := &faultState{Fault: f, skip: f.Skip, left: f.Times}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -359,6 +359,32 @@ func TestHandleKeyPolicies(t *testing.T) {
 	}
 }
 
+// TestHandleFaults shows that a fault may select an operation of a handler, once
+// there is one.
+func TestHandleFaults(t *testing.T) {
+	w := newWorld()
+	throttle := awstest.Fault{Operation: "SendMessage", Times: 1, Status: 400, Code: "ThrottlingException", Message: "slow down"}
+	func() {
+		defer func() {
+			if text := fmt.Sprint(recover()); !strings.Contains(text, `unknown Operation "SendMessage"`) {
+				t.Errorf("panicked with %q", text)
+			}
+		}()
+		w.Fault(throttle)
+	}()
+	q := &queue{policy: devMaySend}
+	w.Handle("sqs", q.handler())
+	w.Fault(throttle)
+	cfg := w.Config()
+	cfg.Credentials = provider(w.dev.UserCredentials("ann", maySend))
+	if _, err := send(t, cfg); !refusedWith(err, "ThrottlingException", "slow down") || len(q.sent) != 0 {
+		t.Errorf("got %v, %d sent", err, len(q.sent))
+	}
+	if _, err := send(t, cfg); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHandleMisuse(t *testing.T) {
 	whole := (&queue{}).handler()
 	for name, misuse := range map[string]func(*world){
