@@ -360,7 +360,8 @@ func jsonType(req *request) string {
 }
 
 // jsonCodes are what services of the JSON protocols call refusals that those of
-// the query protocol call otherwise. Their status is 400.
+// the query protocol call otherwise. The status is 400 where the request has a
+// target, and the query protocol's where it has a path.
 var jsonCodes = map[string]string{
 	"AccessDenied":               "AccessDeniedException",
 	"ExpiredToken":               "ExpiredTokenException",
@@ -376,7 +377,10 @@ func (r *refusal) renderJSON(req *request) *response {
 	resp := &response{status: r.status, header: http.Header{}}
 	code := r.code
 	if other, ok := jsonCodes[code]; ok {
-		code, resp.status = other, http.StatusBadRequest
+		code = other
+		if req.Header.Get("X-Amz-Target") != "" {
+			resp.status = http.StatusBadRequest
+		}
 	}
 	if req.service == "sqs" {
 		fault := "Sender"

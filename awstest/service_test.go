@@ -246,6 +246,21 @@ func TestHandleProtocols(t *testing.T) {
 		}
 		return answer{status, code, message}
 	}
+	// Without X-Amz-Target it is a protocol of paths, with the same codes and other
+	// statuses.
+	asREST := func(t *testing.T, cfg aws.Config) answer {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://secretsmanager.us-east-1.amazonaws.com/secrets/x", strings.NewReader(`{"SecretId":"x"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		status, body := sendSigned(t.Context(), cfg, "secretsmanager", r, `{"SecretId":"x"}`)
+		code, message, err := restjson.GetErrorInfo(json.NewDecoder(strings.NewReader(body)))
+		if err != nil {
+			t.Fatalf("%v: %s", err, body)
+		}
+		return answer{status, code, message}
+	}
 	asForm := func(t *testing.T, cfg aws.Config) answer {
 		form := url.Values{"Action": {"GetSecretValue"}, "SecretId": {"x"}}.Encode()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://secretsmanager.us-east-1.amazonaws.com/", strings.NewReader(form))
@@ -286,7 +301,10 @@ func TestHandleProtocols(t *testing.T) {
 					if r.Param("SecretId") != "x" {
 						return nil, fmt.Errorf("SecretId is %q", r.Param("SecretId"))
 					}
-					return []awstest.Permission{{Action: "secretsmanager:" + r.Operation, Resource: "*"}}, nil
+					if r.Operation != "GetSecretValue" && r.Operation != "PUT /secrets/x" {
+						return nil, fmt.Errorf("Operation is %q", r.Operation)
+					}
+					return []awstest.Permission{{Action: "secretsmanager:GetSecretValue", Resource: "*"}}, nil
 				},
 				Serve: func(*awstest.ServiceRequest) (any, error) { return map[string]string{"SecretString": "x & y"}, nil },
 			})
@@ -296,6 +314,9 @@ func TestHandleProtocols(t *testing.T) {
 			cfg.Credentials = provider(keys)
 			if got := asJSON(t, cfg); got.status != test.json.status || got.code != test.json.code || !strings.Contains(got.message, test.json.message) {
 				t.Errorf("JSON: got %+v", got)
+			}
+			if got := asREST(t, cfg); got.status != test.form.status || got.code != test.json.code || !strings.Contains(got.message, test.json.message) {
+				t.Errorf("REST: got %+v", got)
 			}
 			if got := asForm(t, cfg); got.status != test.form.status || got.code != test.form.code || !strings.Contains(got.message, test.form.message) {
 				t.Errorf("query: got %+v", got)
