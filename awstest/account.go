@@ -1,6 +1,8 @@
 package awstest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -58,6 +60,21 @@ func (a *Account) rootARN() string { return a.iamARN("root") }
 func (a *Account) iamARN(resource string) string {
 	return "arn:" + a.cloud.partition.name + ":iam::" + a.id + ":" + resource
 }
+
+// roleARN returns the ARN of a role by its name, which may carry a path.
+func (a *Account) roleARN(name string) string {
+	dir, base := splitPath(name)
+	return a.iamARN("role" + dir + base)
+}
+
+// canonicalID returns the account's ID as S3 names owners.
+func (a *Account) canonicalID() string {
+	sum := sha256.Sum256([]byte("canonical user of " + a.id))
+	return hex.EncodeToString(sum[:])
+}
+
+// orgNode implements PolicyTarget.
+func (a *Account) orgNode(o *Organization) *orgNode { return o.accounts[a] }
 
 // AddOIDCProvider registers the cluster's issuer with the account, as
 // aws iam create-open-id-connect-provider does. Without clientIDs the audience

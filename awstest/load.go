@@ -221,12 +221,6 @@ func (b *worldBuilder) build(doc *worldDoc) {
 	}
 }
 
-// roleARN returns the ARN of a role by its name, which may carry a path.
-func (a *Account) roleARN(name string) string {
-	dir, base := splitPath(name)
-	return a.iamARN("role" + dir + base)
-}
-
 // account creates what the account has but for its buckets. Roles get a trust
 // policy that admits only the account itself for now.
 func (b *worldBuilder) account(account *Account, a accountDecl) {

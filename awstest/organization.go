@@ -187,8 +187,6 @@ func (u *OrganizationalUnit) orgNode(o *Organization) *orgNode {
 	return &u.node
 }
 
-func (a *Account) orgNode(o *Organization) *orgNode { return o.accounts[a] }
-
 // AttachSCP attaches a service control policy to targets, or to the root if there
 // are none, and returns its ARN, which a refusal names. Under a name that exists
 // it replaces the policy's content wherever it is attached.

@@ -3,7 +3,6 @@ package awstest
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"maps"
 	"math"
 	"slices"
@@ -227,12 +226,6 @@ func (page *listing) write(x *s3XML, encode func(string) string, owner *Account)
 			x.commonPrefix(encode(item.name))
 		}
 	}
-}
-
-// canonicalID is the account's id as S3 names owners.
-func (a *Account) canonicalID() string {
-	sum := sha256.Sum256([]byte("canonical user of " + a.id))
-	return hex.EncodeToString(sum[:])
 }
 
 // token is the continuation token for what comes after a name. Those of S3 are
