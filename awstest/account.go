@@ -24,7 +24,9 @@ type Account struct {
 	policies  map[string]*managedPolicy // the same
 	providers map[string]*oidcProvider  // by URL
 
-	trustLimit int // characters of a trust policy
+	trustLimit int      // characters of a trust policy
+	issuer     *Cluster // of outbound identity federation; nil: it was never enabled
+	federates  bool     // outbound identity federation is enabled
 }
 
 // ID returns the account's 12-digit id.
@@ -80,10 +82,12 @@ func (a *Account) orgNode(o *Organization) *orgNode { return o.accounts[a] }
 // aws iam create-open-id-connect-provider does. Without clientIDs the audience
 // sts.amazonaws.com is accepted, as the EKS guides set it up. Registering again
 // replaces the list. It panics on a client id that IAM refuses and on a cluster
-// of another cloud.
+// of another cloud, unless it is the OutboundIssuer of an account of another
+// partition.
 func (a *Account) AddOIDCProvider(cluster *Cluster, clientIDs ...string) {
 	what := fmt.Sprintf("AddOIDCProvider(%q)", cluster.issuer)
-	if cluster.cloud != a.cloud {
+	foreign := cluster.cloud != a.cloud
+	if foreign && !(cluster.outbound && cluster.cloud.partition.name != a.cloud.partition.name) {
 		panic(fmt.Sprintf("awstest: %s: the cluster belongs to another cloud, whose keys this one cannot fetch; make it with this cloud's Cluster", what))
 	}
 	if len(clientIDs) == 0 {
@@ -91,9 +95,34 @@ func (a *Account) AddOIDCProvider(cluster *Cluster, clientIDs ...string) {
 	}
 	p, refused := newOIDCProvider(a, cluster.issuer, clientIDs, nil)
 	must(what, refused)
+	if foreign {
+		p.foreign = cluster
+	}
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
 	must(what, a.addProvider(p))
+}
+
+// OutboundIssuer enables outbound identity federation, as
+// aws iam enable-outbound-web-identity-federation does, and returns the issuer of
+// the tokens that STS's GetWebIdentityToken gives to callers of this account. To
+// exchange them in another partition, pass it to AddOIDCProvider of an account of a
+// cloud with that partition; AWS refuses them within one (IAM User Guide,
+// "Federating AWS identities across AWS partitions"). Each call returns the same
+// issuer.
+func (a *Account) OutboundIssuer() *Cluster {
+	a.cloud.mu.Lock()
+	defer a.cloud.mu.Unlock()
+	return a.enableFederation()
+}
+
+// enableFederation is OutboundIssuer for a caller that holds the cloud's mutex.
+func (a *Account) enableFederation() *Cluster {
+	if a.issuer == nil {
+		a.issuer = newOutboundIssuer(a.cloud)
+	}
+	a.federates = true
+	return a.issuer
 }
 
 // addProvider adds a provider to the account or replaces it. The cloud's mutex

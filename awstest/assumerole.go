@@ -131,28 +131,15 @@ func notAuthorized(req *request, action, roleARN string) *refusal {
 
 // write adds the elements that the responses of both AssumeRole actions have.
 func (s *session) write(b *strings.Builder, req *request, percent int) {
-	arn, expires, hide := s.arn(), s.expires, false
-	if f := req.fault; f != nil {
-		expires = expires.Add(f.ServerClock)
-		if f.Expiration != nil {
-			expires = *f.Expiration
-		}
-		if f.WrongRole != "" {
-			arn = sessionARN(f.WrongRole, s.name)
-		}
-		hide = f.NoExpiration
+	arn := s.arn()
+	if f := req.fault; f != nil && f.WrongRole != "" {
+		arn = sessionARN(f.WrongRole, s.name)
 	}
 	b.WriteString("<AssumedRoleUser>")
 	element(b, "Arn", arn)
 	element(b, "AssumedRoleId", s.userID())
-	b.WriteString("</AssumedRoleUser><Credentials>")
-	element(b, "AccessKeyId", s.accessKeyID)
-	element(b, "SecretAccessKey", s.secret)
-	element(b, "SessionToken", s.token)
-	if !hide {
-		element(b, "Expiration", expires.UTC().Format(time.RFC3339))
-	}
-	b.WriteString("</Credentials>")
+	b.WriteString("</AssumedRoleUser>")
+	s.writeCredentials(b, req)
 	if percent > 0 {
 		element(b, "PackedPolicySize", fmt.Sprint(percent))
 	}
@@ -217,6 +204,9 @@ func webIdentitySession(c *Cloud, req *request) (*session, int, *trust.Token, *r
 	if refused := cluster.verifyToken(token); refused != nil {
 		return fail(refused)
 	}
+	if refused := checkOutbound(c, cluster, &claims); refused != nil {
+		return fail(refused)
+	}
 	if refused := checkClaims(&claims, clientIDs, req.trueNow); refused != nil {
 		return fail(refused)
 	}
@@ -256,7 +246,10 @@ func registered(c *Cloud, account, issuer string) (*Cluster, []string, *refusal)
 	if provider == nil {
 		return nil, nil, invalidToken("No OpenIDConnect provider found in your account for " + issuer)
 	}
-	cluster := c.clusters[issuer]
+	cluster := provider.foreign
+	if cluster == nil {
+		cluster = c.clusters[issuer]
+	}
 	if cluster == nil {
 		refused := invalidToken("Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements")
 		refused.why = "no cluster of the cloud has the issuer " + issuer + "; make it with Cloud.Cluster"

@@ -2,9 +2,11 @@ package awstest
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -21,16 +23,18 @@ import (
 // Cluster is a Kubernetes cluster as AWS sees it: an issuer, and a key that signs
 // service-account tokens with RS256.
 type Cluster struct {
-	cloud  *Cloud
-	issuer string
+	cloud    *Cloud
+	issuer   string
+	outbound bool // the issuer is STS, on behalf of an account (Account.OutboundIssuer)
 
-	keys []clusterKey // the current one last; guarded by cloud.mu
+	keys []clusterKey // the current one of an algorithm last; guarded by cloud.mu
 }
 
 // clusterKey is a signing key and its "kid".
 type clusterKey struct {
-	id  string
-	key func() *rsa.PrivateKey
+	id        string
+	algorithm string               // of a JWS: "RS256", or "ES384" of an account's issuer
+	key       func() crypto.Signer // an *rsa.PrivateKey or an *ecdsa.PrivateKey
 }
 
 // Issuer returns the cluster's issuer URL.
@@ -54,20 +58,28 @@ func (c *Cluster) RotateKeys() {
 func (c *Cluster) DropOldKeys() {
 	c.cloud.mu.Lock()
 	defer c.cloud.mu.Unlock()
-	c.keys = c.keys[len(c.keys)-1:]
+	current := map[string]clusterKey{}
+	for _, k := range c.keys {
+		current[k.algorithm] = k
+	}
+	c.keys = slices.DeleteFunc(slices.Clone(c.keys), func(k clusterKey) bool { return current[k.algorithm].id != k.id })
 }
 
 // addKey takes the cloud's next signing key. The cloud's mutex must be held.
 func (c *Cluster) addKey() {
-	c.keys = append(c.keys[:len(c.keys):len(c.keys)], clusterKey{id: newID("", 40), key: signingKey(c.cloud.keys)})
+	rsaKey := signingKey(c.cloud.keys)
+	c.keys = append(c.keys[:len(c.keys):len(c.keys)], clusterKey{id: newID("", 40), algorithm: "RS256", key: func() crypto.Signer { return rsaKey() }})
 	c.cloud.keys++
 }
 
-// signing returns the current key.
-func (c *Cluster) signing() clusterKey {
-	c.cloud.mu.Lock()
-	defer c.cloud.mu.Unlock()
-	return c.keys[len(c.keys)-1]
+// signing returns the current key of an algorithm. The cloud's mutex must be held.
+func (c *Cluster) signing(algorithm string) clusterKey {
+	for _, k := range slices.Backward(c.keys) {
+		if k.algorithm == algorithm {
+			return k
+		}
+	}
+	panic("awstest: " + c.issuer + " has no key for " + algorithm) // each issuer has keys of all that are asked for
 }
 
 // JWKS returns the JSON web key set that the issuer publishes.
@@ -76,24 +88,24 @@ func (c *Cluster) JWKS() []byte {
 	keys := c.keys
 	c.cloud.mu.Unlock()
 
-	type jwk struct {
-		Use       string `json:"use"`
-		KeyType   string `json:"kty"`
-		KeyID     string `json:"kid"`
-		Algorithm string `json:"alg"`
-		Modulus   string `json:"n"`
-		Exponent  string `json:"e"`
-	}
-	set := struct {
-		Keys []jwk `json:"keys"`
-	}{}
+	set := map[string][]map[string]string{"keys": {}}
 	for _, k := range keys {
-		public := k.key().PublicKey
-		set.Keys = append(set.Keys, jwk{
-			Use: "sig", KeyType: "RSA", KeyID: k.id, Algorithm: "RS256",
-			Modulus:  base64.RawURLEncoding.EncodeToString(public.N.Bytes()),
-			Exponent: base64.RawURLEncoding.EncodeToString(big.NewInt(int64(public.E)).Bytes()),
-		})
+		jwk := map[string]string{"use": "sig", "kid": k.id, "alg": k.algorithm}
+		switch public := k.key().Public().(type) {
+		case *rsa.PublicKey:
+			jwk["kty"] = "RSA"
+			jwk["n"] = base64.RawURLEncoding.EncodeToString(public.N.Bytes())
+			jwk["e"] = base64.RawURLEncoding.EncodeToString(big.NewInt(int64(public.E)).Bytes())
+		case *ecdsa.PublicKey:
+			jwk["kty"], jwk["crv"] = "EC", "P-384"
+			point, err := public.Bytes() // 4, x, y (SEC 1)
+			if err != nil {
+				panic("awstest: JWKS: " + err.Error()) // only for curves without this form
+			}
+			jwk["x"] = base64.RawURLEncoding.EncodeToString(point[1 : 1+es384Bytes])
+			jwk["y"] = base64.RawURLEncoding.EncodeToString(point[1+es384Bytes:])
+		}
+		set["keys"] = append(set["keys"], jwk)
 	}
 	out, err := json.Marshal(set)
 	if err != nil {
@@ -144,8 +156,10 @@ func (c *Cluster) Token(namespace, serviceAccount string, edits ...func(*trust.T
 	for _, edit := range edits {
 		edit(&t)
 	}
-	key := c.signing()
-	return signJWT(key.key(), key.id, claims(t))
+	c.cloud.mu.Lock()
+	key := c.signing("RS256")
+	c.cloud.mu.Unlock()
+	return signJWT(key, claims(t))
 }
 
 // claims returns the token's claims in the form that kube-apiserver writes.
@@ -179,15 +193,49 @@ func claims(t trust.Token) map[string]any {
 	return out
 }
 
-// signJWT returns a compact JWS signed with RS256.
-func signJWT(key *rsa.PrivateKey, kid string, claims map[string]any) string {
-	signed := jsonSegment(map[string]string{"alg": "RS256", "kid": kid}) + "." + jsonSegment(claims)
-	digest := sha256.Sum256([]byte(signed))
-	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+// es384Bytes is the length of each half of an ES384 signature and of a coordinate
+// of its key (RFC 7518, sections 3.4 and 6.2.1).
+const es384Bytes = 48
+
+// signJWT returns a compact JWS.
+func signJWT(k clusterKey, claims map[string]any) string {
+	signed := jsonSegment(map[string]string{"alg": k.algorithm, "kid": k.id}) + "." + jsonSegment(claims)
+	var signature []byte
+	var err error
+	switch key := k.key().(type) {
+	case *rsa.PrivateKey:
+		digest := sha256.Sum256([]byte(signed))
+		signature, err = rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	case *ecdsa.PrivateKey:
+		digest := sha512.Sum384([]byte(signed))
+		var r, s *big.Int
+		if r, s, err = ecdsa.Sign(rand.Reader, key, digest[:]); err == nil {
+			signature = make([]byte, 2*es384Bytes)
+			r.FillBytes(signature[:es384Bytes])
+			s.FillBytes(signature[es384Bytes:])
+		}
+	}
 	if err != nil {
-		panic("awstest: signing a token: " + err.Error()) // the digest always fits a 2048-bit key
+		panic("awstest: signing a token: " + err.Error()) // the digest always fits the key
 	}
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// verifies reports whether a signature of the text is the key's.
+func (k clusterKey) verifies(text string, signature []byte) bool {
+	switch public := k.key().Public().(type) {
+	case *rsa.PublicKey:
+		digest := sha256.Sum256([]byte(text))
+		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature) == nil
+	case *ecdsa.PublicKey:
+		digest := sha512.Sum384([]byte(text))
+		if len(signature) != 2*es384Bytes {
+			return false
+		}
+		r, s := new(big.Int).SetBytes(signature[:es384Bytes]), new(big.Int).SetBytes(signature[es384Bytes:])
+		return ecdsa.Verify(public, digest[:], r, s)
+	}
+	return false
 }
 
 func jsonSegment(v any) string {
@@ -217,15 +265,14 @@ func (c *Cluster) verifyToken(token string) *refusal {
 	if err != nil || headErr != nil || json.Unmarshal(head, &header) != nil || len(header.Critical) > 0 {
 		return invalidToken("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
 	}
-	if header.Algorithm != "RS256" {
+	if !slices.ContainsFunc(keys, func(k clusterKey) bool { return k.algorithm == header.Algorithm }) {
 		return invalidToken(fmt.Sprintf("The ID Token provided could not be validated: the algorithm %q is not one that the provider's keys are for", header.Algorithm))
 	}
-	i := slices.IndexFunc(keys, func(k clusterKey) bool { return k.id == header.KeyID })
+	i := slices.IndexFunc(keys, func(k clusterKey) bool { return k.id == header.KeyID && k.algorithm == header.Algorithm })
 	if i < 0 {
 		return invalidToken("The ID Token provided could not be validated: no key of the identity provider has its key id")
 	}
-	digest := sha256.Sum256([]byte(token[:dot]))
-	if rsa.VerifyPKCS1v15(&keys[i].key().PublicKey, crypto.SHA256, digest[:], signature) != nil {
+	if !keys[i].verifies(token[:dot], signature) {
 		return invalidToken("The ID Token provided could not be validated: its signature is not valid")
 	}
 	return nil

@@ -36,7 +36,8 @@
 //
 // A request that uses one of these is refused, not let through.
 //   - More than one partition in a cloud ([Cloud.SetPartition]): hosts of the
-//     others are served, but no role or bucket of theirs exists.
+//     others are served, but no role or bucket of theirs exists. Make a cloud for
+//     each; [Account.OutboundIssuer] leads from one to the other.
 //   - Of IAM: groups, AWS managed policies other than AdministratorAccess,
 //     AmazonS3ReadOnlyAccess and AmazonS3FullAccess, MFA, SAML, service
 //     principals, instance profiles, the account's root user. Of its API, all
@@ -44,10 +45,14 @@
 //     boundaries, on managed policies and their versions, and CreateUser, GetUser,
 //     PutUserPolicy, CreateAccessKey and DeleteAccessKey; and of these the
 //     parameters that the response of 501 names.
-//   - Of STS: every action but AssumeRole, AssumeRoleWithWebIdentity and
-//     GetCallerIdentity; tags and a source identity in a token's own claims; the
-//     parameters SerialNumber, TokenCode, ProvidedContexts and ProviderId.
-//     Regions are all enabled (a [Fault] can say otherwise).
+//   - Of STS: every action but AssumeRole, AssumeRoleWithWebIdentity,
+//     GetCallerIdentity, GetSessionToken, GetAccessKeyInfo, GetWebIdentityToken
+//     and DecodeAuthorizationMessage (which knows no message, because nothing here
+//     encodes one); tags and a source identity in a token's own claims; the
+//     parameters SerialNumber, TokenCode, ProvidedContexts and ProviderId; of the
+//     claims that GetWebIdentityToken gives, those about organizations and about
+//     EC2, Lambda and the like. Regions are all enabled (a [Fault] can say
+//     otherwise).
 //   - Of Organizations: its API, other policies than SCPs and RCPs, accounts in
 //     different organizations (an account is in the cloud's or in none), the limit
 //     of policies attached to one target. RCPs apply to S3, STS, SQS, Secrets

@@ -84,7 +84,8 @@ func (c *Cloud) Fault(f Fault) (remove func()) {
 
 // faultOperations are those that a fault may select, in addition to IAM's actions.
 var faultOperations = []string{
-	"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity",
+	"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity", "GetSessionToken", "GetAccessKeyInfo",
+	"DecodeAuthorizationMessage", "GetWebIdentityToken",
 	"GetObject", "HeadObject", "PutObject", "DeleteObject", "HeadBucket", "ListObjects", "ListObjectsV2",
 	"ListObjectVersions", "ListBuckets", "GetBucketLocation", "GetBucketVersioning", "GetObjectAttributes",
 	"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload",

@@ -122,6 +122,10 @@ func stsForms() []url.Values {
 	return []url.Values{
 		assumeForm(),
 		form("GetCallerIdentity"),
+		form("GetSessionToken", "DurationSeconds", "900"),
+		form("GetAccessKeyInfo", "AccessKeyId", "AKIAAAAAAAAAAAAAAAAA"),
+		form("DecodeAuthorizationMessage", "EncodedMessage", "x"),
+		form("GetWebIdentityToken", "Audience.member.1", "https://api.example.com", "SigningAlgorithm", "ES384", "DurationSeconds", "60", "Tags.member.1.Key", "k", "Tags.member.1.Value", "v"),
 	}
 }
 

@@ -30,7 +30,8 @@ import (
 //  4. It changes the state and returns the content of the result element.
 //
 // Roles are in iamrole.go, policies in iampolicy.go, users and keys in iamuser.go,
-// OIDC providers in iamprovider.go.
+// OIDC providers in iamprovider.go, the switch of outbound federation in
+// outbound.go.
 
 const (
 	iamNamespace = "https://iam.amazonaws.com/doc/2010-05-08/"
@@ -89,6 +90,9 @@ var iamActions = map[string]iamAction{
 	"UpdateOpenIDConnectProviderThumbprint":   {serve: updateThumbprint, parameters: []parameter{providerARN}, lists: []string{"ThumbprintList"}},
 	"DeleteOpenIDConnectProvider":             {serve: deleteOIDCProvider, parameters: []parameter{providerARN}},
 	"ListOpenIDConnectProviders":              {serve: listOIDCProviders},
+	"EnableOutboundWebIdentityFederation":     {serve: enableOutboundFederation},
+	"DisableOutboundWebIdentityFederation":    {serve: disableOutboundFederation},
+	"GetOutboundWebIdentityFederationInfo":    {serve: getOutboundFederationInfo},
 }
 
 // Parameters that several actions have.
@@ -113,6 +117,9 @@ func serveIAM(c *Cloud, req *request) (*response, *refusal) {
 	}
 	if req.caller == nil {
 		return nil, unsigned()
+	}
+	if refused := limitedSession(req); refused != nil {
+		return nil, refused
 	}
 	action, served := iamActions[name]
 	if !served {

@@ -548,6 +548,9 @@ func iamForms() []url.Values {
 		iamForm("UpdateOpenIDConnectProviderThumbprint", "OpenIDConnectProviderArn", provider, "ThumbprintList.member.1", thumbprint),
 		iamForm("ListOpenIDConnectProviders"),
 		iamForm("DeleteOpenIDConnectProvider", "OpenIDConnectProviderArn", provider),
+		iamForm("EnableOutboundWebIdentityFederation"),
+		iamForm("GetOutboundWebIdentityFederationInfo"),
+		iamForm("DisableOutboundWebIdentityFederation"),
 		iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", readPics, "Tags.member.1.Key", "k", "Tags.member.1.Value", "v"),
 		iamForm("GetPolicy", "PolicyArn", policy),
 		iamForm("CreatePolicyVersion", "PolicyArn", policy, "PolicyDocument", denyPics, "SetAsDefault", "true"),
@@ -758,6 +761,10 @@ func TestIAMErrors(t *testing.T) {
 				w.dev.AddOIDCProvider(w.Cluster(fmt.Sprintf("https://oidc.example.com/%d", i)))
 			}
 		}, []string{"CreateOpenIDConnectProvider", "Url", "https://oidc.example.com"}, 409, "LimitExceeded", "Cannot exceed quota for OpenIdConnectProvidersPerAccount: 100"},
+
+		"federation off": {nil, []string{"DisableOutboundWebIdentityFederation"}, 404, "FeatureDisabled", ""},
+		"no federation":  {nil, []string{"GetOutboundWebIdentityFederationInfo"}, 404, "FeatureDisabled", ""},
+		"federation on":  {func(w *world) { w.dev.OutboundIssuer() }, []string{"EnableOutboundWebIdentityFederation"}, 409, "FeatureEnabled", ""},
 
 		"no action":         {nil, []string{""}, 400, "MissingAction", ""},
 		"another version":   {nil, []string{"GetRole", "Version", "2011-06-15", "RoleName", "hub"}, 400, "InvalidAction", "Could not find operation GetRole for version 2011-06-15"},

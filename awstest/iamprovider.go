@@ -29,6 +29,7 @@ type oidcProvider struct {
 	thumbprints []string
 	created     time.Time
 	tags        []tag
+	foreign     *Cluster // the issuer, if it is in another partition's cloud; nil: it is in this one, or none
 }
 
 // newOIDCProvider makes a provider that is not yet one of the account's.

@@ -24,7 +24,8 @@ const (
 type session struct {
 	accessKeyID, secret, token string
 
-	role            *Role
+	role            *Role      // nil: a user's session
+	key             *accessKey // that asked for a user's session; nil: a role's
 	name            string
 	issued, expires time.Time     // by the cloud's clock
 	policy          *trust.Policy // session policies; nil: none
@@ -38,7 +39,8 @@ type session struct {
 // maxSessionToken is the longest session token, in bytes.
 const maxSessionToken = 4096
 
-// newSession gives out a session of role, as req asks for it.
+// newSession returns a session of role as req asks for it. The caller sets what
+// else it has.
 func newSession(role *Role, req *request, life time.Duration, tokenSize int) *session {
 	// STS returns the expiry in whole seconds.
 	issued := req.trueNow.Truncate(time.Second)
@@ -67,8 +69,42 @@ func sessionARN(roleARN, name string) string {
 
 func (s *session) userID() string { return s.role.id + ":" + s.name }
 
+// account is that of the session's role or user.
+func (s *session) account() *Account {
+	if s.key != nil {
+		return s.key.user.account
+	}
+	return s.role.account
+}
+
+// writeCredentials adds the Credentials element.
+func (s *session) writeCredentials(b *strings.Builder, req *request) {
+	expires, hide := s.expires, false
+	if f := req.fault; f != nil {
+		expires, hide = expires.Add(f.ServerClock), f.NoExpiration
+		if f.Expiration != nil {
+			expires = *f.Expiration
+		}
+	}
+	b.WriteString("<Credentials>")
+	element(b, "AccessKeyId", s.accessKeyID)
+	element(b, "SecretAccessKey", s.secret)
+	element(b, "SessionToken", s.token)
+	if !hide {
+		element(b, "Expiration", expires.UTC().Format(time.RFC3339))
+	}
+	b.WriteString("</Credentials>")
+}
+
 // principal is the session as a caller. The cloud's mutex must be held.
 func (s *session) principal() *principal {
+	if s.key != nil {
+		p := s.key.principal()
+		p.accessKeyID, p.state = s.accessKeyID, s
+		p.keys["aws:TokenIssueTime"] = []string{s.issued.UTC().Format(time.RFC3339)}
+		p.keys["aws:MultiFactorAuthPresent"] = []string{"false"}
+		return p
+	}
 	p := &principal{
 		account: s.role.account, arn: s.arn(), role: s.role, policy: s.role.policy, boundary: s.role.boundary.guardrail(), session: s.policy,
 		accessKeyID: s.accessKeyID, userID: s.userID(), state: s,

@@ -90,21 +90,24 @@ func (r *request) list(name string) []string {
 	return members
 }
 
+// stsActions are the actions of STS that the cloud serves.
+var stsActions = map[string]func(*Cloud, *request) (*response, *refusal){
+	"AssumeRole":                 assumeRole,
+	"AssumeRoleWithWebIdentity":  assumeRoleWithWebIdentity,
+	"GetCallerIdentity":          getCallerIdentity,
+	"GetSessionToken":            getSessionToken,
+	"GetAccessKeyInfo":           getAccessKeyInfo,
+	"DecodeAuthorizationMessage": decodeAuthorizationMessage,
+	"GetWebIdentityToken":        getWebIdentityToken,
+}
+
 // serveSTS handles an STS request whose signature, if any, is valid.
 func serveSTS(c *Cloud, req *request) (*response, *refusal) {
 	action := req.param("Action")
 	if refused := req.checkQuery(stsVersion); refused != nil {
 		return nil, refused
 	}
-	var serve func(*Cloud, *request) (*response, *refusal)
-	switch action {
-	case "AssumeRoleWithWebIdentity":
-		serve = assumeRoleWithWebIdentity
-	case "AssumeRole":
-		serve = assumeRole
-	case "GetCallerIdentity":
-		serve = getCallerIdentity
-	}
+	serve := stsActions[action]
 	if serve == nil {
 		return nil, noSuchAction(req)
 	}
@@ -115,6 +118,9 @@ func serveSTS(c *Cloud, req *request) (*response, *refusal) {
 		if req.form.Has(name) {
 			return nil, &refusal{status: http.StatusNotImplemented, code: "NotImplemented", message: "awstest does not model the parameter " + name}
 		}
+	}
+	if refused := limitedSession(req); refused != nil {
+		return nil, refused
 	}
 	return serve(c, req)
 }
