@@ -42,9 +42,10 @@
 //     AmazonS3ReadOnlyAccess and AmazonS3FullAccess, MFA, SAML, service
 //     principals, instance profiles, the account's root user. Of its API, all
 //     actions but those on OIDC providers, on roles with their policies, tags and
-//     boundaries, on managed policies and their versions, and CreateUser, GetUser,
-//     PutUserPolicy, CreateAccessKey and DeleteAccessKey; and of these the
-//     parameters that the response of 501 names.
+//     boundaries, on managed policies and their versions, CreateUser, GetUser,
+//     PutUserPolicy, CreateAccessKey, DeleteAccessKey, SimulatePrincipalPolicy
+//     (which takes no resource policy and returns no positions of statements) and
+//     the three on outbound federation.
 //   - Of STS: every action but AssumeRole, AssumeRoleWithWebIdentity,
 //     GetCallerIdentity, GetSessionToken, GetAccessKeyInfo, GetWebIdentityToken
 //     and DecodeAuthorizationMessage (which knows no message, because nothing here

@@ -81,7 +81,10 @@ func (e *entity) setInline(name string, d *document) *refusal {
 }
 
 // combine brings policy up to date. The cloud's mutex must be held.
-func (e *entity) combine() {
+func (e *entity) combine() { e.policy = union(e.named()) }
+
+// named returns the policies that say what the entity may do, inline ones first.
+func (e *entity) named() []namedPolicy {
 	var all []namedPolicy
 	for _, name := range slices.Sorted(maps.Keys(e.inline)) {
 		all = append(all, namedPolicy{name, e.inline[name].policy})
@@ -89,7 +92,7 @@ func (e *entity) combine() {
 	for _, m := range e.attached {
 		all = append(all, namedPolicy{m.name, m.document.policy})
 	}
-	e.policy = union(all)
+	return all
 }
 
 // attach adds a managed policy to a role or user. The cloud's mutex must be held.

@@ -29,9 +29,9 @@ import (
 //     these answer.
 //  4. It changes the state and returns the content of the result element.
 //
-// Roles are in iamrole.go, policies in iampolicy.go, users and keys in iamuser.go,
+// Roles are in iamrole.go (what they share with users: entity.go), policies in iampolicy.go, users and keys in iamuser.go,
 // OIDC providers in iamprovider.go, the switch of outbound federation in
-// outbound.go.
+// outbound.go, the simulator in iamsimulate.go.
 
 const (
 	iamNamespace = "https://iam.amazonaws.com/doc/2010-05-08/"
@@ -82,6 +82,8 @@ var iamActions = map[string]iamAction{
 	"PutUserPolicy":   {serve: putUserPolicy, parameters: []parameter{userName, policyName, policyDocument}},
 	"CreateAccessKey": {serve: createAccessKey, parameters: []parameter{optionalUser}},
 	"DeleteAccessKey": {serve: deleteAccessKey, parameters: []parameter{optionalUser, accessKeyID}},
+
+	"SimulatePrincipalPolicy": {serve: simulatePrincipalPolicy, parameters: []parameter{policySourceARN}, lists: []string{"ActionNames", "ResourceArns", "PolicyInputList", "PermissionsBoundaryPolicyInputList", "ContextEntries"}, paged: true},
 
 	"CreateOpenIDConnectProvider":             {serve: createOIDCProvider, parameters: []parameter{providerURL}, lists: []string{"ClientIDList", "ThumbprintList", "Tags"}},
 	"GetOpenIDConnectProvider":                {serve: getOIDCProvider, parameters: []parameter{providerARN}},
