@@ -233,29 +233,6 @@ func (a *Account) removeRole(role *Role) {
 	}
 }
 
-// managed finds a managed policy that the account can use; nil if there is none.
-// An AWS managed policy that the cloud does not have is refused. The cloud's mutex
-// must be held.
-func (a *Account) managed(arn string) (*managedPolicy, *refusal) {
-	account, path, ok := cutIAM(arn, "policy")
-	switch {
-	case !ok || trust.PartitionOf(arn) != a.cloud.partition.name:
-		return nil, nil
-	case account == "aws":
-		if m := awsPolicy(a.cloud, path); m != nil {
-			return m, nil
-		}
-		return nil, notModelled("the AWS managed policy %s: create one with the statements that the test needs", arn)
-	case account != a.id:
-		return nil, nil
-	}
-	_, name := splitPath(path)
-	if m := a.policies[strings.ToLower(name)]; m != nil && m.arn == arn {
-		return m, nil
-	}
-	return nil, nil
-}
-
 // UserCredentials creates an IAM user with identity policy policyJSON (empty:
 // allows nothing) and returns its long-term keys, such as a laptop's profile
 // has. It panics on a name or policy that IAM refuses and when the user exists.

@@ -288,6 +288,24 @@ func (c *Cloud) role(arn string) *Role {
 	return nil
 }
 
+// byID returns the ARN of the role or user with a unique id; "" if there is none.
+// c.mu must be held.
+func (c *Cloud) byID(id string) string {
+	for _, a := range c.accounts {
+		for _, r := range a.roles {
+			if r.id == id {
+				return r.arn
+			}
+		}
+		for _, u := range a.users {
+			if u.id == id {
+				return u.arn
+			}
+		}
+	}
+	return ""
+}
+
 // user finds a user by its ARN; nil if there is none. c.mu must be held.
 func (c *Cloud) user(arn string) *user {
 	account, path, ok := cutIAM(arn, "user")
@@ -299,6 +317,29 @@ func (c *Cloud) user(arn string) *user {
 		return u
 	}
 	return nil
+}
+
+// managedPolicy finds a managed policy that an account can use, its own or one of
+// AWS's; nil if there is none. An AWS managed policy that the cloud does not have is
+// refused. c.mu must be held.
+func (c *Cloud) managedPolicy(account, arn string) (*managedPolicy, *refusal) {
+	owner, path, ok := cutIAM(arn, "policy")
+	switch {
+	case !ok || trust.PartitionOf(arn) != c.partition.name:
+		return nil, nil
+	case owner == "aws":
+		if m := awsPolicy(c, path); m != nil {
+			return m, nil
+		}
+		return nil, notModelled("the AWS managed policy %s: create one with the statements that the test needs", arn)
+	case owner != account || c.accounts[owner] == nil:
+		return nil, nil
+	}
+	_, name := splitPath(path)
+	if m := c.accounts[owner].policies[strings.ToLower(name)]; m != nil && m.arn == arn {
+		return m, nil
+	}
+	return nil, nil
 }
 
 // newID returns an id in IAM's form: a prefix for the kind (AROA a role,

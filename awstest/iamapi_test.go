@@ -171,6 +171,94 @@ func TestIAMRecreatedRole(t *testing.T) {
 	ok(w.as(w.hubSession(t)).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: new(targetARN), RoleSessionName: new("pod")}))(t)
 }
 
+// TestIAMPrincipalByID: a trust policy may name a role by its unique id, which IAM
+// shows as the ARN, but not that of one which is gone.
+func TestIAMPrincipalByID(t *testing.T) {
+	w := newWorld()
+	shared, ctx := iamOf(w.Cloud, w.shared.AdminKey()), t.Context()
+	id := *ok(iamOf(w.Cloud, w.dev.AdminKey()).GetRole(ctx, &iam.GetRoleInput{RoleName: new("hub")}))(t).Role.RoleId
+	update := &iam.UpdateAssumeRolePolicyInput{RoleName: new("S3_Pics"), PolicyDocument: new(roleTrust(id))}
+	ok(shared.UpdateAssumeRolePolicy(ctx, update))(t)
+	got := unescape(t, *ok(shared.GetRole(ctx, &iam.GetRoleInput{RoleName: new("S3_Pics")}))(t).Role.AssumeRolePolicyDocument)
+	if !strings.Contains(got, hubARN) || strings.Contains(got, id) {
+		t.Errorf("the trust policy is shown as %s", got)
+	}
+	ok(w.as(w.hubSession(t)).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: new(targetARN), RoleSessionName: new("pod")}))(t)
+	w.dev.DeleteRole(w.hub)
+	_, err := shared.UpdateAssumeRolePolicy(ctx, update)
+	iamRefuses(t, err, 400, "MalformedPolicyDocument", `Invalid principal in policy: "AWS":"`+id+`"`)
+}
+
+// TestSessionManagedPolicies: a session policy may be one of the role's account.
+func TestSessionManagedPolicies(t *testing.T) {
+	w, ctx := newWorld(), t.Context()
+	bucket := w.shared.CreateBucket("pics")
+	bucket.Put("cat.jpg", []byte("meow"))
+	for account, document := range map[*awstest.Account]string{w.shared: denyPics, w.dev: readPics} {
+		ok(iamOf(w.Cloud, account.AdminKey()).CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: new("p"), PolicyDocument: &document}))(t)
+	}
+	assume := func(arn string) (*sts.AssumeRoleOutput, error) {
+		return w.as(w.hubSession(t)).AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: new(targetARN), RoleSessionName: new("pod"), PolicyArns: []ststypes.PolicyDescriptorType{{Arn: &arn}}})
+	}
+	for arn, readable := range map[string]bool{"arn:aws:iam::444455556666:policy/p": false, "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess": true} {
+		c := ok(assume(arn))(t).Credentials
+		session := aws.Credentials{AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken}
+		if got := getObject(t, w.Cloud, session, "pics", "cat.jpg") == "meow"; got != readable {
+			t.Errorf("with the session policy %s: can read: %v", arn, got)
+		}
+	}
+	_, err := assume("arn:aws:iam::111122223333:policy/p")
+	iamRefuses(t, err, 400, "ValidationError", "does not exist or is not attachable")
+	_, err = assume("arn:aws:iam::aws:policy/ReadOnlyAccess")
+	iamRefuses(t, err, 501, "NotImplemented", "ReadOnlyAccess")
+}
+
+// TestIAMTwoDoors: what a method of Account or Role panics with is what IAM answers
+// to a request for the same.
+func TestIAMTwoDoors(t *testing.T) {
+	for name, test := range map[string]struct {
+		call    func(w *world)
+		request url.Values
+	}{
+		"role twice":      {func(w *world) { w.dev.CreateRole("hub", roleTrust(devID), "") }, iamForm("CreateRole", "RoleName", "hub", "AssumeRolePolicyDocument", roleTrust(devID))},
+		"trust":           {func(w *world) { w.dev.CreateRole("x", readPics, "") }, iamForm("CreateRole", "RoleName", "x", "AssumeRolePolicyDocument", readPics)},
+		"trust length":    {func(w *world) { w.hub.SetTrust(longTrust(2049)) }, iamForm("UpdateAssumeRolePolicy", "RoleName", "hub", "PolicyDocument", longTrust(2049))},
+		"trust principal": {func(w *world) { w.hub.SetTrust(roleTrust("arn:aws:iam::444455556666:role/none")) }, iamForm("UpdateAssumeRolePolicy", "RoleName", "hub", "PolicyDocument", roleTrust("arn:aws:iam::444455556666:role/none"))},
+		"policy":          {func(w *world) { w.hub.SetPolicy(roleTrust(devID)) }, iamForm("PutRolePolicy", "RoleName", "hub", "PolicyName", "policy", "PolicyDocument", roleTrust(devID))},
+		"policy length":   {func(w *world) { w.hub.SetPolicy(longIdentity(10241)) }, iamForm("PutRolePolicy", "RoleName", "hub", "PolicyName", "policy", "PolicyDocument", longIdentity(10241))},
+		"boundary length": {func(w *world) { w.hub.SetPermissionsBoundary(longIdentity(6145)) }, iamForm("CreatePolicy", "PolicyName", "p", "PolicyDocument", longIdentity(6145))},
+		"user twice":      {func(w *world) { w.dev.UserCredentials("awstest-admin", "") }, iamForm("CreateUser", "UserName", "awstest-admin")},
+		"user's policy":   {func(w *world) { w.dev.UserCredentials("u", longIdentity(2049)) }, iamForm("PutUserPolicy", "UserName", "u", "PolicyName", "policy", "PolicyDocument", longIdentity(2049))},
+		"client ids": {func(w *world) {
+			w.dev.AddOIDCProvider(w.Cluster(greenIssuer), strings.Fields(strings.Repeat("a ", 101))...)
+		},
+			iamForm("CreateOpenIDConnectProvider", append([]string{"Url", greenIssuer}, members("ClientIDList", 101, func(int) string { return "a" })...)...)},
+		"client id": {func(w *world) { w.dev.AddOIDCProvider(w.Cluster(greenIssuer), strings.Repeat("a", 256)) },
+			iamForm("CreateOpenIDConnectProvider", "Url", greenIssuer, "ClientIDList.member.1", strings.Repeat("a", 256))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			admin := w.dev.AdminKey()
+			if name == "user's policy" {
+				w.admin(t, iamForm("CreateUser", "UserName", "u"))
+			}
+			answer := postIAM(t, w.Config().HTTPClient, "https://iam.amazonaws.com", test.request, &admin)
+			if answer.status == 200 {
+				t.Fatalf("the request is served: %s", answer.body)
+			}
+			if name == "user's policy" {
+				w = newWorld()
+			}
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.Contains(text, answer.message) {
+					t.Errorf("the method panics with %q, IAM answers %q", text, answer.message)
+				}
+			}()
+			test.call(w)
+		})
+	}
+}
+
 // TestIAMPages reads lists in pages, also while roles come and go.
 func TestIAMPages(t *testing.T) {
 	w := newWorld()

@@ -350,7 +350,7 @@ func createPolicy(_ *Cloud, req *request) (string, *refusal) {
 func requestedPolicy(req *request) (*managedPolicy, *refusal) {
 	arn := req.param("PolicyArn")
 	keys := conditionKeys{}
-	m, unknown := req.caller.account.managed(arn)
+	m, unknown := req.caller.account.cloud.managedPolicy(req.caller.account.id, arn)
 	if m != nil {
 		keys.setResourceTags(m.tags)
 	}

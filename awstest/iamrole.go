@@ -77,7 +77,7 @@ func requestedBoundary(req *request) (*managedPolicy, *refusal) {
 	if arn == "" {
 		return nil, nil
 	}
-	m, refused := req.caller.account.managed(arn)
+	m, refused := req.caller.account.cloud.managedPolicy(req.caller.account.id, arn)
 	if refused == nil && m == nil {
 		refused = noSuchEntity("Scope ARN: %s does not exist or is not attachable.", arn)
 	}
@@ -295,12 +295,12 @@ func policyKeys(req *request) conditionKeys {
 	return conditionKeys{"iam:PolicyARN": {req.param("PolicyArn")}}
 }
 
-func attachRolePolicy(_ *Cloud, req *request) (string, *refusal) {
+func attachRolePolicy(c *Cloud, req *request) (string, *refusal) {
 	r, refused := requestedRole(req, policyKeys(req))
 	if refused != nil {
 		return "", refused
 	}
-	m, refused := r.account.managed(req.param("PolicyArn"))
+	m, refused := c.managedPolicy(r.account.id, req.param("PolicyArn"))
 	switch {
 	case refused != nil:
 		return "", refused

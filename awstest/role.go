@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -44,9 +43,13 @@ func (r *Role) setTrust(d *document) *refusal {
 	if refused := r.account.checkTrustSize(d); refused != nil {
 		return refused
 	}
+	given := d.policy.String()
 	ids, refused := pin(r.account.cloud, d.policy)
 	if refused != nil {
 		return refused
+	}
+	if pinned := d.policy.String(); pinned != given {
+		d.text = pinned
 	}
 	r.trust, r.pins = d, ids
 	return nil
@@ -175,30 +178,46 @@ func policySize(document string) int {
 type pins map[string]string
 
 // pin looks up the roles and users that a policy names. IAM refuses a policy that
-// names one which does not exist. c.mu must be held.
+// names one which does not exist. One that is named by its unique id is named by
+// its ARN from then on, as IAM shows it. c.mu must be held.
 func pin(c *Cloud, p *trust.Policy) (pins, *refusal) {
 	ids := pins{}
 	for _, s := range p.Statements {
-		for _, name := range slices.Concat(s.Principal["AWS"], s.NotPrincipal["AWS"]) {
-			_, _, isRole := cutIAM(name, "role")
-			_, _, isUser := cutIAM(name, "user")
-			switch {
-			case isRole:
-				r := c.role(name)
-				if r == nil {
-					return nil, malformed(fmt.Sprintf(`Invalid principal in policy: "AWS":%q`, name), "no such role; create it first (IAM stores its unique id)")
+		for _, names := range [][]string{s.Principal["AWS"], s.NotPrincipal["AWS"]} {
+			for i, name := range names {
+				if uniqueID.MatchString(name) {
+					if names[i] = c.byID(name); names[i] == "" {
+						return nil, invalidPrincipal(name, "no role or user has this unique id any more; name the one that is meant by its ARN")
+					}
+					name = names[i]
 				}
-				ids[name] = r.id
-			case isUser:
-				u := c.user(name)
-				if u == nil {
-					return nil, malformed(fmt.Sprintf(`Invalid principal in policy: "AWS":%q`, name), "no such user; make it with UserCredentials first")
+				_, _, isRole := cutIAM(name, "role")
+				_, _, isUser := cutIAM(name, "user")
+				switch {
+				case isRole:
+					r := c.role(name)
+					if r == nil {
+						return nil, invalidPrincipal(name, "no such role; create it first (IAM stores its unique id)")
+					}
+					ids[name] = r.id
+				case isUser:
+					u := c.user(name)
+					if u == nil {
+						return nil, invalidPrincipal(name, "no such user; make it with UserCredentials first")
+					}
+					ids[name] = u.id
 				}
-				ids[name] = u.id
 			}
 		}
 	}
 	return ids, nil
+}
+
+// uniqueID matches the ids of roles and users.
+var uniqueID = regexp.MustCompile(`^A(?:ROA|IDA)[A-Z0-9]{12,124}$`)
+
+func invalidPrincipal(name, why string) *refusal {
+	return malformed(fmt.Sprintf(`Invalid principal in policy: "AWS":%q`, name), why)
 }
 
 // pinned is pin for a caller that does not hold c.mu, and panics.

@@ -154,9 +154,9 @@ func (tags sessionTags) get(key string) *sessionTag {
 // packedBytes is the space that session policies and tags share.
 const packedBytes = 2048
 
-// sessionPolicies reads Policy and PolicyArns and counts the bytes that they
-// take. What any of them allows, the session policies together allow; nil if
-// there are none.
+// sessionPolicies reads Policy and PolicyArns, which name managed policies of the
+// role's account, and counts the bytes that they take. What any of them allows,
+// the session policies together allow; nil if there are none.
 func sessionPolicies(c *Cloud, r *request) (*trust.Policy, int, *refusal) {
 	var all []namedPolicy
 	size := 0
@@ -174,10 +174,15 @@ func sessionPolicies(c *Cloud, r *request) (*trust.Policy, int, *refusal) {
 		}
 		all, size = append(all, namedPolicy{"Policy", p}), compact.Len()
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	account, _, _ := cutIAM(r.param("RoleArn"), "role")
 	for _, arn := range r.params(r.list("PolicyArns"), ".arn") {
-		name, managed := strings.CutPrefix(arn, "arn:"+c.partition.name+":iam::aws:policy/")
-		m := awsPolicy(c, name)
-		if !managed || m == nil {
+		m, refused := c.managedPolicy(account, arn)
+		switch {
+		case refused != nil:
+			return nil, 0, refused
+		case m == nil:
 			return nil, 0, invalid("Policy %s does not exist or is not attachable.", arn)
 		}
 		all = append(all, namedPolicy{m.name, m.document.policy})
