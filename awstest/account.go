@@ -27,6 +27,7 @@ type Account struct {
 	trustLimit int      // characters of a trust policy
 	issuer     *Cluster // of outbound identity federation; nil: it was never enabled
 	federates  bool     // outbound identity federation is enabled
+	admin      *user    // of AdminKey; nil: not asked for yet
 }
 
 // ID returns the account's 12-digit id.
@@ -258,22 +259,23 @@ const adminName = "awstest-admin"
 // AdminKey returns the long-term keys of the account's administrator: the IAM
 // user awstest-admin with the policy AdministratorAccess, which the first call
 // creates. With them a test can set up everything else by requests to IAM, as
-// people do with a new account. Each call returns the same keys.
+// people do with a new account. Service control policies limit it as any other
+// user. Each call returns the same keys, or new ones if a request deleted them. It
+// panics if the account has another user of that name.
 func (a *Account) AdminKey() aws.Credentials {
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
-	if u := a.users[adminName]; u != nil {
-		for _, k := range u.keys {
-			return k.credentials()
-		}
-		return u.newAccessKey().credentials()
+	if a.admin == nil {
+		u, refused := a.newUser("/", adminName)
+		must("AdminKey", refused)
+		u.attached = []*managedPolicy{awsPolicy(a.cloud, "AdministratorAccess")}
+		u.combine()
+		a.users[adminName], a.admin = u, u
 	}
-	u, refused := a.newUser("/", adminName)
-	must("AdminKey", refused)
-	u.attached = []*managedPolicy{awsPolicy(a.cloud, "AdministratorAccess")}
-	u.combine()
-	a.users[adminName] = u
-	return u.newAccessKey().credentials()
+	if len(a.admin.keys) == 0 {
+		a.admin.newAccessKey()
+	}
+	return a.admin.keys[0].credentials()
 }
 
 // newUser makes a user that is not yet one of the account's. The cloud's mutex

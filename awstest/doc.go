@@ -43,8 +43,9 @@
 //     principals, instance profiles, the account's root user. Of its API, all
 //     actions but those on OIDC providers, on roles with their policies, tags and
 //     boundaries, on managed policies and their versions, CreateUser, GetUser,
-//     PutUserPolicy, CreateAccessKey, DeleteAccessKey, SimulatePrincipalPolicy
-//     (which takes no resource policy and returns no positions of statements) and
+//     PutUserPolicy, CreateAccessKey, ListAccessKeys, DeleteAccessKey,
+//     SimulatePrincipalPolicy (which takes no resource policy and returns no
+//     positions of statements), ListInstanceProfilesForRole (there are none) and
 //     the three on outbound federation.
 //   - Of STS: every action but AssumeRole, AssumeRoleWithWebIdentity,
 //     GetCallerIdentity, GetSessionToken, GetAccessKeyInfo, GetWebIdentityToken

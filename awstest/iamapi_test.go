@@ -149,6 +149,9 @@ func TestIAMRecreatedRole(t *testing.T) {
 		out := ok(shared.GetRole(ctx, &iam.GetRoleInput{RoleName: new("S3_Pics")}))(t)
 		return unescape(t, *out.Role.AssumeRolePolicyDocument)
 	}
+	if got := ok(dev.ListInstanceProfilesForRole(ctx, &iam.ListInstanceProfilesForRoleInput{RoleName: new("hub")}))(t); len(got.InstanceProfiles) > 0 || got.IsTruncated {
+		t.Errorf("instance profiles %v", got.InstanceProfiles)
+	}
 	if got := trustOfTarget(); !strings.Contains(got, hubARN) {
 		t.Errorf("trust policy %s does not name the hub", got)
 	}
@@ -445,6 +448,9 @@ func TestIAMUsers(t *testing.T) {
 	second := ok(eve.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{}))(t).AccessKey
 	_, err = eve.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{})
 	iamRefuses(t, err, 409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2")
+	if keys := ok(eve.ListAccessKeys(ctx, &iam.ListAccessKeysInput{}))(t).AccessKeyMetadata; len(keys) != 2 || *keys[0].AccessKeyId != *key.AccessKeyId || *keys[1].AccessKeyId != *second.AccessKeyId {
+		t.Errorf("keys %v", keys)
+	}
 	ok(iamOf(w.Cloud, aws.Credentials{AccessKeyID: *second.AccessKeyId, SecretAccessKey: *second.SecretAccessKey}).DeleteAccessKey(ctx, &iam.DeleteAccessKeyInput{AccessKeyId: key.AccessKeyId}))(t)
 	_, err = eve.GetUser(ctx, &iam.GetUserInput{})
 	iamRefuses(t, err, 403, "InvalidClientTokenId", "")
@@ -457,6 +463,11 @@ func TestAdminKey(t *testing.T) {
 	w := newWorld()
 	if first, again := w.dev.AdminKey(), w.dev.AdminKey(); first != again || first.AccountID != devID {
 		t.Errorf("%v and %v", first.AccessKeyID, again.AccessKeyID)
+	}
+	key := w.dev.AdminKey().AccessKeyID
+	ok(iamOf(w.Cloud, w.dev.AdminKey()).DeleteAccessKey(t.Context(), &iam.DeleteAccessKeyInput{AccessKeyId: &key}))(t)
+	if again := w.dev.AdminKey().AccessKeyID; again == key {
+		t.Error("AdminKey returns a key that was deleted")
 	}
 	_, err := iamOf(w.Cloud, w.dev.AdminKey()).GetRole(t.Context(), &iam.GetRoleInput{RoleName: new("S3_Pics")})
 	iamRefuses(t, err, 404, "NoSuchEntity", "The role with name S3_Pics cannot be found.")
@@ -662,6 +673,7 @@ func iamForms() []url.Values {
 		iamForm("DeleteRolePermissionsBoundary", "RoleName", "r"),
 		iamForm("TagRole", "RoleName", "r", "Tags.member.1.Key", "k", "Tags.member.1.Value", "v"),
 		iamForm("ListRoleTags", "RoleName", "r"),
+		iamForm("ListInstanceProfilesForRole", "RoleName", "r"),
 		iamForm("UntagRole", "RoleName", "r", "TagKeys.member.1", "k"),
 		iamForm("SimulatePrincipalPolicy", "PolicySourceArn", "arn:aws:iam::111122223333:role/x/r", "ActionNames.member.1", "s3:GetObject",
 			"ContextEntries.member.1.ContextKeyName", "aws:username", "ContextEntries.member.1.ContextKeyValues.member.1", "ann", "ContextEntries.member.1.ContextKeyType", "string"),
@@ -671,6 +683,7 @@ func iamForms() []url.Values {
 		iamForm("GetUser", "UserName", "u"),
 		iamForm("PutUserPolicy", "UserName", "u", "PolicyName", "in", "PolicyDocument", readPics),
 		iamForm("CreateAccessKey", "UserName", "u"),
+		iamForm("ListAccessKeys", "UserName", "u"),
 	}
 }
 
@@ -706,6 +719,7 @@ func TestIAMNeedsPermission(t *testing.T) {
 				postIAM(t, client, endpoint, form, &unknown).expect(t, w, 403, "InvalidClientTokenId", "")
 				postIAM(t, client, endpoint, form, &admin).expect(t, w, 200, "", "")
 			}
+			postIAM(t, client, endpoint, iamForm("DeleteAccessKey", "UserName", "u", "AccessKeyId", admin.AccessKeyID), &nothing).expect(t, w, 403, "AccessDenied", "because no identity-based policy allows the iam:DeleteAccessKey action")
 		})
 	}
 }
@@ -950,6 +964,10 @@ func TestIAMRouting(t *testing.T) {
 	post(t, client, "https://iam.amazonaws.com", iamForm("ListRoles"), nil, func(r *http.Request) {
 		sign(t, r, []byte(iamForm("ListRoles").Encode()), admin, "iam", "eu-west-1", time.Now())
 	}).expect(t, w, 403, "SignatureDoesNotMatch", "Credential should be scoped to a valid region.")
+	ok(iam.New(iam.Options{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: provider(admin)}).UntagRole(t.Context(), &iam.UntagRoleInput{RoleName: new("hub"), TagKeys: []string{"a", "b"}}))(t)
+	if calls := w.Calls(); calls[len(calls)-1].Params["TagKeys"] != "a,b" {
+		t.Errorf("recorded %v", calls[len(calls)-1])
+	}
 	if calls := w.Calls(); calls[0].Operation != "GetRole" || calls[0].Params["RoleName"] != "hub" || calls[0].Caller != "arn:aws:iam::111122223333:user/awstest-admin" {
 		t.Errorf("recorded %v", calls[0])
 	}

@@ -331,6 +331,15 @@ func listAttachedRolePolicies(_ *Cloud, req *request) (string, *refusal) {
 	})
 }
 
+// listInstanceProfiles returns none: the cloud has no instance profiles. Tools ask
+// before they delete a role.
+func listInstanceProfiles(_ *Cloud, req *request) (string, *refusal) {
+	if _, refused := requestedRole(req, nil); refused != nil {
+		return "", refused
+	}
+	return writePage(req, "InstanceProfiles", nil, func(string) string { return "" }, func(*strings.Builder, string) {})
+}
+
 func tagRole(_ *Cloud, req *request) (string, *refusal) {
 	tags, refused := tagsOf(req)
 	if refused != nil {

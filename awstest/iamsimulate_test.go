@@ -22,20 +22,21 @@ func TestSimulatePrincipalPolicy(t *testing.T) {
 		var says []string
 		for page := iam.NewSimulatePrincipalPolicyPaginator(client, in); page.HasMorePages(); {
 			for _, r := range ok(page.NextPage(ctx))(t).EvaluationResults {
-				line := fmt.Sprintf("%s %s %s", strings.TrimPrefix(*r.EvalActionName, "s3:"), (*r.EvalResourceName)[len("arn:aws:s3:::"):], r.EvalDecision)
+				var line strings.Builder
+				fmt.Fprintf(&line, "%s %s %s", strings.TrimPrefix(*r.EvalActionName, "s3:"), (*r.EvalResourceName)[len("arn:aws:s3:::"):], r.EvalDecision)
 				for _, m := range r.MatchedStatements {
-					line += " " + *m.SourcePolicyId
+					line.WriteString(" " + *m.SourcePolicyId)
 				}
 				if d := r.PermissionsBoundaryDecisionDetail; d != nil {
-					line += fmt.Sprint(" boundary:", d.AllowedByPermissionsBoundary)
+					fmt.Fprint(&line, " boundary:", d.AllowedByPermissionsBoundary)
 				}
 				if d := r.OrganizationsDecisionDetail; d != nil {
-					line += fmt.Sprint(" organization:", d.AllowedByOrganizations)
+					fmt.Fprint(&line, " organization:", d.AllowedByOrganizations)
 				}
 				if len(r.MissingContextValues) > 0 {
-					line += fmt.Sprint(" missing:", r.MissingContextValues)
+					fmt.Fprint(&line, " missing:", r.MissingContextValues)
 				}
-				says = append(says, line)
+				says = append(says, line.String())
 			}
 		}
 		return strings.Join(says, "\n")

@@ -134,6 +134,19 @@ func createAccessKey(_ *Cloud, req *request) (string, *refusal) {
 	return b.String(), nil
 }
 
+func listAccessKeys(_ *Cloud, req *request) (string, *refusal) {
+	u, refused := requestedUser(req)
+	if refused != nil {
+		return "", refused
+	}
+	return writePage(req, "AccessKeyMetadata", u.keys, func(k *accessKey) string { return k.id }, func(b *strings.Builder, k *accessKey) {
+		element(b, "UserName", u.name)
+		element(b, "AccessKeyId", k.id)
+		element(b, "Status", "Active")
+		element(b, "CreateDate", k.created.Format(time.RFC3339))
+	})
+}
+
 func deleteAccessKey(c *Cloud, req *request) (string, *refusal) {
 	u, refused := requestedUser(req)
 	if refused != nil {

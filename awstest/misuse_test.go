@@ -64,6 +64,7 @@ func TestMisuse(t *testing.T) {
 		"wildcard principal":      {func(w *world) { w.hub.SetTrust(roleTrust("arn:aws:iam::444455556666:role/*")) }, []string{"wildcard"}},
 		"session of half an hour": {func(w *world) { w.hub.SetMaxSessionDuration(30 * time.Minute) }, []string{"30m0s", "1h to 12h"}},
 		"user twice":              {func(w *world) { w.dev.UserCredentials("a", ""); w.dev.UserCredentials("a", "") }, []string{`UserCredentials("a")`, "already"}},
+		"admin's name taken":      {func(w *world) { w.dev.UserCredentials("awstest-admin", ""); w.dev.AdminKey() }, []string{"AdminKey", "awstest-admin already exists"}},
 		"foreign cluster":         {func(w *world) { w.dev.AddOIDCProvider(awstest.New().Cluster(greenIssuer)) }, []string{greenIssuer, "another cloud"}},
 		"empty client id":         {func(w *world) { w.dev.AddOIDCProvider(w.blue, "") }, []string{"client id", "1 to 255"}},
 		"misspelt operation":      {func(w *world) { w.Fault(awstest.Fault{Operation: "AssumeRoles"}) }, []string{"AssumeRoles", "AssumeRoleWithWebIdentity"}},

@@ -50,8 +50,10 @@ func (r *request) parseForm() *refusal {
 		}
 		r.call.Params["Tags"] = strings.Join(pairs, ",")
 	}
-	if keys := r.list("TransitiveTagKeys"); len(keys) > 0 {
-		r.call.Params["TransitiveTagKeys"] = strings.Join(r.params(keys, ""), ",")
+	for name := range form {
+		if list, number, ok := strings.Cut(name, ".member."); ok && !strings.Contains(number, ".") {
+			r.call.Params[list] = strings.Join(r.params(r.list(list), ""), ",")
+		}
 	}
 	if arns := r.list("PolicyArns"); len(arns) > 0 {
 		r.call.Params["PolicyArns"] = strings.Join(r.params(arns, ".arn"), ",")
