@@ -36,7 +36,7 @@ func getAttributes(s *s3Request) (*response, *refusal) {
 		}
 	}
 	if len(wanted) == 0 {
-		return nil, badArgument("The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty", "x-amz-object-attributes", "")
+		return nil, refuse(400, "InvalidRequest", "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty")
 	}
 	v, refused := s.find()
 	if refused != nil {

@@ -143,7 +143,7 @@ func TestObjectAttributes(t *testing.T) {
 		{request: "GET /pics/whole?attributes", headers: all, status: 200, match: "<ObjectParts><PartsCount>3</PartsCount></ObjectParts>"},
 		{request: "GET /past/k?attributes&versionId={v1}", headers: all, status: 200, answer: "x-amz-version-id: {v1}"},
 		{request: "GET /past/k?attributes&versionId=x", headers: all, status: 400, code: "InvalidArgument"},
-		{request: "GET /pics/cat?attributes", status: 400, code: "InvalidArgument"},
+		{request: "GET /pics/cat?attributes", status: 400, code: "InvalidRequest"},
 		{request: "GET /pics/cat?attributes", headers: "x-amz-object-attributes: Colour", status: 400, code: "InvalidArgument"},
 		{request: "GET /pics/none?attributes", headers: all, status: 404, code: "NoSuchKey"},
 		{as: "reader", request: "GET /pics/cat?attributes", headers: all, status: 403, code: "AccessDenied", match: "s3:GetObjectAttributes on resource: &#34;arn:aws:s3:::pics/cat&#34;"},

@@ -19,6 +19,9 @@ func TestClientsConformance(t *testing.T) {
 	for key, data := range contents {
 		b.Put(key, []byte(data))
 	}
+	versions := accounts[sharedAccount].CreateBucket(past)
+	versions.SetVersioning()
+	versions.Put("k", []byte("past"))
 	roles := map[string]*awstest.Role{}
 	url := cloud.Serve(t)
 	w := &world{

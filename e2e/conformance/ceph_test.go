@@ -5,12 +5,14 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/crossrole/crossrole/e2e/ceph"
 	"github.com/crossrole/crossrole/e2e/issuer"
@@ -47,7 +49,7 @@ func TestCephConformance(t *testing.T) {
 		register(ctx, t, accounts[devAccount].Config, i.URL, i.Thumbprints())
 	}
 	silent.Close()
-	fill(ctx, t, accounts[sharedAccount].Config)
+	fill(ctx, t, accounts[sharedAccount].Config, true)
 
 	w := &world{
 		server: gateway, sts: cluster.URL, s3: cluster.URL, issuer: known.Host(), silent: silent.Host(),
@@ -111,8 +113,8 @@ func tokens(t *testing.T, clusters map[string]*issuer.Issuer, iss string) func(c
 	}
 }
 
-// fill creates the bucket and its objects.
-func fill(ctx context.Context, t *testing.T, owner aws.Config) {
+// fill makes the two buckets and their objects.
+func fill(ctx context.Context, t *testing.T, owner aws.Config, keepsVersions bool) {
 	t.Helper()
 	client := s3.NewFromConfig(owner, func(o *s3.Options) { o.UsePathStyle = true })
 	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(bucket)}); err != nil {
@@ -123,5 +125,16 @@ func fill(ctx context.Context, t *testing.T, owner aws.Config) {
 		if err != nil && key != "odd/x//y" { // a file system has no such name
 			t.Fatalf("%s: %v", key, err)
 		}
+	}
+	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(past)}); err != nil {
+		t.Fatal(err)
+	}
+	// versitygw has no versions.
+	_, err := client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: aws.String(past), VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
+	if err != nil && keepsVersions {
+		t.Fatal(err)
+	}
+	if _, err := client.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(past), Key: aws.String("k"), Body: strings.NewReader("past")}); err != nil {
+		t.Fatal(err)
 	}
 }

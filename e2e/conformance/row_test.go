@@ -85,13 +85,15 @@ const (
 
 // table returns all rows.
 func table() []row {
-	rows := slices.Concat(webIdentityRows(), trustRows(), assumeRows(), sessionRows(), signatureRows(), readRows(), conditionalRows(), listRows(), writeRows())
+	rows := slices.Concat(webIdentityRows(), trustRows(), assumeRows(), sessionRows(), signatureRows(), readRows(), conditionalRows(), listRows(), writeRows(),
+		deleteRows(), copyRows(), multipartRows(), oldListRows(), versionRows(), bucketRows(), attributeRows())
 	for i, r := range rows {
 		rows[i].differs = maps.Clone(r.differs)
 		if rows[i].differs == nil {
 			rows[i].differs = map[server]difference{}
 		}
 		maps.Copy(rows[i].differs, differences[r.name])
+		maps.Copy(rows[i].differs, writeDifferences[r.name])
 	}
 	return rows
 }

@@ -29,7 +29,7 @@ func TestVersityConformance(t *testing.T) {
 		}
 		g.Stop()
 	})
-	fill(ctx, t, g.S3)
+	fill(ctx, t, g.S3, false)
 	owner, err := g.S3.Credentials.Retrieve(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestVersityConformance(t *testing.T) {
 	known, foreign := newIssuer(t), newIssuer(t)
 	register(ctx, t, g.IAM, "https://"+host, known.Thumbprints())
 	w := &world{
-		server: versityServer, sts: *g.IAM.BaseEndpoint, s3: *g.S3.BaseEndpoint, reader: owner,
+		server: versityServer, sts: *g.IAM.BaseEndpoint, s3: *g.S3.BaseEndpoint, reader: owner, writer: owner,
 		issuer: host, only: versity.Account,
 		token: tokens(t, map[string]*issuer.Issuer{"": known, "foreign": foreign, "silent": known}, "https://"+host),
 		create: func(_, name, trustJSON, policyJSON string) error {

@@ -45,7 +45,8 @@ type world struct {
 	hub    aws.Credentials // session of the hub role, by web identity
 	mute   aws.Credentials // session, by web identity, of a role without permissions
 	reader aws.Credentials // session of S3-Pics: reads and lists
-	blind  aws.Credentials // session of a role that may read but not list
+	blind  aws.Credentials // session of a role that may get and put objects only
+	writer aws.Credentials // session of a role that may do everything with the buckets
 
 	short  aws.Credentials // session of S3-Pics-short, which lasts for life
 	life   *int32          // in seconds; nil: the default
@@ -119,6 +120,9 @@ const (
 	mayList   = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:GetObjectVersion","s3:PutObject","s3:ListBucket"],"Resource":["arn:aws:s3:::pics","arn:aws:s3:::pics/*"]}]}`
 )
 
+// mayAll also lets the role make buckets and list those of its account.
+const mayAll = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]}`
+
 type role struct{ account, name, trust, policy string }
 
 // standing returns the roles that all rows share.
@@ -130,6 +134,7 @@ func (w *world) standing() []role {
 		{devAccount, "deaf", w.trustsToken(devAccount, cmp.Or(w.silent, w.issuer)), ""},
 		{sharedAccount, "S3-Pics", trustsRole(hub, ""), mayList},
 		{sharedAccount, "S3-Pics-blind", trustsRole(hub, ""), mayGet},
+		{sharedAccount, "S3-Pics-writer", trustsRole(hub, ""), mayAll},
 		{sharedAccount, "S3-Pics-short", trustsRole(hub, ""), mayList},
 		{sharedAccount, "S3-Pics-closed", trustsRole(roleARN(devAccount, "mute"), ""), mayList},
 		{sharedAccount, "S3-Pics-external", trustsRole(hub, `,"Condition":{"StringEquals":{"sts:ExternalId":"`+externalID+`"}}`), mayList},
@@ -163,7 +168,7 @@ func (w *world) furnish(ctx context.Context) error {
 		}
 		*into = keys(out.Credentials)
 	}
-	for name, into := range map[string]*aws.Credentials{"S3-Pics": &w.reader, "S3-Pics-blind": &w.blind, "S3-Pics-short": &w.short} {
+	for name, into := range map[string]*aws.Credentials{"S3-Pics": &w.reader, "S3-Pics-blind": &w.blind, "S3-Pics-writer": &w.writer, "S3-Pics-short": &w.short} {
 		in := &sts.AssumeRoleInput{RoleArn: aws.String(roleARN(sharedAccount, name)), RoleSessionName: aws.String("row")}
 		if into == &w.short {
 			in.DurationSeconds = w.life
