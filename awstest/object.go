@@ -31,7 +31,8 @@ type Object struct {
 
 	// ChecksumAlgorithm is the checksum stored with the object: CRC64NVME (also
 	// if empty, as S3 does for an upload without one), CRC32, CRC32C, SHA1, SHA256,
-	// SHA512, MD5, or NONE for an object from before S3 added its own.
+	// SHA512, MD5, XXHASH64, XXHASH3, XXHASH128, or NONE for an object from before S3
+	// added its own.
 	ChecksumAlgorithm string
 	// ChecksumType is FULL_OBJECT or, with PartSize, COMPOSITE (a checksum of
 	// the parts' checksums). Empty: what S3 makes of it, which is COMPOSITE for

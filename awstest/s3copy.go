@@ -156,10 +156,7 @@ func nameSource(resp *response, s *s3Request, v *version) {
 // wantedChecksum returns the algorithm that x-amz-checksum-algorithm asks for.
 func wantedChecksum(s *s3Request) (string, *refusal) {
 	given := strings.ToUpper(s.Header.Get("X-Amz-Checksum-Algorithm"))
-	switch {
-	case unmodelledChecksums[given]:
-		return "", refuse(501, "NotImplemented", "awstest does not implement the checksum "+given, "Header", "x-amz-checksum-algorithm")
-	case given != "" && checksumNew[given] == nil:
+	if given != "" && checksumNew[given] == nil {
 		return "", refuse(400, "InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: ["+strings.Join(checksumNames(), ", ")+"]")
 	}
 	return given, nil
