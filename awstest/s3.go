@@ -10,6 +10,26 @@ import (
 	"unicode/utf8"
 )
 
+// How S3 works
+//
+// route.go names the operation; answerS3 refuses what every operation refuses (an
+// unknown feature, a bucket that does not exist or is elsewhere) and calls the
+// function of the operation, which is in the file of its subject:
+//
+//   - s3get.go: GetObject, HeadObject; s3put.go: PutObject, and what all writes
+//     share; s3copy.go; s3delete.go; s3attributes.go
+//   - s3multipart.go: uploads in parts; s3uploads.go: listings of them
+//   - s3list.go: listings of objects; s3versions.go: versioning, listings of versions
+//   - s3bucket.go: buckets; s3policy.go: their policies
+//   - s3checksum.go, s3encrypt.go (with kms.go), s3xml.go: what several of them need
+//
+// An operation first asks authorize whether the caller may do its action, and only
+// then looks at what is stored. Where S3 does a second thing on the caller's behalf,
+// such as the read of a copy's source, inner makes a request of it, which is
+// authorized like one of the caller's. Conditions of a write are checked under the
+// same lock under which it is stored. Object data is never copied or changed: a
+// version, a part and a copy share the bytes that came with the request.
+
 // s3Request is a request to a bucket that exists, in the region where it is.
 type s3Request struct {
 	*request

@@ -197,8 +197,8 @@ func deleteBucket(s *s3Request) (*response, *refusal) {
 	return &response{status: http.StatusNoContent, header: http.Header{}}, nil
 }
 
-// getBucketACL handles GetBucketAcl: the owner has full control, and nobody else
-// has anything.
+// getBucketACL handles GetBucketAcl: the owner has full control, and there are no
+// other grants.
 func getBucketACL(s *s3Request) (*response, *refusal) {
 	if refused := s.authorize("s3:GetBucketAcl"); refused != nil {
 		return nil, refused

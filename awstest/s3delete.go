@@ -27,7 +27,7 @@ func deleteObject(s *s3Request) (*response, *refusal) {
 	return resp, nil
 }
 
-// deleted is what a deletion did.
+// deleted describes a deletion that was done.
 type deleted struct {
 	versionID string // of the version deleted, or of the marker that was made; empty in a bucket without versions
 	marker    bool   // a delete marker was made or deleted
@@ -50,7 +50,7 @@ func deleteOne(s *s3Request) (deleted, *refusal) {
 	}
 	match := s.Header.Get("If-Match")
 	if match != "" && match != "*" {
-		// A tag tells what is stored; a star only asks whether something is
+		// A tag shows what is stored; a star only asks whether something is
 		// (Amazon S3 User Guide, "Enforce conditional deletes").
 		if refused := s.authorize("s3:GetObject"); refused != nil {
 			return deleted{}, refused

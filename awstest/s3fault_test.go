@@ -8,8 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/crossrole/crossrole/awstest"
 )
@@ -188,4 +191,43 @@ func TestReadersAndWriters(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// Faults strike the operations that write as they strike reads: the SDK repeats the
+// request, and nothing is written twice or half.
+func TestFaultsOfWrites(t *testing.T) {
+	s := newStore(t)
+	s.pics.SetMinPartSize(0)
+	client := s.client("owner", func(o *s3.Options) {
+		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
+			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		})
+	})
+	for _, operation := range []string{"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "CopyObject", "DeleteObjects"} {
+		s.cloud.Fault(awstest.Fault{Operation: operation, Times: 1, Status: 503, Code: "SlowDown"})
+	}
+	s.cloud.Fault(awstest.Fault{Operation: "UploadPart", Skip: 1, Times: 1, Drop: true})
+	if out, err := (uploader{client: client, bucket: "pics", key: "up"}).upload(t, []byte("one"), []byte("two")); err != nil || *out.Key != "up" {
+		t.Fatalf("upload: %+v, %v", out, err)
+	}
+	if _, err := client.CopyObject(t.Context(), &s3.CopyObjectInput{Bucket: new("pics"), Key: new("copy"), CopySource: new("pics/up")}); err != nil {
+		t.Error(err)
+	}
+	if got := read(t, client, "pics", "copy", ""); got != "onetwo" {
+		t.Errorf("copied %s", got)
+	}
+	if _, err := client.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: new("pics"), Delete: &types.Delete{Objects: []types.ObjectIdentifier{{Key: new("up")}}}}); err != nil {
+		t.Error(err)
+	}
+	struck := map[string]int{}
+	for _, call := range s.cloud.Calls() {
+		if call.Status == 503 || call.Status == 0 {
+			struck[call.Operation]++
+		}
+	}
+	for operation, want := range map[string]int{"CreateMultipartUpload": 1, "UploadPart": 2, "CompleteMultipartUpload": 1, "CopyObject": 1, "DeleteObjects": 1} {
+		if struck[operation] != want {
+			t.Errorf("%s was struck %d times, want %d", operation, struck[operation], want)
+		}
+	}
 }

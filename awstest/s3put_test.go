@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,5 +120,52 @@ func TestPutIfNoneMatchHasOneWinner(t *testing.T) {
 	writers.Wait()
 	if winners.Load() != 1 {
 		t.Errorf("%d writers were the first", winners.Load())
+	}
+}
+
+// The checksum that a presigned URL carries in its query is compared with the body.
+func TestPresignedPut(t *testing.T) {
+	s := newStore(t)
+	signed, err := s3.NewPresignClient(s.client("owner")).PresignPutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: new("pics"), Key: new("new"), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32, ChecksumCRC32: new("DUoRhQ=="), Metadata: map[string]string{"colour": "red"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, code := range map[string]string{"hello world": "", "something else": "BadDigest"} {
+		r, err := http.NewRequestWithContext(t.Context(), signed.Method, signed.URL, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, values := range signed.SignedHeader {
+			if name != "Host" && name != "Content-Length" {
+				r.Header[name] = values
+			}
+		}
+		if got := s.answer(t, r); got.code() != code {
+			t.Errorf("%q: %d %s, want %q", body, got.StatusCode, got.body, code)
+		}
+	}
+	head, err := s.client("owner").HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: new("pics"), Key: new("new")})
+	if err != nil || head.Metadata["colour"] != "red" {
+		t.Errorf("stored as %+v, %v", head, err)
+	}
+}
+
+// A bucket can demand conditional writes; the requests of an upload that create no
+// object yet are exempt (Amazon S3 User Guide, "Enforce conditional writes").
+func TestConditionalWritesEnforced(t *testing.T) {
+	s := newStore(t)
+	s.pics.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::pics/*",
+		"Condition":{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}}]}`)
+	s.begin(t, "/pics/up", "", "1")
+	for _, row := range []writeRow{
+		{request: "PUT /pics/new", status: 403, code: "AccessDenied"},
+		{request: "PUT /pics/new", headers: "If-None-Match: *", status: 200},
+		{request: "PUT /pics/copy", headers: "x-amz-copy-source: /past/k", status: 403, code: "AccessDenied"},
+		{request: "POST /pics/up?uploadId={id}", sent: "<CompleteMultipartUpload>{p1}</CompleteMultipartUpload>", status: 403, code: "AccessDenied"},
+		{request: "POST /pics/up?uploadId={id}", headers: "If-None-Match: *", sent: "<CompleteMultipartUpload>{p1}</CompleteMultipartUpload>", status: 200},
+	} {
+		row.run(t, s)
 	}
 }
