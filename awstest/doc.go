@@ -77,8 +77,7 @@
 //     keys, time, transport, region, account and user agent, the sts: keys of
 //     session name, external id, source identity, duration and transitive tags, the
 //     issuer's :sub and :aud, and S3's of listings and common headers. Others, such
-//     as aws:SourceIp, aws:SourceVpc or aws:MultiFactorAuthPresent, are absent from
-//     every request.
+//     as aws:SourceIp or aws:SourceVpc, are absent from every request.
 //   - Regions of hosts that name none, such as a listener's: there the region
 //     that a request is signed for is taken for the endpoint's, so that a bucket
 //     elsewhere gets a 301, where AWS says AuthorizationHeaderMalformed.

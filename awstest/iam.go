@@ -330,6 +330,11 @@ func (a *access) contextKeys() conditionKeys {
 	case a.p != nil:
 		maps.Copy(keys, a.p.keys)
 		keys["aws:PrincipalIsAWSService"] = []string{"false"}
+		if a.p.state != nil {
+			// Requests with temporary credentials have the key, those with long-term
+			// keys have not.
+			keys["aws:MultiFactorAuthPresent"] = []string{"false"}
+		}
 		if m := memberOf(a.p.account); m != nil {
 			keys["aws:PrincipalOrgID"], keys["aws:PrincipalOrgPaths"] = []string{m.organization}, []string{m.path}
 		}
