@@ -627,6 +627,34 @@ func TestIAMBoundaries(t *testing.T) {
 	iamRefuses(t, err, 404, "NoSuchEntity", "Scope ARN: arn:aws:iam::111122223333:policy/none does not exist or is not attachable.")
 }
 
+// TestIAMRefusals names the kind of policy that refuses, as AWS does.
+func TestIAMRefusals(t *testing.T) {
+	w, ctx := newWorld(), t.Context()
+	const denyDelete = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"iam:DeleteRole","Resource":"*"}]}`
+	w.dev.CreateRole("x", roleTrust(devID), "")
+	refused := func(client *iam.Client, why string) {
+		t.Helper()
+		_, err := client.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: new("x")})
+		iamRefuses(t, err, 403, "AccessDenied", "is not authorized to perform: iam:DeleteRole on resource: role x "+why)
+	}
+	w.hub.SetPolicy(allowAll)
+	refused(iamOf(w.Cloud, w.dev.UserCredentials("ann", "")), "because no identity-based policy allows the iam:DeleteRole action")
+	hub := w.hubSession(t)
+	w.hub.SetPermissionsBoundary(readPics)
+	refused(iamOf(w.Cloud, hub), "because no permissions boundary allows the iam:DeleteRole action")
+	w.hub.SetPermissionsBoundary("")
+	narrowed := ok(sts.NewFromConfig(w.Config()).AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
+		RoleArn: new(hubARN), RoleSessionName: new("pod"), WebIdentityToken: new(w.blue.Token("default", "app")), Policy: new(readPics),
+	}))(t).Credentials
+	refused(iamOf(w.Cloud, aws.Credentials{AccessKeyID: *narrowed.AccessKeyId, SecretAccessKey: *narrowed.SecretAccessKey, SessionToken: *narrowed.SessionToken}),
+		"because no session policy allows the iam:DeleteRole action")
+	w.Organization().Add(w.dev)
+	arn := w.Organization().AttachSCP("keep-roles", denyDelete)
+	refused(iamOf(w.Cloud, w.dev.AdminKey()), "with an explicit deny in a service control policy: "+arn)
+	w.Organization().DetachSCP("keep-roles")
+	ok(iamOf(w.Cloud, w.dev.AdminKey()).DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: new("x")}))(t)
+}
+
 // iamForm is a request to IAM; edits are pairs of name and value.
 func iamForm(action string, edits ...string) url.Values {
 	return edit(url.Values{"Action": {action}, "Version": {"2010-05-08"}}, edits)

@@ -14,14 +14,15 @@ import (
 )
 
 // Handler returns an http.Handler that serves the cloud, for your own server. It serves
-// path-style S3, and STS (a POST of a form to "/"). Do not use it with a ServeMux,
+// path-style S3, and IAM and STS (a POST of a form to "/"; the service that it is signed
+// for, or else its Version, tells which). Do not use it with a ServeMux,
 // which would clean the paths of object keys. A fault that cuts off a connection needs
 // a server whose connections can be hijacked (HTTP/1); on other servers the handler
 // aborts the request.
 func (c *Cloud) Handler() http.Handler { return http.HandlerFunc(c.serveHTTP) }
 
 // Serve runs the same handler on a loopback listener until the test ends. It returns
-// the URL, which is the endpoint for STS and for S3 (path style). Requests that are
+// the URL, which is the endpoint for IAM, STS and S3 (path style). Requests that are
 // still waiting at the end of the test (Fault.Hang, Fault.StallAfter) are cut off.
 //
 // In a testing/synctest bubble, Serve fails the test: a goroutine that waits for a
