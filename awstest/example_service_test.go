@@ -88,7 +88,7 @@ func ExampleServiceError() {
 	// Output:
 	// 400 {"__type":"ResourceNotFoundException","message":"no table scores"}
 	// 400 AccessDeniedException
-	// identity policy of arn:aws:iam::111122223333:user/ann: statement 0: Condition: ForAllValues:StringEquals: dynamodb:LeadingKeys is "bob", the policy wants every value to be "ann"
+	// identity policy of arn:aws:iam::111122223333:user/ann: statement 0: Condition: ForAllValues:StringEquals: dynamodb:LeadingKeys is "bob", the policy requires every value to be "ann"
 }
 
 // postJSON sends a request of the JSON protocol, for services whose SDK client is
