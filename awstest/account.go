@@ -170,9 +170,9 @@ func (a *Account) RemoveOIDCProvider(cluster *Cluster) {
 }
 
 // CreateRole creates a role. name may carry a path ("team/x"). trustJSON is its
-// trust policy, policyJSON its identity policy; an empty policyJSON allows
-// nothing. It panics, naming the rule, on a name or a policy that IAM refuses
-// and when the role exists.
+// trust policy, policyJSON its identity policy, which IAM's API lists as the inline
+// policy "policy"; an empty policyJSON allows nothing. It panics, naming the rule, on
+// a name or a policy that IAM refuses and when the role exists.
 //
 // Roles and users that the trust policy names must exist, as in IAM, which
 // keeps their unique ids: create the hub before the role that trusts it. An

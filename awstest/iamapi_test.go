@@ -797,6 +797,7 @@ func TestIAMErrors(t *testing.T) {
 		"long tag":       {nil, []string{"TagRole", "RoleName", "hub", "Tags.member.1.Key", "a", "Tags.member.1.Value", strings.Repeat("v", 257)}, 400, "ValidationError", "'tags.1.member.value'"},
 		"same tag twice": {nil, []string{"TagRole", "RoleName", "hub", "Tags.member.1.Key", "a", "Tags.member.1.Value", "x", "Tags.member.2.Key", "A", "Tags.member.2.Value", "x"}, 400, "InvalidInput", "Duplicate tag keys found."},
 		"reserved tag":   {nil, []string{"TagRole", "RoleName", "hub", "Tags.member.1.Key", "aws:a", "Tags.member.1.Value", "x"}, 400, "InvalidInput", "aws:"},
+		"no tag keys":    {nil, []string{"UntagRole", "RoleName", "hub"}, 400, "ValidationError", "'tagKeys'"},
 		"no tags":        {nil, []string{"TagRole", "RoleName", "hub"}, 400, "ValidationError", "'tags'"},
 		"too many tags": {func(w *world) {
 			for i := range 50 {

@@ -366,6 +366,9 @@ func tagRole(_ *Cloud, req *request) (string, *refusal) {
 
 func untagRole(_ *Cloud, req *request) (string, *refusal) {
 	names := req.params(req.list("TagKeys"), "")
+	if len(names) == 0 {
+		return "", validationError([]string{"Value null at 'tagKeys' failed to satisfy constraint: Member must not be null"})
+	}
 	r, refused := requestedRole(req, conditionKeys{"aws:TagKeys": names})
 	if refused != nil {
 		return "", refused
