@@ -24,6 +24,8 @@ type Account struct {
 	policies  map[string]*managedPolicy // the same
 	providers map[string]*oidcProvider  // by URL
 
+	stsDisabled map[string]bool // regions where STS issues no sessions
+
 	trustLimit int      // characters of a trust policy
 	issuer     *Cluster // of outbound identity federation; nil: it was never enabled
 	federates  bool     // outbound identity federation is enabled
@@ -160,6 +162,38 @@ func (a *Account) checkTrustSize(d *document) *refusal {
 		fmt.Sprintf("Cannot exceed quota for ACLSizePerRole: %d", a.trustLimit),
 		fmt.Sprintf("the trust policy has %d characters; admit fewer subjects, or raise the quota by Account.SetTrustPolicyLimit (to %d at most)", d.size, trust.MaxRaisedTrustPolicySize),
 	)
+}
+
+// DisableSTSRegion deactivates STS in a region for the account, as the IAM console
+// does: a request to an endpoint of that region for a session of one of the account's
+// roles gets RegionDisabledException until enable is called. In a region that accounts
+// opt in to, such as "ap-east-1", the account of the caller of AssumeRole counts as
+// well (IAM User Guide, "Manage AWS STS in an AWS Region"). GetCallerIdentity still
+// works. It panics on what is not a region, and on us-east-1 or the first region of
+// another partition, which AWS does not let accounts deactivate; sts.amazonaws.com is
+// in us-east-1 too.
+//
+// A listener knows the region of a request only by its signature, so that it does not
+// refuse AssumeRoleWithWebIdentity, which has none.
+func (a *Account) DisableSTSRegion(region string) (enable func()) {
+	what := fmt.Sprintf("awstest: DisableSTSRegion(%q) of account %s", region, a.id)
+	switch {
+	case !regionName.MatchString(region):
+		panic(what + ": not the name of a region; use one such as \"eu-west-1\"")
+	case region == a.cloud.partition.region:
+		panic(what + ": STS cannot be deactivated in this region; use another")
+	}
+	a.cloud.mu.Lock()
+	defer a.cloud.mu.Unlock()
+	if a.stsDisabled == nil {
+		a.stsDisabled = map[string]bool{}
+	}
+	a.stsDisabled[region] = true
+	return func() {
+		a.cloud.mu.Lock()
+		defer a.cloud.mu.Unlock()
+		delete(a.stsDisabled, region)
+	}
 }
 
 // RemoveOIDCProvider undoes AddOIDCProvider. Sessions already issued stay valid.

@@ -53,6 +53,10 @@ func assumedSession(c *Cloud, req *request) (*session, int, *refusal) {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	account, _, _ := cutIAM(arn, "role")
+	if refused := checkSTSRegion(c, req, account); refused != nil {
+		return nil, 0, refused
+	}
 	role := c.role(arn)
 	if role == nil {
 		req.call.Explain = "there is no role " + arn
@@ -213,6 +217,9 @@ func webIdentitySession(c *Cloud, req *request) (*session, int, *trust.Token, *r
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if refused := checkSTSRegion(c, req, account); refused != nil {
+		return fail(refused)
+	}
 	role := c.role(arn)
 	if role == nil {
 		req.call.Explain = "there is no role " + arn

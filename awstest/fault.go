@@ -13,6 +13,7 @@ type Fault struct {
 	RoleARN     string // the requested role (STS)
 	Bucket, Key string // S3
 	AccessKeyID string // the key that signed the request
+	Region      string // of the endpoint; a host that names none: that of the signature
 
 	Skip  int // number of matching requests to let through first
 	Times int // number of requests to affect; 0: all until the fault is removed
@@ -62,7 +63,7 @@ type faultState struct {
 // Fault makes matching requests fail as f describes, until it has affected f.Times
 // requests or remove is called. If several faults match a request, the oldest that is
 // not used up applies. Requests to unknown hosts are never affected. Fault panics on
-// an unknown Operation, an invalid Status, a negative number, and on Code, Message or
+// an unknown Operation, a Region that is none, an invalid Status, a negative number, and on Code, Message or
 // Body without Status. Once the cloud has a service of [Cloud.Handle], no Operation is
 // unknown.
 func (c *Cloud) Fault(f Fault) (remove func()) {
@@ -95,6 +96,8 @@ func (f Fault) validate() {
 	switch {
 	case f.Operation != "" && !slices.Contains(faultOperations, f.Operation) && iamActions[f.Operation].serve == nil:
 		panic(fmt.Sprintf("awstest: Fault: unknown Operation %q; it is one of %v or an action of IAM", f.Operation, faultOperations))
+	case f.Region != "" && !regionName.MatchString(f.Region):
+		panic(fmt.Sprintf("awstest: Fault: Region %q is not the name of a region; use one such as \"eu-west-1\"", f.Region))
 	case f.Skip < 0 || f.Times < 0 || f.Delay < 0:
 		panic(fmt.Sprintf("awstest: Fault: Skip %d, Times %d and Delay %v must not be negative", f.Skip, f.Times, f.Delay))
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
@@ -134,5 +137,6 @@ func (f *faultState) matches(req *request) bool {
 	return is(f.Operation, req.call.Operation) &&
 		is(f.RoleARN, req.call.Params["RoleArn"]) &&
 		is(f.Bucket, req.bucket) && is(f.Key, req.key) &&
-		is(f.AccessKeyID, req.call.AccessKeyID)
+		is(f.AccessKeyID, req.call.AccessKeyID) &&
+		(f.Region == "" || f.Region == req.endpointRegion())
 }

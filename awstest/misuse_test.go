@@ -68,6 +68,9 @@ func TestMisuse(t *testing.T) {
 		"foreign cluster":         {func(w *world) { w.dev.AddOIDCProvider(awstest.New().Cluster(greenIssuer)) }, []string{greenIssuer, "another cloud"}},
 		"empty client id":         {func(w *world) { w.dev.AddOIDCProvider(w.blue, "") }, []string{"client id", "1 to 255"}},
 		"misspelt operation":      {func(w *world) { w.Fault(awstest.Fault{Operation: "AssumeRoles"}) }, []string{"AssumeRoles", "AssumeRoleWithWebIdentity"}},
+		"misspelt region":         {func(w *world) { w.Fault(awstest.Fault{Region: "Ireland"}) }, []string{"Ireland", "eu-west-1"}},
+		"STS in no region":        {func(w *world) { w.dev.DisableSTSRegion("Ireland") }, []string{"Ireland", "111122223333", "eu-west-1"}},
+		"STS in us-east-1":        {func(w *world) { w.dev.DisableSTSRegion("us-east-1") }, []string{"cannot be deactivated"}},
 		"code without status":     {func(w *world) { w.Fault(awstest.Fault{Code: "Throttling"}) }, []string{"Throttling", "Status"}},
 		"end before the start":    {func(w *world) { w.Fault(awstest.Fault{EndAfter: new(int64(-1))}) }, []string{"EndAfter", "negative"}},
 		"volume of another pod": {func(w *world) {

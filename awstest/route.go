@@ -65,6 +65,19 @@ func (r *request) route(anyHost bool) bool {
 	return true
 }
 
+// endpointRegion returns the region of the endpoint that the request was sent to:
+// that of the host, or else the one that the request is signed for. A request without
+// either has none.
+func (r *request) endpointRegion() string {
+	if r.region != "" {
+		return r.region
+	}
+	if scope := strings.Split(credentialOf(r.Request), "/"); len(scope) == 5 {
+		return scope[2]
+	}
+	return ""
+}
+
 // queryService tells IAM from STS where the host does not: by the service that the
 // request is signed for, or else by the version of the API that it names.
 func (r *request) queryService() string {

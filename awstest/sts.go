@@ -1,6 +1,7 @@
 package awstest
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -183,4 +184,33 @@ func getCallerIdentity(_ *Cloud, req *request) (*response, *refusal) {
 	element(&b, "UserId", req.caller.userID)
 	element(&b, "Account", req.caller.account.id)
 	return stsResponse(req, b.String()), nil
+}
+
+// defaultRegions are the regions of partition aws that an account has from the
+// beginning. Into the others it must opt (IAM User Guide, "AWS STS Regions and
+// endpoints").
+var defaultRegions = []string{
+	"ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
+	"ca-central-1", "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1",
+	"us-east-1", "us-east-2", "us-west-1", "us-west-2",
+}
+
+// checkSTSRegion refuses a request for a session of a role of this account where STS
+// is disabled: for the account in any region, for the caller's account in one of
+// those that accounts opt in to. The cloud's mutex must be held.
+func checkSTSRegion(c *Cloud, req *request, account string) *refusal {
+	accounts := []*Account{c.accounts[account]}
+	if req.caller != nil && c.partition.name == "aws" && !slices.Contains(defaultRegions, req.region) {
+		accounts = append(accounts, req.caller.account)
+	}
+	for _, a := range accounts {
+		if a != nil && a.stsDisabled[req.region] {
+			return &refusal{
+				status: http.StatusForbidden, code: "RegionDisabledException",
+				message: fmt.Sprintf("STS is not activated in this region for account:%s. Your account administrator can activate STS in this region using the IAM Console.", a.id),
+				why:     fmt.Sprintf("STS in %s is disabled for account %s; use another region's endpoint, or enable it there", req.region, a.id),
+			}
+		}
+	}
+	return nil
 }

@@ -270,6 +270,7 @@ type fault struct {
 	Bucket       string            `json:"bucket,omitempty"`
 	Key          string            `json:"key,omitempty"`
 	AccessKeyID  string            `json:"accessKeyId,omitempty"`
+	Region       string            `json:"region,omitempty"`
 	Skip         int               `json:"skip,omitempty"`
 	Times        int               `json:"times,omitempty"`
 	Delay        duration          `json:"delay,omitempty"`
@@ -305,7 +306,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 
 func (f fault) awstest() awstest.Fault {
 	return awstest.Fault{
-		Operation: f.Operation, RoleARN: f.RoleARN, Bucket: f.Bucket, Key: f.Key, AccessKeyID: f.AccessKeyID,
+		Operation: f.Operation, RoleARN: f.RoleARN, Bucket: f.Bucket, Key: f.Key, AccessKeyID: f.AccessKeyID, Region: f.Region,
 		Skip: f.Skip, Times: f.Times,
 		Delay: time.Duration(f.Delay), Hang: f.Hang, Drop: f.Drop,
 		Status: f.Status, Code: f.Code, Message: f.Message, Body: f.Body, Header: f.Header,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -317,6 +318,9 @@ func TestOpenAPI(t *testing.T) {
 			OperationID string
 			Responses   map[string]json.RawMessage
 		}
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]json.RawMessage }
+		}
 	}
 	if err := json.Unmarshal([]byte(c.do("GET", "/_crossrole/openapi.json", "")), &document); err != nil {
 		t.Fatal(err)
@@ -333,5 +337,8 @@ func TestOpenAPI(t *testing.T) {
 	slices.Sort(described)
 	if served := emulator.Operations(); !slices.Equal(described, served) {
 		t.Errorf("described %q\nserved    %q", described, served)
+	}
+	if described, read := slices.Sorted(maps.Keys(document.Components.Schemas["Fault"].Properties)), emulator.FaultFields(); !slices.Equal(described, read) {
+		t.Errorf("a fault is described with %q\nand read with             %q", described, read)
 	}
 }

@@ -1,6 +1,10 @@
 package emulator
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
 
 // Operations returns the method and path of each operation, sorted.
 func Operations() []string {
@@ -10,4 +14,15 @@ func Operations() []string {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// FaultFields returns the JSON names of a fault's fields, sorted.
+func FaultFields() []string {
+	var names []string
+	for field := range reflect.TypeFor[fault]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
 }
