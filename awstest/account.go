@@ -24,6 +24,10 @@ type Account struct {
 	policies  map[string]*managedPolicy // the same
 	providers map[string]*oidcProvider  // by URL
 
+	// As the services know them.
+	rolesInForce     eventualMap[*Role]
+	providersInForce eventualMap[*oidcProvider]
+
 	stsDisabled map[string]bool // regions where STS issues no sessions
 
 	trustLimit int      // characters of a trust policy
@@ -134,8 +138,18 @@ func (a *Account) addProvider(p *oidcProvider) *refusal {
 	if a.providers[p.url] == nil && len(a.providers) >= maxProviders {
 		return limitExceeded(fmt.Sprintf("Cannot exceed quota for OpenIdConnectProvidersPerAccount: %d", maxProviders), fmt.Sprintf("account %s has as many", a.id))
 	}
-	a.providers[p.url] = p
+	a.setProvider(p.url, p)
 	return nil
+}
+
+// setProvider makes p the provider with that URL; nil removes it. A provider's client
+// ids do not change: a provider with others replaces it. The cloud's mutex must be
+// held.
+func (a *Account) setProvider(url string, p *oidcProvider) {
+	a.providersInForce.set(a.cloud, url, p)
+	if a.providers[url] = p; p == nil {
+		delete(a.providers, url)
+	}
 }
 
 // SetTrustPolicyLimit sets how many characters a role's trust policy may have in
@@ -200,7 +214,7 @@ func (a *Account) DisableSTSRegion(region string) (enable func()) {
 func (a *Account) RemoveOIDCProvider(cluster *Cluster) {
 	a.cloud.mu.Lock()
 	defer a.cloud.mu.Unlock()
-	delete(a.providers, cluster.issuer)
+	a.setProvider(cluster.issuer, nil)
 }
 
 // CreateRole creates a role. name may carry a path ("team/x"). trustJSON is its
@@ -225,8 +239,15 @@ func (a *Account) CreateRole(name, trustJSON, policyJSON string) *Role {
 	r, refused := a.newRole(path, base, trustPolicy)
 	must(what, refused)
 	must(what, r.setInline(rolePolicyName, policy))
-	a.roles[strings.ToLower(base)] = r
+	a.addRole(r)
 	return r
+}
+
+// addRole adds a role to the account. The cloud's mutex must be held.
+func (a *Account) addRole(r *Role) {
+	key := strings.ToLower(r.name)
+	a.roles[key] = r
+	a.rolesInForce.set(a.cloud, key, r)
 }
 
 // newRole makes a role that is not yet one of the account's. The cloud's mutex
@@ -261,11 +282,7 @@ func (a *Account) removeRole(role *Role) {
 		return
 	}
 	delete(a.roles, key)
-	for id, s := range a.cloud.sessions {
-		if s.role == role {
-			delete(a.cloud.sessions, id)
-		}
-	}
+	a.rolesInForce.set(a.cloud, key, nil)
 }
 
 // UserCredentials creates an IAM user with identity policy policyJSON (empty:
@@ -303,7 +320,7 @@ func (a *Account) AdminKey() aws.Credentials {
 		u, refused := a.newUser("/", adminName)
 		must("AdminKey", refused)
 		u.attached = []*managedPolicy{awsPolicy(a.cloud, "AdministratorAccess")}
-		u.combine()
+		u.policy.value = union(u.named())
 		a.users[adminName], a.admin = u, u
 	}
 	if len(a.admin.keys) == 0 {

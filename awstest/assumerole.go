@@ -57,7 +57,7 @@ func assumedSession(c *Cloud, req *request) (*session, int, *refusal) {
 	if refused := checkSTSRegion(c, req, account); refused != nil {
 		return nil, 0, refused
 	}
-	role := c.role(arn)
+	role := c.roleInForce(arn)
 	if role == nil {
 		req.call.Explain = "there is no role " + arn
 		return nil, 0, notAuthorized(req, "sts:AssumeRole", arn)
@@ -112,10 +112,11 @@ func (r *Role) admitCaller(req *request, tags sessionTags, source string, life t
 		actions = append(actions, "sts:SetSourceIdentity")
 		keys["sts:SourceIdentity"] = []string{source}
 	}
+	admits := r.admits.inForce(r.account.cloud)
 	for _, action := range actions {
 		a := access{
 			p: req.caller, owner: r.account, action: action, resource: r.arn, keys: keys,
-			policy: r.trust.policy, pins: r.pins, isTrust: true,
+			policy: admits.document.policy, pins: admits.pins, isTrust: true,
 		}
 		if allowed, why := a.decide(); !allowed {
 			req.call.Explain = why
@@ -220,7 +221,7 @@ func webIdentitySession(c *Cloud, req *request) (*session, int, *trust.Token, *r
 	if refused := checkSTSRegion(c, req, account); refused != nil {
 		return fail(refused)
 	}
-	role := c.role(arn)
+	role := c.roleInForce(arn)
 	if role == nil {
 		req.call.Explain = "there is no role " + arn
 		return fail(notAuthorizedForWebIdentity())
@@ -248,7 +249,7 @@ func registered(c *Cloud, account, issuer string) (*Cluster, []string, *refusal)
 	defer c.mu.Unlock()
 	var provider *oidcProvider
 	if a := c.accounts[account]; a != nil {
-		provider = a.providers[issuer]
+		provider = a.providersInForce.inForce(c, issuer)
 	}
 	if provider == nil {
 		return nil, nil, invalidToken("No OpenIDConnect provider found in your account for " + issuer)
@@ -275,9 +276,10 @@ func (r *Role) admitToken(req *request, claims *trust.Token, life time.Duration)
 	keys["sts:RoleSessionName"] = []string{req.param("RoleSessionName")}
 	keys["aws:FederatedProvider"] = []string{provider}
 	keys.setDuration(life)
+	admits := r.admits.inForce(r.account.cloud)
 	a := access{
 		federated: trust.Principals{"Federated": {provider}}, owner: r.account, action: "sts:AssumeRoleWithWebIdentity", resource: r.arn, keys: keys,
-		policy: r.trust.policy, pins: r.pins, isTrust: true,
+		policy: admits.document.policy, pins: admits.pins, isTrust: true,
 	}
 	if allowed, why := a.decide(); !allowed {
 		req.call.Explain = why

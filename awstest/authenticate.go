@@ -96,7 +96,7 @@ func credentialsOf(c *Cloud, req *request, s *signature) (secret string, p *prin
 	}
 	sess := c.sessions[s.keyID]
 	switch {
-	case sess == nil || s.token == "":
+	case sess == nil || s.token == "" || sess.isDead():
 		return "", nil, false, unknownKey(req)
 	case s.token != sess.token:
 		return "", nil, false, wrongToken(req)

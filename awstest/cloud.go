@@ -50,6 +50,9 @@ type Cloud struct {
 	calls    []*Call
 	keep     int // most calls that are kept; 0: all
 	keys     int // signing keys that the clusters took so far
+
+	propagation time.Duration // of changes of IAM
+	advanced    time.Duration // by Advance
 }
 
 // New returns an empty cloud. It opens no socket and starts no goroutine, so you
@@ -108,7 +111,7 @@ func (c *Cloud) Account(id string) *Account {
 	defer c.mu.Unlock()
 	a := c.accounts[id]
 	if a == nil {
-		a = &Account{cloud: c, id: id, roles: map[string]*Role{}, users: map[string]*user{}, policies: map[string]*managedPolicy{}, providers: map[string]*oidcProvider{}, trustLimit: trust.MaxTrustPolicySize}
+		a = &Account{cloud: c, id: id, roles: map[string]*Role{}, users: map[string]*user{}, policies: map[string]*managedPolicy{}, providers: map[string]*oidcProvider{}, rolesInForce: eventualMap[*Role]{}, providersInForce: eventualMap[*oidcProvider]{}, trustLimit: trust.MaxTrustPolicySize}
 		c.accounts[id] = a
 	}
 	return a
@@ -260,8 +263,29 @@ func (c *Cloud) Accounts() []*Account {
 	return accounts
 }
 
+// SetPropagationDelay makes changes of IAM reach the services d after they are made,
+// as in AWS, where it takes seconds: until then requests are judged as before the
+// change. It holds for changes from now on, by requests to IAM and by methods: roles
+// that are created and deleted, trust policies, the policies of roles and users, OIDC
+// providers and their client ids. What IAM's API returns changes at once, and so do
+// sessions, access keys, permissions boundaries, tags, session durations, the
+// organization and bucket policies. Zero, as at first, is no delay. It panics if d is
+// negative.
+func (c *Cloud) SetPropagationDelay(d time.Duration) {
+	if d < 0 {
+		panic(fmt.Sprintf("awstest: SetPropagationDelay(%v): a delay is not negative", d))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.propagation = d
+}
+
+// iamTime is the clock by which changes of IAM arrive. c.mu must be held.
+func (c *Cloud) iamTime() time.Time { return time.Now().Add(c.advanced) }
+
 // Advance makes the sessions that the cloud has issued older by d, so that they
-// expire d sooner. Its clock stays, because clients sign with theirs; tokens keep
+// expire d sooner, and the changes of IAM that are on their way as well
+// ([Cloud.SetPropagationDelay]). Its clock stays, because clients sign with theirs; tokens keep
 // their times too (see Pod.Rotate). In a testing/synctest bubble, time.Sleep does
 // more. It panics if d is negative.
 func (c *Cloud) Advance(d time.Duration) {
@@ -270,6 +294,7 @@ func (c *Cloud) Advance(d time.Duration) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.advanced += d
 	for _, s := range c.sessions {
 		s.aged += d
 	}
@@ -304,6 +329,20 @@ func (c *Cloud) byID(id string) string {
 		}
 	}
 	return ""
+}
+
+// roleInForce finds the role that the services know by an ARN; nil if there is none.
+// c.mu must be held.
+func (c *Cloud) roleInForce(arn string) *Role {
+	account, path, ok := cutIAM(arn, "role")
+	if !ok || c.accounts[account] == nil {
+		return nil
+	}
+	_, name := splitPath(path)
+	if r := c.accounts[account].rolesInForce.inForce(c, strings.ToLower(name)); r != nil && r.arn == arn {
+		return r
+	}
+	return nil
 }
 
 // user finds a user by its ARN; nil if there is none. c.mu must be held.

@@ -73,7 +73,9 @@
 //     of 2,048.
 //   - OIDC: keys are taken from the [Cluster]; nothing is fetched over HTTP,
 //     there are no thumbprints, and key changes take effect immediately.
-//   - Changes take effect immediately; AWS needs seconds.
+//   - Changes take effect immediately, where AWS needs seconds, unless
+//     [Cloud.SetPropagationDelay] delays those of IAM that it lists. A policy may
+//     name a role as soon as it is created.
 //   - Condition keys: the aws: keys of principal, organization, request tags, tag
 //     keys, time, transport, region, account and user agent, the sts: keys of
 //     session name, external id, source identity, duration and transitive tags, the

@@ -26,7 +26,7 @@ type entity struct {
 	attached []*managedPolicy     // in the order of attachment
 	boundary *managedPolicy       // permissions boundary; nil: none
 	tags     []tag
-	policy   *trust.Policy // what the inline and attached policies say together
+	policy   eventual[*trust.Policy] // what the inline and attached policies say together
 }
 
 // document is a policy as it was given and as it is evaluated.
@@ -47,7 +47,7 @@ func newEntity(a *Account, kind, path, name string) entity {
 	}
 	return entity{
 		account: a, kind: kind, name: name, path: path, arn: a.iamARN(kind + path + name), id: newID(prefix, 21),
-		created: time.Now().UTC().Truncate(time.Second), inline: map[string]*document{}, policy: &trust.Policy{},
+		created: time.Now().UTC().Truncate(time.Second), inline: map[string]*document{}, policy: eventual[*trust.Policy]{value: &trust.Policy{}},
 	}
 }
 
@@ -81,7 +81,7 @@ func (e *entity) setInline(name string, d *document) *refusal {
 }
 
 // combine brings policy up to date. The cloud's mutex must be held.
-func (e *entity) combine() { e.policy = union(e.named()) }
+func (e *entity) combine() { e.policy.set(e.account.cloud, union(e.named())) }
 
 // named returns the policies that say what the entity may do, inline ones first.
 func (e *entity) named() []namedPolicy {

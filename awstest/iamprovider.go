@@ -176,7 +176,9 @@ func addClientID(_ *Cloud, req *request) (string, *refusal) {
 	case len(p.clientIDs) >= maxClientIDs:
 		return "", tooManyClientIDs(len(p.clientIDs) + 1)
 	}
-	p.clientIDs = append(slices.Clone(p.clientIDs), id)
+	changed := *p
+	changed.clientIDs = append(slices.Clone(p.clientIDs), id)
+	p.account.setProvider(p.url, &changed)
 	return "", nil
 }
 
@@ -186,7 +188,9 @@ func removeClientID(_ *Cloud, req *request) (string, *refusal) {
 		return "", refused
 	}
 	id := req.param("ClientID")
-	p.clientIDs = slices.DeleteFunc(slices.Clone(p.clientIDs), func(o string) bool { return o == id })
+	changed := *p
+	changed.clientIDs = slices.DeleteFunc(slices.Clone(p.clientIDs), func(o string) bool { return o == id })
+	p.account.setProvider(p.url, &changed)
 	return "", nil
 }
 
@@ -214,7 +218,7 @@ func deleteOIDCProvider(_ *Cloud, req *request) (string, *refusal) {
 	if refused != nil {
 		return "", refused
 	}
-	delete(p.account.providers, p.url)
+	p.account.setProvider(p.url, nil)
 	return "", nil
 }
 

@@ -66,7 +66,7 @@ func createRole(_ *Cloud, req *request) (string, *refusal) {
 		return "", refused
 	}
 	r.description, r.maxSession, r.tags, r.boundary = req.param("Description"), limit, tags, boundary
-	a.roles[strings.ToLower(name)] = r
+	a.addRole(r)
 	return r.result(true), nil
 }
 

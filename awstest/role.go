@@ -19,6 +19,7 @@ type Role struct {
 	// Guarded by the cloud's mutex.
 	trust       *document
 	pins        pins // of the principals that trust names
+	admits      eventual[trusted]
 	maxSession  time.Duration
 	description string
 }
@@ -52,6 +53,7 @@ func (r *Role) setTrust(d *document) *refusal {
 		d.text = pinned
 	}
 	r.trust, r.pins = d, ids
+	r.admits.set(r.account.cloud, trusted{d, ids})
 	return nil
 }
 

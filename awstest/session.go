@@ -57,6 +57,12 @@ func newSession(role *Role, req *request, life time.Duration, tokenSize int) *se
 // arn is the session's own; the role's path is not in it.
 func (s *session) arn() string { return sessionARN(s.role.arn, s.name) }
 
+// isDead reports whether the session's role is deleted. The cloud's mutex must be
+// held.
+func (s *session) isDead() bool {
+	return s.role != nil && s.role.account.cloud.roleInForce(s.role.arn) != s.role
+}
+
 // sessionARN is the ARN of a role's session.
 func sessionARN(roleARN, name string) string {
 	account, path, ok := cutIAM(roleARN, "role")
@@ -106,7 +112,7 @@ func (s *session) principal() *principal {
 		return p
 	}
 	p := &principal{
-		account: s.role.account, arn: s.arn(), role: s.role, policy: s.role.policy, boundary: s.role.boundary.guardrail(), session: s.policy,
+		account: s.role.account, arn: s.arn(), role: s.role, policy: s.role.policy.inForce(s.role.account.cloud), boundary: s.role.boundary.guardrail(), session: s.policy,
 		accessKeyID: s.accessKeyID, userID: s.userID(), state: s,
 	}
 	p.keys = map[string][]string{

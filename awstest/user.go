@@ -37,7 +37,7 @@ func (k *accessKey) credentials() aws.Credentials {
 func (k *accessKey) principal() *principal {
 	u := k.user
 	p := &principal{
-		account: u.account, arn: u.arn, policy: u.policy, boundary: u.boundary.guardrail(), accessKeyID: k.id, userID: u.id,
+		account: u.account, arn: u.arn, policy: u.policy.inForce(u.account.cloud), boundary: u.boundary.guardrail(), accessKeyID: k.id, userID: u.id,
 		keys: map[string][]string{
 			"aws:PrincipalArn":     {u.arn},
 			"aws:PrincipalAccount": {u.account.id},
