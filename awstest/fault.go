@@ -41,16 +41,23 @@ type Fault struct {
 	Edit        func(b []byte) []byte // change the body; Content-Length follows
 
 	// Changes to the real response of STS. The session itself expires at the same time
-	// as without the fault.
+	// as without them.
 	Expiration   *time.Time // the expiry in the response, which may be in the past
 	NoExpiration bool
 	WrongRole    string // AssumedRoleUser names this role ARN instead
+
+	// SessionLife is how long sessions live that STS issues, whatever the request asks
+	// for and AWS allows: whole seconds. Eight seconds make a program renew them all the
+	// time. Zero is as without the fault. Unlike Expiration, it is not only the response
+	// that says so.
+	SessionLife time.Duration
 
 	// ServerClock is how far the server's clock is ahead of the client's (negative:
 	// behind), for STS and S3. It affects the Date header, the expiry of new sessions
 	// and the check of signing times. A fault without selection fields sets the clock
 	// of the whole cloud. It does not affect the check of tokens, as if the cluster's
-	// clock were off by the same amount.
+	// clock were off by the same amount. A client whose own clock is an hour ahead is the
+	// same as a ServerClock of minus one hour.
 	ServerClock time.Duration
 }
 
@@ -63,9 +70,9 @@ type faultState struct {
 // Fault makes matching requests fail as f describes, until it has affected f.Times
 // requests or remove is called. If several faults match a request, the oldest that is
 // not used up applies. Requests to unknown hosts are never affected. Fault panics on
-// an unknown Operation, a Region that is none, an invalid Status, a negative number, and on Code, Message or
-// Body without Status. Once the cloud has a service of [Cloud.Handle], no Operation is
-// unknown.
+// an unknown Operation, a Region that is none, an invalid Status, a negative number, a
+// SessionLife with a part of a second, and on Code, Message or Body without Status. Once
+// the cloud has a service of [Cloud.Handle], no Operation is unknown.
 func (c *Cloud) Fault(f Fault) (remove func()) {
 	checked := f
 	if c.hasHandlers() {
@@ -84,13 +91,11 @@ func (c *Cloud) Fault(f Fault) (remove func()) {
 }
 
 // faultOperations are those that a fault may select, in addition to IAM's actions.
-var faultOperations = []string{
+var faultOperations = slices.Concat([]string{
 	"AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity", "GetSessionToken", "GetAccessKeyInfo",
-	"DecodeAuthorizationMessage", "GetWebIdentityToken",
-	"GetObject", "HeadObject", "PutObject", "DeleteObject", "HeadBucket", "ListObjects", "ListObjectsV2",
-	"ListObjectVersions", "ListBuckets", "GetBucketLocation", "GetBucketVersioning", "GetObjectAttributes",
-	"CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload",
-}
+	"GetWebIdentityToken", "DecodeAuthorizationMessage",
+	"CreateBucket", "ListBuckets",
+}, s3OperationNames())
 
 func (f Fault) validate() {
 	switch {
@@ -100,6 +105,8 @@ func (f Fault) validate() {
 		panic(fmt.Sprintf("awstest: Fault: Region %q is not the name of a region; use one such as \"eu-west-1\"", f.Region))
 	case f.Skip < 0 || f.Times < 0 || f.Delay < 0:
 		panic(fmt.Sprintf("awstest: Fault: Skip %d, Times %d and Delay %v must not be negative", f.Skip, f.Times, f.Delay))
+	case f.SessionLife < 0 || f.SessionLife%time.Second != 0:
+		panic(fmt.Sprintf("awstest: Fault: SessionLife %v is not a number of whole seconds; use one such as 8*time.Second", f.SessionLife))
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
 		panic(fmt.Sprintf("awstest: Fault: Status %d is not the HTTP status of a response; use one from 200 to 599", f.Status))
 	case f.Status == 0 && (f.Code != "" || f.Message != "" || f.Body != ""):

@@ -12,14 +12,16 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/crossrole/crossrole/awstest"
+	"github.com/crossrole/crossrole/credentials"
 )
 
 // who asks for the caller's identity once, without retries.
-func (w *world) who(ctx context.Context, credentials aws.Credentials) error {
-	_, err := w.as(credentials).GetCallerIdentity(ctx, nil)
+func (w *world) who(ctx context.Context, keys aws.Credentials) error {
+	_, err := w.as(keys).GetCallerIdentity(ctx, nil)
 	return err
 }
 
@@ -172,4 +174,106 @@ func TestServerClock(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestServerClockOfS3 shows that S3 refuses a signing time that is too far off, and
+// that the SDK learns the server's time from the response.
+func TestServerClockOfS3(t *testing.T) {
+	for _, ahead := range []time.Duration{16 * time.Minute, -16 * time.Minute} {
+		w := newWorld()
+		w.shared.CreateBucket("pics").Put("cat.jpg", nil)
+		cfg := w.Config()
+		cfg.Credentials = provider(w.shared.AdminKey())
+		client := s3.NewFromConfig(cfg)
+		w.Fault(awstest.Fault{ServerClock: ahead})
+		for range 2 {
+			if _, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: new("pics"), Key: new("cat.jpg")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var codes []string
+		for _, c := range w.Calls() {
+			codes = append(codes, c.Code)
+		}
+		if fmt.Sprint(codes) != "[RequestTimeTooSkewed  ]" {
+			t.Errorf("%v ahead: %q", ahead, codes)
+		}
+	}
+}
+
+// TestShortSessions reads for two hours with sessions that live eight seconds: the
+// chain renews both before every read, and none is refused.
+func TestShortSessions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.shared.CreateBucket("pics").Put("cat.jpg", []byte("meow"))
+		w.Fault(awstest.Fault{SessionLife: 8 * time.Second})
+		pod := w.blue.Pod(t.TempDir(), "default", "app", hubARN)
+		cfg, err := credentials.Wrap(w.Config(), credentials.Assume(targetARN), func(o *credentials.Options) {
+			o.Source = credentials.WebIdentity{RoleARN: hubARN, TokenFile: pod.TokenFile()}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := s3.NewFromConfig(cfg)
+		start := time.Now()
+		for time.Since(start) < 2*time.Hour {
+			if _, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: new("pics"), Key: new("cat.jpg")}); err != nil {
+				t.Fatalf("after %v: %v", time.Since(start), err)
+			}
+			time.Sleep(9 * time.Second)
+		}
+		count := map[string]int{}
+		for _, c := range w.Calls() {
+			count[c.Operation+" "+c.Code]++
+		}
+		if want := "map[AssumeRole :800 AssumeRoleWithWebIdentity :800 GetObject :800]"; fmt.Sprint(count) != want {
+			t.Errorf("calls: %v\nwant   %s", count, want)
+		}
+	})
+}
+
+// TestSessionLife shows that a session dies when the response says so, also one that
+// lives longer than AWS allows.
+func TestSessionLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, life := range []time.Duration{time.Second, 8 * time.Second, 100 * time.Hour} {
+			w := newWorld()
+			remove := w.Fault(awstest.Fault{RoleARN: targetARN, SessionLife: life})
+			out, err := w.assume(t, w.hubSession(t), targetARN)
+			if err != nil || time.Until(*out.Credentials.Expiration) != life {
+				t.Fatalf("%v, %v", out, err)
+			}
+			remove()
+			session := credentialsOf(out.Credentials)
+			time.Sleep(life - time.Nanosecond)
+			before := w.who(t.Context(), session)
+			time.Sleep(time.Nanosecond)
+			if after := w.who(t.Context(), session); before != nil || code(after) != "ExpiredToken" {
+				t.Errorf("%v: before the end %v, then %v", life, before, after)
+			}
+		}
+	})
+}
+
+// Sessions of eight seconds let a test see its program renew them.
+func ExampleFault_sessionLife() {
+	cloud := awstest.New()
+	cloud.Fault(awstest.Fault{SessionLife: 8 * time.Second})
+	dev := cloud.Account("111122223333")
+	dev.CreateRole("app", `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+		"Principal": {"AWS": "111122223333"}, "Action": "sts:AssumeRole"}]}`, "")
+	cfg := cloud.Config()
+	keys := dev.AdminKey()
+	cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return keys, nil })
+	out, err := sts.NewFromConfig(cfg).AssumeRole(context.Background(), &sts.AssumeRoleInput{
+		RoleArn: new("arn:aws:iam::111122223333:role/app"), RoleSessionName: new("me"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(time.Until(*out.Credentials.Expiration) <= 8*time.Second)
+	// Output: true
 }

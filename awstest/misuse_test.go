@@ -71,6 +71,7 @@ func TestMisuse(t *testing.T) {
 		"misspelt region":         {func(w *world) { w.Fault(awstest.Fault{Region: "Ireland"}) }, []string{"Ireland", "eu-west-1"}},
 		"STS in no region":        {func(w *world) { w.dev.DisableSTSRegion("Ireland") }, []string{"Ireland", "111122223333", "eu-west-1"}},
 		"STS in us-east-1":        {func(w *world) { w.dev.DisableSTSRegion("us-east-1") }, []string{"cannot be deactivated"}},
+		"part of a second":        {func(w *world) { w.Fault(awstest.Fault{SessionLife: 1500 * time.Millisecond}) }, []string{"1.5s", "whole seconds"}},
 		"code without status":     {func(w *world) { w.Fault(awstest.Fault{Code: "Throttling"}) }, []string{"Throttling", "Status"}},
 		"end before the start":    {func(w *world) { w.Fault(awstest.Fault{EndAfter: new(int64(-1))}) }, []string{"EndAfter", "negative"}},
 		"volume of another pod": {func(w *world) {

@@ -44,6 +44,9 @@ const maxSessionToken = 4096
 func newSession(role *Role, req *request, life time.Duration, tokenSize int) *session {
 	// STS returns the expiry in whole seconds.
 	issued := req.trueNow.Truncate(time.Second)
+	if req.fault != nil && req.fault.SessionLife > 0 {
+		life = req.fault.SessionLife
+	}
 	token := "IQoJb3JpZ2luX2Vj" + newSecret(570)
 	if missing := tokenSize - len(token); missing > 0 {
 		token += newSecret(missing)[:missing]

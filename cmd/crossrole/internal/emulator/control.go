@@ -290,6 +290,7 @@ type fault struct {
 	Expiration   *time.Time        `json:"expiration,omitempty"`
 	NoExpiration bool              `json:"noExpiration,omitempty"`
 	WrongRole    string            `json:"wrongRole,omitempty"`
+	SessionLife  duration          `json:"sessionLife,omitempty"`
 	ServerClock  duration          `json:"serverClock,omitempty"`
 }
 
@@ -313,7 +314,7 @@ func (f fault) awstest() awstest.Fault {
 		ResetAfter: f.ResetAfter, StallAfter: f.StallAfter, EndAfter: f.EndAfter,
 		NoLength: f.NoLength, IgnoreRange: f.IgnoreRange, WrongRange: f.WrongRange,
 		Expiration: f.Expiration, NoExpiration: f.NoExpiration, WrongRole: f.WrongRole,
-		ServerClock: time.Duration(f.ServerClock),
+		SessionLife: time.Duration(f.SessionLife), ServerClock: time.Duration(f.ServerClock),
 	}
 }
 
