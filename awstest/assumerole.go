@@ -118,7 +118,8 @@ func (r *Role) admitCaller(req *request, tags sessionTags, source string, life t
 			p: req.caller, owner: r.account, action: action, resource: r.arn, keys: keys,
 			policy: admits.document.policy, pins: admits.pins, isTrust: true,
 		}
-		if allowed, why := a.decide(); !allowed {
+		allowed, why := a.decide()
+		if !allowed {
 			req.call.Explain = why
 			refused := notAuthorized(req, action, r.arn)
 			if a.acquainted() {
@@ -126,6 +127,7 @@ func (r *Role) admitCaller(req *request, tags sessionTags, source string, life t
 			}
 			return refused
 		}
+		req.call.allow(why)
 	}
 	return nil
 }
@@ -198,7 +200,8 @@ func webIdentitySession(c *Cloud, req *request) (*session, int, *trust.Token, *r
 	// A token is taken as it stands: the white space that ParseToken forgives
 	// is no part of a token.
 	if err != nil || strings.TrimSpace(token) != token {
-		return fail(invalidToken("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"))
+		refused := invalidToken("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
+		return fail(refused.because("the token is no JWT, or has white space around it; send the content of the token file as it is"))
 	}
 	req.call.Subject = claims.Subject
 	account, _, _ := cutIAM(arn, "role")
@@ -252,7 +255,8 @@ func registered(c *Cloud, account, issuer string) (*Cluster, []string, *refusal)
 		provider = a.providersInForce.inForce(c, issuer)
 	}
 	if provider == nil {
-		return nil, nil, invalidToken("No OpenIDConnect provider found in your account for " + issuer)
+		refused := invalidToken("No OpenIDConnect provider found in your account for " + issuer)
+		return nil, nil, refused.because("account %s, the role's, has no OIDC provider for the token's issuer %s; register it there (Account.AddOIDCProvider, CreateOpenIDConnectProvider)", account, issuer)
 	}
 	cluster := provider.foreign
 	if cluster == nil {
@@ -260,8 +264,7 @@ func registered(c *Cloud, account, issuer string) (*Cluster, []string, *refusal)
 	}
 	if cluster == nil {
 		refused := invalidToken("Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements")
-		refused.why = "no cluster of the cloud has the issuer " + issuer + "; make it with Cloud.Cluster"
-		return nil, nil, refused
+		return nil, nil, refused.because("no cluster of the cloud has the issuer %s; make it with Cloud.Cluster", issuer)
 	}
 	return cluster, provider.clientIDs, nil
 }
@@ -281,10 +284,12 @@ func (r *Role) admitToken(req *request, claims *trust.Token, life time.Duration)
 		federated: trust.Principals{"Federated": {provider}}, owner: r.account, action: "sts:AssumeRoleWithWebIdentity", resource: r.arn, keys: keys,
 		policy: admits.document.policy, pins: admits.pins, isTrust: true,
 	}
-	if allowed, why := a.decide(); !allowed {
+	allowed, why := a.decide()
+	if !allowed {
 		req.call.Explain = why
 		return notAuthorizedForWebIdentity()
 	}
+	req.call.allow(why)
 	return nil
 }
 

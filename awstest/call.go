@@ -24,7 +24,16 @@ type Call struct {
 	Status      int               // 0 if no response was sent
 	Code        string            // AWS error code; empty on success
 	Subject     string            // AssumeRoleWithWebIdentity: sub of the token
-	Explain     string            // why a policy refused the request, which AWS does not disclose; else empty
+	Explain     string            // why the request was refused, where AWS does not disclose it; else empty
+	Allowed     string            // the statements that grant the request, and their policies; empty if it is refused or needs none
+}
+
+// allow records the statements that grant an action of the request. Of a request for
+// many objects it keeps about the first thousand bytes.
+func (c *Call) allow(why string) {
+	if why != "" && !strings.Contains(c.Allowed, why) && len(c.Allowed) < 1000 {
+		c.Allowed = strings.TrimPrefix(c.Allowed+"; "+why, "; ")
+	}
 }
 
 // String returns the call in one line, for a failing test's message.

@@ -263,17 +263,17 @@ func (c *Cluster) verifyToken(token string) *refusal {
 		Critical  []string `json:"crit"`
 	}
 	if err != nil || headErr != nil || json.Unmarshal(head, &header) != nil || len(header.Critical) > 0 {
-		return invalidToken("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
+		return invalidToken("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)").because("the token's header or signature cannot be read")
 	}
 	if !slices.ContainsFunc(keys, func(k clusterKey) bool { return k.algorithm == header.Algorithm }) {
-		return invalidToken(fmt.Sprintf("The ID Token provided could not be validated: the algorithm %q is not one that the provider's keys are for", header.Algorithm))
+		return invalidToken(fmt.Sprintf("The ID Token provided could not be validated: the algorithm %q is not one that the provider's keys are for", header.Algorithm)).because("the token is signed with %q, for which %s has no key", header.Algorithm, c.issuer)
 	}
 	i := slices.IndexFunc(keys, func(k clusterKey) bool { return k.id == header.KeyID && k.algorithm == header.Algorithm })
 	if i < 0 {
-		return invalidToken("The ID Token provided could not be validated: no key of the identity provider has its key id")
+		return invalidToken("The ID Token provided could not be validated: no key of the identity provider has its key id").because("the token names the key %q, which %s does not publish; mount a token signed with a current key", header.KeyID, c.issuer)
 	}
 	if !keys[i].verifies(token[:dot], signature) {
-		return invalidToken("The ID Token provided could not be validated: its signature is not valid")
+		return invalidToken("The ID Token provided could not be validated: its signature is not valid").because("the token was changed after the key %q of %s signed it", header.KeyID, c.issuer)
 	}
 	return nil
 }
@@ -284,15 +284,17 @@ func (c *Cluster) verifyToken(token string) *refusal {
 func checkClaims(t *trust.Token, clientIDs []string, now time.Time) *refusal {
 	switch {
 	case t.Subject == "" || t.Expires.IsZero() || t.IssuedAt.IsZero():
-		return invalidToken("Missing a required claim: a token has iss, sub, aud, exp and iat")
+		return invalidToken("Missing a required claim: a token has iss, sub, aud, exp and iat").because("the token lacks the claim sub, exp or iat")
 	case !now.Before(t.Expires):
-		return &refusal{status: http.StatusBadRequest, code: "ExpiredTokenException", message: fmt.Sprintf("Token expired: current date/time %d must be before the expiration date/time %d", now.Unix(), t.Expires.Unix())}
+		return &refusal{status: http.StatusBadRequest, code: "ExpiredTokenException", message: fmt.Sprintf("Token expired: current date/time %d must be before the expiration date/time %d", now.Unix(), t.Expires.Unix()),
+			why: fmt.Sprintf("the token expired at %s; read the token file again before each exchange (Pod.Rotate writes it anew)", t.Expires.UTC().Format(time.RFC3339))}
 	case t.NotBefore.After(now):
-		return &refusal{status: http.StatusBadRequest, code: "ExpiredTokenException", message: fmt.Sprintf("Token is not valid yet: current date/time %d must not be before the not-before date/time %d", now.Unix(), t.NotBefore.Unix())}
+		return &refusal{status: http.StatusBadRequest, code: "ExpiredTokenException", message: fmt.Sprintf("Token is not valid yet: current date/time %d must not be before the not-before date/time %d", now.Unix(), t.NotBefore.Unix()),
+			why: fmt.Sprintf("the token is valid from %s on", t.NotBefore.UTC().Format(time.RFC3339))}
 	}
 	known := slices.DeleteFunc(slices.Clone(t.Audience), func(aud string) bool { return !slices.Contains(clientIDs, aud) })
 	if len(known) == 0 {
-		return invalidToken("Incorrect token audience")
+		return invalidToken("Incorrect token audience").because("the token's audience %q is none of the provider's client ids %q; request the token for one of these, or register its audience (Account.AddOIDCProvider, AddClientIDToOpenIDConnectProvider)", t.Audience, clientIDs)
 	}
 	t.Audience = known
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -30,7 +31,8 @@ import (
 //  5. STS goes by Action (sts.go, assumerole.go), and so does IAM (iamapi.go), S3
 //     by operation (s3.go, s3get.go, s3put.go, s3list.go). All ask access.decide,
 //     which evaluates the policies of both sides with package trust (iam.go).
-//  6. The call's record gets the status, and the reason of a refusal.
+//  6. The call's record gets the status, and the reason of a refusal, or the
+//     statements that allowed it.
 //
 // A step that refuses returns a *refusal, the only error value; respond renders
 // it as the document of the service.
@@ -263,9 +265,15 @@ func refuse(status int, code, message string, details ...string) *refusal {
 	return r
 }
 
+// because sets what AWS does not disclose: the rule and the fix.
+func (r *refusal) because(format string, args ...any) *refusal {
+	r.why = fmt.Sprintf(format, args...)
+	return r
+}
+
 // render writes the error document of the request's service.
 func (r *refusal) render(req *request) *response {
-	req.call.Code = r.code
+	req.call.Code, req.call.Allowed = r.code, ""
 	if r.why != "" {
 		req.call.Explain = r.why
 	}

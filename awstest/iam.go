@@ -51,8 +51,8 @@ type access struct {
 	blamed verdict // of the policies that refuse, once decide has refused
 }
 
-// decide reports whether the request is allowed, and in words why not. It takes
-// no lock but that of the organization.
+// decide reports whether the request is allowed, and in words why: the statements
+// that grant it, or those that refuse. It takes no lock but that of the organization.
 func (a *access) decide() (allowed bool, why string) {
 	keys := a.contextKeys()
 	rcp, scp := a.resourceControl(keys), a.serviceControl(keys)
@@ -69,9 +69,9 @@ func (a *access) decide() (allowed bool, why string) {
 	}
 	switch oneAccount := a.p != nil && a.p.account == a.owner; {
 	case oneAccount && named == callerNamed:
-		return true, ""
-	case oneAccount && named == roleNamed:
-		identity.allowed = true
+		return true, resource.why
+	case oneAccount && named == roleNamed && !identity.allowed:
+		identity.allowed, identity.why = true, ""
 	case (!oneAccount || a.mustBeNamed()) && !resource.allowed:
 		return a.refuse(resource)
 	}
@@ -80,7 +80,14 @@ func (a *access) decide() (allowed bool, why string) {
 			return a.refuse(v)
 		}
 	}
-	return true, ""
+	// SCPs, RCPs, boundaries and session policies limit what these grant.
+	var grants []string
+	for _, v := range []verdict{identity, resource} {
+		if v.allowed && v.why != "" {
+			grants = append(grants, v.why)
+		}
+	}
+	return true, strings.Join(grants, "; ")
 }
 
 // mustBeNamed reports whether the resource's policy must allow even within one
@@ -104,7 +111,7 @@ type verdict struct {
 	kind            policyKind
 	allowed, denied bool
 	arn             string // of the policy that denies, if it has one
-	why             string // in words, if it is not allowed
+	why             string // in words: the statements that allow it, or why it is not allowed
 }
 
 // policyKind is a kind of policies, as AWS's messages name it.
@@ -134,9 +141,7 @@ func (a *access) ask(kind policyKind, name, arn string, policy *trust.Policy, re
 	if d.Denied {
 		v.arn = arn
 	}
-	if !d.Allowed {
-		v.why = reasons(name, policy, d)
-	}
+	v.why = reasons(name, policy, d)
 	return v, d
 }
 
@@ -383,8 +388,8 @@ func (a *access) acquainted() bool {
 	return a.p.account == a.owner || memberOf(a.p.account) != nil && memberOf(a.owner) != nil
 }
 
-// reasons puts a policy's refusal into words: the statements that deny, or else
-// what keeps each from matching.
+// reasons puts a policy's decision into words: the statements that deny, or those that
+// allow, or else what keeps each from matching.
 func reasons(name string, policy *trust.Policy, d trust.Decision) string {
 	if len(d.Reasons) == 0 {
 		return name + ": no statement"
@@ -396,9 +401,11 @@ func reasons(name string, policy *trust.Policy, d trust.Decision) string {
 			statement += " " + r.SID
 		}
 		switch {
+		case d.Allowed && r.Matched:
+			words = append(words, statement)
 		case d.Denied && r.Matched && policy.Statements[r.Statement].Effect == "Deny":
 			words = append(words, fmt.Sprintf("%s matched: %s", statement, r.Text))
-		case !d.Denied && !r.Matched:
+		case !d.Allowed && !d.Denied && !r.Matched:
 			words = append(words, fmt.Sprintf("%s: %s: %s", statement, r.Element, r.Text))
 		}
 	}

@@ -193,6 +193,7 @@ func permitAction(r *request, action, shown, resource string, keys conditionKeys
 	a := access{p: r.caller, owner: r.caller.account, action: action, resource: resource, keys: keys}
 	allowed, why := a.decide()
 	if allowed {
+		r.call.allow(why)
 		return nil
 	}
 	return accessDenied(a.message(shown), why)

@@ -120,10 +120,12 @@ func (k *KMSKey) use(s *s3Request, action string) *refusal {
 		policy: policy, policyResource: k.arn, pins: ids, isTrust: true, keys: keys,
 	}
 	allowed, why := question.decide()
+	why = strings.Replace(why, "trust policy of "+k.arn, "key policy of "+k.arn, 1)
 	if allowed {
+		s.call.allow(why)
 		return nil
 	}
-	s.call.Explain = strings.Replace(why, "trust policy of "+k.arn, "key policy of "+k.arn, 1)
+	s.call.Explain = why
 	return refuse(403, "AccessDenied", k.deniedMessage(s, action, s.call.Explain))
 }
 

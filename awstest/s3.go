@@ -319,6 +319,7 @@ func (s *s3Request) authorize(action string) *refusal {
 		}
 		return refuse(403, "AccessDenied", question.message(`"`+resource+`"`))
 	}
+	s.call.allow(why)
 	if s.settings.requesterPays && !s.payerKnown() {
 		s.call.Explain = "requester pays: another account must send x-amz-request-payer: requester"
 		return refuse(403, "AccessDenied", "Access Denied")

@@ -260,10 +260,12 @@ func authorizeHandled(c *Cloud, req *request, need Permission) *refusal {
 		question.policy, question.pins = p.policy, p.pins
 	}
 	req.call.Params["Resource"] = strings.TrimPrefix(req.call.Params["Resource"]+","+need.Resource, ",")
-	if allowed, why := question.decide(); !allowed {
+	allowed, why := question.decide()
+	if !allowed {
 		req.call.Explain = why
 		return &refusal{status: http.StatusForbidden, code: "AccessDenied", message: question.message(need.Resource)}
 	}
+	req.call.allow(why)
 	return nil
 }
 

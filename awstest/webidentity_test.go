@@ -109,6 +109,12 @@ func TestWebIdentityRefusals(t *testing.T) {
 					form.Set("WebIdentityToken", test.token(w))
 				}
 				post(t, client, endpoint, form, nil).expect(t, w, test.status, test.code, test.message)
+				switch last := w.Calls()[len(w.Calls())-1]; test.code {
+				case "InvalidIdentityToken", "ExpiredTokenException", "AccessDenied":
+					if last.Explain == "" || last.Explain == last.Code || last.Allowed != "" {
+						t.Errorf("the refusal is explained by %q, and allowed by %q", last.Explain, last.Allowed)
+					}
+				}
 				for _, call := range w.Calls() {
 					if secret := form.Get("WebIdentityToken"); secret != "" && strings.Contains(fmt.Sprintf("%+v", call), secret) {
 						t.Errorf("the token is in the record: %+v", call)

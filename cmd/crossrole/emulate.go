@@ -57,8 +57,8 @@ shell. Paste those of one pod and run any AWS SDK or the AWS CLI:
   # in another shell, after pasting the export lines
   crossrole doctor --role arn:aws:iam::444455556666:role/S3_Pics --bucket pics
 
-Open the address in a browser to see the last calls, each with the statement
-that refused it. The control API below /_crossrole/ (openapi.json describes it)
+Open the address in a browser to see the last calls, each with the statements
+that granted or refused it. The control API below /_crossrole/ (openapi.json describes it)
 adds faults, rotates tokens, moves a pod to another cluster, revokes sessions,
 makes them older, and resets the world.
 

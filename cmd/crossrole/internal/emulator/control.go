@@ -224,6 +224,7 @@ type call struct {
 	Code      string            `json:"code,omitempty"`
 	Subject   string            `json:"subject,omitempty"`
 	Explain   string            `json:"explain,omitempty"`
+	Allowed   string            `json:"allowed,omitempty"`
 }
 
 // calls returns the last n calls, the newest first.
@@ -235,7 +236,7 @@ func (e *Emulator) calls(n int, refused bool) []call {
 			break
 		}
 		if !refused || c.Code != "" {
-			result = append(result, call{c.Time, c.Operation, c.Caller, c.AccessKeyID, c.Host, c.Params, c.Status, c.Code, c.Subject, c.Explain})
+			result = append(result, call{c.Time, c.Operation, c.Caller, c.AccessKeyID, c.Host, c.Params, c.Status, c.Code, c.Subject, c.Explain, c.Allowed})
 		}
 	}
 	return result

@@ -293,7 +293,7 @@ func TestPage(t *testing.T) {
 	}
 	c.send("GET", "/pics/%3Cscript%3Ealert(1)%3C%2Fscript%3E", "", "")
 	status, page := c.send("GET", "/", "", "", "Accept", "text/html,application/xhtml+xml")
-	for _, want := range []string{"arn:aws:iam::444455556666:role/S3_Pics", "pics", "AssumeRoleWithWebIdentity", "&lt;script&gt;alert(1)"} {
+	for _, want := range []string{"arn:aws:iam::444455556666:role/S3_Pics", "pics", "AssumeRoleWithWebIdentity", "identity policy of arn:aws:iam::444455556666:role/S3_Pics: statement 1", "&lt;script&gt;alert(1)"} {
 		if status != 200 || !strings.Contains(page, want) {
 			t.Errorf("%d, the page lacks %q", status, want)
 		}
@@ -338,7 +338,9 @@ func TestOpenAPI(t *testing.T) {
 	if served := emulator.Operations(); !slices.Equal(described, served) {
 		t.Errorf("described %q\nserved    %q", described, served)
 	}
-	if described, read := slices.Sorted(maps.Keys(document.Components.Schemas["Fault"].Properties)), emulator.FaultFields(); !slices.Equal(described, read) {
-		t.Errorf("a fault is described with %q\nand read with             %q", described, read)
+	for name, fields := range map[string][]string{"Fault": emulator.FaultFields(), "Call": emulator.CallFields()} {
+		if described := slices.Sorted(maps.Keys(document.Components.Schemas[name].Properties)); !slices.Equal(described, fields) {
+			t.Errorf("a %s is described with %q\nand has                 %q", name, described, fields)
+		}
 	}
 }

@@ -17,9 +17,14 @@ func Operations() []string {
 }
 
 // FaultFields returns the JSON names of a fault's fields, sorted.
-func FaultFields() []string {
+func FaultFields() []string { return fields(reflect.TypeFor[fault]()) }
+
+// CallFields returns the JSON names of a call's fields, sorted.
+func CallFields() []string { return fields(reflect.TypeFor[call]()) }
+
+func fields(of reflect.Type) []string {
 	var names []string
-	for field := range reflect.TypeFor[fault]().Fields() {
+	for field := range of.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		names = append(names, name)
 	}
