@@ -86,8 +86,8 @@
 //     elsewhere gets a 301, where AWS says AuthorizationHeaderMalformed.
 //   - Signatures of version 2 and 4A, and a Date header in place of X-Amz-Date.
 //   - Of S3: every operation but those on objects (CopyObject, DeleteObject,
-//     DeleteObjects, GetObject, GetObjectAttributes, HeadObject, PutObject and those
-//     of multipart uploads), listings (ListBuckets, ListObjects, ListObjectsV2,
+//     DeleteObjects, GetObject, GetObjectAttributes, GetObjectTagging, HeadObject,
+//     PutObject and those of multipart uploads), listings (ListBuckets, ListObjects, ListObjectsV2,
 //     ListObjectVersions) and CreateBucket, DeleteBucket, HeadBucket,
 //     GetBucketLocation, GetBucketAcl, Get- and PutBucketVersioning, Get-, Put- and
 //     DeleteBucketPolicy. ACLs are switched off, as for new buckets; there are no MFA

@@ -55,6 +55,7 @@ var s3Operations = map[string]func(*s3Request) (*response, *refusal){
 	"GetBucketVersioning":     getBucketVersioning,
 	"GetObject":               (*s3Request).getObject,
 	"GetObjectAttributes":     getAttributes,
+	"GetObjectTagging":        getTagging,
 	"HeadBucket":              (*s3Request).headBucket,
 	"HeadObject":              (*s3Request).getObject,
 	"ListMultipartUploads":    listUploads,
@@ -275,7 +276,7 @@ func (s *s3Request) getBucketLocation() (*response, *refusal) {
 // Authorization Reference, "Actions, resources, and condition keys for Amazon S3").
 var objectActions = []string{
 	"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:GetObjectAttributes",
-	"s3:GetObjectVersion", "s3:GetObjectVersionAttributes", "s3:ListMultipartUploadParts", "s3:PutObject", "s3:PutObjectAcl",
+	"s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionAttributes", "s3:GetObjectVersionTagging", "s3:ListMultipartUploadParts", "s3:PutObject", "s3:PutObjectAcl",
 }
 
 // inner returns a request for one object that S3 makes on the caller's behalf:

@@ -127,3 +127,32 @@ func writeParts(s *s3Request, x *s3XML, v *version) *refusal {
 	x.close("ObjectParts")
 	return nil
 }
+
+// getTagging handles GetObjectTagging: no object has tags, as writes that carry some
+// are refused.
+func getTagging(s *s3Request) (*response, *refusal) {
+	action := "s3:GetObjectTagging"
+	if s.query.Has("versionId") {
+		action = "s3:GetObjectVersionTagging"
+		if id := s.query.Get("versionId"); !validVersionID(id) {
+			return nil, badArgument("Invalid version id specified", "versionId", id)
+		}
+	}
+	if refused := s.authorize(action); refused != nil {
+		return nil, refused
+	}
+	v, refused := s.find()
+	if refused != nil {
+		return nil, refused
+	}
+	var x s3XML
+	x.open("Tagging")
+	x.open("TagSet")
+	x.close("TagSet")
+	x.close("Tagging")
+	resp := x.response()
+	if s.settings.versioning != "" {
+		resp.header.Set("X-Amz-Version-Id", v.shownID())
+	}
+	return resp, nil
+}

@@ -163,7 +163,7 @@ var refusedRows = []s3Row{
 	{request: "POST /pics/cat?select&select-type=2", status: 501, code: "NotImplemented"},
 	{request: "PUT /pics/cat", headers: "x-amz-write-offset-bytes: 0", status: 501, code: "NotImplemented"},
 	{request: "GET /pics/cat?acl", status: 501, code: "NotImplemented"},
-	{request: "GET /pics/cat?tagging=", status: 501, code: "NotImplemented"},
+	{request: "DELETE /pics/cat?tagging=", status: 501, code: "NotImplemented"},
 	{request: "POST /pics/cat", status: 405, code: "MethodNotAllowed"},
 	{request: "PATCH /pics/cat", status: 405, code: "MethodNotAllowed"},
 	{request: "PATCH /pics", status: 405, code: "MethodNotAllowed"},

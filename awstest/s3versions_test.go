@@ -147,6 +147,11 @@ func TestObjectAttributes(t *testing.T) {
 		{request: "GET /pics/cat?attributes", headers: "x-amz-object-attributes: Colour", status: 400, code: "InvalidArgument"},
 		{request: "GET /pics/none?attributes", headers: all, status: 404, code: "NoSuchKey"},
 		{as: "reader", request: "GET /pics/cat?attributes", headers: all, status: 403, code: "AccessDenied", match: "s3:GetObjectAttributes on resource: &#34;arn:aws:s3:::pics/cat&#34;"},
+		{request: "GET /pics/cat?tagging", status: 200, match: "<TagSet></TagSet>"},
+		{request: "GET /past/k?tagging&versionId={v1}", status: 200, answer: "x-amz-version-id: {v1}"},
+		{request: "GET /past/k?tagging&versionId=x", status: 400, code: "InvalidArgument"},
+		{request: "GET /pics/none?tagging", status: 404, code: "NoSuchKey"},
+		{as: "reader", request: "GET /pics/cat?tagging", status: 403, code: "AccessDenied", match: "s3:GetObjectTagging on resource: &#34;arn:aws:s3:::pics/cat&#34;"},
 		{as: "other", request: "GET /paid/k?attributes", headers: all + "\nx-amz-request-payer: requester", status: 200, answer: "x-amz-request-charged: requester"},
 	})
 	s := newStore(t)
