@@ -2,6 +2,7 @@ package trust
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -32,6 +33,16 @@ type PolicyOptions struct {
 	// sts:SetSourceIdentity, which a hop with tags or a source identity needs.
 	TagSession, SetSourceIdentity bool
 
+	// RolePolicy: hubRoleARN is a pattern of roles, such as
+	// arn:aws:iam::111122223333:role/hub-*, with * and ? as wildcards in the role's
+	// name.
+	HubPattern bool
+
+	// RolePolicy: the organization to which the caller's account must belong, such as
+	// "o-a1b2c3d4e5"; empty: any. With HubPattern, the account in hubRoleARN may then
+	// be *.
+	OrganizationID string
+
 	// ReadBucketPolicy: the ARNs of the KMS keys with which the bucket's objects are
 	// encrypted; empty: none.
 	KMSKeyARNs []string
@@ -43,8 +54,8 @@ func (o PolicyOptions) Format(f fmt.State, _ rune) {
 	if o.ExternalID != "" {
 		o.ExternalID = redacted
 	}
-	fmt.Fprintf(f, "trust.PolicyOptions{Partition: %q, Audience: %q, ExternalID: %q, TagSession: %t, SetSourceIdentity: %t, KMSKeyARNs: %q}",
-		o.Partition, o.Audience, o.ExternalID, o.TagSession, o.SetSourceIdentity, o.KMSKeyARNs)
+	fmt.Fprintf(f, "trust.PolicyOptions{Partition: %q, Audience: %q, ExternalID: %q, TagSession: %t, SetSourceIdentity: %t, HubPattern: %t, OrganizationID: %q, KMSKeyARNs: %q}",
+		o.Partition, o.Audience, o.ExternalID, o.TagSession, o.SetSourceIdentity, o.HubPattern, o.OrganizationID, o.KMSKeyARNs)
 }
 
 // MarshalText does the same for JSON and slog.
@@ -175,33 +186,90 @@ func WebIdentityPolicy(account string, issuers, subjects []string, optFns ...fun
 //
 // hubRoleARN is one principal: "*" and other wildcards are refused. Apart from that it
 // is not validated: [Policy.ValidateTrust] reports what AWS would refuse.
+//
+// With [PolicyOptions].HubPattern, the policy trusts every role whose ARN matches
+// hubRoleARN, so that a new hub role does not change it. A principal cannot be a
+// pattern: the principal is the account of the hub roles, or * with
+// [PolicyOptions].OrganizationID, and a condition on aws:PrincipalArn (ArnLike) bounds
+// it. Every administrator of IAM roles in such an account can create a role that
+// matches.
 func RolePolicy(hubRoleARN string, optFns ...func(*PolicyOptions)) *Policy {
 	w := newWriter("RolePolicy", optFns)
-	if hasWildcard(hubRoleARN) {
-		w.refuse("hubRoleARN %q has a wildcard: name one role (for several, write a Condition on aws:PrincipalArn)", hubRoleARN)
-	}
 	w.partitions.add(PartitionOf(hubRoleARN), "hubRoleARN "+hubRoleARN)
-	allow := func(actions []string, condition Conditions) {
+	principal, bound := hubRoleARN, Conditions{}
+	switch {
+	case w.opts.HubPattern:
+		principal = w.hubAccount(hubRoleARN)
+		bound["ArnLike"] = map[string][]string{"aws:PrincipalArn": {escapeVariables(hubRoleARN)}}
+	case hasWildcard(hubRoleARN):
+		w.refuse("hubRoleARN %q has a wildcard: name one role, or set PolicyOptions.HubPattern", hubRoleARN)
+	}
+	equals := map[string]string{}
+	if id := w.opts.OrganizationID; id != "" {
+		if !isOrganization(id) {
+			w.refuse("the organization %q is not an ID like o-a1b2c3d4e5", id)
+		}
+		equals["aws:PrincipalOrgID"] = id
+	}
+	allow := func(actions []string) {
+		condition := maps.Clone(bound)
+		if len(equals) > 0 {
+			condition["StringEquals"] = map[string][]string{}
+			for key, value := range equals {
+				condition["StringEquals"][key] = []string{value}
+			}
+		}
+		if len(condition) == 0 {
+			condition = nil
+		}
 		w.add(Statement{
 			Effect:    "Allow",
-			Principal: Principals{"AWS": {hubRoleARN}},
+			Principal: Principals{"AWS": {principal}},
 			Action:    actions,
 			Condition: condition,
 		})
 	}
 	assume, session := []string{"sts:AssumeRole"}, w.opts.sessionActions()
 	if w.opts.ExternalID == "" {
-		allow(append(assume, session...), nil)
+		allow(append(assume, session...))
 		return w.done()
 	}
 	if !isExternalID(w.opts.ExternalID) {
 		w.fault("the external id (not shown) is not valid for AssumeRole: want 2 to 1,224 letters, digits and _+=,.@:/-")
 	}
-	allow(assume, Conditions{"StringEquals": {"sts:ExternalId": {escapeVariables(w.opts.ExternalID)}}})
-	if len(session) > 0 {
-		allow(session, nil)
+	equals["sts:ExternalId"] = escapeVariables(w.opts.ExternalID)
+	allow(assume)
+	if delete(equals, "sts:ExternalId"); len(session) > 0 {
+		allow(session)
 	}
 	return w.done()
+}
+
+// hubAccount returns the principal of a policy that trusts the roles that match
+// pattern: their account, or * if the policy names their organization.
+func (w *writer) hubAccount(pattern string) string {
+	a, ok := splitARN(pattern)
+	name, isRole := strings.CutPrefix(a.resource, "role/")
+	switch {
+	case !ok || a.service != "iam" || a.region != "" || !isRole || !isPartition(a.partition):
+		w.refuse("hubRoleARN %q is not a pattern of roles, like arn:aws:iam::111122223333:role/hub-*", pattern)
+	case strings.Trim(name, "*?/") == "":
+		w.refuse("hubRoleARN %q matches every role: write a part of the hub roles' name", pattern)
+	case isAccount(a.account):
+		return iamARN(a.partition, a.account, "root")
+	case a.account != "*":
+		w.refuse("hubRoleARN %q: the account is not 12 digits", pattern)
+	case w.opts.OrganizationID == "":
+		w.refuse("hubRoleARN %q matches roles of every AWS account: name one account, or set PolicyOptions.OrganizationID", pattern)
+	}
+	return "*"
+}
+
+// isOrganization reports whether s is the ID of an organization (AWS Organizations API
+// reference, Organization).
+func isOrganization(s string) bool {
+	id, ok := strings.CutPrefix(s, "o-")
+	return ok && len(id) >= 10 && len(id) <= 32 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 // isExternalID reports whether AssumeRole accepts s as ExternalId (AWS STS API

@@ -162,6 +162,81 @@ func TestRolePolicyAsksOnlyAssumeRoleForTheExternalID(t *testing.T) {
 	}
 }
 
+// A pattern of hub roles is bounded by an account or an organization in every
+// statement.
+func TestRolePolicyOfAPattern(t *testing.T) {
+	const (
+		pattern = "arn:aws:iam::111122223333:role/hub-*"
+		anyHub  = "arn:aws:iam::*:role/hub-*"
+		org     = "o-a1b2c3d4e5"
+	)
+	caller := func(role, organization, action string) trust.Request {
+		account := strings.Split(role, ":")[4]
+		r := trust.Request{
+			Action:    action,
+			Principal: trust.Principals{"AWS": {role, "arn:aws:iam::" + account + ":root"}},
+			Context:   context{"aws:PrincipalArn": {role}, "sts:ExternalId": {"pictures-2026"}},
+		}
+		if organization != "" {
+			r.Context["aws:PrincipalOrgID"] = []string{organization}
+		}
+		return r
+	}
+	one := trust.RolePolicy(pattern, func(o *trust.PolicyOptions) { o.HubPattern = true })
+	all := trust.RolePolicy(anyHub, func(o *trust.PolicyOptions) { o.HubPattern, o.OrganizationID = true, org })
+	external := trust.RolePolicy(pattern, func(o *trust.PolicyOptions) {
+		o.HubPattern, o.ExternalID, o.TagSession = true, "pictures-2026", true
+	})
+	for name, test := range map[string]struct {
+		policy  *trust.Policy
+		request trust.Request
+		want    bool
+	}{
+		"blue":                        {one, caller("arn:aws:iam::111122223333:role/hub-blue", "", "sts:AssumeRole"), true},
+		"another role":                {one, caller("arn:aws:iam::111122223333:role/admin", "", "sts:AssumeRole"), false},
+		"another account":             {one, caller("arn:aws:iam::999999999999:role/hub-blue", "", "sts:AssumeRole"), false},
+		"no tags":                     {one, caller("arn:aws:iam::111122223333:role/hub-blue", "", "sts:TagSession"), false},
+		"in the organization":         {all, caller("arn:aws:iam::999999999999:role/hub-blue", org, "sts:AssumeRole"), true},
+		"another role of it":          {all, caller("arn:aws:iam::999999999999:role/admin", org, "sts:AssumeRole"), false},
+		"another organization":        {all, caller("arn:aws:iam::999999999999:role/hub-blue", "o-0000000000", "sts:AssumeRole"), false},
+		"in no organization":          {all, caller("arn:aws:iam::999999999999:role/hub-blue", "", "sts:AssumeRole"), false},
+		"external id":                 {external, caller("arn:aws:iam::111122223333:role/hub-blue", "", "sts:AssumeRole"), true},
+		"external id, tags":           {external, caller("arn:aws:iam::111122223333:role/hub-blue", "", "sts:TagSession"), true},
+		"external id, other's tags":   {external, caller("arn:aws:iam::111122223333:role/admin", "", "sts:TagSession"), false},
+		"external id, other's assume": {external, caller("arn:aws:iam::111122223333:role/admin", "", "sts:AssumeRole"), false},
+	} {
+		if err := test.policy.ValidateTrust(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if d := test.policy.Explain(test.request); d.Allowed != test.want {
+			t.Errorf("%s: got %+v\n%s", name, d, test.policy)
+		}
+	}
+	for pattern, want := range map[string]string{
+		anyHub:                                    "roles of every AWS account",
+		"*":                                       "not a pattern of roles",
+		"arn:aws:iam::111122223333:role/*":        "every role",
+		"arn:aws:iam::111122223333:role/**?":      "every role",
+		"arn:aws:iam::111122223333:root":          "not a pattern of roles",
+		"arn:aws:iam::111122223333:*":             "not a pattern of roles",
+		"arn:aws:iam::11112222333*:role/hub-*":    "not 12 digits",
+		"arn:*:iam::111122223333:role/hub-*":      "not a pattern of roles",
+		"arn:aws:sts::111122223333:role/hub-*":    "not a pattern of roles",
+		"arn:aws-cn:iam::111122223333:role/hub-*": "do not cross partitions",
+	} {
+		policy := trust.RolePolicy(pattern, func(o *trust.PolicyOptions) { o.HubPattern, o.Partition = true, "aws" })
+		if err := policy.ValidateTrust(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", pattern, err, want)
+		}
+	}
+	for _, id := range []string{"*", "o-", "o-*", "r-a1b2c3d4e5"} {
+		policy := trust.RolePolicy(anyHub, func(o *trust.PolicyOptions) { o.HubPattern, o.OrganizationID = true, id })
+		if err := policy.ValidateTrust(); err == nil || !strings.Contains(err.Error(), "organization") {
+			t.Errorf("organization %q: %v", id, err)
+		}
+	}
+}
+
 func TestAssumePolicy(t *testing.T) {
 	policy := trust.AssumePolicy([]string{"arn:aws:iam::444455556666:role/S3_Pics"}, func(o *trust.PolicyOptions) { o.TagSession = true })
 	if err := policy.ValidateIdentity(); err != nil {

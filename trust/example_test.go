@@ -134,6 +134,32 @@ func ExampleRolePolicy() {
 	// }
 }
 
+// The target trusts one hub role per cluster, also of clusters to come.
+func ExampleRolePolicy_hubPattern() {
+	policy := trust.RolePolicy("arn:aws:iam::111122223333:role/hub-*", func(o *trust.PolicyOptions) {
+		o.HubPattern = true
+	})
+	fmt.Println(policy)
+	// Output:
+	// {
+	//   "Version": "2012-10-17",
+	//   "Statement": [
+	//     {
+	//       "Effect": "Allow",
+	//       "Principal": {
+	//         "AWS": "arn:aws:iam::111122223333:root"
+	//       },
+	//       "Action": "sts:AssumeRole",
+	//       "Condition": {
+	//         "ArnLike": {
+	//           "aws:PrincipalArn": "arn:aws:iam::111122223333:role/hub-*"
+	//         }
+	//       }
+	//     }
+	//   ]
+	// }
+}
+
 func ExampleAssumePolicy() {
 	fmt.Println(trust.AssumePolicy([]string{"arn:aws:iam::444455556666:role/S3_Pics"}))
 	// Output:
