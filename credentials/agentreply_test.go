@@ -33,8 +33,8 @@ func TestAgentRefusesInText(t *testing.T) {
 		{400, "[0f3a]: (ExpiredTokenException): Token expired, fault: client", credentials.TokenExpired, "ExpiredTokenException", "Token expired", "0f3a", 1, "kubelet"},
 		{400, "[0f3a]: (InvalidTokenException): not a token, fault: client", credentials.TokenRejected, "InvalidTokenException", "not a token", "0f3a", 1, "list-pod-identity-associations"},
 		{400, "(ThrottlingException): Rate exceeded", credentials.Throttled, "ThrottlingException", "Rate exceeded", "", 0, ""},
-		{500, "[0f3a]: (InternalServerException): try later, fault: server", credentials.STSUnreachable, "InternalServerException", "try later", "0f3a", 4, ""},
-		{503, "[0f3a]: (SomethingNewException): a, b (c): [d], fault: server", credentials.STSUnreachable, "SomethingNewException", "a, b (c): [d]", "0f3a", 4, ""},
+		{500, "[0f3a]: (InternalServerException): try later, fault: server", credentials.STSUnreachable, "InternalServerException", "try later", "0f3a", 0, ""},
+		{503, "[0f3a]: (SomethingNewException): a, b (c): [d], fault: server", credentials.STSUnreachable, "SomethingNewException", "a, b (c): [d]", "0f3a", 0, ""},
 		{404, `{"code":"AccessDeniedException","message":"no"}`, credentials.AssumeDenied, "AccessDeniedException", "no", "", 1, "pods.eks.amazonaws.com"},
 	} {
 		t.Run(row.code+" "+row.message, func(t *testing.T) {

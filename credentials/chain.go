@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,7 +36,8 @@ type Chain struct {
 	window, timeout, failureCap time.Duration
 	deniedCap                   time.Duration // failureCap after a denial; zero: failureCap
 	expectedAccount             string
-	random                      func() float64 // uniform in [0, 1)
+	random                      func() float64            // uniform in [0, 1)
+	firstAttempt                atomic.Pointer[time.Time] // nil: none yet, or no denial is retried
 
 	clock  serverClock
 	notify notifier
@@ -76,7 +78,7 @@ func New(base aws.Config, optFns ...func(*Options)) (*Chain, error) {
 		timeout:    min(cmp.Or(o.Refresh.Timeout, defaultTimeout), maxTimeout),
 		failureCap: cmp.Or(o.Refresh.FailureCap, defaultFailureCap),
 	}
-	c.facts = &chainFacts{source: source, roles: roles, hops: len(roles) + 1, sts: r.stsClient()}
+	c.facts = &chainFacts{source: source, roles: roles, hops: len(roles) + 1, sts: r.stsRegions(), retryDenied: o.Refresh.RetryDenied}
 	c.notify.chain, c.notify.logger, c.notify.onEvent = c, o.Logger, o.OnEvent
 	r.checkPartitions()
 	if err := r.err(); err != nil {

@@ -91,7 +91,7 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 	}()
 	s.addWaiter()
 	defer s.removeWaiter()
-	att := &attempt{Trace: stsclient.Trace{SentAt: time.Now()}, signedBy: from}
+	att := &attempt{Trace: stsclient.Trace{SentAt: time.Now()}, region: s.facts.sts.own(), timeout: s.chain.timeout / 3, signedBy: from}
 	snap, c, err := s.try(ctx, att)
 	p = probe{snap: snap, att: att, report: HopReport{
 		Hop: s.n, RoleARN: s.role, Operation: att.operation, Endpoint: att.Endpoint, Latency: time.Since(att.SentAt),

@@ -6,6 +6,7 @@ package credentials
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -22,7 +23,8 @@ type retry int
 
 const (
 	retryNever           retry = iota
-	retryBackoff               // after a pause, at most backoffAttempts
+	retryIfFirst               // after a pause, until the refresh's deadline, but only in a chain's first session
+	retryBackoff               // the same; in a later refresh without a valid session, at most backoffAttempts
 	retryUntilDeadline         // after longer pauses, until the refresh's deadline
 	retryOnce                  // one more attempt, immediately
 	retryIfTokenChanged        // one more attempt, if the token file changed meanwhile
@@ -138,7 +140,12 @@ func classify(err error, att *attempt, web bool) class {
 	case status != 0, denied, errors.Is(err, context.Canceled):
 		return class{Unknown, retryNever}
 	}
-	// No response at all: refused, reset, timed out, no such host, bad certificate.
+	_, otherCA := errors.AsType[x509.UnknownAuthorityError](err)
+	_, otherHost := errors.AsType[x509.HostnameError](err)
+	if otherCA || otherHost {
+		return class{STSUnreachable, retryNever}
+	}
+	// No response at all: refused, reset, timed out, no such host.
 	return class{STSUnreachable, retryBackoff}
 }
 

@@ -30,7 +30,7 @@ func (h *hop) newError(att *attempt, kind Kind, err error, attempts int) *Error 
 			e.Kind = RefreshTimeout
 		}
 	}
-	e.Hop, e.hops, e.Attempts, e.took = h.n, h.facts.hops, attempts, att.Took
+	e.Hop, e.hops, e.Attempts, e.took, e.retryAfter = h.n, h.facts.hops, attempts, att.Took, att.RetryAfter
 	e.RoleARN, e.Endpoint, e.Token = cmp.Or(e.RoleARN, h.role), cmp.Or(e.Endpoint, att.Endpoint), cmp.Or(e.Token, att.token)
 	if att.signedBy != nil {
 		e.Caller = att.signedBy.caller

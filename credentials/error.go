@@ -36,8 +36,10 @@ type Error struct {
 
 	Err error // the cause; never printed where the server wrote it
 
-	hops int           // number of the chain's hops
-	took time.Duration // of the last exchange
+	hops       int           // number of the chain's hops
+	took       time.Duration // of the last exchange
+	retryAfter time.Duration // how long the response asks to wait; zero: it does not
+	also       []string      // other endpoints that gave no usable response, each with the reason
 }
 
 // Error returns one paragraph: where, what, why, and the first fix in a sentence. Two
@@ -81,6 +83,9 @@ func (e *Error) describe() string {
 	b.WriteString(string(e.Kind))
 	if cause := e.cause(); cause != "" {
 		b.WriteString(": " + cause)
+	}
+	if len(e.also) > 0 {
+		b.WriteString("; no session either from " + strings.Join(e.also, ", "))
 	}
 	if m := e.Kind.meaning(); m != "" {
 		b.WriteString(". " + m)

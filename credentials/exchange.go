@@ -37,6 +37,9 @@ import (
 type attempt struct {
 	stsclient.Trace
 	operation string
+	tries     *tries        // that the attempt belongs to; nil: a check
+	region    *stsRegion    // to ask, if the hop asks STS
+	timeout   time.Duration // of the request
 	token     *trust.Token  // web identity
 	raw       []byte        // the token itself, to detect a changed file; never printed
 	signedBy  *snapshot     // the session that signs; nil at hop 1
@@ -62,7 +65,7 @@ func (w WebIdentity) exchange(c *Chain) (exchange, *upstream) {
 			return aws.Credentials{}, failure
 		}
 		name := c.names.choose(w.SessionName, func() string { return podSessionName(token) })
-		return c.facts.sts.AssumeRoleWithWebIdentity(ctx, w.RoleARN, raw, func(o *stscreds.WebIdentityRoleOptions) {
+		return att.region.AssumeRoleWithWebIdentity(ctx, w.RoleARN, raw, func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName = name
 			o.Duration = w.Duration
 			o.Policy, o.PolicyARNs = optional(w.Policy), policyARNs(w.PolicyARNs)
@@ -75,7 +78,7 @@ func (r *Role) exchange(c *Chain) exchange {
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
 		att.operation = "AssumeRole"
 		name := c.names.choose(r.SessionName, hostSessionName)
-		return c.facts.sts.AssumeRole(ctx, att.signedBy.creds, r.ARN, func(o *stscreds.AssumeRoleOptions) {
+		return att.region.AssumeRole(ctx, att.signedBy.creds, r.ARN, func(o *stscreds.AssumeRoleOptions) {
 			o.RoleSessionName = name
 			o.Duration = r.duration()
 			o.Policy, o.PolicyARNs = optional(r.Policy), policyARNs(r.PolicyARNs)

@@ -440,8 +440,8 @@ const (
 // regionTypo returns the fix for an unknown region, if the endpoint follows from it;
 // otherwise none.
 func (h *hop) regionTypo() []string {
-	region := h.facts.sts.Region()
-	if h.facts.sts.Endpoint() != "" || slices.Contains(regions, region) {
+	region := h.facts.sts.own().Region()
+	if h.facts.sts.own().Endpoint() != "" || slices.Contains(regions, region) {
 		return nil
 	}
 	return []string{fmt.Sprintf("%q is not a region of AWS, as far as this version knows; the closest one is %s: set AWS_REGION or %s", region, closestRegion(region),
@@ -478,7 +478,7 @@ func (h *hop) unreachableFixes(e *Error) []string {
 		return fixes // only STS can fix it
 	case status != 0:
 		return append(fixes, otherFix)
-	case ok && noHost.IsNotFound && h.facts.sts.FIPS():
+	case ok && noHost.IsNotFound && h.facts.sts.own().FIPS():
 		fixes = append(fixes, "there may be no FIPS endpoint of STS in this region: switch it off for STS alone: "+
 			settings.Name("in Options.STS, o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled", "AWS_USE_FIPS_ENDPOINT=false"))
 	}

@@ -41,14 +41,14 @@ func TestKeepFreshOutlivesAnOutage(t *testing.T) {
 		remove := s.cloud.Fault(awstest.Fault{Status: 503, Code: "ServiceUnavailable"})
 		calls := len(s.cloud.Calls())
 		time.Sleep(10 * time.Hour)
-		if n := len(s.cloud.Calls()) - calls; n > 10*3600/48+10 {
-			t.Errorf("%d requests in a ten-hour outage, want them at least 48 seconds apart", n)
+		if n := len(s.cloud.Calls()) - calls; n > 10*3600/16+10 {
+			t.Errorf("%d requests in a ten-hour outage, want them at least 16 seconds apart", n)
 		}
 		remove()
-		time.Sleep(time.Minute + time.Second)
+		time.Sleep(21 * time.Second)
 		before := len(s.cloud.Calls())
 		if _, err := chain.Retrieve(t.Context()); err != nil || len(s.cloud.Calls()) != before {
-			t.Errorf("a minute after the outage: %v, %d requests; want a session that is there", err, len(s.cloud.Calls())-before)
+			t.Errorf("20 seconds after the outage: %v, %d requests; want a session that is there", err, len(s.cloud.Calls())-before)
 		}
 	})
 }

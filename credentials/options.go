@@ -35,6 +35,18 @@ type Options struct {
 	// caller that caused it.
 	STS func(*sts.Options)
 
+	// FallbackRegions are the regions whose STS is asked, in order, while STS of the
+	// chain's own region gives no usable response: no connection, no response in time, or
+	// a 5xx. A refusal or throttling is a response. The chain stays with the region that
+	// works and tries its own again at each renewal. All regions share Refresh.Timeout. A
+	// session is valid in every region, whichever issued it.
+	//
+	// The regions must be of the chain's partition and differ in their endpoint; STS is
+	// called once for each, with o.Region set. An opt-in region must be enabled in the
+	// accounts of all roles: one that answers RegionDisabledException for an account is
+	// not asked for its roles again.
+	FallbackRegions []string
+
 	Refresh Refresh
 
 	// Logger receives refreshes (Info), the first of a run of failures, and variables
@@ -68,10 +80,24 @@ type Refresh struct {
 
 	// Timeout limits a refresh with all its attempts. Zero: 30 seconds. The maximum is
 	// an hour.
+	//
+	// A chain's first session is retried until then if the failure may pass by itself, as
+	// on a node that has just started: no connection, a name that does not resolve, a 5xx,
+	// throttling, issuer keys that STS cannot fetch, a token file that does not exist yet.
 	Timeout time.Duration
 
-	// FailureCap limits the pause after repeated failures. Zero: 60 seconds.
+	// FailureCap limits the pause after repeated failures while the session is valid.
+	// Zero: 60 seconds. While there is no valid session the pause is at most 20 seconds,
+	// or FailureCap if that is less. A server's Retry-After lengthens a pause up to the
+	// same limit.
 	FailureCap time.Duration
+
+	// RetryDenied is how long after the chain's first attempt a denial is retried:
+	// TrustDenied, AssumeDenied, OIDCProviderMissing and the code InvalidClientTokenId. It
+	// is for a role that was created a moment ago, since changes of IAM take seconds to
+	// reach STS. Zero: a denial is never retried within a refresh. Each refresh still
+	// ends at its Timeout.
+	RetryDenied time.Duration
 }
 
 // Assume appends one Role for each ARN, for roles without further settings.

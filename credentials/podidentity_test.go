@@ -155,7 +155,7 @@ func TestPodIdentityFails(t *testing.T) {
 		{
 			name:  "agent down",
 			spoil: func(_ *testing.T, a *agent, _ *credentials.PodIdentity) { a.down = true },
-			kind:  credentials.STSUnreachable, asked: 4,
+			kind:  credentials.STSUnreachable, asked: -1,
 			want: []string{"at 169.254.170.23", "connection refused", "eks-pod-identity-agent"},
 		},
 		{
@@ -213,7 +213,7 @@ func TestPodIdentityFails(t *testing.T) {
 			spoil: func(_ *testing.T, a *agent, _ *credentials.PodIdentity) {
 				a.reply = func() *http.Response { return answer(500, "text/plain", "internal error") }
 			},
-			kind: credentials.STSUnreachable, asked: 4,
+			kind: credentials.STSUnreachable, asked: -1,
 			want: []string{"HTTP 500", "gives no credentials", "internal error"},
 		},
 		{

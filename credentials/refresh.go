@@ -6,11 +6,12 @@ package credentials
 // goroutine and a budget, the refresh's own deadline, which no caller's context
 // shortens:
 //
-//	startRefresh → makeAttempts → parentSession   session of the previous hop, to sign with
+//	startRefresh → makeAttempts → tries.region    which STS to ask (tries.go, regions.go)
+//	                            → parentSession   session of the previous hop, to sign with
 //	                            → try → queue     wait for the pool's limiter, if there is one
 //	                                  → exchange  one request (exchange.go)
 //	                                  → accept    is the response a usable session of this role?
-//	                            → shouldRetry     by the class of the error (classify.go); sleeps
+//	                            → tries.again     by the class of the error (classify.go); sleeps
 //	             → finishRefresh                  once: by the goroutine, or by the budget if it hangs
 //
 // finishRefresh stores the session or the failure, queues events and log lines, and
@@ -18,8 +19,7 @@ package credentials
 //
 // A failure is remembered (remember). Until its backoff is over, backingOff returns
 // the same error to all callers without a request; a change of the token file ends
-// the backoff early. A refresh that follows a failure makes a single attempt. A
-// failure of the previous hop is remembered there, and its backoff applies here.
+// the backoff early. A refresh that follows a failure asks each region once. A failure of the previous hop is remembered there, and its backoff applies here.
 //
 // Locks: the session's mu guards the change of inflight, current and failed. The
 // fields of a refresh are written before done is closed and read after, except host,
@@ -29,6 +29,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -152,7 +153,7 @@ func (s *session) remember(previous *failure, err *Error) *Error {
 	if snap := s.current.Load(); snap != nil {
 		left = snap.left(now)
 	}
-	f.next = now.Add(s.backoffFor(err.Kind, f.consecutive, left))
+	f.next = now.Add(s.backoffFor(err, f.consecutive, left))
 	dated := *err
 	dated.NextAttempt = f.next
 	f.err = &dated
@@ -226,18 +227,16 @@ func (r *refresh) log(s *session, previous *failure) {
 	}
 }
 
-// makeAttempts makes the attempts of one refresh and retries by the retry table. A refresh
-// that follows a failure makes one attempt, since it is itself a retry.
+// makeAttempts makes the attempts of one refresh and retries by the retry table.
 func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot, att *attempt, failed *Error) {
 	defer func() {
 		if v := recover(); v != nil {
 			failed = s.panicError(v)
 		}
 	}()
-	previous := s.failed.Load()
-	noRetry := previous != nil && !previous.fromParent
-	for n := 1; ; n++ {
-		att = &attempt{Trace: stsclient.Trace{SentAt: time.Now(), OnSend: func(host string) {
+	t := s.newTries()
+	for {
+		att = &attempt{tries: t, Trace: stsclient.Trace{SentAt: time.Now(), OnSend: func(host string) {
 			r.host.Store(&host)
 			s.host.Store(&host)
 		}}}
@@ -253,6 +252,7 @@ func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot,
 		}
 		snap, c, err := s.try(ctx, att)
 		if err == nil {
+			att.region.responded(true)
 			return snap, att, nil
 		}
 		if errors.Is(err, limiter.ErrCanceled) {
@@ -264,8 +264,10 @@ func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot,
 				err = ended // a context derived from a budget reports Canceled
 			}
 		}
-		if !s.shouldRetry(ctx, att, c.retry, n, noRetry) {
-			return nil, att, s.newError(att, c.kind, err, n)
+		t.count++
+		e := s.newError(att, c.kind, err, t.count)
+		if !t.again(ctx, att, c, e) {
+			return nil, att, t.result(e)
 		}
 	}
 }
@@ -324,7 +326,10 @@ func (s *session) try(ctx context.Context, att *attempt) (*snapshot, class, erro
 	if err != nil {
 		return nil, class{RefreshTimeout, retryNever}, err
 	}
-	ctx, cancel := context.WithTimeout(stsclient.WithTrace(ctx, &att.Trace), s.chain.timeout/3)
+	if att.tries != nil { // chosen late: others may have learned something meanwhile
+		att.region, att.timeout = att.tries.region(), att.tries.share(ctx)
+	}
+	ctx, cancel := context.WithTimeout(stsclient.WithTrace(ctx, &att.Trace), att.timeout)
 	defer cancel()
 	// Free the limiter's slot at the deadline, even if the client hangs.
 	stop := context.AfterFunc(ctx, release)
@@ -342,6 +347,9 @@ func (s *session) try(ctx context.Context, att *attempt) (*snapshot, class, erro
 		return nil, class{RefreshTimeout, retryBackoff}, err
 	}
 	if own, ok := errors.AsType[*Error](err); ok {
+		if own.Kind == TokenUnreadable && errors.Is(own, fs.ErrNotExist) {
+			return nil, class{own.Kind, retryIfFirst}, err
+		}
 		return nil, class{own.Kind, retryNever}, err
 	}
 	c := classify(err, att, s.web)
@@ -372,50 +380,6 @@ func (s *session) queue(ctx context.Context, att *attempt) (release func(), err 
 		}
 	}
 	return release, err
-}
-
-// shouldRetry sleeps as the retry rule says and reports whether to make another attempt
-// after the n-th. noRetry excludes all rules but a changed token.
-func (s *session) shouldRetry(ctx context.Context, att *attempt, what retry, n int, noRetry bool) bool {
-	switch what {
-	case retryIfTokenChanged:
-		raw, _, failure := readToken(ctx, s.tokenFile)
-		return n == 1 && failure == nil && string(raw) != string(att.raw)
-	case retryIfParentRenewed:
-		if n > 1 || s.parent == nil {
-			return false
-		}
-		refused := att.signedBy.creds.AccessKeyID
-		if !s.parent.discardRefused(refused) || noRetry {
-			return false // the next refresh takes the new one
-		}
-		latest, err := s.parentSession(ctx)
-		return err != nil || latest.creds.AccessKeyID != refused
-	case retryOnce:
-		return n == 1 && !noRetry
-	case retryBackoff:
-		return n < backoffAttempts && !noRetry && s.sleep(ctx, backoffBase, backoffCap, n)
-	case retryUntilDeadline:
-		return !noRetry && s.sleep(ctx, throttledBase, throttledCap, n)
-	}
-	return false
-}
-
-// sleep sleeps for a random part of base·2^(n-1), at most limit. If the refresh's deadline
-// would pass meanwhile, it returns false immediately.
-func (s *session) sleep(ctx context.Context, base, limit time.Duration, n int) bool {
-	d := time.Duration(s.chain.random() * float64(doubled(base, n-1, limit)))
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
-		return false
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // budget is the context of a refresh: a deadline whose clock is stopped while the refresh
@@ -503,14 +467,25 @@ const (
 // lastingKinds are the kinds of failure that last until a person changes something.
 var lastingKinds = map[Kind]bool{AssumeDenied: true, DurationTooLong: true, TagsTooLarge: true, ConfigInvalid: true}
 
-// backoffFor returns the backoff after the n-th consecutive failure, which is of this
-// kind. left is how long the current session is still valid.
-func (s *session) backoffFor(kind Kind, n int, left time.Duration) time.Duration {
+// noSessionCap limits the pause while there is no valid session, so that the chain works
+// again within 20 seconds after an outage.
+const noSessionCap = 20 * time.Second
+
+// backoffFor returns the backoff after the n-th consecutive failure. left is how long the
+// current session is still valid; zero or less: it is not.
+func (s *session) backoffFor(e *Error, n int, left time.Duration) time.Duration {
 	c := s.chain
-	if c.deniedCap > 0 && lastingKinds[kind] {
+	if c.deniedCap > 0 && lastingKinds[e.Kind] && !s.mayBeRecent(e) {
 		return backoff(deniedBase, n, c.deniedCap, left, c.random)
 	}
-	return backoff(time.Second, n, c.failureCap, left, c.random)
+	limit := c.failureCap
+	if left <= 0 {
+		limit = min(limit, noSessionCap)
+	}
+	if e.retryAfter > 0 {
+		return backoff(max(e.retryAfter+e.retryAfter/4, doubled(time.Second, n-1, limit)), 1, limit, left, c.random)
+	}
+	return backoff(time.Second, n, limit, left, c.random)
 }
 
 // backoff returns the pause after the n-th consecutive failure: base, doubled for each

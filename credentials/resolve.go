@@ -96,14 +96,14 @@ func (r *resolver) resolveSTSEndpoint() {
 	}
 }
 
-// stsClient returns the chain's STS client and checks what Options.STS made of it.
-func (r *resolver) stsClient() *stsclient.Client {
-	c := stsclient.New(r.base, r.region, r.stsEndpoint, r.options.STS)
+// stsClient returns the STS client of a region and checks what Options.STS made of it.
+func (r *resolver) stsClient(of string) *stsclient.Client {
+	c := stsclient.New(r.base, of, r.stsEndpoint, r.options.STS)
 	if c.Endpoint() != "" && c.Endpoint() != r.stsEndpoint {
 		r.checkEndpoint("BaseEndpoint of Options.STS", c.Endpoint())
 	}
 	switch region := c.Region(); {
-	case region == r.region:
+	case region == of:
 	case !isRegion(region):
 		r.addf("Region of Options.STS", "%q is not the name of a region; want one like us-east-1, of which %s is the closest", region, closestRegion(region))
 	default:
@@ -164,6 +164,9 @@ func (r *resolver) checkRefresh() {
 	}
 	if f.FailureCap < 0 {
 		r.addf("Options.Refresh.FailureCap", "%v is negative; zero takes 60s", f.FailureCap)
+	}
+	if f.RetryDenied < 0 {
+		r.addf("Options.Refresh.RetryDenied", "%v is negative; zero never retries a denial", f.RetryDenied)
 	}
 }
 

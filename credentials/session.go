@@ -34,8 +34,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-
-	"github.com/crossrole/crossrole/credentials/internal/stsclient"
 )
 
 // session keeps one hop's session. It returns a valid one without waiting and renews
@@ -81,7 +79,9 @@ type chainFacts struct {
 	source Source
 	roles  []*Role // of the chain; in a pool, of the shared hops only. By pointer, so that fmt stops before their external IDs
 	hops   int     // their number; in a pool, the shared ones and the target's
-	sts    *stsclient.Client
+	sts    stsRegions
+
+	retryDenied time.Duration // Refresh.RetryDenied
 }
 
 // agent reports whether the hop asks a service on the node instead of STS.

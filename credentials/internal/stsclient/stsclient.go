@@ -16,8 +16,11 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -64,11 +67,47 @@ func New(base aws.Config, region, endpoint string, user func(*sts.Options)) *Cli
 	}
 }
 
+// resolve returns the URL that the SDK resolves for the client's requests; empty if it
+// cannot.
+func (c *Client) resolve() url.URL {
+	o := c.sts.Options()
+	endpoint, err := o.EndpointResolverV2.ResolveEndpoint(context.Background(), sts.EndpointParameters{
+		Region:       aws.String(o.Region),
+		Endpoint:     o.BaseEndpoint,
+		UseFIPS:      aws.Bool(c.fips),
+		UseDualStack: aws.Bool(o.EndpointOptions.UseDualStackEndpoint == aws.DualStackEndpointStateEnabled),
+	})
+	if err != nil {
+		return url.URL{}
+	}
+	return endpoint.URI
+}
+
 // Region returns the region that the client signs for.
 func (c *Client) Region() string { return c.region }
 
 // Endpoint returns the URL that was set for the client; empty: it uses the region's.
 func (c *Client) Endpoint() string { return c.endpoint }
+
+// URL returns the URL that the client asks, in one spelling: two clients with the same
+// URL ask the same server. Empty: the SDK cannot resolve it.
+func (c *Client) URL() string {
+	u := c.resolve()
+	if u.Host == "" {
+		return ""
+	}
+	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	}
+	return scheme + "://" + net.JoinHostPort(strings.TrimSuffix(host, "."), port) + strings.TrimRight(u.Path, "/")
+}
+
+// Host returns the host that the client asks; empty: the SDK cannot resolve it.
+func (c *Client) Host() string {
+	u := c.resolve()
+	return u.Host
+}
 
 // FIPS reports whether the client uses FIPS endpoints.
 func (c *Client) FIPS() bool { return c.fips }
@@ -154,6 +193,7 @@ type Trace struct {
 	SentAt     time.Time     // when the request left, with its monotonic reading
 	Took       time.Duration // from request to response; 0: no request was made
 	Date       time.Time     // of the response, by the server's clock; zero: it has none
+	RetryAfter time.Duration // how long the response asks to wait; zero: it does not
 	Head       []byte        // the beginning of the response's body
 
 	// Sent are the headers of all requests. They hold secrets.
@@ -192,7 +232,7 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 	if t == nil {
 		return r.inner.Do(req)
 	}
-	t.Endpoint, t.SentAt, t.Date = req.URL.Host, time.Now(), time.Time{}
+	t.Endpoint, t.SentAt, t.Date, t.RetryAfter = req.URL.Host, time.Now(), time.Time{}, 0
 	t.Status, t.Head = 0, nil
 	t.Sent = append(t.Sent, req.Header)
 	if t.OnSend != nil {
@@ -207,6 +247,7 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		t.Date = date
 	}
+	t.RetryAfter = retryAfter(resp.Header, t.Date)
 	t.Status = resp.StatusCode
 	if t.RequestID = resp.Header.Get("X-Amzn-Requestid"); t.RequestID == "" {
 		t.RequestID = resp.Header.Get("X-Amz-Request-Id")
@@ -227,6 +268,28 @@ func (r recorder) Do(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
+}
+
+// retryAfter returns how long a response asks to wait: x-amz-retry-after in milliseconds,
+// or Retry-After in seconds or as a date (RFC 9110, 10.2.3), which counts from the
+// response's own date. What cannot be read counts as zero.
+func retryAfter(h http.Header, date time.Time) time.Duration {
+	const most = 24 * time.Hour // no overflow
+	if ms, err := strconv.ParseInt(h.Get("X-Amz-Retry-After"), 10, 64); err == nil && ms > 0 {
+		return time.Duration(min(ms, most.Milliseconds())) * time.Millisecond
+	}
+	value := h.Get("Retry-After")
+	if s, err := strconv.ParseInt(value, 10, 64); err == nil && s > 0 {
+		return time.Duration(min(s, int64(most.Seconds()))) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	if date.IsZero() {
+		date = time.Now()
+	}
+	return min(max(at.Sub(date), 0), most)
 }
 
 func httpClient(base aws.Config) aws.HTTPClient {
