@@ -175,8 +175,10 @@ func TestRenewalMakesOneAttempt(t *testing.T) {
 // the pauses within the first session and those between refreshes keep to it.
 func TestServersRetryHint(t *testing.T) {
 	for name, header := range map[string]func() []string{
-		"seconds":           func() []string { return []string{"Retry-After", "7"} },
-		"date":              func() []string { return []string{"Retry-After", time.Now().Add(7 * time.Second).UTC().Format(http.TimeFormat)} },
+		"seconds": func() []string { return []string{"Retry-After", "7"} },
+		"date": func() []string {
+			return []string{"Retry-After", time.Now().Add(7 * time.Second).UTC().Format(http.TimeFormat)}
+		},
 		"x-amz-retry-after": func() []string { return []string{"X-Amz-Retry-After", "7000"} },
 	} {
 		for _, code := range []string{"ServiceUnavailable", "Throttling"} {

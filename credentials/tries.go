@@ -184,7 +184,9 @@ func (t *tries) note(e *Error) {
 // result returns the error of a refresh whose last attempt failed with last. If no region
 // gave a usable response, it names every endpoint that was asked.
 func (t *tries) result(last *Error) *Error {
-	if !slices.ContainsFunc(t.failures, func(e *Error) bool { return e.Endpoint == last.Endpoint && (e.Kind == last.Kind || last.Kind == RefreshTimeout) }) {
+	if !slices.ContainsFunc(t.failures, func(e *Error) bool {
+		return e.Endpoint == last.Endpoint && (e.Kind == last.Kind || last.Kind == RefreshTimeout)
+	}) {
 		return last
 	}
 	main := slices.IndexFunc(t.failures, func(e *Error) bool { return e.Kind == STSUnreachable })
