@@ -11,8 +11,8 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// A caller in partition aws becomes a role in partition aws-cn: its own STS gives
-// it a token, which STS over there takes as a pod's.
+// A caller in partition aws becomes a role in partition aws-cn. It gets a token from
+// its own STS and exchanges it at STS in aws-cn, as a pod exchanges its token.
 func ExampleAccount_OutboundIssuer() {
 	ctx := context.Background()
 	home, china := awstest.New(), awstest.New()

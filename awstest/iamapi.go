@@ -15,23 +15,23 @@ import (
 //
 // IAM's own API is a query protocol as STS's is (sts.go): a form with Action,
 // Version and parameters, and an XML document as the response. Requests come to
-// iam.amazonaws.com or to the address of Serve, where route tells them by the
+// iam.amazonaws.com or to the address of Serve, where route recognizes them by the
 // scope of their signature, and are authenticated like any other (handle.go).
 //
-//  1. serveIAM looks the action up in iamActions and holds its parameters against
+//  1. serveIAM looks the action up in iamActions and checks its parameters against
 //     the bounds that are listed there. An action or parameter that is not listed
 //     is refused with 501 and never ignored.
-//  2. The action's function, which holds Cloud.mu, finds the role, user, policy or
-//     provider and asks permit whether the caller may do this with it: an account's
-//     IAM serves its own roles and users only.
-//  3. Then it refuses what is malformed, too long or in conflict, in the functions
-//     that the methods of Account and Role use too: what those panic with is what
-//     these answer.
+//  2. The action's function runs with Cloud.mu locked. It finds the role, user, policy
+//     or provider and calls permit, which checks the caller's policies. IAM serves
+//     an account's own roles and users only.
+//  3. Then it refuses what is malformed, too long or in conflict. It calls the same
+//     functions as the methods of Account and Role, so that the message of a
+//     method's panic is that of IAM's error.
 //  4. It changes the state and returns the content of the result element.
 //
-// Roles are in iamrole.go (what they share with users: entity.go), policies in iampolicy.go, users and keys in iamuser.go,
-// OIDC providers in iamprovider.go, the switch of outbound federation in
-// outbound.go, the simulator in iamsimulate.go.
+// Roles are in iamrole.go (what they share with users: entity.go), policies in
+// iampolicy.go, users and keys in iamuser.go, OIDC providers in iamprovider.go, the
+// switch of outbound federation in outbound.go, the simulator in iamsimulate.go.
 
 const (
 	iamNamespace = "https://iam.amazonaws.com/doc/2010-05-08/"
@@ -173,15 +173,15 @@ func (a iamAction) check(req *request) *refusal {
 	return validationError(faults)
 }
 
-// permit asks the caller's policies whether it may do the request's action on a
+// permit checks that the caller's policies allow the request's action on a
 // resource of its own account; shown is the resource in the sentence of a refusal.
 // The cloud's mutex must be held.
 func permit(r *request, shown, resource string, keys conditionKeys) *refusal {
 	return permitAction(r, "iam:"+r.param("Action"), shown, resource, keys)
 }
 
-// permitTagging asks for the right to set tags, which creating something with tags
-// needs too.
+// permitTagging checks that the caller may set tags, a permission that creating
+// something with tags needs too.
 func permitTagging(r *request, action, resource string, tags []tag) *refusal {
 	if len(tags) == 0 {
 		return nil
@@ -267,7 +267,7 @@ const (
 )
 
 // writePage writes the page of a list that the request asks for. name is the
-// list's element; key tells its items apart and write adds the content of one. A
+// list's element; key identifies an item and write adds the content of one. A
 // marker names the last item of the page before, so that a page begins where it
 // ended even if items came or went.
 func writePage[T any](req *request, name string, items []T, key func(T) string, write func(*strings.Builder, T)) (string, *refusal) {

@@ -49,7 +49,7 @@ func ok[T any](out T, err error) func(*testing.T) T {
 }
 
 // iamRefuses compares an error of the SDK with the status, code and part of the
-// message that AWS answers.
+// message that AWS returns.
 func iamRefuses(t *testing.T, err error, status int, code, message string) {
 	t.Helper()
 	var api smithy.APIError
@@ -216,8 +216,8 @@ func TestSessionManagedPolicies(t *testing.T) {
 	iamRefuses(t, err, 501, "NotImplemented", "ReadOnlyAccess")
 }
 
-// TestIAMTwoDoors: what a method of Account or Role panics with is what IAM answers
-// to a request for the same.
+// TestIAMTwoDoors compares the panics of the methods of Account and Role with IAM's
+// errors: the message is the same.
 func TestIAMTwoDoors(t *testing.T) {
 	for name, test := range map[string]struct {
 		call    func(w *world)
@@ -254,7 +254,7 @@ func TestIAMTwoDoors(t *testing.T) {
 			}
 			defer func() {
 				if text := fmt.Sprint(recover()); !strings.Contains(text, answer.message) {
-					t.Errorf("the method panics with %q, IAM answers %q", text, answer.message)
+					t.Errorf("the method panics with %q, IAM returns %q", text, answer.message)
 				}
 			}()
 			test.call(w)
@@ -416,7 +416,7 @@ func TestIAMProviders(t *testing.T) {
 	iamRefuses(t, exchange(), 400, "InvalidIdentityToken", "No OpenIDConnect provider found")
 }
 
-// TestIAMProviderWithoutCluster: IAM registers an issuer that nothing answers for,
+// TestIAMProviderWithoutCluster: IAM registers an issuer without a server,
 // and no token of it is good.
 func TestIAMProviderWithoutCluster(t *testing.T) {
 	w := newWorld()
@@ -974,7 +974,7 @@ func (w *world) state(t *testing.T) string {
 	return b.String()
 }
 
-// TestIAMRouting: one address serves all services, told apart by the scope of the
+// TestIAMRouting: one address serves all services, which differ by the scope of the
 // signature or the version of the API.
 func TestIAMRouting(t *testing.T) {
 	w := newWorld()

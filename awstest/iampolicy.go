@@ -345,8 +345,8 @@ func createPolicy(_ *Cloud, req *request) (string, *refusal) {
 	return b.String(), nil
 }
 
-// requestedPolicy finds the policy that a request names and asks whether the
-// caller may do the action with it.
+// requestedPolicy finds the policy that a request names and checks that the
+// caller's policies allow the action on it.
 func requestedPolicy(req *request) (*managedPolicy, *refusal) {
 	arn := req.param("PolicyArn")
 	keys := conditionKeys{}

@@ -116,8 +116,8 @@ func createOIDCProvider(_ *Cloud, req *request) (string, *refusal) {
 	return b.String(), nil
 }
 
-// requestedProvider finds the provider that a request names and asks whether the
-// caller may do the action with it.
+// requestedProvider finds the provider that a request names and checks that the
+// caller's policies allow the action on it.
 func requestedProvider(req *request) (*oidcProvider, *refusal) {
 	a, arn := req.caller.account, req.param("OpenIDConnectProviderArn")
 	account, path, ok := cutIAM(arn, "oidc-provider")

@@ -84,8 +84,8 @@ func requestedBoundary(req *request) (*managedPolicy, *refusal) {
 	return m, refused
 }
 
-// requestedRole finds the role that a request names and asks whether the caller
-// may do the action with it; keys are added to those of the role.
+// requestedRole finds the role that a request names and checks that the caller's
+// policies allow the action on it; keys are added to those of the role.
 func requestedRole(req *request, keys conditionKeys) (*Role, *refusal) {
 	a, name := req.caller.account, req.param("RoleName")
 	r := a.roles[strings.ToLower(name)]

@@ -20,7 +20,7 @@ var (
 	actionName      = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9]+$`)
 )
 
-// simulation is what the simulator asks.
+// simulation holds the policies and condition keys of one request.
 type simulation struct {
 	principal *principal
 	policies  []namedPolicy // of the principal, and those given
@@ -59,7 +59,7 @@ func simulatePrincipalPolicy(c *Cloud, req *request) (string, *refusal) {
 	return writePage(req, "EvaluationResults", questions, func(q access) string { return q.action + " " + q.resource }, s.writeResult)
 }
 
-// simulatedEntity finds the role or user that a request names and asks whether the
+// simulatedEntity finds the role or user that a request names and checks that the
 // caller may simulate its policies.
 func simulatedEntity(c *Cloud, req *request) (*entity, *refusal) {
 	arn, account := req.param("PolicySourceArn"), req.caller.account
@@ -182,8 +182,8 @@ func (s *simulation) writeResult(b *strings.Builder, q access) {
 	}
 }
 
-// ask asks policies about an action; matched are those of them with a statement
-// that decides, once for each such statement.
+// ask evaluates policies for an action; matched names the policy of each statement
+// that decides.
 func (s *simulation) ask(policies []namedPolicy, q access) (allowed, denied bool, matched []string) {
 	decisive := map[string][]string{}
 	for _, p := range policies {
@@ -201,8 +201,8 @@ func (s *simulation) ask(policies []namedPolicy, q access) (allowed, denied bool
 	return allowed, false, decisive["Allow"]
 }
 
-// missing are the condition keys that the policies ask for and the request did not
-// give.
+// missing returns the condition keys that the policies use and that the request
+// does not have.
 func (s *simulation) missing() []string {
 	given := map[string]bool{}
 	for name := range s.keys {

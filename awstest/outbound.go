@@ -15,9 +15,9 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// Outbound identity federation: STS as an OIDC issuer of its own, which gives
-// callers of an account tokens for others to verify (IAM User Guide, "Federating
-// AWS identities to external services").
+// Outbound identity federation: STS as an OIDC issuer of its own, which issues
+// tokens to the callers of an account, for external services to verify (IAM User
+// Guide, "Federating AWS identities to external services").
 
 // outboundDomains are the domains of issuers by partition. AWS's guide shows that
 // of partition aws only; the others follow its dual-stack endpoints.
@@ -72,7 +72,7 @@ const (
 	maxAudience      = 1000 // characters
 )
 
-// getWebIdentityToken gives the caller a signed token that names it.
+// getWebIdentityToken issues a signed token that names the caller.
 func getWebIdentityToken(c *Cloud, req *request) (*response, *refusal) {
 	grant, refused := grantToken(c, req)
 	if refused != nil {

@@ -15,7 +15,7 @@ const (
 	maxUserDuration     = 36 * time.Hour
 )
 
-// getSessionToken gives a session of a user to that user. It needs no permission:
+// getSessionToken issues a session of the user that calls it. It needs no permission:
 // no policy can deny it (IAM User Guide, "Permissions for GetSessionToken").
 func getSessionToken(c *Cloud, req *request) (*response, *refusal) {
 	seconds, faults := req.number("DurationSeconds", "durationSeconds", int(minDuration.Seconds()), int(maxUserDuration.Seconds()), nil)

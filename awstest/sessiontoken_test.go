@@ -17,7 +17,7 @@ func userSession(t *testing.T, w *world, user aws.Credentials, seconds int32) aw
 	return aws.Credentials{AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken, Expires: *c.Expiration, CanExpire: true}
 }
 
-// TestGetSessionToken gives a user a session that is the user's, until it expires.
+// TestGetSessionToken uses a user's session until it expires.
 func TestGetSessionToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, ctx := newWorld(), t.Context()
