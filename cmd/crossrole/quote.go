@@ -2,51 +2,14 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Values that are printed for a shell, a YAML parser or a terminal come from flags,
-// tokens, keys and servers. These functions quote them, so that each stays one value.
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,-][A-Za-z0-9_./:@%+=,-]*$`)
-
-// shellQuote quotes a word for a POSIX shell, if needed.
-func shellQuote(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-// shellFlag returns a flag with its value, as one word if the value looks like another
-// flag.
-func shellFlag(flag, value string) string {
-	if strings.HasPrefix(value, "-") {
-		return shellQuote(flag + "=" + value)
-	}
-	return flag + " " + shellQuote(value)
-}
-
-var (
-	plainScalar = regexp.MustCompile(`^[a-z][A-Za-z0-9+=,.@_/-]*(:[A-Za-z0-9+=,.@_/-]+|::[A-Za-z0-9+=,.@_/-]+)*$`)
-	// What YAML 1.1 or 1.2 does not read as a string.
-	notAString = regexp.MustCompile(`^(?i:true|false|yes|no|on|off|y|n|null)$`)
-)
-
-// yamlString returns a string as a YAML scalar.
-func yamlString(s string) string {
-	if plainScalar.MatchString(s) && !notAString.MatchString(s) {
-		return s
-	}
-	return yamlQuoted(s)
-}
-
-// yamlQuoted returns a string in double quotes; YAML has all of Go's escapes.
-func yamlQuoted(s string) string { return strconv.QuoteToASCII(strings.ToValidUTF8(s, "\uFFFD")) }
+// Values that are printed for a terminal come from flags, tokens, keys and servers. These
+// functions quote them.
 
 // shown returns a key or a path for a line of text. It quotes what could end the line or
 // control a terminal.

@@ -3,104 +3,40 @@ package main
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// hostile are values that a shell would act on if they were not quoted.
-var hostile = []string{
-	"$(touch ran)", "`touch ran`", "; touch ran;", "& touch ran &", "| touch ran", "> ran", "a\ntouch ran\n", "${IFS}", "$HOME",
-	"'", `'"'`, `it's`, `"`, `\`, `a\`, " ", "", "a b", "*", "?", "~", "~root", "-rf", "--help", "=ls", "!1", "#", "a#b", "{a,b}", "[a]", "a\tb", "(x)", "é", "\x01",
-}
-
-// What is printed for a shell arrives in a program as it was, and nothing else
-// runs.
-func TestShellQuote(t *testing.T) {
-	sh, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip(err)
-	}
-	dir := t.TempDir()
-	words := make([]string, len(hostile))
-	for i, h := range hostile {
-		words[i] = shellQuote(h)
-	}
-	cmd := exec.CommandContext(t.Context(), sh, "-c", `printf '<%s>' `+strings.Join(words, " "))
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	if want := "<" + strings.Join(hostile, "><") + ">"; err != nil || string(out) != want {
-		t.Errorf("%v: got %q, want %q", err, out, want)
-	}
-	if made, _ := os.ReadDir(dir); len(made) > 0 {
-		t.Errorf("something ran: %v", made)
-	}
-}
-
-// All that setup prints is pasted into a shell: the aws commands get the names
-// as they are, and nothing else runs.
-func TestSetupIsSafeToPaste(t *testing.T) {
-	sh, err := exec.LookPath("sh")
-	if err != nil {
-		t.Skip(err)
-	}
-	for _, issuer := range []string{"https://x.example/$(touch ran)", "https://x.example/`touch ran`", "https://x.example/a;touch ran;", "https://x.example/it's \"one\"", "https://x.example/a&touch ran", "https://x.example/a > ran"} {
-		for _, name := range []string{"S3_Pics", "-rf", "=ls", "@a,b"} {
-			if name != "S3_Pics" && issuer != "https://x.example/$(touch ran)" {
-				continue // each once is enough
+// The scripts that setup prints pass the names on as they are, and nothing else runs.
+func TestSetupScriptIsSafe(t *testing.T) {
+	issuers := []string{"https://x.example/$(touch${IFS}ran)", "https://x.example/a;touch ran;", "https://x.example/it's", "https://x.example/a&touch${IFS}ran", "https://x.example/a > ran", "https://x.example/`touch ran`", "https://x.example/\"a\""}
+	for i, issuer := range issuers {
+		route, account := "hub", "111122223333"
+		if i%2 == 1 {
+			route, account = "direct", "444455556666"
+		}
+		name := []string{"=ls", "@a,b", "-rf", "S3_Pics"}[i%4]
+		s := newScript(t)
+		text, _, err := crossrole(t.Context(), "setup", "--route", route, "--issuer", issuer, "--cluster-account", "111122223333", "--shared-account", "444455556666", "--bucket", "pics", "--prefix", "a$(touch ran)'\nEND\ntouch ran\n", "--service-account", "default/app", "--role="+name, "--hub="+name)
+		if strings.ContainsAny(issuer, " \"`>") && errors.As(err, new(usageError)) {
+			continue // no URL that IAM would take
+		}
+		if err != nil {
+			t.Fatalf("%s %s: %v", issuer, name, err)
+		}
+		if changes, output, err := s.run(text, account); err != nil || !slices.Contains(changes, "iam:put-role-policy") {
+			t.Errorf("%s %s: %v, %v\n%s", issuer, name, err, changes, output)
+		}
+		args := strings.Split(s.read("bin/args"), "\x00")
+		for _, want := range []string{"--url=" + issuer, "--role-name=" + name} {
+			if !slices.Contains(args, want) {
+				t.Errorf("no %q in %q", want, args)
 			}
-			for _, route := range []string{"hub", "direct"} {
-				dir := t.TempDir()
-				stdout, _, err := crossrole(t.Context(), "setup", "--route", route, "--issuer", issuer, "--cluster-account", "111122223333", "--shared-account", "444455556666", "--bucket", "pics", "--prefix", "a$(touch ran)'\nEND\ntouch ran\n", "--service-account", "default/app", "--role="+name, "--hub=-hub")
-				if strings.ContainsAny(issuer, " \"`>") && errors.As(err, new(usageError)) {
-					continue // no URL that IAM would take
-				}
-				if err != nil {
-					t.Fatalf("%s %s: %v", issuer, name, err)
-				}
-				bin := filepath.Join(dir, "bin")
-				if err := os.Mkdir(bin, 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(bin, "aws"), []byte("#!/bin/sh\nprintf '%s\\0' \"$@\" >>../args\n"), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				work := filepath.Join(dir, "work")
-				if err := os.Mkdir(work, 0o755); err != nil {
-					t.Fatal(err)
-				}
-				commands, _, found := strings.Cut(stdout, "\n# "+map[string]string{"hub": "4", "direct": "3"}[route]+". In the cluster")
-				if !found {
-					t.Fatal(stdout)
-				}
-				cmd := exec.CommandContext(t.Context(), sh, "-c", commands)
-				cmd.Dir, cmd.Env = work, []string{"PATH=" + bin + ":" + os.Getenv("PATH")}
-				if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-					t.Errorf("%s %s: %v %s", issuer, name, err, out)
-				}
-				recorded, err := os.ReadFile(filepath.Join(dir, "args"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				args := strings.Split(string(recorded), "\x00")
-				if i := slices.Index(args, "--url"); i < 0 || args[i+1] != issuer {
-					t.Errorf("the issuer %q arrived as %q", issuer, args)
-				}
-				for _, want := range []string{"file://" + name + "-trust.json", "file://" + name + "-policy.json"} {
-					if !slices.Contains(args, want) {
-						t.Errorf("no %q in %q", want, args)
-					}
-				}
-				if i := slices.Index(args, "--role-name"); !slices.Contains(args, "--role-name="+name) && (i < 0 || !slices.Contains(args, name)) {
-					t.Errorf("no role %q in %q", name, args)
-				}
-				files, err := os.ReadDir(work)
-				if err != nil || len(files) != map[string]int{"hub": 4, "direct": 2}[route] {
-					t.Errorf("%s %s: %v, %v", issuer, name, files, err)
-				}
-			}
+		}
+		if ran, err := os.ReadDir(filepath.Join(s.dir, "work")); err != nil || len(ran) > 0 {
+			t.Errorf("%s %s: something ran: %v, %v", issuer, name, ran, err)
 		}
 	}
 }
@@ -213,13 +149,13 @@ func TestSetupOfARoleWithSettings(t *testing.T) {
 		return stdout, err
 	}
 	stdout, err := setup("--role", "S3_Pics,external-id=a%2Cb,tags=team=pics,session-name=x%2Cy")
-	for _, want := range []string{`"sts:ExternalId": "a,b"`, `"sts:TagSession"`, `args: ["doctor", "--role", "arn:aws:iam::444455556666:role/S3_Pics,external-id=a%2Cb,session-name=x%2Cy,tags=team=pics", "--bucket", "pics"]`, "--role-name S3_Pics "} {
+	for _, want := range []string{`"sts:ExternalId": "a,b"`, `"sts:TagSession"`, `args: ["doctor", "--role", "arn:aws:iam::444455556666:role/S3_Pics,external-id=a%2Cb,session-name=x%2Cy,tags=team=pics", "--bucket", "pics"]`, "role 'S3_Pics' '3600' "} {
 		if err != nil || !strings.Contains(stdout, want) {
 			t.Errorf("%v: no %s in\n%s", err, want, stdout)
 		}
 	}
 	stdout, err = setup("--route", "direct", "--role", "S3_Pics,duration=12h")
-	for _, want := range []string{"--role-name S3_Pics --max-session-duration 43200 ", `args: ["doctor", "--role", "own,duration=12h0m0s", "--bucket", "pics"]`} {
+	for _, want := range []string{"role 'S3_Pics' '43200' ", `args: ["doctor", "--role", "own,duration=12h0m0s", "--bucket", "pics"]`} {
 		if err != nil || !strings.Contains(stdout, want) {
 			t.Errorf("%v: no %s in\n%s", err, want, stdout)
 		}

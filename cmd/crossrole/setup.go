@@ -2,48 +2,70 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/spf13/cobra"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/plan"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/trust"
 )
 
-// plan is the command setup with its flags.
-type plan struct {
-	route                  string
-	issuers                []string
-	cluster, shared        string // accounts
-	hub, role              string // names
-	serviceAccount         string
-	bucket, prefix         string
-	namespace, accountName string
-	partition              partitionFlag
+// The setup command: it turns flags into a plan and prints the plan.
 
-	asked rolesetting.Setting // of role
+// setup is the command with its flags.
+type setup struct {
+	request        plan.Request
+	role           string // with settings
+	externalID     string
+	serviceAccount string
+	sessionPolicy  string // a file
+	inject         string
+	partition      partitionFlag
+	format, out    string
+
+	given func(flag string) bool
 }
 
 func newSetup() *cobra.Command {
-	var p plan
+	var s setup
 	c := &cobra.Command{
-		Use:   "setup --route direct|hub --issuer URL... --shared-account ID --bucket BUCKET --service-account NAMESPACE/NAME",
-		Short: "Print everything you must apply for a route, in order",
-		Long: `setup prints the AWS CLI commands for each account with their policies, then the
-service account with its annotation, and a pod to test it with. It changes nothing.
-Run the commands of an account with that account's credentials.
+		Use:   "setup --route hub|direct|pod-identity --shared-account ID --bucket BUCKET --service-account NAMESPACE/NAME",
+		Short: "Print everything you must apply for a route",
+		Long: `setup prints what a route needs in each account and in the cluster: OIDC
+providers, roles with their policies, a service account, and a pod to test it
+with. It changes nothing.
 
-  --route direct  the shared account registers the cluster's issuer
-  --route hub     the cluster's account registers the issuer; the shared account
-                  trusts one role. For blue/green give --issuer twice: only the
-                  hub's account changes.
+  --route hub           the cluster's account registers the issuer; the shared
+                        account trusts one role. For blue/green give --issuer
+                        twice: only the hub's account changes.
+  --route direct        the shared account registers the cluster's issuer
+  --route pod-identity  an EKS Pod Identity association with a target role
+
+  --cluster eks         EKS injects the role and the token into pods
+  --cluster other       the pod spec has the token and the variables in full; or,
+                        with --inject policy, an admission policy injects them
+                        (Kubernetes 1.36 or later)
+
+  --format shell        a POSIX shell script, for the aws CLI and jq. Run it with
+                        the credentials of each account. It may be run again, and
+                        leaves statements alone that it did not write. With the
+                        argument kubernetes it prints the objects for kubectl.
+  --format terraform    configuration for Terraform or OpenTofu
+  --format json         the plan as data
+
+Standard output is one script, configuration or JSON document; notes are on
+standard error. With --out, setup writes files named after account and purpose
+instead, and kubernetes.yaml.
 
 --role takes a role's name with the settings of crossrole help roles. The trust
 policy then requires the external ID, and allows tags and a source identity.`,
@@ -52,208 +74,289 @@ policy then requires the external ID, and allows tags and a source identity.`,
     --bucket pics --service-account default/s3-shared-content`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := p.check(); err != nil {
+			s.given = c.Flags().Changed
+			if err := s.check(); err != nil {
 				return err
 			}
-			return p.write(c.OutOrStdout())
+			return s.print(c)
 		},
 	}
-	f := c.Flags()
-	f.StringVar(&p.route, "route", "hub", "direct or hub")
-	f.StringArrayVar(&p.issuers, "issuer", nil, "`URL` of the cluster's issuer; repeat it for further clusters")
-	f.StringVar(&p.cluster, "cluster-account", "", "`ID` of the cluster's account (hub)")
-	f.StringVar(&p.shared, "shared-account", "", "`ID` of the bucket's account")
-	f.StringVar(&p.hub, "hub", "crossrole-hub", "`NAME` of the hub role")
-	f.StringVar(&p.role, "role", "S3_Pics", "`NAME[,setting]...` of the shared account's role")
-	f.StringVar(&p.serviceAccount, "service-account", "", "`NAMESPACE/NAME`")
-	f.StringVar(&p.bucket, "bucket", "", "`BUCKET` to read")
-	f.StringVar(&p.prefix, "prefix", "", "`PREFIX` of the keys; empty: all")
-	p.partition.add(c)
-	require(c, "issuer", "shared-account", "bucket", "service-account")
+	f, r := c.Flags(), &s.request
+	f.StringVar(&r.Route, "route", "hub", "hub, direct or pod-identity")
+	f.StringVar(&r.Cluster, "cluster", "eks", "eks or other")
+	f.StringArrayVar(&r.Issuers, "issuer", nil, "`URL` of the cluster's issuer; repeat it for further clusters (hub, direct)")
+	f.StringVar(&r.ClusterAccount, "cluster-account", "", "`ID` of the cluster's account (hub, pod-identity)")
+	f.StringVar(&r.SharedAccount, "shared-account", "", "`ID` of the bucket's account")
+	f.StringVar(&r.Hub, "hub", "crossrole-hub", "`NAME` of the role in the cluster's account (hub, pod-identity)")
+	f.StringVar(&r.HubPattern, "hub-pattern", "", "`ARN` with wildcards in the role's name, such as arn:aws:iam::111122223333:role/hub-*: the shared account trusts every role that matches (hub)")
+	f.StringVar(&s.role, "role", "S3_Pics", "`NAME[,setting]...` of the shared account's role")
+	f.StringVar(&s.externalID, "external-id", "", "`ID` that the shared account's role requires (hub, pod-identity)")
+	f.StringVar(&s.serviceAccount, "service-account", "", "`NAMESPACE/NAME`")
+	f.StringArrayVar(&r.Buckets, "bucket", nil, "`BUCKET` to read; repeat it for further buckets")
+	f.StringVar(&r.Prefix, "prefix", "", "`PREFIX` of the keys; empty: all")
+	f.StringArrayVar(&r.KMSKeys, "kms-key", nil, "`ARN` of a KMS key that encrypts the objects; repeat it for further keys")
+	f.StringVar(&r.ClusterName, "cluster-name", "", "`NAME` of the EKS cluster (pod-identity)")
+	f.StringVar(&s.sessionPolicy, "session-policy", "", "`FILE` with a policy that restricts the association's sessions; it disables their tags (pod-identity)")
+	f.StringVar(&s.inject, "inject", "", "policy: print an admission policy that injects the token (--cluster other)")
+	f.StringVar(&s.format, "format", "shell", "shell, terraform or json")
+	f.StringVar(&s.out, "out", "", "`DIR` to write files to")
+	s.partition.add(c)
+	require(c, "shared-account", "bucket", "service-account")
 	return c
 }
 
-func (p *plan) check() (err error) {
-	if p.route != "direct" && p.route != "hub" {
-		return usagef("--route %q; want direct or hub", p.route)
-	}
-	for _, issuer := range p.issuers {
-		if err := checkIssuer("--issuer", issuer); err != nil {
+// check validates the flags and completes the request.
+func (s *setup) check() error {
+	for _, check := range []func() error{s.checkCombination, s.checkNames, s.checkRole, s.checkBuckets, s.checkHubPattern, s.checkSessionPolicy} {
+		if err := check(); err != nil {
 			return err
 		}
-	}
-	if err := checkAccount("--shared-account", p.shared); err != nil {
-		return err
-	}
-	if p.route == "hub" {
-		if err := checkAccount("--cluster-account", p.cluster); err != nil {
-			return err
-		}
-		if err := checkRoleName("--hub", p.hub); err != nil {
-			return err
-		}
-	}
-	if err := p.checkRole(); err != nil {
-		return err
-	}
-	var inBucket string
-	if p.bucket, inBucket, err = checkBucketName("--bucket", p.bucket); err != nil {
-		return err
-	}
-	if p.partition.name, err = p.partition.of(p.issuers...); err != nil {
-		return err
-	}
-	if inBucket != "" && inBucket != p.partition.name {
-		return usagef("--bucket is in partition %s, the roles are in %s; use --partition to choose the partition of the accounts", inBucket, p.partition.name)
-	}
-	p.namespace, p.accountName, err = splitServiceAccount(p.serviceAccount)
-	return err
-}
-
-// checkRole parses the role's name and settings.
-func (p *plan) checkRole() (err error) {
-	if p.asked, err = rolesetting.Parse(p.role); err != nil {
-		return usageError{err}
-	}
-	if p.role = p.asked.Role.ARN; p.asked.Own {
-		p.role = "own" // a name like any other, here
-	}
-	if err := checkRoleName("--role", p.role); err != nil {
-		return err
-	}
-	switch r := p.asked.Role; {
-	case p.route == "direct" && (r.ExternalID != "" || r.SourceIdentity != "" || r.Tags != nil):
-		return usagef("--role %s: external-id, source-identity and tags are settings of a role that another role assumes (--route hub); on the direct route a token is exchanged for the role", p.role)
-	case p.route == "hub" && r.Duration > time.Hour:
-		return usagef("--role %s: duration=%s; STS allows a chained role one hour at most (--route direct allows up to 12)", p.role, r.Duration)
 	}
 	return nil
 }
 
-// policies are the policies of the roles; nil where a route has none.
-type policies struct{ hubTrust, hubMay, roleTrust, roleMay *trust.Policy }
-
-// policies returns the policies, or why IAM would reject one.
-func (p *plan) policies(hub, target string) (policies, error) {
-	subject := []string{"system:serviceaccount:" + p.namespace + ":" + p.accountName}
-	options := func(o *trust.PolicyOptions) {
-		o.Partition = p.partition.name
-		o.ExternalID = p.asked.Role.ExternalID
-		o.TagSession, o.SetSourceIdentity = p.asked.Role.Tags != nil, p.asked.Role.SourceIdentity != ""
+// checkCombination refuses flags that have no meaning together.
+func (s *setup) checkCombination() error {
+	r := &s.request
+	switch {
+	case !slices.Contains([]string{"direct", "hub", "pod-identity"}, r.Route):
+		return usagef("--route %q; want direct or hub, or pod-identity", r.Route)
+	case r.Cluster != "eks" && r.Cluster != "other":
+		return usagef("--cluster %q; want eks or other", r.Cluster)
+	case !slices.Contains(plan.Formats, s.format):
+		return usagef("--format %q; want %s", s.format, strings.Join(plan.Formats, ", "))
+	case s.given("out") && s.out == "":
+		return usagef(`--out ""; want a directory`)
+	case s.given("inject") && s.inject != "policy":
+		return usagef("--inject %q; want policy", s.inject)
 	}
-	may := trust.ReadBucketPolicy(p.bucket, p.prefix, options)
-	all := policies{roleTrust: trust.WebIdentityPolicy(p.shared, p.issuers, subject, options), roleMay: may}
-	checks := []func() error{may.ValidateIdentity}
-	if p.route == "hub" {
-		all.hubTrust, all.hubMay = trust.WebIdentityPolicy(p.cluster, p.issuers, subject, options), trust.AssumePolicy([]string{target}, options)
-		all.roleTrust = trust.RolePolicy(hub, options)
-		checks = append(checks, all.hubTrust.ValidateTrust, all.hubMay.ValidateIdentity)
-	}
-	for _, check := range append(checks, all.roleTrust.ValidateTrust) {
-		if err := check(); err != nil {
-			return all, usagef("IAM would reject the resulting policy: %w", err)
+	for _, c := range []struct {
+		flag  string
+		wrong bool
+		with  string
+		why   string
+	}{
+		{"external-id", r.Route == "direct", "--route direct", "a token is exchanged for the role, and STS takes no external ID for that"},
+		{"hub-pattern", r.Route == "direct", "--route direct", "this route has no hub"},
+		{"hub-pattern", r.Route == "pod-identity", "--route pod-identity", "an association names one role"},
+		{"session-policy", r.Route != "pod-identity", "--route " + r.Route, "only an EKS Pod Identity association has a session policy"},
+		{"cluster-name", r.Route != "pod-identity", "--route " + r.Route, "only an EKS Pod Identity association names the cluster; the other routes name its --issuer"},
+		{"inject", r.Cluster == "eks", "--cluster eks", "EKS injects the token itself"},
+		{"cluster", r.Route == "pod-identity" && r.Cluster == "other", "--route pod-identity", "EKS Pod Identity exists only in EKS"},
+	} {
+		if c.wrong && s.given(c.flag) {
+			return usagef("--%s cannot be used with %s: %s", c.flag, c.with, c.why)
 		}
 	}
-	return all, nil
+	r.Inject = s.inject == "policy"
+	if r.Route == "pod-identity" && r.ClusterName == "" {
+		return usagef("--route pod-identity needs --cluster-name, the name of the EKS cluster")
+	}
+	if r.Route != "pod-identity" && len(r.Issuers) == 0 {
+		return usagef("required flag: --route %s needs --issuer; to print it: kubectl get --raw /.well-known/openid-configuration", r.Route)
+	}
+	return nil
 }
 
-// write prints the steps. Policies are in here-documents, so the output can be pasted
-// into a shell.
-func (p *plan) write(out io.Writer) error {
-	target := "arn:" + p.partition.name + ":iam::" + p.shared + ":role/" + p.role
-	hub := "arn:" + p.partition.name + ":iam::" + p.cluster + ":role/" + p.hub
-	grants, err := p.policies(hub, target)
-	if err != nil {
+// https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
+var clusterName = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
+
+func (s *setup) checkNames() (err error) {
+	r := &s.request
+	for i, issuer := range r.Issuers {
+		if err := checkIssuer("--issuer", issuer); err != nil {
+			return err
+		}
+		if slices.Contains(r.Issuers[:i], issuer) {
+			return usagef("--issuer %s is given twice", issuer)
+		}
+	}
+	if err := checkAccount("--shared-account", r.SharedAccount); err != nil {
 		return err
 	}
-	var b strings.Builder
-	step := 0
-	section := func(format string, args ...any) {
-		step++
-		fmt.Fprintf(&b, "# %d. %s\n", step, fmt.Sprintf(format, args...))
-	}
-	providers := func(account string) {
-		section("In account %s: register the issuer%s of the cluster%s", account, plural(p.issuers), plural(p.issuers))
-		for _, issuer := range p.issuers {
-			fmt.Fprintf(&b, "aws iam create-open-id-connect-provider %s --client-id-list sts.amazonaws.com\n", shellFlag("--url", issuer))
+	if r.Route != "direct" {
+		if err := checkAccount("--cluster-account", r.ClusterAccount); err != nil {
+			return err
 		}
-		b.WriteString("\n")
-	}
-	role := func(account, name string, trusts, may *trust.Policy, lasts time.Duration, what string) {
-		section("In account %s: %s", account, what)
-		longer := ""
-		if lasts > time.Hour { // the default of every role
-			longer = fmt.Sprintf(" --max-session-duration %d", int64(lasts/time.Second))
+		if err := checkRoleName("--hub", r.Hub); err != nil {
+			return err
 		}
-		file := func(suffix string) string { return shellQuote(name + suffix) }
-		fmt.Fprintf(&b, "cat > %s <<'END'\n%s\nEND\naws iam create-role %s%s --assume-role-policy-document %s\n",
-			file("-trust.json"), trusts, shellFlag("--role-name", name), longer, shellQuote("file://"+name+"-trust.json"))
-		fmt.Fprintf(&b, "cat > %s <<'END'\n%s\nEND\naws iam put-role-policy %s --policy-name crossrole --policy-document %s\n\n",
-			file("-policy.json"), may, shellFlag("--role-name", name), shellQuote("file://"+name+"-policy.json"))
 	}
-	asked := p.asked
-	annotated, doctor := hub, []string{"doctor"}
-	if p.route == "direct" {
-		annotated = target
-		providers(p.shared)
-		role(p.shared, p.role, grants.roleTrust, grants.roleMay, asked.Role.Duration, "the role that tokens are exchanged for, which may read the bucket")
-		asked.Own, asked.Role.ARN = true, ""
-	} else {
-		providers(p.cluster)
-		role(p.cluster, p.hub, grants.hubTrust, grants.hubMay, 0, "the hub role, which tokens are exchanged for")
-		role(p.shared, p.role, grants.roleTrust, grants.roleMay, 0, "the role that the hub assumes, which may read the bucket")
-		asked.Own, asked.Role.ARN = false, target
+	if r.ClusterName != "" && !clusterName.MatchString(r.ClusterName) {
+		return usagef("--cluster-name %q; want the name of an EKS cluster: 1–100 of letters, digits, - and _", r.ClusterName)
 	}
-	if asked.String() != "own" {
-		doctor = append(doctor, "--role", asked.String())
+	r.Region = cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
+	if r.Partition, err = s.partition.of(r.Issuers...); err != nil {
+		return err
 	}
-	doctor = append(doctor, "--bucket", p.bucket)
-	section("In the cluster%s: the service account, kubectl apply -f -", plural(p.issuers))
-	fmt.Fprintf(&b, `apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: %s
-  namespace: %s
-  annotations:
-    eks.amazonaws.com/role-arn: %s
----
-`, yamlString(p.accountName), yamlString(p.namespace), yamlString(annotated))
-	fmt.Fprintf(&b, `apiVersion: v1
-kind: Pod
-metadata:
-  name: crossrole-doctor
-  namespace: %s
-spec:
-  serviceAccountName: %s
-  restartPolicy: Never
-  securityContext:
-    runAsNonRoot: true
-    runAsUser: 65532
-    fsGroup: 65532
-  containers:
-  - name: doctor
-    image: IMAGE # with the crossrole command
-    args: [%s]
-`, yamlString(p.namespace), yamlString(p.accountName), yamlList(doctor))
-	fmt.Fprintf(&b, "\n# Then: kubectl logs -n %s crossrole-doctor\n", shellQuote(p.namespace))
-	_, err = io.WriteString(out, b.String())
+	r.Namespace, r.ServiceAccount, err = splitServiceAccount(s.serviceAccount)
 	return err
 }
 
-func plural(list []string) string {
-	if len(list) > 1 {
-		return "s"
+// checkRole parses the role's name and settings.
+func (s *setup) checkRole() (err error) {
+	r := &s.request
+	if r.Role, err = rolesetting.Parse(s.role); err != nil {
+		return usageError{err}
 	}
-	return ""
+	if r.RoleName = r.Role.Role.ARN; r.Role.Own {
+		r.RoleName = "own" // a name like any other, here
+	}
+	if err := checkRoleName("--role", r.RoleName); err != nil {
+		return err
+	}
+	role := &r.Role.Role
+	if s.given("external-id") {
+		if role.ExternalID != "" && role.ExternalID != s.externalID {
+			return usagef("--external-id and the external-id of --role %s differ; give one of them", r.RoleName)
+		}
+		// The policy's validation reports other values.
+		if role.ExternalID = s.externalID; s.externalID == "" {
+			return usagef("--external-id is empty; want 2–1224 of letters, digits and +=,.@:/_-")
+		}
+	}
+	switch {
+	case r.Route == "direct" && (role.ExternalID != "" || role.SourceIdentity != "" || role.Tags != nil):
+		return usagef("--role %s: external-id, source-identity and tags are settings of a role that another role assumes (--route hub); on the direct route a token is exchanged for the role", r.RoleName)
+	case r.Route == "hub" && role.Duration > time.Hour:
+		return usagef("--role %s: duration=%s; STS allows a chained role one hour at most (--route direct allows up to 12)", r.RoleName, role.Duration)
+	case r.Route == "pod-identity" && (role.SourceIdentity != "" || role.Tags != nil || role.SessionName != "" || role.Duration != 0):
+		return usagef("--role %s: session-name, duration, source-identity and tags have no meaning with --route pod-identity: EKS assumes the role and chooses them", r.RoleName)
+	}
+	return nil
 }
 
-// yamlList returns a command line as the items of a YAML list.
-func yamlList(args []string) string {
-	list := slices.Clone(args)
-	for i, a := range list {
-		list[i] = yamlQuoted(a)
+func (s *setup) checkBuckets() error {
+	r := &s.request
+	for i, bucket := range r.Buckets {
+		name, partition, err := checkBucketName("--bucket", bucket)
+		if err != nil {
+			return err
+		}
+		if partition != "" && partition != r.Partition {
+			return usagef("--bucket is in partition %s, the roles are in %s; use --partition to choose the partition of the accounts", partition, r.Partition)
+		}
+		if slices.Contains(r.Buckets[:i], name) {
+			return usagef("--bucket %s is given twice", name)
+		}
+		r.Buckets[i] = name
 	}
-	return strings.Join(list, ", ")
+	for _, key := range r.KMSKeys {
+		if a, err := arn.Parse(key); err != nil || a.Service != "kms" || !strings.HasPrefix(a.Resource, "key/") {
+			return usagef("--kms-key %q; want the ARN of a key, like arn:aws:kms:us-east-1:444455556666:key/ID (not of an alias)", key)
+		}
+	}
+	return nil
+}
+
+// checkHubPattern checks that the hub role of this set-up matches the pattern. If --hub
+// is not given, it chooses a name that does.
+func (s *setup) checkHubPattern() error {
+	r := &s.request
+	if !s.given("hub-pattern") {
+		return nil
+	}
+	a, err := arn.Parse(r.HubPattern)
+	name, isRole := strings.CutPrefix(a.Resource, "role/")
+	switch {
+	case err != nil || !isRole:
+		return usagef("--hub-pattern %q; want the ARN of a role with wildcards in its name, like arn:aws:iam::111122223333:role/hub-*", r.HubPattern)
+	case a.AccountID != r.ClusterAccount:
+		return usagef("--hub-pattern %q is not of --cluster-account %s, where the hub role is", r.HubPattern, r.ClusterAccount)
+	}
+	if !s.given("hub") {
+		r.Hub = strings.NewReplacer("*", "1", "?", "1").Replace(name)
+		if err := checkRoleName("--hub-pattern: the role", r.Hub); err != nil {
+			return err
+		}
+	}
+	policy := trust.RolePolicy(r.HubPattern, func(o *trust.PolicyOptions) { o.HubPattern = true })
+	if err := policy.ValidateTrust(); err != nil {
+		return usagef("--hub-pattern: %w", err)
+	}
+	account := "arn:" + a.Partition + ":iam::" + a.AccountID + ":"
+	if !policy.Explain(trust.Request{
+		Action:    "sts:AssumeRole",
+		Principal: trust.Principals{"AWS": {account + "root"}},
+		Context:   map[string][]string{"aws:PrincipalArn": {account + "role/" + r.Hub}},
+	}).Allowed {
+		return usagef("--hub-pattern %q does not match --hub %s: the role would not be trusted", r.HubPattern, r.Hub)
+	}
+	return nil
+}
+
+func (s *setup) checkSessionPolicy() error {
+	if !s.given("session-policy") {
+		return nil
+	}
+	text, err := os.ReadFile(s.sessionPolicy)
+	if err != nil {
+		return usagef("--session-policy: %w", err)
+	}
+	policy, err := trust.ParsePolicy(text)
+	if err == nil {
+		err = policy.ValidateIdentity()
+	}
+	if err != nil {
+		return usagef("--session-policy %s: %w", s.sessionPolicy, err)
+	}
+	s.request.SessionPolicy = policy
+	return nil
+}
+
+// print prints the plan, or writes it to --out.
+func (s *setup) print(c *cobra.Command) error {
+	p, err := plan.New(s.request)
+	if err != nil {
+		return usagef("IAM would reject the resulting policy: %w", err)
+	}
+	if s.given("hub-pattern") && !s.given("hub") {
+		p.Notes = append(p.Notes, fmt.Sprintf("the hub role is %s; choose its name with --hub", s.request.Hub))
+	}
+	for _, note := range p.Notes {
+		fmt.Fprintf(c.ErrOrStderr(), "crossrole: %s\n", printable(note))
+	}
+	if s.out == "" {
+		if s.format == "terraform" {
+			fmt.Fprintln(c.ErrOrStderr(), "crossrole: --out DIR also writes the objects for the cluster")
+		}
+		return p.Write(c.OutOrStdout(), s.format)
+	}
+	files, err := p.Files(s.format)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.out, 0o755); err != nil {
+		return err
+	}
+	for _, f := range files {
+		mode := os.FileMode(0o644)
+		if f.Executable {
+			mode = 0o755
+		}
+		if err := writeFile(filepath.Join(s.out, f.Name), []byte(f.Text), mode); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "crossrole: wrote %s\n", shown(filepath.Join(s.out, f.Name)))
+	}
+	return nil
+}
+
+// writeFile writes a file, or leaves what was there.
+func writeFile(name string, text []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".crossrole-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Chmod(mode), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }
 
 // partitionFlag is the AWS partition of the printed ARNs.

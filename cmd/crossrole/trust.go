@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/spf13/cobra"
 
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/plan"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/trust"
@@ -52,12 +53,28 @@ func (s *subjects) list() ([]string, error) {
 	return list, nil
 }
 
-// print prints a policy, or returns why IAM would reject it.
-func print(c *cobra.Command, p *trust.Policy, check func() error) error {
-	if err := check(); err != nil {
+// print prints an identity policy, or returns why IAM would reject it.
+func print(c *cobra.Command, p *trust.Policy) error {
+	if err := p.ValidateIdentity(); err != nil {
 		return usagef("IAM would reject the resulting policy: %w", err)
 	}
 	_, err := fmt.Fprintln(c.OutOrStdout(), p)
+	return err
+}
+
+// printTrust prints a trust policy, with a warning if few further clusters fit into it.
+func printTrust(c *cobra.Command, p *trust.Policy) error {
+	if err := p.ValidateTrust(); err != nil {
+		return usagef("IAM would reject the resulting policy: %w", err)
+	}
+	warning, err := plan.SizeOfTrust("the trust policy", p)
+	if err != nil {
+		return usageError{err}
+	}
+	if warning != "" {
+		fmt.Fprintf(c.ErrOrStderr(), "crossrole: %s\n", warning)
+	}
+	_, err = fmt.Fprintln(c.OutOrStdout(), p)
 	return err
 }
 
@@ -89,7 +106,7 @@ func newTrustToken() *cobra.Command {
 				return err
 			}
 			p := trust.WebIdentityPolicy(account, issuers, list, func(o *trust.PolicyOptions) { o.Audience, o.Partition = audience, in })
-			return print(c, p, p.ValidateTrust)
+			return printTrust(c, p)
 		},
 	}
 	c.Flags().StringVar(&account, "account", "", "`ID` of the role's account, where the issuers are registered")
@@ -116,7 +133,7 @@ func newTrustRole() *cobra.Command {
 			p := trust.RolePolicy(hub, func(o *trust.PolicyOptions) {
 				o.ExternalID, o.TagSession, o.SetSourceIdentity = external, tags, identity
 			})
-			return print(c, p, p.ValidateTrust)
+			return printTrust(c, p)
 		},
 	}
 	c.Flags().StringVar(&hub, "hub", "", "`ARN` of the hub role")
@@ -156,7 +173,7 @@ func newTrustAssume() *cobra.Command {
 				targets[i] = arn
 			}
 			p := trust.AssumePolicy(targets, func(o *trust.PolicyOptions) { o.TagSession = tags })
-			return print(c, p, p.ValidateIdentity)
+			return print(c, p)
 		},
 	}
 	c.Flags().StringArrayVar(&targets, "target", nil, "`ARN` of a role that the hub may assume; repeat it for further roles")
@@ -189,7 +206,7 @@ func newTrustRead() *cobra.Command {
 				}
 			}
 			p := trust.ReadBucketPolicy(name, prefix, func(o *trust.PolicyOptions) { o.KMSKeyARNs, o.Partition = keys, in })
-			return print(c, p, p.ValidateIdentity)
+			return print(c, p)
 		},
 	}
 	c.Flags().StringVar(&bucket, "bucket", "", "`BUCKET`")

@@ -49,20 +49,21 @@ func TestKubernetesAcceptsTheManifests(t *testing.T) {
 	}
 }
 
-// setup returns the part of the output of crossrole setup that is for the cluster.
+// setup returns the objects for the cluster that crossrole setup writes.
 func setup(t *testing.T, route string) []byte {
 	t.Helper()
+	dir := t.TempDir()
 	out, err := exec.CommandContext(t.Context(), program("crossrole"), "setup", "--route", route,
 		"--issuer", "https://oidc.eks.us-east-1.amazonaws.com/id/BLUE", "--cluster-account", devAccount, "--shared-account", sharedAccount,
-		"--bucket", bucket, "--service-account", "default/"+account).CombinedOutput()
+		"--bucket", bucket, "--service-account", "default/"+account, "--out", dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("crossrole setup: %v\n%s", err, out)
 	}
-	_, objects, found := strings.Cut(string(out), "kubectl apply -f -\n")
-	if !found {
-		t.Fatalf("crossrole setup prints nothing for kubectl:\n%s", out)
+	objects, err := os.ReadFile(filepath.Join(dir, "kubernetes.yaml"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return []byte(objects)
+	return objects
 }
 
 // The pods of the manifests get the variables and volumes that EKS's webhook injects.

@@ -1,0 +1,159 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The plan as a POSIX shell script.
+
+// functions are the steps of a script. They need the aws CLI and jq.
+const functions = `
+# found COMMAND... reports whether what an aws command asks for exists.
+found() {
+  if problem=$("$@" 2>&1 >/dev/null); then
+    return 0
+  fi
+  case $problem in
+  *NoSuchEntity*) return 1 ;;
+  esac
+  printf '%s\n' "$problem" >&2
+  exit 1
+}
+
+# merge OLD NEW adds the statements of the policy NEW to the policy OLD. A statement with
+# the Sid of a new one is replaced, all others stay as they are.
+merge() {
+  jq -cn --argjson old "$1" --argjson new "$2" '
+    def list: if type == "array" then . else [.] end;
+    if $old.Version != $new.Version then
+      error("the policy has the version \($old.Version // "2008-10-17"); change it to \($new.Version) first, which gives ${...} in its statements a meaning")
+    else . end |
+    ($old.Statement | list) as $have | ($new.Statement | list) as $want |
+    $old + {Statement: (
+      [$have[] | . as $s | ([$want[] | select(.Sid == $s.Sid)][0] // $s)] +
+      [$want[] | select(.Sid as $sid | all($have[]; .Sid != $sid))])}'
+}
+
+# same OLD NEW reports whether two JSON documents are equal.
+same() {
+  jq -en --argjson a "$1" --argjson b "$2" '$a == $b' >/dev/null
+}
+
+# provider ARN URL AUDIENCE registers an issuer.
+provider() {
+  if found aws iam get-open-id-connect-provider "--open-id-connect-provider-arn=$1"; then
+    aws iam add-client-id-to-open-id-connect-provider "--open-id-connect-provider-arn=$1" "--client-id=$3"
+  else
+    aws iam create-open-id-connect-provider "--url=$2" "--client-id-list=$3" >/dev/null
+  fi
+  echo "issuer $2"
+}
+
+# role NAME SECONDS TRUST POLICYNAME POLICY creates a role, or adds to an existing one
+# what it lacks.
+role() {
+  if found aws iam get-role "--role-name=$1"; then
+    current=$(aws iam get-role "--role-name=$1" --query Role.AssumeRolePolicyDocument --output json)
+    merged=$(merge "$current" "$3")
+    if ! same "$current" "$merged"; then
+      aws iam update-assume-role-policy "--role-name=$1" "--policy-document=$merged"
+    fi
+    longest=$(aws iam get-role "--role-name=$1" --query Role.MaxSessionDuration --output text)
+    if [ "$longest" -lt "$2" ]; then
+      aws iam update-role "--role-name=$1" "--max-session-duration=$2" >/dev/null
+    fi
+  else
+    aws iam create-role "--role-name=$1" "--max-session-duration=$2" "--assume-role-policy-document=$3" >/dev/null
+    aws iam wait role-exists "--role-name=$1"
+  fi
+  merged=$5
+  if found aws iam get-role-policy "--role-name=$1" "--policy-name=$4"; then
+    current=$(aws iam get-role-policy "--role-name=$1" "--policy-name=$4" --query PolicyDocument --output json)
+    merged=$(merge "$current" "$5")
+    if same "$current" "$merged"; then
+      echo "role $1"
+      return
+    fi
+  fi
+  aws iam put-role-policy "--role-name=$1" "--policy-name=$4" "--policy-document=$merged"
+  echo "role $1"
+}
+
+# association CLUSTER NAMESPACE SERVICEACCOUNT ROLE TARGET TAGS POLICY associates a service
+# account with a role. An association with another role is an error.
+association() {
+  tags=--no-disable-session-tags
+  if [ "$6" = off ]; then
+    tags=--disable-session-tags
+  fi
+  all=$(aws eks list-pod-identity-associations "--cluster-name=$1" "--namespace=$2" "--service-account=$3" --output json)
+  id=$(printf '%s' "$all" | jq -r '.associations[0].associationId // empty')
+  if [ -z "$id" ]; then
+    aws eks create-pod-identity-association "--cluster-name=$1" "--namespace=$2" "--service-account=$3" "--role-arn=$4" "--target-role-arn=$5" "$tags" ${7:+"--policy=$7"} >/dev/null
+  else
+    role=$(aws eks describe-pod-identity-association "--cluster-name=$1" "--association-id=$id" --query association.roleArn --output text)
+    if [ "$role" != "$4" ]; then
+      echo "the service account $2/$3 is associated with $role; delete that association first: aws eks delete-pod-identity-association --cluster-name '$1' --association-id $id" >&2
+      exit 1
+    fi
+    aws eks update-pod-identity-association "--cluster-name=$1" "--association-id=$id" "--role-arn=$4" "--target-role-arn=$5" "$tags" ${7:+"--policy=$7"} >/dev/null
+  fi
+  echo "association of $2/$3"
+}
+`
+
+// script renders accounts as a script that sets up the account of the caller's
+// credentials. With the argument kubernetes, it prints the objects for the cluster
+// instead, if withManifest.
+func (p *Plan) script(accounts []Account, withManifest bool) string {
+	var b strings.Builder
+	var ids []string
+	for _, a := range accounts {
+		ids = append(ids, a.ID)
+	}
+	fmt.Fprintf(&b, "#!/bin/sh\n# Sets up the route %s in account %s. Needs the aws CLI and jq. It may be run again.\n", p.Route, strings.Join(ids, ", then in account "))
+	if len(ids) > 1 {
+		b.WriteString("# Run it with the credentials of each account, in this order.\n")
+	}
+	if withManifest {
+		b.WriteString("# With the argument kubernetes, it prints what to pipe into kubectl apply -f -\n")
+	}
+	b.WriteString("set -eu\n")
+	if withManifest {
+		fmt.Fprintf(&b, "\nif [ \"${1-}\" = kubernetes ]; then\n  printf '%%s' %s\n  exit\nfi\n", shellQuote(string(p.Kubernetes)))
+	}
+	b.WriteString(functions)
+	b.WriteString("\naccount=$(aws sts get-caller-identity --query Account --output text)\ncase $account in\n")
+	for _, a := range accounts {
+		fmt.Fprintf(&b, "%s)\n", a.ID)
+		call := func(function string, args ...string) {
+			b.WriteString("  " + function)
+			for _, arg := range args {
+				b.WriteString(" " + shellQuote(arg))
+			}
+			b.WriteString("\n")
+		}
+		for _, provider := range a.Providers {
+			for _, id := range provider.ClientIDs {
+				call("provider", provider.ARN, provider.URL, id)
+			}
+		}
+		for _, role := range a.Roles {
+			call("role", role.Name, fmt.Sprint(role.MaxSessionDuration), role.Trust.String(), role.PolicyName, role.Policy.String())
+		}
+		for _, as := range a.Associations {
+			tags, policy := "on", ""
+			if as.DisableSessionTags {
+				tags = "off"
+			}
+			if as.Policy != nil {
+				policy = as.Policy.String()
+			}
+			call("association", as.ClusterName, as.Namespace, as.ServiceAccount, as.RoleARN, as.TargetRoleARN, tags, policy)
+		}
+		b.WriteString("  ;;\n")
+	}
+	fmt.Fprintf(&b, "*)\n  echo \"these are credentials of account $account; run this with those of account %s\" >&2\n  exit 1\n  ;;\nesac\n", strings.Join(ids, " or "))
+	return b.String()
+}

@@ -1,0 +1,559 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/crossrole/crossrole/trust"
+)
+
+// Tests of the setup command: what it prints for each route, that the printed policies
+// admit the pod and no other, that the scripts do what they say when they run, and which
+// flags do not go together.
+
+var update = flag.Bool("update", false, "write the golden files of setup")
+
+const blueIssuer = "https://oidc.eks.us-east-1.amazonaws.com/id/BLUE"
+
+// world is a set-up that the tests print in every format.
+type world struct {
+	route string
+	args  []string
+	other string // an external ID that the target must refuse; empty: it takes any
+}
+
+func worlds(t *testing.T) map[string]world {
+	t.Helper()
+	restriction := filepath.Join(t.TempDir(), "restriction.json")
+	if err := os.WriteFile(restriction, []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hub := []string{"--route", "hub", "--issuer", blueIssuer, "--cluster-account", "111122223333"}
+	direct := []string{"--route", "direct", "--issuer", blueIssuer}
+	pod := []string{"--route", "pod-identity", "--cluster-account", "111122223333", "--cluster-name", "prod"}
+	with := func(args []string, more ...string) []string { return slices.Concat(args, more) }
+	return map[string]world{
+		"hub":                         {"hub", with(hub, "--issuer", "https://oidc.eks.us-east-1.amazonaws.com/id/GREEN"), ""},
+		"hub-external-id":             {"hub", with(hub, "--external-id", "pics-2026", "--role", "S3_Pics,tags=team=a", "--bucket", "more", "--prefix", "in/", "--kms-key", "arn:aws:kms:us-east-1:444455556666:key/k"), "other"},
+		"hub-pattern":                 {"hub", with(hub, "--hub-pattern", "arn:aws:iam::111122223333:role/hub-*"), ""},
+		"hub-other":                   {"hub", with(hub, "--cluster", "other"), ""},
+		"hub-other-inject":            {"hub", with(hub, "--cluster", "other", "--inject", "policy"), ""},
+		"hub-china":                   {"hub", with(hub, "--partition", "aws-cn"), ""},
+		"direct":                      {"direct", with(direct, "--role", "S3_Pics,duration=12h"), ""},
+		"direct-other":                {"direct", with(direct, "--cluster", "other"), ""},
+		"pod-identity":                {"pod-identity", pod, ""},
+		"pod-identity-external-id":    {"pod-identity", with(pod, "--external-id", "us-east-1/111122223333/prod/default/app"), "us-east-1/111122223333/prod/default/other"},
+		"pod-identity-session-policy": {"pod-identity", with(pod, "--session-policy", restriction), "us-east-1/111122223333/prod/default/other"},
+	}
+}
+
+// setupOf runs setup for a world.
+func setupOf(t *testing.T, w world, args ...string) (stdout, stderr string) {
+	t.Helper()
+	args = slices.Concat([]string{"setup", "--shared-account", "444455556666", "--bucket", "pics", "--service-account", "default/app"}, w.args, args)
+	stdout, stderr, err := crossrole(t.Context(), args...)
+	if err != nil {
+		t.Fatalf("%q: %v", args, err)
+	}
+	return stdout, stderr
+}
+
+var functionsOfScripts = regexp.MustCompile(`(?s)\n# found COMMAND.*?\n(\naccount=)`)
+
+// The output of every combination is that of testdata/setup. To write the files, run
+// go test ./cmd/crossrole -run TestSetupGolden -update
+func TestSetupGolden(t *testing.T) {
+	for name, w := range worlds(t) {
+		var got txtar.Archive
+		for _, format := range []string{"shell", "terraform", "json"} {
+			stdout, stderr := setupOf(t, w, "--format", format)
+			if format == "shell" { // every script has the same functions
+				stdout = functionsOfScripts.ReplaceAllString(stdout, "\n(functions)\n$1")
+			}
+			got.Files = append(got.Files, txtar.File{Name: format, Data: []byte(stdout)})
+			if format == "json" {
+				got.Files = append(got.Files, txtar.File{Name: "stderr", Data: []byte(stderr)})
+			}
+		}
+		file := filepath.Join("testdata", "setup", name+".txtar")
+		if *update {
+			if err := os.WriteFile(file, txtar.Format(&got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil || !bytes.Equal(want, txtar.Format(&got)) {
+			t.Errorf("%s: %v; it prints\n%s", name, err, txtar.Format(&got))
+		}
+	}
+}
+
+// printed are the trust policies in an output of setup, by the name of their role.
+type printed map[string]*trust.Policy
+
+func parsePolicy(t *testing.T, text string) *trust.Policy {
+	t.Helper()
+	policy, err := trust.ParsePolicy([]byte(text))
+	if err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return policy
+}
+
+// trustsIn finds the trust policies in the output of each format.
+func trustsIn(t *testing.T, format, output string) printed {
+	t.Helper()
+	found := printed{}
+	switch format {
+	case "shell":
+		for _, m := range regexp.MustCompile(`(?s)\n  role '([^']*)' '\d+' '(\{.*?\n\})' 'crossrole' '`).FindAllStringSubmatch(output, -1) {
+			found[m[1]] = parsePolicy(t, strings.ReplaceAll(m[2], `'\''`, "'"))
+		}
+	case "terraform":
+		for _, m := range regexp.MustCompile(`(?s)resource "aws_iam_role" "\w+" \{.*?  name +?= "(.*?)".*?assume_role_policy = jsonencode\((.*?)\n  \}\)`).FindAllStringSubmatch(output, -1) {
+			found[m[1]] = parsePolicy(t, strings.NewReplacer("$${", "${", "%%{", "%{").Replace(m[2]+"}"))
+		}
+	case "json":
+		var p struct {
+			Accounts []struct {
+				Roles []struct {
+					Name        string
+					TrustPolicy *trust.Policy
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(output), &p); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range p.Accounts {
+			for _, r := range a.Roles {
+				found[r.Name] = r.TrustPolicy
+			}
+		}
+	}
+	return found
+}
+
+// In every format the policies admit the pod on its route, and neither another service
+// account nor another role.
+func TestSetupPoliciesAdmitThePod(t *testing.T) {
+	for name, w := range worlds(t) {
+		partition, hubName := "aws", "crossrole-hub"
+		if name == "hub-china" {
+			partition = "aws-cn"
+		}
+		if name == "hub-pattern" {
+			hubName = "hub-1"
+		}
+		token := func(account, serviceAccount string) trust.Request {
+			provider := strings.TrimPrefix(blueIssuer, "https://")
+			return trust.Request{
+				Action:    "sts:AssumeRoleWithWebIdentity",
+				Principal: trust.Principals{"Federated": {"arn:" + partition + ":iam::" + account + ":oidc-provider/" + provider}},
+				Context:   map[string][]string{provider + ":aud": {"sts.amazonaws.com"}, provider + ":sub": {"system:serviceaccount:default:" + serviceAccount}},
+			}
+		}
+		agent := func(serviceAccount, cluster string) trust.Request {
+			r := trust.Request{
+				Action:    "sts:AssumeRole",
+				Principal: trust.Principals{"Service": {"pods.eks.amazonaws.com"}},
+				Context: map[string][]string{
+					"aws:SourceAccount": {"111122223333"},
+					"aws:SourceArn":     {"arn:aws:eks:us-east-1:111122223333:cluster/" + cluster},
+				},
+			}
+			if name != "pod-identity-session-policy" {
+				r.Context["aws:RequestTag/eks-cluster-name"] = []string{cluster}
+				r.Context["aws:RequestTag/kubernetes-namespace"] = []string{"default"}
+				r.Context["aws:RequestTag/kubernetes-service-account"] = []string{serviceAccount}
+			}
+			return r
+		}
+		externalID := map[string]string{"hub-external-id": "pics-2026"}[name]
+		if w.route == "pod-identity" {
+			externalID = "us-east-1/111122223333/prod/default/app"
+		}
+		role := func(role, externalID string) trust.Request {
+			account := "arn:" + partition + ":iam::111122223333:"
+			r := trust.Request{
+				Action:    "sts:AssumeRole",
+				Principal: trust.Principals{"AWS": {account + "role/" + role, account + "root"}},
+				Context:   map[string][]string{"aws:PrincipalArn": {account + "role/" + role}},
+			}
+			if externalID != "" {
+				r.Context["sts:ExternalId"] = []string{externalID}
+			}
+			return r
+		}
+		for _, format := range []string{"shell", "terraform", "json"} {
+			stdout, _ := setupOf(t, w, "--format", format)
+			policies := trustsIn(t, format, stdout)
+			explain := func(of string, request trust.Request, want bool) {
+				t.Helper()
+				policy := policies[of]
+				if policy == nil {
+					t.Fatalf("%s, %s: no trust policy of %s in\n%s", name, format, of, stdout)
+				}
+				if err := policy.ValidateTrust(); err != nil {
+					t.Errorf("%s, %s: %v", name, format, err)
+				}
+				if d := policy.Explain(request); d.Allowed != want {
+					t.Errorf("%s, %s: %s admits %v: %t, want %t: %+v", name, format, of, request, d.Allowed, want, d)
+				}
+			}
+			switch w.route {
+			case "direct":
+				explain("S3_Pics", token("444455556666", "app"), true)
+				explain("S3_Pics", token("444455556666", "other"), false)
+				explain("S3_Pics", role("admin", ""), false)
+				continue
+			case "hub":
+				explain(hubName, token("111122223333", "app"), true)
+				explain(hubName, token("111122223333", "other"), false)
+			case "pod-identity":
+				explain(hubName, agent("app", "prod"), true)
+				explain(hubName, agent("app", "test"), false)
+				explain(hubName, agent("other", "prod"), name == "pod-identity-session-policy") // without tags, EKS names only the cluster
+				explain(hubName, token("111122223333", "app"), false)
+			}
+			explain("S3_Pics", role(hubName, externalID), true)
+			explain("S3_Pics", role("admin", externalID), false)
+			if w.other != "" {
+				explain("S3_Pics", role(hubName, w.other), false)
+				explain("S3_Pics", role(hubName, ""), false)
+			}
+			if name == "hub-pattern" {
+				explain("S3_Pics", role("hub-green", ""), true)
+			}
+		}
+	}
+}
+
+// fakeAWS is an aws CLI that keeps roles in files, and appends what it changes to calls.
+const fakeAWS = `#!/bin/sh
+set -eu
+state=${0%/*}/state
+mkdir -p "$state"
+name= policy= document= url= query=
+for arg; do
+  case $arg in
+  --role-name=*) name=${arg#*=} ;;
+  --policy-name=*) policy=${arg#*=} ;;
+  --policy-document=* | --assume-role-policy-document=*) document=${arg#*=} ;;
+  --url=*) url=${arg#*=} ;;
+  --open-id-connect-provider-arn=*) url=https://${arg#*:oidc-provider/} ;;
+  --query | Role.* | PolicyDocument) query=$arg ;;
+  esac
+done
+key=$name${url##*/}
+show() {
+  if [ ! -f "$1" ]; then
+    echo "An error occurred (NoSuchEntity) when calling it: not found" >&2
+    exit 254
+  fi
+  if [ "$query" = Role.MaxSessionDuration ]; then echo 3600; else cat "$1"; fi
+}
+case "$1 $2" in
+"sts get-caller-identity") echo "$FAKE_ACCOUNT"; exit ;;
+"iam get-role" | "iam get-open-id-connect-provider") show "$state/$key"; exit ;;
+"iam get-role-policy") show "$state/$key.$policy"; exit ;;
+"iam wait" | "iam add-client-id-to-open-id-connect-provider") exit ;;
+"iam create-role" | "iam update-assume-role-policy") printf '%s' "$document" >"$state/$key" ;;
+"iam put-role-policy") printf '%s' "$document" >"$state/$key.$policy" ;;
+"iam create-open-id-connect-provider") : >"$state/$key" ;;
+"eks list-pod-identity-associations") if [ -f "$state/association" ]; then echo '{"associations":[{"associationId":"a-1"}]}'; else echo '{"associations":[]}'; fi; exit ;;
+"eks describe-pod-identity-association") cat "$state/association"; exit ;;
+"eks create-pod-identity-association") for arg; do case $arg in --role-arn=*) echo "${arg#*=}" >"$state/association" ;; esac; done ;;
+esac
+printf '%s\n' "$1 $2" >>"${0%/*}/calls"
+printf '%s\0' "$@" >>"${0%/*}/args"
+`
+
+// script runs scripts of setup with fakeAWS.
+type script struct {
+	t   *testing.T
+	dir string // bin is in it, with what fakeAWS writes; and work, where scripts run
+}
+
+func newScript(t *testing.T) script {
+	t.Helper()
+	for _, program := range []string{"sh", "jq"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(err)
+		}
+	}
+	s := script{t, t.TempDir()}
+	for _, dir := range []string{"bin", "work"} {
+		if err := os.Mkdir(filepath.Join(s.dir, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.write("bin/aws", fakeAWS)
+	return s
+}
+
+func (s script) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o755); err != nil { //nolint:gosec // a program
+		s.t.Fatal(err)
+	}
+}
+
+func (s script) read(name string) string {
+	s.t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.dir, name))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// run runs a script with the credentials of an account, and returns the changes that it
+// made.
+func (s script) run(text, account string, args ...string) (changes []string, output string, err error) {
+	s.t.Helper()
+	s.write("bin/calls", "")
+	cmd := exec.CommandContext(s.t.Context(), "sh", append([]string{"-c", text, "setup.sh"}, args...)...)
+	cmd.Dir, cmd.Env = filepath.Join(s.dir, "work"), []string{"PATH=" + filepath.Join(s.dir, "bin") + ":" + os.Getenv("PATH"), "FAKE_ACCOUNT=" + account}
+	out, err := cmd.CombinedOutput()
+	return strings.Fields(strings.ReplaceAll(s.read("bin/calls"), " ", ":")), string(out), err
+}
+
+// A script sets up the account of its credentials. The second run changes nothing.
+func TestSetupScriptTwice(t *testing.T) {
+	all := worlds(t)
+	for _, name := range []string{"hub", "direct", "pod-identity"} {
+		s := newScript(t)
+		text, _ := setupOf(t, all[name])
+		role := []string{"iam:create-role", "iam:put-role-policy"}
+		want := map[string][]string{
+			"hub":          slices.Concat([]string{"iam:create-open-id-connect-provider", "iam:create-open-id-connect-provider"}, role),
+			"direct":       slices.Concat([]string{"iam:create-open-id-connect-provider"}, role),
+			"pod-identity": slices.Concat(role, []string{"eks:create-pod-identity-association"}),
+		}[name]
+		first := "111122223333"
+		if name == "direct" {
+			first = "444455556666"
+		}
+		if changes, output, err := s.run(text, first); err != nil || !slices.Equal(changes, want) {
+			t.Errorf("%s: %v, it did %v, want %v\n%s", name, err, changes, want, output)
+		}
+		want = nil
+		if name == "pod-identity" {
+			want = []string{"eks:update-pod-identity-association"}
+		}
+		if name == "direct" { // fakeAWS says that every role has one hour
+			want = []string{"iam:update-role"}
+		}
+		if changes, output, err := s.run(text, first); err != nil || !slices.Equal(changes, want) {
+			t.Errorf("%s again: %v, it did %v, want %v\n%s", name, err, changes, want, output)
+		}
+		if changes, output, err := s.run(text, "999999999999"); err == nil || len(changes) > 0 || !strings.Contains(output, "credentials of account 999999999999; run this with those of account "+first) {
+			t.Errorf("%s with credentials of another account: %v, %v\n%s", name, err, changes, output)
+		}
+		if _, output, err := s.run(text, "", "kubernetes"); err != nil || !strings.HasPrefix(output, "apiVersion: v1\nkind: ServiceAccount\n") {
+			t.Errorf("%s kubernetes: %v\n%s", name, err, output)
+		}
+	}
+}
+
+// A script adds its statements to policies that exist, and replaces only its own.
+func TestSetupScriptKeepsOtherStatements(t *testing.T) {
+	const theirs = `{"Sid":"Theirs","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999999999999:root"},"Action":"sts:AssumeRole"}`
+	s := newScript(t)
+	s.run("aws", "") // creates the folder
+	s.write("bin/state/S3_Pics", `{"Version":"2012-10-17","Statement":`+theirs+`}`)
+	count := func(want int, in ...string) {
+		t.Helper()
+		policy := parsePolicy(t, s.read("bin/state/S3_Pics"))
+		if len(policy.Statements) != want || policy.Statements[0].SID != "Theirs" {
+			t.Errorf("the trust policy is %s", policy)
+		}
+		for _, text := range in {
+			if !strings.Contains(policy.String(), text) {
+				t.Errorf("no %s in %s", text, policy)
+			}
+		}
+	}
+	hub := worlds(t)["hub"]
+	apply := func(args ...string) {
+		t.Helper()
+		text, _ := setupOf(t, hub, args...)
+		if _, output, err := s.run(text, "444455556666"); err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+	}
+	apply()
+	count(2, "role/crossrole-hub")
+	apply("--external-id", "one") // of the same hub role
+	count(2, `"one"`)
+	apply("--external-id", "two")
+	count(2, `"two"`)
+	apply("--hub", "green", "--role", "S3_Pics,tags=team=a")
+	count(3, "role/crossrole-hub", "role/green")
+	apply("--hub", "green", "--role", "S3_Pics,tags=team=a", "--external-id", "three")
+	count(4, `"three"`) // one more for sts:TagSession
+	request := trust.Request{Action: "sts:AssumeRole", Principal: trust.Principals{"AWS": {"arn:aws:iam::111122223333:role/green"}}}
+	if d := parsePolicy(t, s.read("bin/state/S3_Pics")).Explain(request); d.Allowed {
+		t.Errorf("the older statement admits the hub without an external ID: %+v", d)
+	}
+	apply("--bucket", "more")
+	may := parsePolicy(t, s.read("bin/state/S3_Pics.crossrole")).String()
+	for _, bucket := range []string{"arn:aws:s3:::pics/*", "arn:aws:s3:::more/*"} {
+		if !strings.Contains(may, bucket) {
+			t.Errorf("no %s in %s", bucket, may)
+		}
+	}
+	s.write("bin/state/S3_Pics", `{"Version":"2008-10-17","Statement":`+theirs+`}`)
+	text, _ := setupOf(t, hub)
+	if changes, output, err := s.run(text, "444455556666"); err == nil || len(changes) > 0 || !strings.Contains(output, "the policy has the version 2008-10-17") {
+		t.Errorf("a policy of the older version: %v, %v\n%s", err, changes, output)
+	}
+}
+
+// An association with another role is not replaced.
+func TestSetupScriptKeepsAnotherAssociation(t *testing.T) {
+	s := newScript(t)
+	s.run("aws", "")
+	s.write("bin/state/association", "arn:aws:iam::111122223333:role/theirs\n")
+	text, _ := setupOf(t, worlds(t)["pod-identity"])
+	changes, output, err := s.run(text, "111122223333")
+	if err == nil || slices.ContainsFunc(changes, func(c string) bool { return strings.HasPrefix(c, "eks:") }) || !strings.Contains(output, "is associated with arn:aws:iam::111122223333:role/theirs; delete that association first") {
+		t.Errorf("%v, it did %v\n%s", err, changes, output)
+	}
+}
+
+// Flags that have no meaning together are wrong usage, and the error names both.
+func TestSetupRefusesCombinations(t *testing.T) {
+	direct := []string{"--route", "direct", "--issuer", blueIssuer}
+	hub := []string{"--route", "hub", "--issuer", blueIssuer, "--cluster-account", "111122223333"}
+	pod := []string{"--route", "pod-identity", "--cluster-account", "111122223333"}
+	prod := slices.Concat(pod, []string{"--cluster-name", "prod"})
+	for _, tt := range []struct {
+		base, args []string
+		want       []string
+	}{
+		{direct, []string{"--external-id", "hush"}, []string{"--external-id", "--route direct"}},
+		{direct, []string{"--hub-pattern", "arn:aws:iam::111122223333:role/hub-*"}, []string{"--hub-pattern", "--route direct"}},
+		{prod, []string{"--hub-pattern", "arn:aws:iam::111122223333:role/hub-*"}, []string{"--hub-pattern", "--route pod-identity"}},
+		{hub, []string{"--session-policy", "x.json"}, []string{"--session-policy", "--route hub"}},
+		{direct, []string{"--session-policy", "x.json"}, []string{"--session-policy", "--route direct"}},
+		{hub, []string{"--cluster-name", "prod"}, []string{"--cluster-name", "--route hub"}},
+		{direct, []string{"--cluster-name", "prod"}, []string{"--cluster-name", "--route direct"}},
+		{hub, []string{"--inject", "policy"}, []string{"--inject", "--cluster eks"}},
+		{hub, []string{"--inject", "policy", "--cluster", "eks"}, []string{"--inject", "--cluster eks"}},
+		{prod, []string{"--cluster", "other"}, []string{"--cluster", "--route pod-identity"}},
+		{pod, nil, []string{"--route pod-identity", "--cluster-name"}},
+		{hub, []string{"--format", ""}, []string{`--format ""`}},
+		{hub, []string{"--format", "yaml"}, []string{`--format "yaml"`, "shell, terraform, json"}},
+		{hub, []string{"--cluster", ""}, []string{`--cluster ""`}},
+		{hub, []string{"--cluster", "other", "--inject", "webhook"}, []string{`--inject "webhook"`}},
+		{hub, []string{"--out", ""}, []string{`--out ""`}},
+		{hub, []string{"--external-id", ""}, []string{"--external-id is empty"}},
+		{hub, []string{"--external-id", "hush!"}, []string{"external id (not shown)"}},
+		{hub, []string{"--external-id", "hush", "--role", "S3_Pics,external-id=hush2"}, []string{"--external-id", "--role S3_Pics"}},
+		{prod, []string{"--role", "S3_Pics,duration=1h"}, []string{"--role S3_Pics", "--route pod-identity"}},
+		{prod, []string{"--cluster-name", "a/b"}, []string{`--cluster-name "a/b"`}},
+		{prod, []string{"--session-policy", "missing.json"}, []string{"--session-policy", "missing.json"}},
+		{hub, []string{"--hub-pattern", ""}, []string{"--hub-pattern"}},
+		{hub, []string{"--hub-pattern", "arn:aws:iam::111122223333:role/*"}, []string{"--hub-pattern", "every role"}},
+		{hub, []string{"--hub-pattern", "arn:aws:iam::*:role/hub-*"}, []string{"--hub-pattern", "--cluster-account 111122223333"}},
+		{hub, []string{"--hub-pattern", "arn:aws:iam::111122223333:role/hub-*", "--hub", "other"}, []string{"--hub-pattern", "--hub other"}},
+		{hub, []string{"--bucket", "pics"}, []string{"--bucket pics"}},
+		{hub, []string{"--issuer", blueIssuer}, []string{"--issuer " + blueIssuer}},
+		{hub, []string{"--kms-key", "arn:aws:kms:us-east-1:444455556666:alias/pics"}, []string{"--kms-key", "alias"}},
+		{[]string{"--route", "hub", "--cluster-account", "111122223333"}, nil, []string{"--route hub", "--issuer"}},
+	} {
+		args := slices.Concat([]string{"setup", "--shared-account", "444455556666", "--bucket", "pics", "--service-account", "default/app"}, tt.base, tt.args)
+		stdout, _, err := crossrole(t.Context(), args...)
+		if !errors.As(err, new(usageError)) || stdout != "" || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%q: %v\n%s", args, err, stdout)
+			continue
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: no %s in: %v", args, want, err)
+			}
+		}
+	}
+}
+
+// With --out there is one file per account and purpose, and nothing else.
+func TestSetupWritesFiles(t *testing.T) {
+	for format, want := range map[string]string{
+		"shell":     "111122223333-cluster.sh 444455556666-bucket.sh kubernetes.yaml",
+		"terraform": "111122223333-cluster.tf 444455556666-bucket.tf kubernetes.yaml providers.tf",
+		"json":      "kubernetes.yaml plan.json",
+	} {
+		dir := filepath.Join(t.TempDir(), "new")
+		for range 2 { // the second run replaces the files
+			if stdout, _ := setupOf(t, worlds(t)["hub"], "--format", format, "--out", dir); stdout != "" {
+				t.Errorf("%s: with --out it prints %s", format, stdout)
+			}
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range entries {
+			got = append(got, e.Name())
+			text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			if err != nil || len(text) == 0 {
+				t.Errorf("%s: %v, %d bytes", e.Name(), err, len(text))
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %s", format, got, want)
+		}
+	}
+}
+
+// Values with a meaning in HCL stay values.
+func TestSetupEscapesForTerraform(t *testing.T) {
+	stdout, _ := setupOf(t, worlds(t)["hub"], "--format", "terraform", "--prefix", "a${aws:username}%{if}\"\n$${x}")
+	if m := regexp.MustCompile(`[^$%][$%]\{`).FindString(stdout); m != "" {
+		t.Errorf("%q begins a template in\n%s", m, stdout)
+	}
+	if want := `"arn:aws:s3:::pics/a$${$}{aws:username}%%{if}\"\n$${$}$${$}{x}*"`; !strings.Contains(stdout, want) {
+		t.Errorf("no %s in\n%s", want, stdout)
+	}
+}
+
+// setup and trust warn before a trust policy is full.
+func TestSetupWarnsOfSize(t *testing.T) {
+	for clusters, want := range map[int]string{1: "", 3: "", 4: "before you add clusters", 5: "IAM rejects it unless you raise the quota", 25: "at most 8192"} {
+		var issuers []string
+		for i := range clusters {
+			issuers = append(issuers, "--issuer", "https://oidc.eks.us-east-1.amazonaws.com/id/"+strings.Repeat(string(rune('A'+i)), 32))
+		}
+		for _, command := range [][]string{
+			{"setup", "--cluster-account", "111122223333", "--shared-account", "444455556666", "--bucket", "pics"},
+			{"trust", "token", "--account", "111122223333"},
+		} {
+			args := slices.Concat(command, []string{"--service-account", "default/s3-shared-content"}, issuers)
+			_, stderr, err := crossrole(t.Context(), args...)
+			if clusters > 20 {
+				if !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), want) {
+					t.Errorf("%d clusters: %v", clusters, err)
+				}
+				continue
+			}
+			warned := strings.Contains(stderr, "characters")
+			if err != nil || warned != (want != "") || !strings.Contains(stderr, want) || warned && !strings.Contains(stderr, "--hub-pattern") {
+				t.Errorf("%d clusters, %s: %v, it warns %q, want %q", clusters, command[0], err, stderr, want)
+			}
+		}
+	}
+}
