@@ -72,8 +72,8 @@ func within[T any](ctx context.Context, step func() T) (result T, ok bool) {
 	}
 }
 
-// errCheckCancelled marks the hop at which a check ended early.
-var errCheckCancelled = errors.New("the check was cancelled")
+// errCheckCanceled marks the hop at which a check ended early.
+var errCheckCanceled = errors.New("the check was canceled")
 
 // probe is the result of one attempt at a hop's session.
 type probe struct {
@@ -225,8 +225,8 @@ func (r *Report) Verdict() string {
 	switch h := r.failed(); {
 	case h == nil:
 		return "healthy"
-	case errors.Is(h.Err, errCheckCancelled):
-		return fmt.Sprintf("none: %v at hop %d of %d", errCheckCancelled, h.Hop, len(r.Hops))
+	case errors.Is(h.Err, errCheckCanceled):
+		return fmt.Sprintf("none: %v at hop %d of %d", errCheckCanceled, h.Hop, len(r.Hops))
 	default:
 		return fmt.Sprintf("hop %d of %d fails: %s", h.Hop, len(r.Hops), h.Err.Kind)
 	}

@@ -63,7 +63,7 @@ func TestCheckIsCancelled(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, text := range []string{report.String(), string(asJSON)} {
-					if !strings.Contains(text, "the check was cancelled") {
+					if !strings.Contains(text, "the check was canceled") {
 						t.Errorf("does not say that it was cancelled:\n%s", text)
 					}
 				}

@@ -77,7 +77,7 @@ func (h *hop) expiredError(snap *snapshot, operation string, denied smithy.APIEr
 func (h *hop) checkCanceled(ctx context.Context) *Error {
 	err := errExited
 	if ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", errCheckCancelled, ctx.Err())
+		err = fmt.Errorf("%w: %w", errCheckCanceled, ctx.Err())
 	}
 	return &Error{Hop: h.n, hops: h.facts.hops, Operation: "check", RoleARN: h.role, Kind: Unknown, Err: err}
 }

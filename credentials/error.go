@@ -161,7 +161,7 @@ func (k Kind) meaning() string {
 	case TrustDenied:
 		return "The role's trust policy does not admit this token, or there is no such role; AWS does not say which condition refused"
 	case OIDCProviderMissing:
-		return "STS looks the token's issuer up in the account of the role, not in the cluster's"
+		return "STS looks up the token's issuer in the role's account, not in the cluster's"
 	case AudienceMismatch:
 		return "The token's audience must be among the client ids of the OIDC provider in the role's account and match the trust policy's :aud condition, byte for byte"
 	case AssumeDenied:

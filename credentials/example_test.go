@@ -101,7 +101,7 @@ func ExampleNew() {
 	// true
 	// credentials: ConfigInvalid: 2 settings are wrong
 	//   - WebIdentity.RoleARN: "hub" is not an ARN; want arn:<partition>:iam::<12-digit account>:role/<name>
-	//   - Options.Roles[0].Duration: 2h0m0s (7200 s) is more than 1h0m0s (3600 s): where a role assumes a role, STS gives at most 1 hour; use a direct chain (WebIdentity.Duration) for longer sessions
+	//   - Options.Roles[0].Duration: 2h0m0s (7200 s) is more than 1h0m0s (3600 s): when a role assumes another role, STS grants at most 1 hour; use a direct chain (WebIdentity.Duration) for longer sessions
 }
 
 func exampleChain(optFns ...func(*credentials.Options)) *credentials.Chain {

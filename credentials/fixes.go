@@ -156,14 +156,14 @@ func isServerAudience(audience, issuer string) bool {
 
 // projectFix returns the fix that changes the token's audience.
 func projectFix(audience string) string {
-	return fmt.Sprintf("project the token with the audience %s: on EKS by the service account's annotation eks.amazonaws.com/audience (without it the audience is %s), elsewhere by the field audience of the pod's serviceAccountToken volume; then create the pod again", audience, stsAudience)
+	return fmt.Sprintf("project the token with the audience %s: on EKS with the service account's annotation eks.amazonaws.com/audience (without it the audience is %s), elsewhere with the audience field of the pod's serviceAccountToken volume; then recreate the pod", audience, stsAudience)
 }
 
 // providerFixes returns the fixes for an issuer that the role's account does not know.
 func (h *hop) providerFixes(e *Error, role roleARN) []string {
 	provider := shellWords(e.Token.ProviderARN(role.partition, role.account))
 	if strings.Contains(strings.ToLower(e.Message), "thumbprint") {
-		return []string{fmt.Sprintf("set the provider's thumbprint in account %s: aws iam update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn %s --thumbprint-list THUMBPRINT, where crossrole issuer %s prints the THUMBPRINT",
+		return []string{fmt.Sprintf("set the provider's thumbprint in account %s: aws iam update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn %s --thumbprint-list THUMBPRINT; crossrole issuer %s prints the THUMBPRINT",
 			role.account, provider, shellWords(e.Token.Issuer))}
 	}
 	audiences := registrable(e.Token)
@@ -176,7 +176,7 @@ func (h *hop) providerFixes(e *Error, role roleARN) []string {
 	}
 	fixes := []string{fmt.Sprintf("register the issuer in %s: aws iam create-open-id-connect-provider %s %s", whose, shellFlag("--url", e.Token.Issuer), shellFlag("--client-id-list", audiences...))}
 	if h.facts.hops == 1 {
-		fixes = append(fixes, "or go through a hub role, of the cluster's own account, which knows the issuer: make that the pod's role and add "+
+		fixes = append(fixes, "or go through a hub role in the cluster's own account, which knows the issuer: make that the pod's role and add "+
 			settings.Name(fmt.Sprintf("credentials.Assume(%q)", e.RoleARN), "--role "+shellWords(e.RoleARN)))
 	}
 	return fixes
@@ -315,7 +315,7 @@ func (h *hop) assumeFixes(e *Error, target roleARN) []string {
 		}
 		if asked.ExternalID != "" {
 			condition := trust.Conditions{"StringEquals": {"sts:ExternalId": {externalIDPlaceholder}}}
-			fix := fmt.Sprintf("with the value of %s in the place of %q, %s", externalID, externalIDPlaceholder, addStatement(where, admit(actions[:1], condition)))
+			fix := fmt.Sprintf("with the value of %s in place of %q, %s", externalID, externalIDPlaceholder, addStatement(where, admit(actions[:1], condition)))
 			if deniedAction(e.Message) == actions[0] {
 				fixes = slices.Insert(fixes, 0, fix)
 			} else {
@@ -399,9 +399,9 @@ func readDenial(message string) (denial, bool) {
 // fix returns the fix for a denial that no statement on either side changes.
 func (d denial) fix(action, role string) string {
 	if d.explicit {
-		return fmt.Sprintf("a statement of a %s denies %s on %s: have its owner exempt the caller; a further Allow does not help", d.policy, action, role)
+		return fmt.Sprintf("a statement in a %s denies %s on %s: have its owner exempt the caller; another Allow does not help", d.policy, action, role)
 	}
-	return fmt.Sprintf("let the %s allow %s on %s: the other policies do not count as long as it does not", d.policy, action, role)
+	return fmt.Sprintf("let the %s allow %s on %s: until it does, the other policies do not count", d.policy, action, role)
 }
 
 var refusedCaller = pattern(`^User: (arn:\S+) is not authorized to perform: sts:`)
@@ -431,8 +431,8 @@ func (h *hop) principal(caller string) string {
 
 const (
 	associationFix = "check that the service account has a pod identity association (aws eks list-pod-identity-associations), and that its role trusts pods.eks.amazonaws.com with sts:AssumeRole and sts:TagSession"
-	agentFix       = "check that the EKS Pod Identity agent runs on the node (kubectl -n kube-system get daemonset eks-pod-identity-agent) and that no network policy keeps the pod from its address; it does not exist on Fargate"
-	hopLimitFix    = "let pods reach the metadata service, one network hop further away than the node's own processes: aws ec2 modify-instance-metadata-options --instance-id <the node's> --http-put-response-hop-limit 2 (HttpPutResponseHopLimit=2), and no network policy against 169.254.169.254"
+	agentFix       = "check that the EKS Pod Identity agent runs on the node (kubectl -n kube-system get daemonset eks-pod-identity-agent) and that no network policy keeps the pod from reaching its address; the agent does not exist on Fargate"
+	hopLimitFix    = "let pods reach the metadata service, which is one network hop farther from them than from the node's own processes: aws ec2 modify-instance-metadata-options --instance-id <the node's> --http-put-response-hop-limit 2 (HttpPutResponseHopLimit=2), and no network policy against 169.254.169.254"
 	profileFix     = "attach an instance profile with a role to the node"
 	otherFix       = "check what responds there: the STS endpoint comes from AWS_ENDPOINT_URL_STS, Options.STS or the region, and must not be another service's or a proxy's page (NO_PROXY)"
 )

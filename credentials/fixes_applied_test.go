@@ -168,7 +168,7 @@ func TestExternalIDInFixes(t *testing.T) {
 	f := newFixer(t, "aws", "hub", externalID)
 	f.setTrust(f.scene.target, trust.RolePolicy("arn:aws:iam::444455556666:root").String())
 	failed := failedHop(f.chain().Check(t.Context()))
-	says(t, failed, credentials.AssumeDenied, `"sts:ExternalId": "<the external id>"`, `with the value of Role.ExternalID in the place of "<the external id>"`)
+	says(t, failed, credentials.AssumeDenied, `"sts:ExternalId": "<the external id>"`, `with the value of Role.ExternalID in place of "<the external id>"`)
 	if text := failed.Error() + strings.Join(failed.Fixes, "\n"); strings.Contains(text, externalID) {
 		t.Errorf("the external id is printed: %s", text)
 	}

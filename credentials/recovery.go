@@ -21,8 +21,8 @@ package credentials
 // A request whose body cannot be rewound is not retried; the session is discarded all
 // the same. Other errors pass through unchanged: AccessDenied renews nothing.
 //
-// Locks: the session's mu guards the change of current and refused; the user's own
-// provider is notified under upstream.mu, in the order of the refusals.
+// Locks: the session's mu guards the change of current and refused, except that a
+// request that succeeds ends a refusal's backoff without it; the user's own provider is notified under upstream.mu, in the order of the refusals.
 
 import (
 	"context"

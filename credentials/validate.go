@@ -35,7 +35,7 @@ const (
 	maxTagValue     = 256
 
 	maxDurationRule = "a role's MaxSessionDuration is at most 12 hours"
-	chainedRule     = "where a role assumes a role, STS gives at most 1 hour; use a direct chain (WebIdentity.Duration) for longer sessions"
+	chainedRule     = "when a role assumes another role, STS grants at most 1 hour; use a direct chain (WebIdentity.Duration) for longer sessions"
 )
 
 var policyARN = pattern(`^arn:aws[\w-]*:iam::(aws|[0-9]{12}):policy/[!-~]+$`)
@@ -70,7 +70,7 @@ func (r *resolver) checkRole(place string, role *Role, unchained bool) {
 	r.checkSessionName(field("SessionName"), role.SessionName)
 	if n := len(role.ExternalID); n > 0 && (n < minExternalID || n > maxExternalID || !madeOf(role.ExternalID, sessionNameRunes+":/")) {
 		// It is a secret: do not print it.
-		r.addf(field("ExternalID"), "%d characters; want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(role.ExternalID))
+		r.addf(field("ExternalID"), "%d characters; want 2–1224 characters: letters, digits and +=,.@:/_-", utf8.RuneCountInString(role.ExternalID))
 	}
 	r.checkSourceIdentity(field("SourceIdentity"), role.SourceIdentity)
 	r.checkPolicies(place, role.Policy, role.PolicyARNs)
@@ -124,7 +124,7 @@ func (r *resolver) checkDuration(from string, d, most time.Duration, why string)
 	switch {
 	case d == 0:
 	case d < minDuration:
-		r.addf(from, "%v (%d s); STS gives at least 15 minutes (900 s)", d, int64(d/time.Second))
+		r.addf(from, "%v (%d s); STS grants at least 15 minutes (900 s)", d, int64(d/time.Second))
 	case d > most:
 		r.addf(from, "%v (%d s) is more than %v (%d s): %s", d, int64(d/time.Second), most, int64(most/time.Second), why)
 	case d%time.Second != 0:
@@ -172,7 +172,7 @@ func (r *resolver) checkTags(place string, role *Role) {
 			r.addf(where, "value of %q; want letters, digits, spaces and _.:/=+-@", key)
 		}
 		if other, ok := folded[strings.ToLower(key)]; ok {
-			r.addf(where, "keys %q and %q differ by case only, which STS takes for the same key", other, key)
+			r.addf(where, "keys %q and %q differ only in case; STS treats them as the same key", other, key)
 		}
 		folded[strings.ToLower(key)] = key
 	}

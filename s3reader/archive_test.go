@@ -19,7 +19,7 @@ import (
 func TestArchivedSaysWhetherItIsRestored(t *testing.T) {
 	for _, c := range []struct{ name, class, tier, restore, want string }{
 		{"none", "GLACIER", "", "", "it is in GLACIER, restore state none: restore it first"},
-		{"ongoing", "DEEP_ARCHIVE", "", `ongoing-request="true"`, "it is in DEEP_ARCHIVE, restore state ongoing: wait for the end of the restore"},
+		{"ongoing", "DEEP_ARCHIVE", "", `ongoing-request="true"`, "it is in DEEP_ARCHIVE, restore state ongoing: wait for the restore to finish"},
 		{"expired", "GLACIER", "", `ongoing-request="false", expiry-date="Fri, 31 Dec 1999 00:00:00 GMT"`, "it is in GLACIER, restore state expired since 1999-12-31T00:00:00Z: restore it again"},
 		{"tier", "INTELLIGENT_TIERING", "DEEP_ARCHIVE_ACCESS", "", "it is in INTELLIGENT_TIERING DEEP_ARCHIVE_ACCESS, restore state none"},
 	} {

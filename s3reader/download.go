@@ -28,7 +28,7 @@ import (
 //	     │
 //	     ├─► inOrder  small objects: all bytes over the connection of that GET
 //	     └─► run      large ones: a transfer.Job over several connections
-//	              └─► resumer (resume.go)  one per connection: GETs of ranges, all of
+//	              └─► resumer (body.go)    one per connection: GETs of ranges, all of
 //	                      one version (get.go), which continue after a failure
 //
 // run and inOrder write to download.w: the caller's io.WriterAt, or a part file that

@@ -313,4 +313,4 @@ func panicPlace() string {
 
 // errGoexit is the error of a goroutine that the caller's code has ended with
 // runtime.Goexit, as testing.T.FailNow does.
-var errGoexit = errors.New("a function of the caller ended its goroutine (runtime.Goexit, or FailNow of a test)")
+var errGoexit = errors.New("the caller's function ended its goroutine (runtime.Goexit, or a test's FailNow)")

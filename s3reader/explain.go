@@ -127,11 +127,11 @@ func deniedBytes(head *s3.HeadObjectOutput) string {
 	if arn := kmsKey(aws.ToString(head.SSEKMSKeyId)); arn != "" {
 		key = arn
 	}
-	return fmt.Sprintf("possibly kms:Decrypt on %s is not allowed, by the role's policy or by the key's (a guess: the role may read the object's metadata, but S3 does not decrypt it)", key)
+	return fmt.Sprintf("perhaps the role's policy or the key's does not allow kms:Decrypt on %s (a guess: the role can read the object's metadata, but S3 does not decrypt it)", key)
 }
 
 const deniedCauses = "S3 does not say why: the role's policy may not allow s3:GetObject, the bucket's policy or that of a VPC endpoint may deny it, " +
-	"the object may belong to another account than the bucket does, or its KMS key may not allow kms:Decrypt"
+	"the object may belong to a different account than the bucket, or its KMS key may not allow kms:Decrypt"
 
 // denied lists the likely causes of a refusal, as far as S3's message allows them, and
 // the command that prints the necessary policy.
@@ -142,7 +142,7 @@ func (c *client) denied(e *Error) string {
 		if arn := kmsKey(api.ErrorMessage()); arn != "" {
 			key = arn
 		}
-		return fmt.Sprintf("KMS denied the request: %s must be enabled and allow the role kms:Decrypt, and so must the role's own policy (the AWS managed key aws/s3 cannot be used from another account)", key)
+		return fmt.Sprintf("KMS denied the request: %s must be enabled and must allow the role kms:Decrypt, and the role's own policy must allow it too (the AWS managed key aws/s3 cannot be used from another account)", key)
 	}
 	var text string
 	switch {
@@ -151,7 +151,7 @@ func (c *client) denied(e *Error) string {
 	case isListing(e):
 		text = "listing requires s3:ListBucket on the bucket, in the role's policy and, across accounts, in the bucket's"
 	case api != nil && strings.Contains(api.ErrorMessage(), "not authorized to perform: s3:ListBucket"):
-		text = "the object itself is not denied; perhaps the key does not exist, which S3 hides from a role without s3:ListBucket on the bucket: check the key"
+		text = "access to the object itself is not denied; perhaps the key does not exist, which S3 hides from a role without s3:ListBucket on the bucket: check the key"
 	default:
 		if api == nil || !saysWhy(e.Err) {
 			text = deniedCauses + "; "
@@ -228,7 +228,7 @@ func (a archive) hint() string {
 	what := "restore it first"
 	switch {
 	case a.restore == "ongoing":
-		what = "wait for the end of the restore"
+		what = "wait for the restore to finish"
 	case a.restore == "expired" && time.Now().Before(a.until):
 		// It was completed between the two requests.
 		return fmt.Sprintf("it is in %s, restored until %s: try again", a.place(), a.until.UTC().Format(time.RFC3339))

@@ -16,7 +16,7 @@ import (
 
 // # How a handle works
 //
-//	Read, WriteTo ─► resumer (resume.go)     the body of Open's own GET, in order
+//	Read, WriteTo ─► resumer (body.go)       the body of Open's own GET, in order
 //	      │ if that is slow, or after a Seek
 //	      └────────► Readahead ─► Cache      several connections (internal/blockcache)
 //	ReadAt ─────────────────────► Cache      ranges, more of them for reads in sequence

@@ -134,8 +134,8 @@ type comparison struct {
 	wildcards bool // * and ? in the policy's values are wildcards
 	variables bool // ${…} in the policy's values are policy variables
 
-	// match compares one value of the request with one of the policy. It ignores
-	// negation.
+	// match compares one value of the request with one of the policy; compare.go has
+	// the functions. It ignores negation.
 	match func(have string, want pattern) bool
 }
 

@@ -212,7 +212,7 @@ func (s *setup) checkRole() (err error) {
 		}
 		// The policy's validation reports other values.
 		if role.ExternalID = s.externalID; s.externalID == "" {
-			return usagef("--external-id is empty; want 2–1224 of letters, digits and +=,.@:/_-")
+			return usagef("--external-id is empty; want 2–1224 characters: letters, digits and +=,.@:/_-")
 		}
 	}
 	switch {

@@ -1,11 +1,11 @@
 // Package stsclient sends the two STS requests of a chain and records what each
-// attempt shows: who answered, when, and with what.
+// attempt shows: which host responded, when, and with what.
 //
 // # How it works
 //
 // A [Client] asks STS of one region. stscreds builds its requests and reads the
-// responses. The client never retries, since a chain retries by its own table, with
-// the token read anew; and it never logs, since a log of requests holds tokens.
+// responses. The client never retries: a chain does, with the token read anew
+// (credentials/classify.go has the table, credentials/refresh.go the loop); and it never logs, since a log of requests holds tokens.
 //
 // [WithTrace] puts a [Trace] in the context of an attempt. The HTTP client of each
 // Client, and the one that [Direct] returns, records in it every request of the

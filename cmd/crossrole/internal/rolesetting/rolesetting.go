@@ -276,7 +276,7 @@ func (p *roleParser) apply(r *Setting, name, value string) (err error) {
 		case "external-id":
 			r.Role.ExternalID = value
 			if len(value) < 2 || len(value) > 1224 || !externalIDPattern.MatchString(value) {
-				err = fmt.Errorf("%d characters (not shown); want 2–1224 of letters, digits and +=,.@:/_-", utf8.RuneCountInString(value))
+				err = fmt.Errorf("%d characters (not shown); want 2–1224 characters: letters, digits and +=,.@:/_-", utf8.RuneCountInString(value))
 			}
 		case "session-name":
 			r.Role.SessionName, err = value, checkSessionName(value)

@@ -15,7 +15,8 @@ import (
 	"github.com/crossrole/crossrole/s3reader/internal/transfer"
 )
 
-// The body that a caller reads: see "How a body resumes" below.
+// The body that a caller reads: see "How a body resumes" below. Part files are resumed
+// in download.go.
 
 const (
 	// resumeLimit is how many attempts in a row may deliver nothing. In each of them,
