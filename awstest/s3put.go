@@ -116,14 +116,15 @@ func (s *s3Request) described() (Object, *refusal) {
 		return o, refuse(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size", "Size", itoa(size), "MaxSizeAllowed", itoa(maxMetadata))
 	case o.StorageClass != "" && !slices.Contains(storageClasses, o.StorageClass):
 		return o, refuse(400, "InvalidStorageClass", "The storage class you specified is not valid", "StorageClassRequested", o.StorageClass)
-	case acl != "" && acl != "private" && acl != "bucket-owner-full-control", hasGrants(s):
+	case acl != "" && acl != "bucket-owner-full-control", hasGrants(s):
 		return o, noACLs()
 	}
 	return o, encrypt(s, &o)
 }
 
-// noACLs is the response to every ACL but the one that changes nothing: new
-// buckets have ACLs switched off ("bucket owner enforced").
+// noACLs is the response to every ACL, private too, but bucket-owner-full-control:
+// new buckets have ACLs switched off (Amazon S3 User Guide, "Controlling ownership
+// of objects and disabling ACLs").
 func noACLs() *refusal {
 	return refuse(400, "AccessControlListNotSupported", "The bucket does not allow ACLs")
 }

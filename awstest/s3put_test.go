@@ -45,6 +45,7 @@ var putRows = []s3Row{
 	{request: "PUT /pics/new", headers: "x-amz-storage-class: GLACIER_IR", status: 200},
 	{request: "PUT /pics/new", headers: "x-amz-storage-class: COLD", status: 400, code: "InvalidStorageClass"},
 	{request: "PUT /pics/new", headers: "x-amz-acl: public-read", status: 400, code: "AccessControlListNotSupported"},
+	{request: "PUT /pics/new", headers: "x-amz-acl: private", status: 400, code: "AccessControlListNotSupported"},
 	{request: "PUT /pics/new", headers: "x-amz-acl: bucket-owner-full-control", status: 200},
 	{request: "PUT /pics/new", headers: "x-amz-tagging: a=b", status: 501, code: "NotImplemented"},
 	{request: "PUT /pics/new", headers: "x-amz-server-side-encryption: aws:kms", status: 501, code: "NotImplemented"},

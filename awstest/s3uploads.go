@@ -81,7 +81,6 @@ func (u *upload) describeChecksum(x *s3XML) {
 func (x *s3XML) people(owner *Account, initiator *principal) {
 	x.open("Initiator")
 	x.element("ID", initiator.arn)
-	x.element("DisplayName", initiator.arn[strings.LastIndexAny(initiator.arn, "/:")+1:])
 	x.close("Initiator")
 	x.owner(owner)
 }

@@ -37,7 +37,7 @@ var fuzzedRequests = []struct{ method, target, headers, body string }{
 	{"GET", "/pics?location", "", ""},
 	{"GET", "/pics?acl", "", ""},
 	{"HEAD", "/pics", "", ""},
-	{"PUT", "/pics/new", "x-amz-meta-a: b\nIf-None-Match: *\nx-amz-storage-class: GLACIER\nx-amz-acl: private\nContent-MD5: {md5}", "data"},
+	{"PUT", "/pics/new", "x-amz-meta-a: b\nIf-None-Match: *\nx-amz-storage-class: GLACIER\nx-amz-acl: bucket-owner-full-control\nContent-MD5: {md5}", "data"},
 	{"PUT", "/pics/new", "x-amz-checksum-crc32: AAAAAA==\nx-amz-sdk-checksum-algorithm: CRC32", ""},
 	{"PUT", "/pics/new", "x-amz-server-side-encryption: aws:kms\nx-amz-server-side-encryption-aws-kms-key-id: a", "data"},
 	{"PUT", "/pics/new", "x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\nx-amz-decoded-content-length: 1\nx-amz-trailer: x-amz-checksum-crc32", "1\r\na\r\n0\r\nx-amz-checksum-crc32:6Ld1Aw==\r\n\r\n"},

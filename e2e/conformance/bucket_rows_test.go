@@ -120,6 +120,7 @@ func bucketRows() []row {
 		{name: "policy: get, may not", ask: script(to("GET /" + bucket + "?policy=").blindly()), status: 403, code: "AccessDenied", doc: docGetPolicy, differs: map[server]difference{versityServer: noRoles}},
 
 		{name: "put: public ACL", ask: script(to("PUT acl/a", "X-Amz-Acl", "public-read").sending("x")), status: 400, code: "AccessControlListNotSupported", doc: docOwnership},
+		{name: "put: private ACL", ask: script(to("PUT acl/d", "X-Amz-Acl", "private").sending("x")), status: 400, code: "AccessControlListNotSupported", doc: docOwnership},
 		{name: "put: ACL for the bucket's owner", ask: script(to("PUT acl/b", "X-Amz-Acl", "bucket-owner-full-control").sending("x")), status: 200, doc: docOwnership},
 		{name: "put: grant", ask: script(to("PUT acl/c", "X-Amz-Grant-Read", `uri="http://acs.amazonaws.com/groups/global/AllUsers"`).sending("x")), status: 400, code: "AccessControlListNotSupported", doc: docOwnership},
 		{name: "acl of a bucket", ask: once("PUT /"+bucket+"?acl=", "X-Amz-Acl", "public-read"), status: 400, code: "AccessControlListNotSupported", doc: docOwnership},
