@@ -27,8 +27,9 @@ import (
 // then looks at what is stored. Where S3 does a second thing on the caller's behalf,
 // such as the read of a copy's source, inner makes a request of it, which is
 // authorized like one of the caller's. Conditions of a write are checked under the
-// same lock under which it is stored. Object data is never copied or changed: a
-// version, a part and a copy share the bytes that came with the request.
+// same lock under which it is stored. Object data never changes, and is copied only
+// where CompleteMultipartUpload joins parts: versions, parts and copies share the
+// bytes that came with the request.
 
 // s3Request is a request to a bucket that exists, in the region where it is.
 type s3Request struct {
