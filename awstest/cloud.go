@@ -51,6 +51,8 @@ type Cloud struct {
 	keep     int // most calls that are kept; 0: all
 	keys     int // signing keys that the clusters took so far
 
+	stableKeys bool // access keys of users are the same in each run
+
 	propagation time.Duration // of changes of IAM
 	advanced    time.Duration // by Advance
 }

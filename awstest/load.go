@@ -46,9 +46,12 @@ type LoadOptions struct {
 }
 
 // Load builds a cloud from a document in YAML or JSON: accounts with their OIDC
-// providers, roles, users and buckets, clusters, and pods. The schema is
+// providers, roles, users and buckets, an organization, clusters, and pods. The schema is
 // [WorldSchema]; the example shows a whole document. Policies are written as in
 // IAM, as YAML, or as a string of JSON. Roles may name each other in any order.
+//
+// The access keys of users, and those of [Account.AdminKey], are the same each time
+// that the document is loaded.
 //
 // The error lists all mistakes, one a line, as "line:column: what is wrong". It
 // leaves nothing behind. A document is at most 1 MiB.
@@ -66,7 +69,8 @@ func Load(document []byte, optFns ...func(*LoadOptions)) (*World, error) {
 		cloud: New(), clusters: map[string]*Cluster{}, roles: map[string]*Role{},
 		pods: map[string]*Pod{}, keys: map[string]aws.Credentials{},
 	}
-	b := &worldBuilder{worldParser: p, World: w, files: o.Files}
+	w.cloud.stableKeys = true
+	b := &worldBuilder{worldParser: p, World: w, files: o.Files, attached: map[string]string{}}
 	b.build(declared)
 	if err := p.err(); err != nil {
 		return nil, err
@@ -117,10 +121,11 @@ func (w *World) Close() error {
 // The declarations of a document. at is where each begins.
 type (
 	worldDoc struct {
-		partition string
-		clusters  []clusterDecl
-		accounts  []accountDecl
-		pods      []podDecl
+		partition    string
+		organization *organizationDecl // nil: none
+		clusters     []clusterDecl
+		accounts     []accountDecl
+		pods         []podDecl
 	}
 	clusterDecl struct {
 		at           position
@@ -134,6 +139,30 @@ type (
 		roles      []roleDecl
 		users      []userDecl
 		buckets    []bucketDecl
+		policies   attachedDecl
+	}
+	organizationDecl struct {
+		management string
+		root       unitDecl
+	}
+	unitDecl struct {
+		at       position
+		name     string
+		accounts []memberDecl
+		policies attachedDecl
+		units    []unitDecl
+	}
+	memberDecl struct {
+		at position
+		id string
+	}
+	attachedDecl struct {
+		scps, rcps []organizationPolicyDecl
+		fullAccess bool // AWS's policy FullAWSAccess stays attached
+	}
+	organizationPolicyDecl struct {
+		at           position
+		name, policy string
 	}
 	providerDecl struct {
 		at        position
@@ -144,11 +173,13 @@ type (
 		at            position
 		name          string
 		trust, policy string // JSON
+		boundary      string
 		maxSession    time.Duration
 	}
 	userDecl struct {
-		at           position
-		name, policy string
+		at                     position
+		name, policy, boundary string
+		keyID, secret          string // empty: the cloud makes a key
 	}
 	bucketDecl struct {
 		at                       position
@@ -174,7 +205,8 @@ type (
 type worldBuilder struct {
 	*worldParser
 	*World
-	files fs.FS
+	files    fs.FS
+	attached map[string]string // the organization's policies by kind and name
 }
 
 // try runs a step of the set-up and reports its panic as an error at the
@@ -219,6 +251,56 @@ func (b *worldBuilder) build(doc *worldDoc) {
 			b.try(d.at, func() { b.bucket(account, d) })
 		}
 	}
+	b.organize(doc)
+}
+
+// organize puts the accounts into the organization and attaches its policies.
+func (b *worldBuilder) organize(doc *worldDoc) {
+	if d := doc.organization; d != nil {
+		o := b.cloud.Organization()
+		if d.management != "" {
+			b.try(d.root.at, func() { o.SetManagementAccount(b.cloud.Account(d.management)) })
+		}
+		b.unit(o, o.root, d.root)
+	}
+	for _, a := range doc.accounts {
+		if len(a.policies.scps)+len(a.policies.rcps) > 0 || !a.policies.fullAccess {
+			b.try(a.at, func() { b.attach(b.cloud.Organization(), a.policies, a.at, b.cloud.Account(a.id)) })
+		}
+	}
+}
+
+// unit fills an organizational unit.
+func (b *worldBuilder) unit(o *Organization, u *OrganizationalUnit, d unitDecl) {
+	for _, m := range d.accounts {
+		b.try(m.at, func() { u.Add(b.cloud.Account(m.id)) })
+	}
+	b.attach(o, d.policies, d.at, u)
+	for _, below := range d.units {
+		b.try(below.at, func() { b.unit(o, u.CreateOU(below.name), below) })
+	}
+}
+
+// attach attaches policies of the organization to a unit or an account. A policy of
+// the same name elsewhere is the same policy.
+func (b *worldBuilder) attach(o *Organization, d attachedDecl, at position, target PolicyTarget) {
+	one := func(kind string, p organizationPolicyDecl, attach func(name, policyJSON string, targets ...PolicyTarget) string) {
+		if known, ok := b.attached[kind+p.name]; ok && known != p.policy {
+			b.errorf(p.at, "the %s %q is there with another content; repeat the same, or choose another name", kind, p.name)
+			return
+		}
+		b.attached[kind+p.name] = p.policy
+		b.try(p.at, func() { attach(p.name, p.policy, target) })
+	}
+	for _, p := range d.scps {
+		one("SCP", p, o.AttachSCP)
+	}
+	for _, p := range d.rcps {
+		one("RCP", p, o.AttachRCP)
+	}
+	if !d.fullAccess {
+		b.try(at, func() { o.DetachSCP(fullAccess, target) })
+	}
 }
 
 // account creates what the account has but for its buckets. Roles get a trust
@@ -233,6 +315,12 @@ func (b *worldBuilder) account(account *Account, a accountDecl) {
 	for _, u := range a.users {
 		b.try(u.at, func() {
 			keys := account.UserCredentials(u.name, u.policy)
+			if u.keyID != "" {
+				keys = account.replaceKey(keys, u.keyID, u.secret)
+			}
+			if u.boundary != "" {
+				account.SetUserPermissionsBoundary(u.name, u.boundary)
+			}
 			dir, base := splitPath(u.name)
 			b.keys[account.iamARN("user"+dir+base)] = keys
 		})
@@ -243,6 +331,9 @@ func (b *worldBuilder) account(account *Account, a accountDecl) {
 			role := account.CreateRole(r.name, own, r.policy)
 			if r.maxSession != 0 {
 				role.SetMaxSessionDuration(r.maxSession)
+			}
+			if r.boundary != "" {
+				role.SetPermissionsBoundary(r.boundary)
 			}
 			b.roles[role.ARN()] = role
 		})

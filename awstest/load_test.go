@@ -13,6 +13,7 @@ import (
 	"testing/fstest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/credentials"
@@ -63,27 +64,36 @@ func TestLoadMistakes(t *testing.T) {
 		document string
 		want     []string
 	}{
-		"not YAML":          {"accounts: [", []string{":1: this is not YAML: "}},
-		"unknown key":       {"acounts: []", []string{"1:1: the document has no key \"acounts\"; it has partition, clusters, accounts, pods"}},
-		"key twice":         {"pods: []\npods: []", []string{"2:1: the document has the key \"pods\" twice"}},
-		"list expected":     {"accounts: {}", []string{"1:11: accounts is a mapping; it is a list"}},
-		"account id":        {"accounts:\n  - id: 12", []string{"2:5: Account(\"12\"): an account id is 12 digits"}},
-		"account twice":     {account + "  - id: 111122223333", []string{"3:9: account 111122223333 is there twice"}},
-		"no name":           {account + "    buckets:\n      - region: eu-west-1", []string{"4:9: a bucket lacks the key \"name\""}},
-		"bucket name":       {account + "    buckets:\n      - name: Pics", []string{"4:9: CreateBucket(\"Pics\")"}},
-		"trust policy":      {account + "    roles:\n      - name: r\n        trust: {Version: 2012-10-17}", []string{"4:9: SetTrust"}},
-		"principal":         {account + "    roles:\n      - name: r\n        trust: '{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"arn:aws:iam::111122223333:role/none\"},\"Action\":\"sts:AssumeRole\"}]}'", []string{"4:9: "}},
-		"duration":          {account + "    roles:\n      - name: r\n        trust: '{}'\n        maxSessionDuration: 3600", []string{"6:29: maxSessionDuration is \"3600\"; write a duration such as 1h or 90m"}},
-		"cluster of a pod":  {"pods:\n  - {name: a, cluster: green, serviceAccount: a, role: r}", []string{"2:5: there is no cluster \"green\"; declare it under clusters"}},
-		"pod's folder":      {"pods:\n  - {name: ../a, cluster: b, serviceAccount: a, role: r}", []string{"2:12: pod \"../a\": a name has 1 to 63"}},
-		"files without FS":  {account + "    buckets:\n      - name: pics\n        files: pics", []string{"4:9: bucket \"pics\": files cannot be read here: set LoadOptions.Files"}},
-		"two contents":      {account + "    buckets:\n      - name: pics\n        objects:\n          - {key: a, text: b, file: c}", []string{"6:13: object \"a\" has more than one of text, base64 and file"}},
-		"several mistakes":  {"partition: aws-mars\nclusters:\n  - name: blue", []string{"1:12: partition \"aws-mars\" is unknown", "3:5: a cluster lacks the key \"issuer\""}},
-		"second document":   {"pods: []\n---\npods: []", []string{"there is a second document"}},
-		"endless aliases":   {"a: &a [x, x, x, x, x, x, x, x, x, x]\npods: *a", []string{"1:1: the document has no key \"a\"", "a pod is \"x\"; it is a mapping"}},
-		"nested aliases":    {account + "    roles:\n      - name: r\n        trust:\n          a: &a [x,x,x,x,x,x,x,x,x,x]\n          b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n          c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n          d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n          e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n          f: [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]", []string{"more than 200000 values, aliases included"}},
-		"alias of itself":   {"pods: &p [*p]", []string{"1:"}},
-		"document too long": {strings.Repeat("#", 1<<20) + "\n", []string{"1:1: the document has 1048577 bytes"}},
+		"not YAML":           {"accounts: [", []string{":1: this is not YAML: "}},
+		"unknown key":        {"acounts: []", []string{"1:1: the document has no key \"acounts\"; it has partition, organization, clusters, accounts, pods"}},
+		"key twice":          {"pods: []\npods: []", []string{"2:1: the document has the key \"pods\" twice"}},
+		"list expected":      {"accounts: {}", []string{"1:11: accounts is a mapping; it is a list"}},
+		"account id":         {"accounts:\n  - id: 12", []string{"2:5: Account(\"12\"): an account id is 12 digits"}},
+		"account twice":      {account + "  - id: 111122223333", []string{"3:9: account 111122223333 is there twice"}},
+		"no name":            {account + "    buckets:\n      - region: eu-west-1", []string{"4:9: a bucket lacks the key \"name\""}},
+		"bucket name":        {account + "    buckets:\n      - name: Pics", []string{"4:9: CreateBucket(\"Pics\")"}},
+		"trust policy":       {account + "    roles:\n      - name: r\n        trust: {Version: 2012-10-17}", []string{"4:9: SetTrust"}},
+		"principal":          {account + "    roles:\n      - name: r\n        trust: '{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"arn:aws:iam::111122223333:role/none\"},\"Action\":\"sts:AssumeRole\"}]}'", []string{"4:9: "}},
+		"duration":           {account + "    roles:\n      - name: r\n        trust: '{}'\n        maxSessionDuration: 3600", []string{"6:29: maxSessionDuration is \"3600\"; write a duration such as 1h or 90m"}},
+		"cluster of a pod":   {"pods:\n  - {name: a, cluster: green, serviceAccount: a, role: r}", []string{"2:5: there is no cluster \"green\"; declare it under clusters"}},
+		"pod's folder":       {"pods:\n  - {name: ../a, cluster: b, serviceAccount: a, role: r}", []string{"2:12: pod \"../a\": a name has 1 to 63"}},
+		"files without FS":   {account + "    buckets:\n      - name: pics\n        files: pics", []string{"4:9: bucket \"pics\": files cannot be read here: set LoadOptions.Files"}},
+		"two contents":       {account + "    buckets:\n      - name: pics\n        objects:\n          - {key: a, text: b, file: c}", []string{"6:13: object \"a\" has more than one of text, base64 and file"}},
+		"several mistakes":   {"partition: aws-mars\nclusters:\n  - name: blue", []string{"1:12: partition \"aws-mars\" is unknown", "3:5: a cluster lacks the key \"issuer\""}},
+		"second document":    {"pods: []\n---\npods: []", []string{"there is a second document"}},
+		"endless aliases":    {"a: &a [x, x, x, x, x, x, x, x, x, x]\npods: *a", []string{"1:1: the document has no key \"a\"", "a pod is \"x\"; it is a mapping"}},
+		"nested aliases":     {account + "    roles:\n      - name: r\n        trust:\n          a: &a [x,x,x,x,x,x,x,x,x,x]\n          b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n          c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n          d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n          e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n          f: [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]", []string{"more than 200000 values, aliases included"}},
+		"alias of itself":    {"pods: &p [*p]", []string{"1:"}},
+		"management account": {"organization: {managementAccount: 12}", []string{"1:15: Account(\"12\")"}},
+		"SCP outside":        {account + "    scps:\n      - {name: None, policy: {Version: 2012-10-17, Statement: []}}", []string{"4:9: AttachSCP(\"None\")"}},
+		"no RCP":             {"organization:\n  rcps:\n    - {name: A, policy: {Version: 2012-10-17, Statement: {Effect: Allow, Principal: '*', Action: 's3:*', Resource: '*'}}}", []string{"3:7: AttachRCP(\"A\")", "an RCP can only deny"}},
+		"one name, two SCPs": {"organization:\n  scps:\n    - {name: A, policy: {Version: 2012-10-17, Statement: {Effect: Deny, Action: 's3:*', Resource: '*'}}}\n  units:\n    - name: U\n      scps: [{name: A, policy: {Version: 2012-10-17, Statement: {Effect: Deny, Action: '*', Resource: '*'}}}]", []string{"6:14: the SCP \"A\" is there with another content"}},
+		"unit twice":         {"organization:\n  units:\n    - name: U\n    - name: U", []string{"4:7: CreateOU(\"U\")"}},
+		"endless units":      {"organization: &o {units: [*o]}", []string{"1:27: an organizational unit is at most 5 levels below the root"}},
+		"real access key":    {account + "    users:\n      - name: ann\n        accessKey: {id: AKIAIOSFODNN7ZZZZZZZ, secret: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY}", []string{"5:20: the access key \"AKIAIOSFODNN7ZZZZZZZ\" is none for tests"}},
+		"access key twice":   {account + "    users:\n      - &u {name: ann, accessKey: {id: AKIAIOSFODNN7EXAMPLE, secret: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY}}\n      - {name: bob, accessKey: {id: AKIAIOSFODNN7EXAMPLE, secret: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY}}", []string{"5:9: the access key AKIAIOSFODNN7EXAMPLE is there twice"}},
+		"boundary":           {account + "    users:\n      - name: ann\n        permissionsBoundary: '{}'", []string{"4:9: SetUserPermissionsBoundary(\"ann\")"}},
+		"document too long":  {strings.Repeat("#", 1<<20) + "\n", []string{"1:1: the document has 1048577 bytes"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -100,6 +110,92 @@ func TestLoadMistakes(t *testing.T) {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// TestLoadOrganization reads as users whom their own policies allow everything: what
+// else the document says decides.
+func TestLoadOrganization(t *testing.T) {
+	const all = "{Version: 2012-10-17, Statement: {Effect: Allow, Action: '*', Resource: '*'}}"
+	const document = `
+organization:
+  managementAccount: "999988887777"
+  scps:
+    - {name: NoHead, policy: {Version: 2012-10-17, Statement: {Sid: NoHead, Effect: Deny, Action: s3:ListBucket, Resource: "*"}}}
+  units:
+    - name: Prod
+      accounts: ["111122223333"]
+      rcps:
+        - {name: NoCats, policy: {Version: 2012-10-17, Statement: {Sid: NoCats, Effect: Deny, Principal: "*", Action: s3:GetObject, Resource: "arn:aws:s3:::*/cat.jpg"}}}
+      units:
+        - name: Locked
+          accounts: [444455556666]
+          fullAWSAccess: false
+          scps:
+            - {name: ReadOnly, policy: {Version: 2012-10-17, Statement: {Effect: Allow, Action: "s3:Get*", Resource: "*"}}}
+accounts:
+  - id: "111122223333"
+    users:
+      - {name: ann, policy: ` + all + `, accessKey: {id: AKIAIOSFODNN7EXAMPLE, secret: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY}}
+      - {name: bob, policy: ` + all + `, permissionsBoundary: {Version: 2012-10-17, Statement: {Effect: Allow, Action: "s3:Put*", Resource: "*"}}}
+    buckets: [{name: prod, objects: [{key: cat.jpg}, {key: dog.jpg}]}]
+  - id: "444455556666"
+    scps:
+      - {name: NoDogs, policy: {Version: 2012-10-17, Statement: {Sid: NoDogs, Effect: Deny, Action: s3:GetObject, Resource: "arn:aws:s3:::*/dog.jpg"}}}
+    users:
+      - {name: cleo, policy: ` + all + `}
+    buckets: [{name: locked, objects: [{key: cow.jpg}, {key: dog.jpg}]}]
+  - id: "999988887777"
+    users:
+      - {name: dora, policy: ` + all + `}
+    buckets: [{name: own, objects: [{key: cat.jpg}]}]
+`
+	world, err := awstest.Load([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := func(arn string) aws.Credentials {
+		found, ok := world.UserCredentials("arn:aws:iam::" + arn)
+		if !ok {
+			t.Fatalf("no user %s", arn)
+		}
+		return found
+	}
+	ann, bob, cleo, dora := keys("111122223333:user/ann"), keys("111122223333:user/bob"), keys("444455556666:user/cleo"), keys("999988887777:user/dora")
+	if ann.AccessKeyID != "AKIAIOSFODNN7EXAMPLE" || ann.SecretAccessKey != "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" {
+		t.Errorf("ann's key is %v", ann)
+	}
+	for _, x := range []struct {
+		who         aws.Credentials
+		bucket, key string
+		want        string // in the explanation; empty: allowed
+	}{
+		{ann, "prod", "dog.jpg", ""},
+		{ann, "prod", "cat.jpg", "statement 0 NoCats"},
+		{ann, "prod", "", "statement 0 NoHead"},
+		{bob, "prod", "dog.jpg", "permissions boundary arn:aws:iam::111122223333:policy/bob-boundary"},
+		{cleo, "locked", "cow.jpg", ""},
+		{cleo, "locked", "dog.jpg", "statement 0 NoDogs"},
+		{cleo, "locked", "+put", "of OU Locked"},
+		{dora, "own", "cat.jpg", ""},
+		{dora, "own", "", ""},
+	} {
+		cfg := world.Cloud().Config()
+		cfg.Credentials = provider(x.who)
+		client := s3.NewFromConfig(cfg)
+		switch x.key {
+		case "":
+			_, _ = client.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &x.bucket})
+		case "+put":
+			_, _ = client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &x.bucket, Key: &x.key})
+		default:
+			_, _ = client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &x.bucket, Key: &x.key})
+		}
+		calls := world.Cloud().Calls()
+		last := calls[len(calls)-1]
+		if (last.Code == "") != (x.want == "") || !strings.Contains(last.Explain, x.want) {
+			t.Errorf("%v\nwant %q", last, x.want)
+		}
 	}
 }
 
@@ -166,15 +262,20 @@ func TestWorldSchema(t *testing.T) {
 		want     object
 		document string
 	}{
-		"document": {schema.object, "no: 1"},
-		"cluster":  {schema.Defs["cluster"], "clusters: [{no: 1}]"},
-		"account":  {schema.Defs["account"], "accounts: [{no: 1}]"},
-		"provider": {schema.Defs["provider"], "accounts: [{oidcProviders: [{no: 1}]}]"},
-		"role":     {schema.Defs["role"], "accounts: [{roles: [{no: 1}]}]"},
-		"user":     {schema.Defs["user"], "accounts: [{users: [{no: 1}]}]"},
-		"bucket":   {schema.Defs["bucket"], "accounts: [{buckets: [{no: 1}]}]"},
-		"object":   {schema.Defs["object"], "accounts: [{buckets: [{objects: [{no: 1}]}]}]"},
-		"pod":      {schema.Defs["pod"], "pods: [{no: 1}]"},
+		"document":          {schema.object, "no: 1"},
+		"cluster":           {schema.Defs["cluster"], "clusters: [{no: 1}]"},
+		"account":           {schema.Defs["account"], "accounts: [{no: 1}]"},
+		"provider":          {schema.Defs["provider"], "accounts: [{oidcProviders: [{no: 1}]}]"},
+		"organization":      {schema.Defs["organization"], "organization: {no: 1}"},
+		"unit":              {schema.Defs["unit"], "organization: {units: [{no: 1}]}"},
+		"SCP":               {schema.Defs["organizationPolicy"], "organization: {scps: [{no: 1}]}"},
+		"RCP of an account": {schema.Defs["organizationPolicy"], "accounts: [{rcps: [{no: 1}]}]"},
+		"access key":        {schema.Defs["accessKey"], "accounts: [{users: [{accessKey: {no: 1}}]}]"},
+		"role":              {schema.Defs["role"], "accounts: [{roles: [{no: 1}]}]"},
+		"user":              {schema.Defs["user"], "accounts: [{users: [{no: 1}]}]"},
+		"bucket":            {schema.Defs["bucket"], "accounts: [{buckets: [{no: 1}]}]"},
+		"object":            {schema.Defs["object"], "accounts: [{buckets: [{objects: [{no: 1}]}]}]"},
+		"pod":               {schema.Defs["pod"], "pods: [{no: 1}]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := awstest.Load([]byte(c.document))
@@ -211,6 +312,8 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(document)
 	f.Add([]byte("pods: &p [*p]"))
+	f.Add([]byte("organization: &o {units: [*o]}"))
+	f.Add([]byte("organization: {units: [{name: a, accounts: ['111122223333'], fullAWSAccess: false, units: [{name: b}]}]}"))
 	f.Add([]byte("accounts: [{id: 1, roles: [{trust: {<<: {a: b}}}]}]"))
 	f.Fuzz(func(t *testing.T, document []byte) {
 		world, err := awstest.Load(document)

@@ -298,6 +298,7 @@ func (p *worldParser) world(document []byte) *worldDoc {
 	clusters, pods, ids := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	p.mapping(root.Content[0], "the document",
 		field{"partition", false, p.partition(&doc.partition)},
+		field{"organization", false, func(n *yaml.Node) { doc.organization = p.organization(n) }},
 		field{"clusters", false, p.each("clusters", func(n *yaml.Node) { doc.clusters = append(doc.clusters, p.cluster(n, clusters)) })},
 		field{"accounts", false, p.each("accounts", func(n *yaml.Node) { doc.accounts = append(doc.accounts, p.account(n, ids)) })},
 		field{"pods", false, p.each("pods", func(n *yaml.Node) { doc.pods = append(doc.pods, p.pod(n, pods)) })},
@@ -352,7 +353,7 @@ func (p *worldParser) cluster(n *yaml.Node, taken map[string]bool) clusterDecl {
 }
 
 func (p *worldParser) account(n *yaml.Node, taken map[string]bool) accountDecl {
-	a := accountDecl{at: positionOf(n)}
+	a := accountDecl{at: positionOf(n), policies: attachedDecl{fullAccess: true}}
 	p.mapping(n, "an account",
 		field{"id", true, func(n *yaml.Node) {
 			p.text("id", &a.id)(n)
@@ -361,6 +362,9 @@ func (p *worldParser) account(n *yaml.Node, taken map[string]bool) accountDecl {
 			}
 			taken[a.id] = true
 		}},
+		field{"scps", false, p.each("scps", func(n *yaml.Node) { a.policies.scps = append(a.policies.scps, p.organizationPolicy(n)) })},
+		field{"rcps", false, p.each("rcps", func(n *yaml.Node) { a.policies.rcps = append(a.policies.rcps, p.organizationPolicy(n)) })},
+		field{"fullAWSAccess", false, p.flag("fullAWSAccess", &a.policies.fullAccess)},
 		field{"trustPolicyLimit", false, p.number("trustPolicyLimit", &a.trustLimit)},
 		field{"oidcProviders", false, p.each("oidcProviders", func(n *yaml.Node) { a.providers = append(a.providers, p.provider(n)) })},
 		field{"roles", false, p.each("roles", func(n *yaml.Node) { a.roles = append(a.roles, p.role(n)) })},
@@ -389,6 +393,7 @@ func (p *worldParser) role(n *yaml.Node) roleDecl {
 		field{"name", true, p.text("name", &d.name)},
 		field{"trust", true, p.policy("trust", &d.trust)},
 		field{"policy", false, p.policy("policy", &d.policy)},
+		field{"permissionsBoundary", false, p.policy("permissionsBoundary", &d.boundary)},
 		field{"maxSessionDuration", false, p.duration("maxSessionDuration", &d.maxSession)},
 	)
 	return d
@@ -399,6 +404,68 @@ func (p *worldParser) user(n *yaml.Node) userDecl {
 	p.mapping(n, "a user",
 		field{"name", true, p.text("name", &d.name)},
 		field{"policy", false, p.policy("policy", &d.policy)},
+		field{"permissionsBoundary", false, p.policy("permissionsBoundary", &d.boundary)},
+		field{"accessKey", false, func(n *yaml.Node) { d.keyID, d.secret = p.accessKey(n) }},
+	)
+	return d
+}
+
+// A document's access keys look like the ones of AWS's documentation, so that no real
+// key gets into one.
+var (
+	testKeyID  = regexp.MustCompile(`^AKIA[A-Z2-7]{9}EXAMPLE$`)
+	testSecret = regexp.MustCompile(`^[A-Za-z0-9+/]{30}EXAMPLEKEY$`)
+)
+
+func (p *worldParser) accessKey(n *yaml.Node) (id, secret string) {
+	p.mapping(n, "an access key",
+		field{"id", true, p.text("id", &id)},
+		field{"secret", true, p.text("secret", &secret)},
+	)
+	if id != "" && secret != "" && (!testKeyID.MatchString(id) || !testSecret.MatchString(secret)) {
+		p.errorf(positionOf(n), "the access key %q is none for tests: its id is AKIA, 9 capital letters or digits from 2 to 7, and EXAMPLE; its secret is 30 letters or digits, and EXAMPLEKEY", id)
+	}
+	return id, secret
+}
+
+func (p *worldParser) organization(n *yaml.Node) *organizationDecl {
+	d := &organizationDecl{}
+	d.root = p.unit(n, 0, "the organization", field{"managementAccount", false, p.text("managementAccount", &d.management)})
+	return d
+}
+
+// unit reads an organizational unit so many levels below the root, or the organization,
+// whose first key differs.
+func (p *worldParser) unit(n *yaml.Node, depth int, what string, first field) unitDecl {
+	d := unitDecl{at: positionOf(n), policies: attachedDecl{fullAccess: true}}
+	if depth > maxOUDepth {
+		p.errorf(d.at, "%s is at most %d levels below the root", what, maxOUDepth)
+		return d
+	}
+	p.mapping(n, what, first,
+		field{"accounts", false, p.each("accounts", func(n *yaml.Node) {
+			var id string
+			p.text("an account of "+what, &id)(n)
+			d.accounts = append(d.accounts, memberDecl{positionOf(n), id})
+		})},
+		field{"scps", false, p.each("scps", func(n *yaml.Node) { d.policies.scps = append(d.policies.scps, p.organizationPolicy(n)) })},
+		field{"rcps", false, p.each("rcps", func(n *yaml.Node) { d.policies.rcps = append(d.policies.rcps, p.organizationPolicy(n)) })},
+		field{"fullAWSAccess", false, p.flag("fullAWSAccess", &d.policies.fullAccess)},
+		field{"units", false, p.each("units", func(n *yaml.Node) {
+			var name string
+			below := p.unit(n, depth+1, "an organizational unit", field{"name", true, p.text("name", &name)})
+			below.name = name
+			d.units = append(d.units, below)
+		})},
+	)
+	return d
+}
+
+func (p *worldParser) organizationPolicy(n *yaml.Node) organizationPolicyDecl {
+	d := organizationPolicyDecl{at: positionOf(n)}
+	p.mapping(n, "an organization's policy",
+		field{"name", true, p.text("name", &d.name)},
+		field{"policy", true, p.policy("policy", &d.policy)},
 	)
 	return d
 }

@@ -1,7 +1,13 @@
 package awstest
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"fmt"
 	"maps"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,6 +17,7 @@ import (
 type user struct {
 	entity
 	keys []*accessKey // guarded by the cloud's mutex
+	made int          // keys so far; the same
 }
 
 // accessKey is a long-term key of a user.
@@ -22,10 +29,37 @@ type accessKey struct {
 
 // newAccessKey creates a key. The cloud's mutex must be held.
 func (u *user) newAccessKey() *accessKey {
-	k := &accessKey{user: u, id: newID("AKIA", 20), secret: newSecret(30), created: time.Now().UTC().Truncate(time.Second)}
+	id, secret := newID("AKIA", 20), newSecret(30)
+	if u.made++; u.account.cloud.stableKeys {
+		id, secret = stableKey(u.arn, strconv.Itoa(u.made))
+	}
+	k := &accessKey{user: u, id: id, secret: secret, created: time.Now().UTC().Truncate(time.Second)}
 	u.keys = append(u.keys, k)
 	u.account.cloud.userKeys[k.id] = k
 	return k
+}
+
+// stableKey returns the access key that these names name, in the form that a document's
+// keys have.
+func stableKey(names ...string) (id, secret string) {
+	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
+	return "AKIA" + base32.StdEncoding.EncodeToString(sum[:])[:9] + "EXAMPLE", base64.StdEncoding.EncodeToString(sum[8:])[:30] + "EXAMPLEKEY"
+}
+
+// replaceKey gives a user another key than the one that it has, and returns that. It
+// panics when a key has that id.
+func (a *Account) replaceKey(old aws.Credentials, id, secret string) aws.Credentials {
+	c := a.cloud
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.userKeys[id] != nil {
+		panic(fmt.Sprintf("awstest: the access key %s is there twice", id))
+	}
+	k := c.userKeys[old.AccessKeyID]
+	delete(c.userKeys, k.id)
+	k.id, k.secret = id, secret
+	c.userKeys[id] = k
+	return k.credentials()
 }
 
 func (k *accessKey) credentials() aws.Credentials {

@@ -65,6 +65,7 @@ func (e *Emulator) operations() []route {
 		{"GET", "/_crossrole/faults", e.getFaults},
 		{"POST", "/_crossrole/faults", e.postFault},
 		{"DELETE", "/_crossrole/faults/{id}", e.deleteFault},
+		{"GET", "/_crossrole/accounts/{account}/environment", e.getAdminEnvironment},
 		{"GET", "/_crossrole/pods/{pod}/environment", e.getEnvironment},
 		{"POST", "/_crossrole/pods/{pod}/rotate", e.rotatePod},
 		{"POST", "/_crossrole/pods/{pod}/move", e.movePod},
@@ -392,6 +393,24 @@ func (e *Emulator) getEnvironment(r *http.Request, _ []byte) (any, error) {
 	}
 	environment := environmentOf(pod, "http://"+r.Host)
 	return plain{"text/plain; charset=utf-8", []byte(exports(environment))}, nil
+}
+
+// getAdminEnvironment returns the variables of an account's administrator.
+func (e *Emulator) getAdminEnvironment(r *http.Request, _ []byte) (any, error) {
+	cloud, id := e.World().Cloud(), r.PathValue("account")
+	var known []string
+	for _, a := range cloud.Accounts() {
+		if known = append(known, a.ID()); a.ID() != id {
+			continue
+		}
+		keys, region, url := a.AdminKey(), cloud.Config().Region, "http://"+r.Host
+		return plain{"text/plain; charset=utf-8", []byte(exports([]string{
+			"AWS_ACCESS_KEY_ID=" + keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + keys.SecretAccessKey,
+			"AWS_DEFAULT_REGION=" + region, "AWS_REGION=" + region,
+			"AWS_ENDPOINT_URL=" + url, "AWS_ENDPOINT_URL_STS=" + url,
+		}))}, nil
+	}
+	return nil, failf(http.StatusNotFound, "there is no account %q; there are %q", id, known)
 }
 
 func (e *Emulator) rotatePod(r *http.Request, _ []byte) (any, error) {

@@ -2,6 +2,7 @@ package emulator_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/emulator"
@@ -204,6 +206,38 @@ func TestSessionsExpire(t *testing.T) {
 	}
 }
 
+// TestAdministrator creates a role as the administrator of an account, whose key stays
+// the same when the world is reset.
+func TestAdministrator(t *testing.T) {
+	c := start(t)
+	lines := c.do("GET", "/_crossrole/accounts/111122223333/environment", "")
+	env := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^export (\w+)='(.*)'$`).FindAllStringSubmatch(lines, -1) {
+		env[m[1]] = m[2]
+	}
+	client := iam.New(iam.Options{
+		Region: env["AWS_REGION"], BaseEndpoint: new(env["AWS_ENDPOINT_URL"]),
+		Credentials: aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: env["AWS_ACCESS_KEY_ID"], SecretAccessKey: env["AWS_SECRET_ACCESS_KEY"]}, nil
+		})),
+	})
+	create := func() error {
+		_, err := client.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: new("new"), AssumeRolePolicyDocument: new(
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}]}`)})
+		return err
+	}
+	if err := create(); err != nil {
+		t.Fatal(err)
+	}
+	c.do("POST", "/_crossrole/reset", "")
+	if again := c.do("GET", "/_crossrole/accounts/111122223333/environment", ""); again != lines {
+		t.Errorf("after a reset:\n%s\nbefore:\n%s", again, lines)
+	}
+	if err := create(); err != nil {
+		t.Errorf("after a reset: %v", err)
+	}
+}
+
 func TestFaults(t *testing.T) {
 	c := start(t)
 	var added struct{ ID int }
@@ -235,6 +269,7 @@ func TestControlRefuses(t *testing.T) {
 	}{
 		"unknown operation":       {"GET", "/_crossrole/nothing", "", "", nil, 404, "has no GET /_crossrole/nothing"},
 		"pod":                     {"POST", "/_crossrole/pods/none/rotate", "", "", nil, 404, `there is no pod \"none\"; there are [\"app\"]`},
+		"account":                 {"GET", "/_crossrole/accounts/999999999999/environment", "", "", nil, 404, `there is no account \"999999999999\"; there are [\"111122223333\" \"444455556666\"]`},
 		"cluster":                 {"POST", "/_crossrole/pods/app/move", json, `{"cluster": "red"}`, nil, 400, `there is no cluster \"red\"`},
 		"role":                    {"POST", "/_crossrole/roles/revoke", json, `{"arn": "x"}`, nil, 404, `there is no role \"x\"`},
 		"fault without status":    {"POST", "/_crossrole/faults", json, `{"code": "AccessDenied"}`, nil, 400, "set Status too"},
