@@ -316,7 +316,7 @@ func (b *worldBuilder) account(account *Account, a accountDecl) {
 		b.try(u.at, func() {
 			keys := account.UserCredentials(u.name, u.policy)
 			if u.keyID != "" {
-				keys = account.replaceKey(keys, u.keyID, u.secret)
+				keys = replaceKey(b.cloud, keys, u.keyID, u.secret)
 			}
 			if u.boundary != "" {
 				account.SetUserPermissionsBoundary(u.name, u.boundary)

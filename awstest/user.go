@@ -48,8 +48,7 @@ func stableKey(names ...string) (id, secret string) {
 
 // replaceKey gives a user another key than the one that it has, and returns that. It
 // panics when a key has that id.
-func (a *Account) replaceKey(old aws.Credentials, id, secret string) aws.Credentials {
-	c := a.cloud
+func replaceKey(c *Cloud, old aws.Credentials, id, secret string) aws.Credentials {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.userKeys[id] != nil {
