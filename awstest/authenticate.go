@@ -100,6 +100,9 @@ func credentialsOf(c *Cloud, req *request, s *signature) (secret string, p *prin
 		return "", nil, false, unknownKey(req)
 	case s.token != sess.token:
 		return "", nil, false, wrongToken(req)
+	case sess.global && c.partition.optIn(s.region):
+		refused := wrongToken(req).because("a session that sts.amazonaws.com issued is valid only in regions that accounts have by default, which %s is not; ask the STS endpoint of a region", s.region)
+		return "", nil, false, refused
 	}
 	return sess.secret, sess.principal(), sess.revoked || !req.trueNow.Before(sess.expires.Add(-sess.aged)), nil
 }

@@ -32,6 +32,7 @@ type session struct {
 	tags            sessionTags
 	sourceIdentity  string
 	provider        string // of a web identity: the OIDC provider's ARN
+	global          bool   // from sts.amazonaws.com
 	revoked         bool
 	aged            time.Duration // by Cloud.Advance
 }
@@ -54,6 +55,7 @@ func newSession(role *Role, req *request, life time.Duration, tokenSize int) *se
 	return &session{
 		accessKeyID: newID("ASIA", 20), secret: newSecret(30), token: token,
 		role: role, name: req.param("RoleSessionName"), issued: issued, expires: issued.Add(life),
+		global: hostName(req.Host) == "sts.amazonaws.com",
 	}
 }
 

@@ -195,12 +195,17 @@ var defaultRegions = []string{
 	"us-east-1", "us-east-2", "us-west-1", "us-west-2",
 }
 
+// optIn reports whether accounts must opt in to a region.
+func (p partition) optIn(region string) bool {
+	return p.name == "aws" && !slices.Contains(defaultRegions, region)
+}
+
 // checkSTSRegion refuses a request for a session of a role of this account where STS
 // is disabled: for the account in any region, for the caller's account in one of
 // those that accounts opt in to. The cloud's mutex must be held.
 func checkSTSRegion(c *Cloud, req *request, account string) *refusal {
 	accounts := []*Account{c.accounts[account]}
-	if req.caller != nil && c.partition.name == "aws" && !slices.Contains(defaultRegions, req.region) {
+	if req.caller != nil && c.partition.optIn(req.region) {
 		accounts = append(accounts, req.caller.account)
 	}
 	for _, a := range accounts {

@@ -3,6 +3,7 @@ package awstest_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -73,6 +74,40 @@ func TestDisabledSTSRegionAnswer(t *testing.T) {
 	a.expect(t, w, 403, "RegionDisabledException", "STS is not activated in this region for account:111122223333. Your account administrator can activate STS in this region using the IAM Console.")
 	if got := w.Calls()[0].Explain; got != "STS in eu-west-1 is disabled for account 111122223333; use another region's endpoint, or enable it there" {
 		t.Errorf("Explain is %q", got)
+	}
+}
+
+// TestGlobalSessions shows where a session is valid that sts.amazonaws.com issued.
+func TestGlobalSessions(t *testing.T) {
+	w := newWorld()
+	w.shared.CreateBucket("pics").SetRegion("ap-east-1")
+	for _, x := range []struct{ issued, used, sts, s3 string }{
+		{"sts.amazonaws.com", "ap-east-1", "InvalidClientTokenId", "InvalidToken"},
+		{"sts.amazonaws.com", "eu-west-1", "", "PermanentRedirect"},
+		{"sts.us-east-1.amazonaws.com", "ap-east-1", "", "AccessDenied"},
+		{"sts.ap-east-1.amazonaws.com", "ap-east-1", "", "AccessDenied"},
+	} {
+		cfg := w.Config()
+		cfg.Region, cfg.RetryMaxAttempts = x.used, 1
+		client := sts.NewFromConfig(cfg, func(o *sts.Options) { o.BaseEndpoint = new("https://" + x.issued) })
+		out, err := client.AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
+			RoleArn: new(hubARN), RoleSessionName: new("pod"), WebIdentityToken: new(w.blue.Token("default", "app")),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Credentials = provider(credentialsOf(out.Credentials))
+		_, err = sts.NewFromConfig(cfg).GetCallerIdentity(t.Context(), nil)
+		if code(err) != x.sts {
+			t.Errorf("%s used in %s: GetCallerIdentity: %v, want %q", x.issued, x.used, err, x.sts)
+		}
+		if calls := w.Calls(); x.sts != "" && !strings.Contains(calls[len(calls)-1].Explain, "ask the STS endpoint of a region") {
+			t.Errorf("explained as %v", calls[len(calls)-1])
+		}
+		_, err = s3.NewFromConfig(cfg).GetObject(t.Context(), &s3.GetObjectInput{Bucket: new("pics"), Key: new("cat.jpg")})
+		if code(err) != x.s3 {
+			t.Errorf("%s used in %s: GetObject: %v, want %q", x.issued, x.used, err, x.s3)
+		}
 	}
 }
 
