@@ -75,6 +75,7 @@ func Load(document []byte, optFns ...func(*LoadOptions)) (*World, error) {
 	if err := p.err(); err != nil {
 		return nil, err
 	}
+	w.cloud.SetPropagationDelay(declared.propagation) // not of what the document says
 	if err := b.mountPods(declared.pods, o.TokenDir); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
@@ -126,6 +127,7 @@ type (
 		clusters     []clusterDecl
 		accounts     []accountDecl
 		pods         []podDecl
+		propagation  time.Duration
 	}
 	clusterDecl struct {
 		at           position

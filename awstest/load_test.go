@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -65,7 +66,7 @@ func TestLoadMistakes(t *testing.T) {
 		want     []string
 	}{
 		"not YAML":           {"accounts: [", []string{":1: this is not YAML: "}},
-		"unknown key":        {"acounts: []", []string{"1:1: the document has no key \"acounts\"; it has partition, organization, clusters, accounts, pods"}},
+		"unknown key":        {"acounts: []", []string{"1:1: the document has no key \"acounts\"; it has partition, organization, clusters, accounts, pods, propagationDelay"}},
 		"key twice":          {"pods: []\npods: []", []string{"2:1: the document has the key \"pods\" twice"}},
 		"list expected":      {"accounts: {}", []string{"1:11: accounts is a mapping; it is a list"}},
 		"account id":         {"accounts:\n  - id: 12", []string{"2:5: Account(\"12\"): an account id is 12 digits"}},
@@ -196,6 +197,34 @@ accounts:
 		if (last.Code == "") != (x.want == "") || !strings.Contains(last.Explain, x.want) {
 			t.Errorf("%v\nwant %q", last, x.want)
 		}
+	}
+}
+
+// TestLoadPropagationDelay shows that what the document says is in force at once, and
+// a later change is not.
+func TestLoadPropagationDelay(t *testing.T) {
+	world, err := awstest.Load([]byte(`
+propagationDelay: 10s
+accounts:
+  - id: "111122223333"
+    buckets: [{name: pics, objects: [{key: cat.jpg}]}]
+    users: [{name: ann, policy: {Version: 2012-10-17, Statement: {Effect: Allow, Action: "s3:*", Resource: "*"}}}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann, _ := world.UserCredentials("arn:aws:iam::111122223333:user/ann")
+	bob := world.Account("111122223333").UserCredentials("bob", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`)
+	get := func(keys aws.Credentials) string {
+		cfg := world.Cloud().Config()
+		cfg.Credentials = provider(keys)
+		_, err := s3.NewFromConfig(cfg).GetObject(t.Context(), &s3.GetObjectInput{Bucket: new("pics"), Key: new("cat.jpg")})
+		return code(err)
+	}
+	got := []string{get(ann), get(bob)}
+	world.Cloud().Advance(10 * time.Second)
+	if got = append(got, get(bob)); fmt.Sprint(got) != "[ AccessDenied ]" {
+		t.Errorf("ann, bob, bob later: %q", got)
 	}
 }
 

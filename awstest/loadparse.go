@@ -302,6 +302,7 @@ func (p *worldParser) world(document []byte) *worldDoc {
 		field{"clusters", false, p.each("clusters", func(n *yaml.Node) { doc.clusters = append(doc.clusters, p.cluster(n, clusters)) })},
 		field{"accounts", false, p.each("accounts", func(n *yaml.Node) { doc.accounts = append(doc.accounts, p.account(n, ids)) })},
 		field{"pods", false, p.each("pods", func(n *yaml.Node) { doc.pods = append(doc.pods, p.pod(n, pods)) })},
+		field{"propagationDelay", false, p.duration("propagationDelay", &doc.propagation)},
 	)
 	for _, a := range doc.accounts {
 		for _, provider := range a.providers {
