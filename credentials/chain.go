@@ -266,6 +266,7 @@ type HopStatus struct {
 	RoleARN     string    `json:"role,omitempty"`
 	CallerARN   string    `json:"caller,omitempty"`      // as STS reports it; empty before the first session, and if the source reports none
 	Endpoint    string    `json:"endpoint,omitempty"`    // host of the last refresh's last request; empty: no request, or a provider
+	Region      string    `json:"region,omitempty"`      // of the STS at Endpoint; empty: no request, an agent, or a provider
 	HasSession  bool      `json:"has_session"`           // a session that has not expired, or keys without an expiry
 	Expires     time.Time `json:"expires,omitzero"`      // on the local clock; zero: no session yet, or keys without an expiry: see HasSession
 	NextAttempt time.Time `json:"next_attempt,omitzero"` // zero: no failure is remembered

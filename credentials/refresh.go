@@ -221,7 +221,7 @@ func (r *refresh) log(s *session, previous *failure) {
 	reported := previous != nil && previous.reported
 	switch {
 	case r.err == nil && (reported || !r.unchanged):
-		s.chain.notify.info("session renewed", "hop", s.n, "role", s.role, "caller", r.snap.caller, "expires", r.snap.creds.Expires)
+		s.chain.notify.info("session renewed", "hop", s.n, "role", s.role, "caller", r.snap.caller, "endpoint", r.endpoint(), "expires", r.snap.creds.Expires)
 	case r.err != nil && !r.fromParent && !r.abandoned && !reported:
 		s.chain.notify.warn("refresh failed", "error", r.err)
 	}
@@ -239,6 +239,9 @@ func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot,
 		att = &attempt{tries: t, Trace: stsclient.Trace{SentAt: time.Now(), OnSend: func(host string) {
 			r.host.Store(&host)
 			s.host.Store(&host)
+			if s.regional() {
+				s.asked.Store(att.region)
+			}
 		}}}
 		s.stampToken()
 		if s.parent != nil {

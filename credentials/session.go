@@ -50,8 +50,9 @@ type session struct {
 	upstream *upstream // of hop 1, where the source is a provider; nil: none
 	exchange exchange
 
-	waiting atomic.Int64           // callers
-	host    atomic.Pointer[string] // that the last refresh asked; nil: none
+	waiting atomic.Int64              // callers
+	host    atomic.Pointer[string]    // that the last refresh asked; nil: none
+	asked   atomic.Pointer[stsRegion] // of host; nil: none, or an agent
 
 	mu         sync.Mutex // guards the change of the first four, and what follows
 	lastToken  lastToken
@@ -213,6 +214,9 @@ func (s *session) discardIf(key string, may func() bool) {
 // status returns the session's state. It does no I/O.
 func (s *session) status() HopStatus {
 	st := HopStatus{RoleARN: s.role, Endpoint: stringAt(&s.host), Waiting: int(s.waiting.Load()), Skew: s.chain.clock.skew()}
+	if r := s.asked.Load(); r != nil {
+		st.Region = r.Region()
+	}
 	failed := s.failed.Load()
 	if snap := s.current.Load(); snap != nil {
 		st.CallerARN, st.Expires = snap.caller, snap.creds.Expires

@@ -2,9 +2,11 @@ package metrics_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"net/http"
 	"runtime"
 	"slices"
 	"strings"
@@ -354,3 +356,53 @@ func TestKeysWithoutAnExpiry(t *testing.T) {
 		t.Errorf("%v seconds left of keys without an expiry", got)
 	}
 }
+
+// A chain with fallback regions reports which region's STS it uses.
+func TestRegionOfSTS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		base := s.cloud.Config()
+		down := true
+		inner := base.HTTPClient
+		base.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
+			if down && r.URL.Host == "sts.us-east-1.amazonaws.com" {
+				return nil, errors.New("connection refused")
+			}
+			return inner.Do(r)
+		})
+		collector := metrics.New()
+		chain, err := credentials.New(base, credentials.Assume(s.target), collector.Observe, func(o *credentials.Options) {
+			o.Source = credentials.WebIdentity{RoleARN: s.pod.RoleARN(), TokenFile: s.pod.TokenFile()}
+			o.FallbackRegions = []string{"us-east-2"}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		collector.Watch(chain)
+		const here, there = "crossrole_sts_region{hop=2,region=us-east-1,role=S3_Pics}", "crossrole_sts_region{hop=2,region=us-east-2,role=S3_Pics}"
+		only := func(when, want, not string) {
+			t.Helper()
+			got := scrape(t, collector)
+			if _, ok := got[not]; ok || want != "" && got[want] != 1 {
+				t.Errorf("%s: %s is %v, %s is there: %t", when, want, got[want], not, ok)
+			}
+		}
+		only("before the first session", "", here)
+		creds, err := chain.Retrieve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		only("in the outage", there, here)
+		down = false
+		time.Sleep(time.Minute)
+		chain.Invalidate(creds.AccessKeyID)
+		if _, err := chain.Retrieve(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		only("after the outage", here, there)
+	})
+}
+
+type doFunc func(*http.Request) (*http.Response, error)
+
+func (f doFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }

@@ -19,13 +19,14 @@
 //	crossrole_failing_seconds             since the first refresh failed after the last success; 0: none did
 //	crossrole_next_attempt_seconds        until a refresh is tried again after failures; 0: no pause
 //	crossrole_waiting_callers             callers that wait for a session now
+//	crossrole_sts_region                  1 for each region whose STS the last refresh asked last, by region
 //	crossrole_refreshes_total             refreshes by result ("success", "failure") and kind (of a failure)
 //	crossrole_exchange_duration_seconds   from request to response of a refresh's last exchange, by result
 //	crossrole_invalidations_total         sessions discarded before their expiry, because a service or STS refused them or by Chain.Invalidate
 //	crossrole_token_rotations_total       changes of the token file
 //	crossrole_issuer_changes_total        changes of the cluster that issues the tokens
 //
-// The first four are the state at the time of the scrape. A program is affected when the
+// The first five are the state at the time of the scrape. A program is affected when the
 // session of a chain's last hop expires. Hops with the same number and role are one series,
 // which shows the worst of them (the shortest session, the longest failure, the most
 // callers). The series of a chain end some time after the chain is no longer used, when the

@@ -65,6 +65,7 @@ func ExampleCollector() {
 	// crossrole_next_attempt_seconds
 	// crossrole_refreshes_total
 	// crossrole_session_remaining_seconds
+	// crossrole_sts_region
 	// crossrole_token_rotations_total
 	// crossrole_waiting_callers
 }

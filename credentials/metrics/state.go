@@ -19,6 +19,7 @@ var (
 	failing     = desc("crossrole_failing_seconds", "Since the first refresh failed after the last success; 0: none did.")
 	nextAttempt = desc("crossrole_next_attempt_seconds", "Until a refresh is tried again after failures; 0: no pause.")
 	waiting     = desc("crossrole_waiting_callers", "Callers that wait for a session now.")
+	stsRegion   = desc("crossrole_sts_region", "1 for each region whose STS the last refresh of a chain asked last.", "region")
 )
 
 func desc(name, help string, more ...string) *prometheus.Desc {
@@ -27,7 +28,7 @@ func desc(name, help string, more ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{remaining, failing, nextAttempt, waiting} {
+	for _, d := range []*prometheus.Desc{remaining, failing, nextAttempt, waiting, stsRegion} {
 		ch <- d
 	}
 	for _, v := range c.counted() {
@@ -50,6 +51,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(failing, s.failing.Seconds())
 		gauge(nextAttempt, s.nextAttempt.Seconds())
 		gauge(waiting, float64(s.waiting))
+		for region := range s.regions {
+			gauge(stsRegion, 1, region)
+		}
 	}
 	for _, v := range c.counted() {
 		v.Collect(ch)
@@ -71,6 +75,7 @@ type state struct {
 	remaining            map[bool]float64 // seconds, by whether it is a chain's last hop
 	failing, nextAttempt time.Duration
 	waiting              int
+	regions              map[string]bool // whose STS was asked last
 }
 
 func (c *Collector) states(now time.Time) map[series]state {
@@ -81,7 +86,10 @@ func (c *Collector) states(now time.Time) map[series]state {
 			of, last := series{i + 1, hop.RoleARN}, i == len(hops)-1
 			s, ok := states[of]
 			if !ok {
-				s.remaining = map[bool]float64{}
+				s.remaining, s.regions = map[bool]float64{}, map[string]bool{}
+			}
+			if hop.Region != "" {
+				s.regions[hop.Region] = true
 			}
 			left := max(0, hop.Expires.Sub(now).Seconds())
 			if hop.HasSession && hop.Expires.IsZero() {
