@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,9 @@ import (
 // chain holds, and it does not retry. It takes as long as the requests do. If ctx ends
 // first, Check returns immediately, and the report shows at which hop it was cancelled:
 // that hop's error wraps ctx's own.
+//
+// Each hop is tried in every fallback region, too. A hop works if the chain's own region
+// gives a session or, where that region does not respond, a fallback region does.
 func (c *Chain) Check(ctx context.Context) *Report {
 	r := &Report{Chain: c.String()}
 	path := c.hops[0].tokenFile
@@ -36,7 +40,7 @@ func (c *Chain) Check(ctx context.Context) *Report {
 		h := HopReport{Hop: s.n, RoleARN: s.role, Skipped: failed}
 		if !failed {
 			started := time.Now()
-			p, ok := within(ctx, func() probe { return s.probe(ctx, from) })
+			p, ok := within(ctx, func() probe { return s.probeRegions(ctx, from) })
 			if ok {
 				from, h = p.snap, p.report
 			}
@@ -83,7 +87,30 @@ type probe struct {
 	err    *Error
 }
 
-func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
+// probeRegions tries the hop in the chain's own region and in each fallback region.
+func (s *session) probeRegions(ctx context.Context, from *snapshot) probe {
+	regions := s.facts.sts
+	p := s.probe(ctx, from, regions.own())
+	if !s.regional() || len(regions) == 1 {
+		return p
+	}
+	own, tried := p, []RegionReport(nil)
+	for _, r := range regions[1:] {
+		if ctx.Err() != nil {
+			break
+		}
+		other := s.probe(ctx, from, r)
+		tried = append(tried, RegionReport{Region: r.Region(), Endpoint: other.report.Endpoint, Latency: other.report.Latency, Err: other.err})
+		if p.err != nil && other.err == nil && (own.err.Kind == STSUnreachable || own.err.Kind == RefreshTimeout) {
+			p = other
+			p.report.Notes = append(p.report.Notes, fmt.Sprintf("the session is from %s, because %s gave none: %s", r.Region(), regions.own().Region(), own.err.brief()))
+		}
+	}
+	p.report.Regions = tried
+	return p
+}
+
+func (s *session) probe(ctx context.Context, from *snapshot, region *stsRegion) (p probe) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.err = s.panicError(v)
@@ -91,7 +118,7 @@ func (s *session) probe(ctx context.Context, from *snapshot) (p probe) {
 	}()
 	s.addWaiter()
 	defer s.removeWaiter()
-	att := &attempt{Trace: stsclient.Trace{SentAt: time.Now()}, region: s.facts.sts.own(), timeout: s.chain.timeout / 3, signedBy: from}
+	att := &attempt{Trace: stsclient.Trace{SentAt: time.Now()}, region: region, timeout: s.chain.timeout / 3, signedBy: from}
 	snap, c, err := s.try(ctx, att)
 	p = probe{snap: snap, att: att, report: HopReport{
 		Hop: s.n, RoleARN: s.role, Operation: att.operation, Endpoint: att.Endpoint, Latency: time.Since(att.SentAt),
@@ -185,6 +212,43 @@ type HopReport struct {
 	Skipped   bool          `json:"skipped,omitempty"`         // a previous hop failed
 	Notes     []string      `json:"notes,omitempty"`           // worth knowing, but not a failure
 	Err       *Error        `json:"error,omitempty"`           // in JSON an object, with Fixes
+
+	// Regions are the fallback regions, as the hop was tried there; empty: there are none,
+	// or the hop does not ask STS.
+	Regions []RegionReport `json:"fallback_regions,omitempty"`
+}
+
+// RegionReport is one hop, tried once in a fallback region. Its Latency is seconds in
+// JSON.
+type RegionReport struct {
+	Region   string        `json:"region"`
+	Endpoint string        `json:"endpoint,omitempty"` // host
+	Latency  time.Duration `json:"latency_seconds"`
+	Err      *Error        `json:"error,omitempty"` // nil: it works; in JSON an object, with Fixes
+}
+
+// disabled reports whether the account has not enabled the region.
+func (r *RegionReport) disabled() bool { return r.Err != nil && r.Err.Kind == RegionNotEnabled }
+
+func (r *RegionReport) write(line func(label, format string, args ...any)) {
+	switch {
+	case r.Err == nil:
+		line("", "fallback %s: ok, %s in %s", r.Region, r.Endpoint, r.Latency.Round(time.Millisecond))
+	case r.disabled():
+		line("", "fallback %s: NOT ENABLED in the account (%s): enable the region and its STS endpoint there, or use another region", r.Region, r.Err.brief())
+	default:
+		line("", "fallback %s: FAILED: %s", r.Region, r.Err.brief())
+	}
+}
+
+// MarshalJSON writes the latency in seconds.
+func (r RegionReport) MarshalJSON() ([]byte, error) {
+	type plain RegionReport
+	return json.Marshal(struct {
+		plain
+		Latency float64      `json:"latency_seconds"`
+		Err     *errorObject `json:"error,omitempty"`
+	}{plain(r), r.Latency.Seconds(), r.Err.object()})
 }
 
 // Healthy reports whether every hop was tried and worked.
@@ -219,17 +283,33 @@ func (r *Report) Details() string {
 	return b.String()
 }
 
-// Verdict returns the result in a few words: "healthy", which hop fails and the Kind of
-// its error, or that the check was canceled.
+// Verdict returns the result in a few words: "healthy", with the fallback regions that do
+// not work; which hop fails and the Kind of its error; or that the check was canceled.
 func (r *Report) Verdict() string {
 	switch h := r.failed(); {
 	case h == nil:
+		if broken := r.brokenRegions(); len(broken) > 0 {
+			return "healthy, but not in fallback region " + strings.Join(broken, ", ")
+		}
 		return "healthy"
 	case errors.Is(h.Err, errCheckCanceled):
 		return fmt.Sprintf("none: %v at hop %d of %d", errCheckCanceled, h.Hop, len(r.Hops))
 	default:
 		return fmt.Sprintf("hop %d of %d fails: %s", h.Hop, len(r.Hops), h.Err.Kind)
 	}
+}
+
+// brokenRegions returns the fallback regions where a hop does not work.
+func (r *Report) brokenRegions() []string {
+	var names []string
+	for _, h := range r.Hops {
+		for _, region := range h.Regions {
+			if region.Err != nil && !slices.Contains(names, region.Region) {
+				names = append(names, region.Region)
+			}
+		}
+	}
+	return names
 }
 
 func (t *TokenReport) write(line func(label, format string, args ...any)) {
@@ -293,6 +373,9 @@ func (h *HopReport) write(line func(label, format string, args ...any)) {
 }
 
 func (h *HopReport) writeNotes(line func(label, format string, args ...any)) {
+	for i := range h.Regions {
+		h.Regions[i].write(line)
+	}
 	for _, note := range h.Notes {
 		line("", "note: %s", note)
 	}
