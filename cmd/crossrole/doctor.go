@@ -50,6 +50,10 @@ the caller identity at each hop or, if the hop fails, what to fix. With --bucket
 then reads the object that --key names or, without --key, lists the bucket. A role
 that may read but not list is fine: doctor only notes it.
 
+Each hop is also tried in every --fallback-region, which shows whether the accounts
+have the region enabled. That STS of the pod's own region does not respond is then
+only a note.
+
 With --trust-policy it shows which statement and condition of that policy allows or
 denies the token. AWS never shows that. To get the file, run
 aws iam get-role --role-name NAME --query Role.AssumeRolePolicyDocument.

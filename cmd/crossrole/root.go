@@ -85,8 +85,9 @@ func asUsage(c *cobra.Command) {
 
 // podFlags are the flags that describe the chain of a command that runs in a pod.
 type podFlags struct {
-	roles  []string
-	source string
+	roles     []string
+	source    string
+	fallbacks []string
 }
 
 func (p *podFlags) add(c *cobra.Command) {
@@ -94,7 +95,9 @@ func (p *podFlags) add(c *cobra.Command) {
 	p.addSource(c)
 }
 
+// addSource adds the flags of where the pod's own session comes from.
 func (p *podFlags) addSource(c *cobra.Command) {
+	c.Flags().StringArrayVar(&p.fallbacks, "fallback-region", nil, "`REGION` whose STS is asked while the own region's does not respond; repeat it for further regions")
 	c.Flags().StringVar(&p.source, "source", "web-identity", "where the pod's identity comes from: web-identity, pod-identity, node-role, or base (the SDK's own configuration, for a laptop)")
 }
 
@@ -112,7 +115,7 @@ func (p *podFlags) chain(ctx context.Context, optFns ...func(*credentials.Option
 		return nil, usageError{err}
 	}
 	cfg, err := library.LoadConfig(ctx, append([]func(*credentials.Options){
-		func(o *credentials.Options) { o.Source, o.Roles = source, roles },
+		func(o *credentials.Options) { o.Source, o.Roles, o.FallbackRegions = source, roles, p.fallbacks },
 	}, optFns...)...)
 	if err != nil {
 		return nil, err

@@ -292,7 +292,7 @@ func (s *serveCmd) server(base aws.Config, source credentials.Source, named []ro
 // from one session of the pod's own role.
 func (s *serveCmd) opener(base aws.Config, source credentials.Source, named []rolesetting.Named, collector *metrics.Collector) (credserver.OpenChain, error) {
 	options := func(o *credentials.Options) {
-		o.Source, o.Logger = source, s.logger
+		o.Source, o.FallbackRegions, o.Logger = source, s.pod.fallbacks, s.logger
 		collector.Observe(o)
 	}
 	pool, err := credentials.NewPool(base, func(o *credentials.PoolOptions) { options(&o.Options) })
