@@ -54,8 +54,8 @@
 //     parameters SerialNumber, TokenCode, ProvidedContexts and ProviderId; of the
 //     claims that GetWebIdentityToken gives, those about organizations and about
 //     EC2, Lambda and the like. Regions are all enabled at first, those that
-//     accounts opt in to as well ([Account.DisableSTSRegion]); a session is valid
-//     in all of them.
+//     accounts opt in to as well ([Account.DisableSTSRegion]), where sessions of
+//     sts.amazonaws.com are not valid.
 //   - Of Organizations: its API, other policies than SCPs and RCPs, accounts in
 //     different organizations (an account is in the cloud's or in none), the limit
 //     of policies attached to one target. RCPs apply to S3, STS, SQS, Secrets

@@ -28,6 +28,9 @@ func getSessionToken(c *Cloud, req *request) (*response, *refusal) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if refused := checkSTSRegion(c, req, req.caller.account.id); refused != nil {
+		return nil, refused
+	}
 	key := c.userKeys[req.caller.accessKeyID]
 	if key == nil {
 		return nil, &refusal{status: http.StatusForbidden, code: "AccessDenied", message: "Cannot call GetSessionToken with session credentials"}

@@ -25,8 +25,8 @@ import (
 // gives a session or, where that region does not respond, a fallback region does.
 func (c *Chain) Check(ctx context.Context) *Report {
 	r := &Report{Chain: c.String()}
-	path := c.hops[0].tokenFile
-	if path != "" {
+	w, _ := c.facts.source.(WebIdentity)
+	if path := c.hops[0].tokenFile; path != "" {
 		// Reading from a volume that hangs does not return when ctx ends.
 		t, ok := within(ctx, func() *TokenReport { return checkToken(ctx, c, path) })
 		if !ok {
@@ -44,7 +44,10 @@ func (c *Chain) Check(ctx context.Context) *Report {
 			if ok {
 				from, h = p.snap, p.report
 			}
-			if !ok || p.err != nil && ctx.Err() != nil && errors.Is(p.err, RefreshTimeout) {
+			if s.n == 1 && ok && w.Token != nil {
+				r.Token = functionReport(c, w, p)
+			}
+			if !ok || p.err != nil && ctx.Err() != nil && (errors.Is(p.err, RefreshTimeout) || errors.Is(p.err, ctx.Err())) {
 				h.Latency, h.Err = time.Since(started), s.checkCanceled(ctx)
 			} else if h.Err = p.err; p.err == nil {
 				s.observe(p.att)
@@ -157,6 +160,24 @@ func checkToken(ctx context.Context, c *Chain, path string) *TokenReport {
 		t.Err = failure
 		return t
 	}
+	t.describe(c, w, token)
+	return t
+}
+
+// functionReport reports on the token that the token function returned at hop 1.
+func functionReport(c *Chain, w WebIdentity, p probe) *TokenReport {
+	t := &TokenReport{Path: w.String()}
+	switch {
+	case p.att != nil && p.att.token != nil:
+		t.describe(c, w, *p.att.token)
+	case p.err != nil:
+		t.Err = p.err
+	}
+	return t
+}
+
+// describe adds the claims, and what is worth knowing about them.
+func (t *TokenReport) describe(c *Chain, w WebIdentity, token trust.Token) {
 	t.Claims = &token
 	if left := time.Until(token.Expires); left < 0 {
 		t.Notes = append(t.Notes, fmt.Sprintf("by the local clock it expired %v ago", (-left).Round(time.Second)))
@@ -175,10 +196,9 @@ func checkToken(ctx context.Context, c *Chain, path string) *TokenReport {
 	if failure := w.checkClaims(token, &c.clock, &c.notify); failure != nil && failure.Kind != TokenExpired {
 		t.Notes = append(t.Notes, failure.Err.Error())
 	}
-	return t
 }
 
-// Report is what [Chain.Check] found: the token file, then each hop as it was
+// Report is what [Chain.Check] found: the token, then each hop as it was
 // tried. It holds no secret. String is for people, JSON for programs; both show
 // the same facts.
 type Report struct {
@@ -187,14 +207,15 @@ type Report struct {
 	Hops  []HopReport  `json:"hops"`
 }
 
-// TokenReport is the state of the token file. Chains without one have none.
+// TokenReport is the state of the token file, or of the token that the function in
+// WebIdentity.Token returned. Chains without a token have none.
 type TokenReport struct {
-	Path     string       `json:"path"`
+	Path     string       `json:"path"`             // of the file, or "token function"
 	Target   string       `json:"target,omitempty"` // where links lead; empty: nowhere else
 	Mode     string       `json:"mode,omitempty"`   // as ls prints it; empty: stat failed
 	Owner    string       `json:"owner,omitempty"`  // uid:gid; empty where the system has none
 	Modified time.Time    `json:"modified,omitzero"`
-	Claims   *trust.Token `json:"claims,omitempty"` // in JSON iss, sub, aud and exp; nil: the file holds no service-account token that can be read
+	Claims   *trust.Token `json:"claims,omitempty"` // in JSON iss, sub, aud and exp; nil: there is no token that can be read
 	Err      *Error       `json:"error,omitempty"`  // why not; in JSON an object, with Fixes
 	Notes    []string     `json:"notes,omitempty"`  // worth knowing, but not a failure
 }

@@ -27,7 +27,7 @@ const (
 	retryBackoff               // the same; in a later refresh without a valid session, at most backoffAttempts
 	retryUntilDeadline         // after longer pauses, until the refresh's deadline
 	retryOnce                  // one more attempt, immediately
-	retryIfTokenChanged        // one more attempt, if the token file changed meanwhile
+	retryIfTokenChanged        // one more attempt, if the token file changed meanwhile or the token function returns another token
 	retryIfParentRenewed       // one more attempt, after the previous hop was renewed
 )
 

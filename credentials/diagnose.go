@@ -44,7 +44,7 @@ func (h *hop) newError(att *attempt, kind Kind, err error, attempts int) *Error 
 	}
 	if refusedExpired(e, att) {
 		e.Kind = TokenExpired
-		e.Fixes = append(e.Fixes, expiredToken(h.tokenFile, *att.token).Error())
+		e.Fixes = append(e.Fixes, h.webIdentity().expired(*att.token).Error())
 	}
 	e.Fixes = append(e.Fixes, h.fixes(e)...)
 	return e

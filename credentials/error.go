@@ -14,7 +14,7 @@ import (
 // and its causes (fs.ErrPermission, …), errors.As reaches smithy.APIError.
 type Error struct {
 	Hop       int    // 1: the source's; 0: not of one hop (New)
-	Operation string // "AssumeRole", "read token file", …
+	Operation string // "AssumeRole", "read token file", "call token function", …
 	RoleARN   string // the requested role
 	Caller    string // ARN that requested it; empty at hop 1
 
@@ -192,9 +192,9 @@ type Kind string
 // The kinds of failure. [Error.Fixes] says what to do about each.
 const (
 	ConfigInvalid       Kind = "ConfigInvalid"       // a setting breaks a rule; found before any call, or STS's ValidationError
-	TokenUnreadable     Kind = "TokenUnreadable"     // the token file cannot be opened or read
-	TokenMalformed      Kind = "TokenMalformed"      // the file holds no service-account token
-	TokenExpired        Kind = "TokenExpired"        // the token's exp has passed and kubelet has written no newer one
+	TokenUnreadable     Kind = "TokenUnreadable"     // the token file cannot be opened or read, or the token function failed
+	TokenMalformed      Kind = "TokenMalformed"      // the file holds, or the function returned, no token
+	TokenExpired        Kind = "TokenExpired"        // the token's exp has passed and there is no newer one
 	AudienceMismatch    Kind = "AudienceMismatch"    // the token's aud is not one that was registered or asked for
 	OIDCProviderMissing Kind = "OIDCProviderMissing" // the role's account does not know the token's issuer
 	TrustDenied         Kind = "TrustDenied"         // web identity: the role's trust policy does not admit the token, or there is no such role

@@ -22,7 +22,7 @@ const (
 	Refreshed     EventType = "refreshed"      // a new session is in use
 	RefreshFailed EventType = "refresh-failed" // a refresh failed, with all its attempts; a valid session stays in use
 	Recovered     EventType = "recovered"      // follows the first Refreshed after failures
-	TokenRotated  EventType = "token-rotated"  // the token file holds a new token
+	TokenRotated  EventType = "token-rotated"  // the token file holds, or the token function returned, a new token
 	IssuerChanged EventType = "issuer-changed" // the new token comes from another cluster
 	Invalidated   EventType = "invalidated"    // a session was discarded before it expired
 )

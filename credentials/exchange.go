@@ -41,7 +41,7 @@ type attempt struct {
 	region    *stsRegion    // to ask, if the hop asks STS
 	timeout   time.Duration // of the request
 	token     *trust.Token  // web identity
-	raw       []byte        // the token itself, to detect a changed file; never printed
+	raw       []byte        // the token itself, to detect a change; never printed
 	signedBy  *snapshot     // the session that signs; nil at hop 1
 	keepFor   time.Duration // how long keys without an expiry are kept; 0: for one use
 
@@ -52,15 +52,18 @@ type attempt struct {
 // fails.
 type exchange func(ctx context.Context, att *attempt) (aws.Credentials, error)
 
-// exchange sends the token, which it reads for each attempt.
+// exchange sends the token, which it gets anew for each attempt.
 func (w WebIdentity) exchange(c *Chain) (exchange, *upstream) {
 	return func(ctx context.Context, att *attempt) (aws.Credentials, error) {
-		raw, token, failure := readToken(ctx, w.TokenFile)
+		raw, token, failure := w.readToken(ctx, &c.notify)
 		if failure != nil {
 			failure.RoleARN = w.RoleARN
 			return aws.Credentials{}, failure
 		}
 		att.operation, att.token, att.raw = "AssumeRoleWithWebIdentity", &token, raw
+		if failure := att.tries.refusedBefore(raw); failure != nil {
+			return aws.Credentials{}, failure
+		}
 		if failure := w.checkClaims(token, &c.clock, &c.notify); failure != nil {
 			return aws.Credentials{}, failure
 		}

@@ -48,7 +48,7 @@ func (h *hop) fixes(e *Error) []string {
 	case e.Token != nil && e.Kind == TrustDenied:
 		return h.trustFixes(e, role)
 	case e.Kind == TokenExpired && e.Operation == "AssumeRoleWithWebIdentity":
-		return []string{rotationFix}
+		return []string{h.webIdentity().expiredFix()}
 	case e.Kind == AssumeDenied:
 		return h.assumeFixes(e, role)
 	case e.Kind == DurationTooLong:
@@ -119,10 +119,7 @@ const stsAudience = "sts.amazonaws.com"
 
 // wantedAudience returns the audience that the token should have.
 func (h *hop) wantedAudience() string {
-	if w, ok := h.facts.source.(WebIdentity); ok && w.Audience != "" {
-		return w.Audience
-	}
-	return stsAudience
+	return cmp.Or(h.webIdentity().Audience, stsAudience)
 }
 
 // registrable returns the token's audiences that may become client IDs of an OIDC provider.
@@ -154,11 +151,6 @@ func isServerAudience(audience, issuer string) bool {
 		strings.HasPrefix(host, "kubernetes.default.svc.")
 }
 
-// projectFix returns the fix that changes the token's audience.
-func projectFix(audience string) string {
-	return fmt.Sprintf("project the token with the audience %s: on EKS with the service account's annotation eks.amazonaws.com/audience (without it the audience is %s), elsewhere with the audience field of the pod's serviceAccountToken volume; then recreate the pod", audience, stsAudience)
-}
-
 // providerFixes returns the fixes for an issuer that the role's account does not know.
 func (h *hop) providerFixes(e *Error, role roleARN) []string {
 	provider := shellWords(e.Token.ProviderARN(role.partition, role.account))
@@ -188,7 +180,7 @@ func (h *hop) audienceFixes(t *trust.Token, role roleARN) []string {
 	provider := shellWords(t.ProviderARN(role.partition, role.account))
 	var fixes []string
 	if wanted := h.wantedAudience(); !slices.Contains(t.Audience, wanted) {
-		fixes = append(fixes, projectFix(wanted))
+		fixes = append(fixes, h.webIdentity().projectFix(wanted))
 	}
 	for _, a := range registrable(t) {
 		fixes = append(fixes, fmt.Sprintf("register the audience in account %s: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn %s %s", role.account, provider, shellFlag("--client-id", a)))
@@ -204,7 +196,7 @@ func (h *hop) trustFixes(e *Error, role roleARN) []string {
 	}
 	audiences := registrable(t)
 	if len(audiences) == 0 {
-		return []string{projectFix(h.wantedAudience())}
+		return []string{h.webIdentity().projectFix(h.wantedAudience())}
 	}
 	audience := audiences[0]
 	if wanted := h.wantedAudience(); slices.Contains(audiences, wanted) {

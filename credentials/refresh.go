@@ -345,6 +345,13 @@ func (s *session) try(ctx context.Context, att *attempt) (*snapshot, class, erro
 		}
 		return nil, class{WrongSession, retryNever}, err
 	}
+	if own, ok := errors.AsType[*Error](err); ok && own.Operation == callTokenFunction {
+		c := class{own.Kind, retryNever}
+		if errors.Is(own, fs.ErrNotExist) {
+			c.retry = retryIfFirst
+		}
+		return nil, c, err // it may wrap anything
+	}
 	err = unwrapRetry(err)
 	if ctx.Err() != nil {
 		return nil, class{RefreshTimeout, retryBackoff}, err

@@ -103,6 +103,12 @@ func (h *hop) provider() bool {
 	return false
 }
 
+// webIdentity returns the chain's source; the zero value if it is another one.
+func (h *hop) webIdentity() WebIdentity {
+	w, _ := h.facts.source.(WebIdentity)
+	return w
+}
+
 // describe returns the hop's role, or the name of its source where that names no
 // role.
 func (h *hop) describe() string {

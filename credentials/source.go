@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -32,15 +33,28 @@ type Source interface {
 	credentialSource() aws.CredentialSource
 }
 
-// WebIdentity exchanges the pod's service-account token (IRSA) for a session of a role,
-// by sts:AssumeRoleWithWebIdentity. It is the default source.
+// WebIdentity exchanges a token, by default the pod's service-account token (IRSA), for a
+// session of a role, by sts:AssumeRoleWithWebIdentity. It is the default source.
 //
-// Each empty field is filled in from AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE or
-// AWS_ROLE_SESSION_NAME. A variable set to the empty string counts as unset.
+// Each empty field is filled in from AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE (unless
+// Token is set) or AWS_ROLE_SESSION_NAME. A variable set to the empty string counts as
+// unset.
 type WebIdentity struct {
 	RoleARN     string
 	TokenFile   string // opened for every attempt, because kubelet replaces it
-	SessionName string // 2–64 of [\w+=,.@-]; empty: namespace, service account and pod
+	SessionName string // 2–64 of [\w+=,.@-]; empty: namespace, service account and pod, or the token's subject
+
+	// Token returns the token, for example from the Kubernetes TokenRequest API. If it is
+	// set, TokenFile must be empty, or it is [ConfigInvalid]. Any issuer that STS accepts
+	// will do. The signature is not verified.
+	//
+	// Token is called once for each attempt at a session, with that attempt's context. It
+	// must be safe for concurrent use. Its error is [TokenUnreadable], which wraps it; so
+	// is a panic, and a call that has not returned when the attempt's deadline passes (a
+	// third of Refresh.Timeout): it is abandoned. A failed call is not repeated within the
+	// same refresh, except for an fs.ErrNotExist in a chain's first session. If STS
+	// refuses the token as expired, Token is called once more.
+	Token func(context.Context) ([]byte, error) `json:"-"`
 
 	// Audience and Issuer, if set, are compared with the token's claims before any
 	// call: AudienceMismatch, TokenRejected.
@@ -82,7 +96,12 @@ type Provider struct {
 	Credentials aws.CredentialsProvider
 }
 
-func (WebIdentity) String() string { return "web identity" }
+func (w WebIdentity) String() string {
+	if w.Token != nil {
+		return "token function"
+	}
+	return "web identity"
+}
 func (PodIdentity) String() string { return "EKS Pod Identity" }
 func (NodeRole) String() string    { return "EC2 node role" }
 func (FromBase) String() string    { return "base configuration" }
@@ -145,12 +164,16 @@ func ParseSource(name string) (Source, error) {
 
 func (w WebIdentity) check(r *resolver) Source {
 	role := fill(strings.TrimSpace(w.RoleARN), "WebIdentity.RoleARN", envRoleARN)
-	file := fill(w.TokenFile, "WebIdentity.TokenFile", envTokenFile)
 	name := fill(w.SessionName, "WebIdentity.SessionName", envSessionName)
-	w.RoleARN, w.TokenFile, w.SessionName = strings.TrimSpace(role.value), file.value, name.value
-
-	if w.RoleARN == "" || w.TokenFile == "" {
-		r.addMissingIdentity(w)
+	w.RoleARN, w.SessionName = strings.TrimSpace(role.value), name.value
+	if w.Token == nil {
+		w.TokenFile = fill(w.TokenFile, "WebIdentity.TokenFile", envTokenFile).value
+		r.checkIdentity(w)
+	} else if w.RoleARN == "" {
+		r.addf("WebIdentity.RoleARN", "empty, nor is %s set: set the role that the function's token is exchanged for", envRoleARN)
+	}
+	if w.Token != nil && w.TokenFile != "" {
+		r.addf("WebIdentity.TokenFile", "set, as is WebIdentity.Token; set one of them")
 	}
 	if w.RoleARN != "" {
 		r.checkRoleARN(role.from, w.RoleARN)
@@ -162,8 +185,8 @@ func (w WebIdentity) check(r *resolver) Source {
 	return w
 }
 
-// addMissingIdentity adds what the pod lacks, and why nothing else is used instead.
-func (r *resolver) addMissingIdentity(w WebIdentity) {
+// checkIdentity adds what the pod lacks, and why nothing else is used instead.
+func (r *resolver) checkIdentity(w WebIdentity) {
 	const fix = "check the service account's eks.amazonaws.com/role-arn annotation and the webhook, and recreate the pod; the node's role (IMDS) is deliberately not used"
 	if w.RoleARN == "" {
 		r.addf(envRoleARN, "not set, nor is WebIdentity.RoleARN: %s", fix)

@@ -1,7 +1,7 @@
 package credentials
 
-// The token file: reading it, checking the token's claims before it is sent, detecting a
-// new token; and the server's clock, by which a token expires.
+// The token: reading its file or calling its function, checking its claims before it is
+// sent, detecting a new one; and the server's clock, by which a token expires.
 
 import (
 	"bytes"
@@ -12,11 +12,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/crossrole/crossrole/internal/redact"
+	"github.com/crossrole/crossrole/internal/settings"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -26,6 +29,83 @@ const maxToken = 20000
 // rereads are the pauses before a file that holds no token is read again: a writer that
 // overwrites it in place, unlike kubelet, has finished by then.
 var rereads = []time.Duration{20 * time.Millisecond, 80 * time.Millisecond, 300 * time.Millisecond}
+
+// readToken returns the token of the function or of the file, and its claims.
+func (w WebIdentity) readToken(ctx context.Context, notify *notifier) ([]byte, trust.Token, *Error) {
+	if w.Token == nil {
+		return readToken(ctx, w.TokenFile)
+	}
+	raw, failure := w.callToken(ctx, notify)
+	if failure != nil {
+		return nil, trust.Token{}, failure
+	}
+	token, err := trust.ParseToken(raw)
+	if err != nil {
+		return nil, trust.Token{}, functionError(TokenMalformed, err, wantTokenFix())
+	}
+	return raw, token, nil
+}
+
+// callTokenFunction is the Operation of an error that the token function caused.
+const callTokenFunction = "call token function"
+
+// callToken calls the token function, which is user code and may panic, end its goroutine
+// or never return. It returns the token without the white space around it.
+func (w WebIdentity) callToken(ctx context.Context, notify *notifier) ([]byte, *Error) {
+	type result struct {
+		raw []byte
+		err error
+	}
+	started := time.Now()
+	r, ok := within(ctx, func() (r result) {
+		defer func() {
+			if v := recover(); v != nil {
+				text := withoutKeys(fmt.Sprint(v), redact.New())
+				notify.warn("panic in the token function", "panic", text, "stack", string(debug.Stack()))
+				r = result{err: errors.New("panic: " + text)}
+			}
+		}()
+		raw, err := w.Token(ctx)
+		if err != nil {
+			return result{err: &cause{text: withoutKeys(err.Error(), redact.New()), err: err}}
+		}
+		return result{raw: bytes.Clone(raw[:min(len(raw), maxToken+1)])}
+	})
+	switch {
+	case !ok && ctx.Err() == nil:
+		r.err = errors.New("it ended its goroutine (runtime.Goexit)")
+	case !ok:
+		r.err = fmt.Errorf("it returned no token within %v: %w", time.Since(started).Round(time.Millisecond), context.Cause(ctx))
+	case r.err != nil && ctx.Err() != nil && errors.Is(r.err, context.Canceled):
+		r.err = &cause{text: r.err.Error(), err: context.Cause(ctx)} // the deadline canceled it
+	}
+	name := functionName()
+	switch raw := bytes.TrimSpace(r.raw); {
+	case r.err != nil && ctx.Err() != nil:
+		return nil, functionError(TokenUnreadable, r.err, "let "+name+" return before the deadline of its context, and check that it can reach what it asks for the token")
+	case r.err != nil:
+		return nil, functionError(TokenUnreadable, r.err, "check why "+name+" fails; the next attempt calls it again")
+	case len(r.raw) > maxToken:
+		return nil, functionError(TokenMalformed, fmt.Errorf("it returned more than %d bytes, STS's limit for a token", maxToken), wantTokenFix())
+	case len(raw) == 0:
+		return nil, functionError(TokenMalformed, errors.New("it returned an empty token"), wantTokenFix())
+	default:
+		return raw, nil
+	}
+}
+
+func functionError(kind Kind, err error, fix string) *Error {
+	return &Error{Operation: callTokenFunction, Kind: kind, Err: err, Fixes: []string{fix}}
+}
+
+// functionName names the token function in fixes.
+func functionName() string {
+	return settings.Name("the function in WebIdentity.Token", "the program of --token-command")
+}
+
+func wantTokenFix() string {
+	return "let " + functionName() + " return one signed token (a JWT with iss, sub, aud and exp) and nothing else"
+}
 
 // readToken opens a token file by its path, so that it follows kubelet's swap of the
 // ..data symlink, and parses the token before anything is sent.
@@ -202,7 +282,23 @@ func (m fileStamp) equal(n fileStamp) bool {
 		m.info.Size() == n.info.Size() && m.info.Mode() == n.info.Mode() && m.owner == n.owner
 }
 
-// rotationFix is the fix for an expired token.
+// expiredFix returns the fix for an expired token.
+func (w WebIdentity) expiredFix() string {
+	if w.Token != nil {
+		return "let " + functionName() + " return a token that is valid: it may keep one that has expired"
+	}
+	return rotationFix
+}
+
+// projectFix returns the fix that changes the token's audience.
+func (w WebIdentity) projectFix(audience string) string {
+	if w.Token != nil {
+		return fmt.Sprintf("let %s request a token with the audience %s (spec.audiences of a Kubernetes TokenRequest)", functionName(), audience)
+	}
+	return fmt.Sprintf("project the token with the audience %s: on EKS with the service account's annotation eks.amazonaws.com/audience (without it the audience is %s), elsewhere with the audience field of the pod's serviceAccountToken volume; then recreate the pod", audience, stsAudience)
+}
+
+// rotationFix is the fix for an expired token in a file.
 const rotationFix = "check that kubelet still rotates the projected token (at about 80 % of its life) and that the file is the mounted one, not a copy of it"
 
 // issuerDiffers returns an error that says how two issuers differ, because the usual
@@ -224,10 +320,18 @@ func issuerDiffers(want, got string) error {
 	return fmt.Errorf("the token's issuer is %q, WebIdentity.Issuer is %q; what differs is %s, and AWS compares them byte for byte", got, want, why)
 }
 
-// expiredToken describes an expired token by the times that its issuer wrote into it. They
-// do not change until kubelet writes a newer token, so the text stays the same.
-func expiredToken(file string, t trust.Token) error {
-	s := "the token in " + file
+// tokenName names the token in messages.
+func (w WebIdentity) tokenName() string {
+	if w.Token != nil {
+		return "the token of " + functionName()
+	}
+	return "the token in " + w.TokenFile
+}
+
+// expired describes an expired token by the times that its issuer wrote into it. They do
+// not change until there is a newer token, so the text stays the same.
+func (w WebIdentity) expired(t trust.Token) error {
+	s := w.tokenName()
 	if !t.IssuedAt.IsZero() {
 		s += " was issued at " + t.IssuedAt.UTC().Format(time.RFC3339) + " and"
 	}
@@ -248,14 +352,18 @@ func (w WebIdentity) checkClaims(t trust.Token, clock *serverClock, notify *noti
 			"set WebIdentity.Issuer to the cluster's own issuer, or leave it empty so that a new cluster needs no change here")
 	}
 	if w.Audience != "" && !slices.Contains(t.Audience, w.Audience) {
+		fix := "project the token with that audience (on EKS the service account's eks.amazonaws.com/audience annotation)"
+		if w.Token != nil {
+			fix = w.projectFix(w.Audience)
+		}
 		return fail(AudienceMismatch, fmt.Errorf("the token's audience is %q, WebIdentity.Audience is %q", t.Audience, w.Audience),
-			"project the token with that audience (on EKS the service account's eks.amazonaws.com/audience annotation), or set WebIdentity.Audience to the token's")
+			fix+", or set WebIdentity.Audience to the token's")
 	}
 	if now, known := clock.now(); known && now.Sub(t.Expires) > expSlack {
 		clock.forget() // it may have been wrong: the next attempt asks STS
-		return fail(TokenExpired, expiredToken(w.TokenFile, t), rotationFix)
+		return fail(TokenExpired, w.expired(t), w.expiredFix())
 	} else if !known && time.Since(t.Expires) > expSlack {
-		notify.warnOnce("exp", "the token has expired by the local clock; it is sent anyway, since the clock may be wrong", "file", w.TokenFile, "expired", t.Expires)
+		notify.warnOnce("exp", "the token has expired by the local clock; it is sent anyway, since the clock may be wrong", "token", w.tokenName(), "expired", t.Expires)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package credentials
 // whether another one follows. classify.go has the retry table.
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -23,6 +24,9 @@ type tries struct {
 	answered int // attempts with a response
 	pauses   int
 	failures []*Error // the last one at each endpoint without a usable response
+
+	refused      []byte // the token function's token that STS refused as expired; nil: none
+	refusedError *Error
 }
 
 // newTries returns the attempts of a refresh that starts now.
@@ -98,6 +102,10 @@ func (t *tries) retry(ctx context.Context, att *attempt, c class, e *Error) bool
 	s := t.s
 	switch c.retry {
 	case retryIfTokenChanged:
+		if s.tokenFile == "" { // the next attempt calls the token function
+			t.refused, t.refusedError = att.raw, e
+			return t.count == 1
+		}
 		raw, _, failure := readToken(ctx, s.tokenFile)
 		return t.answered == 1 && failure == nil && string(raw) != string(att.raw)
 	case retryIfParentRenewed:
@@ -125,6 +133,17 @@ func (t *tries) retry(ctx context.Context, att *attempt, c class, e *Error) bool
 		return !t.noRetry && t.sleep(ctx, throttledBase, throttledCap, e)
 	}
 	return false
+}
+
+// refusedBefore returns the error of the attempt at which STS refused the same token as
+// expired, or nil: the token function returned it again.
+func (t *tries) refusedBefore(raw []byte) *Error {
+	if t == nil || t.refused == nil || !bytes.Equal(raw, t.refused) {
+		return nil
+	}
+	again := *t.refusedError
+	again.Fixes = nil // added again
+	return &again
 }
 
 // recentDenials are the codes, next to the kinds, that a change of IAM causes that has not

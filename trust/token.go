@@ -149,7 +149,7 @@ func parseClaims(payload []byte) (Token, error) {
 	claim("iat", false, func(v json.RawMessage) error { return readTime(v, &token.IssuedAt) })
 	claim("nbf", false, func(v json.RawMessage) error { return readTime(v, &token.NotBefore) })
 	if len(faults) > 0 {
-		return Token{}, fmt.Errorf("%s: STS needs a token from a projected service-account volume", strings.Join(faults, " and "))
+		return Token{}, fmt.Errorf("%s: STS needs iss, sub, aud and exp", strings.Join(faults, " and "))
 	}
 	token.readKubernetes(claims)
 	return token, nil

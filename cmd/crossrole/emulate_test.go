@@ -36,6 +36,7 @@ func TestEmulate(t *testing.T) {
 			printed[name] = strings.Trim(value, "'")
 		}
 	}
+	go io.Copy(io.Discard, out) // so that the command can go on printing
 	if want := "arn:aws:iam::111122223333:role/hub"; printed["AWS_ROLE_ARN"] != want {
 		t.Errorf("AWS_ROLE_ARN is %q, want %q", printed["AWS_ROLE_ARN"], want)
 	}
