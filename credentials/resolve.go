@@ -132,10 +132,14 @@ func (r *resolver) partition(partition, from string) {
 	}
 }
 
+// checkPartitions names the way from one partition to another once:
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_outbound_cross_partition.html
 func (r *resolver) checkPartitions() {
+	way := "; no session crosses partitions: use outbound identity federation, where WebIdentity.Token calls sts:GetWebIdentityToken in the source partition and the other one's account has an OIDC provider for its issuer"
 	for _, p := range r.partitions[min(1, len(r.partitions)):] {
 		if first := r.partitions[0]; p.partition != first.partition {
-			r.addf("partition", "%s is of partition %s, but %s is of %s; credentials do not cross partitions", p.from, p.partition, first.from, first.partition)
+			r.addf("partition", "%s is of partition %s, but %s is of %s%s", p.from, p.partition, first.from, first.partition, way)
+			way = ""
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package credentials_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -300,5 +301,26 @@ func TestPartitionsAgree(t *testing.T) {
 			}
 			wrongSetting{base: func(c *aws.Config) { c.Region = region }, set: set(other), want: []string{"WebIdentity.RoleARN", region, partition, other}}.run(t)
 		})
+	}
+}
+
+// Where partitions differ, the error names AWS's way from one to the other, once.
+func TestPartitionsDiffer(t *testing.T) {
+	s := newScene(t)
+	china := func(arn string) string { return strings.Replace(arn, ":aws:", ":aws-cn:", 1) }
+	_, err := credentials.New(s.cloud.Config(), func(o *credentials.Options) {
+		o.Source = s.web()
+		o.Roles = []credentials.Role{{ARN: china(s.hub.ARN())}, {ARN: china(s.target.ARN())}}
+	})
+	if !errors.Is(err, credentials.ConfigInvalid) {
+		t.Fatalf("got %v", err)
+	}
+	for _, part := range []string{"is of partition aws-cn", "sts:GetWebIdentityToken", "OIDC provider for its issuer", "WebIdentity.Token"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error lacks %q:\n%v", part, err)
+		}
+	}
+	if n := strings.Count(err.Error(), "sts:GetWebIdentityToken"); n != 1 {
+		t.Errorf("the way is named %d times:\n%v", n, err)
 	}
 }
