@@ -40,7 +40,7 @@ func (f *findings) healthy() bool {
 func newDoctor() *cobra.Command {
 	var pod podFlags
 	var style pathStyle
-	var bucket, key, policy string
+	var bucket, key, policy, command string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "doctor [--role ARN]... [--bucket BUCKET [--key KEY]] [--trust-policy FILE]",
@@ -58,9 +58,15 @@ With --trust-policy it shows which statement and condition of that policy allows
 denies the token. AWS never shows that. To get the file, run
 aws iam get-role --role-name NAME --query Role.AssumeRolePolicyDocument.
 
+With --token-command it runs a program that prints the token, instead of reading the
+pod's file; AWS_ROLE_ARN is the role to exchange it for. The program runs without a
+shell: white space separates its arguments, except in single or double quotes, and
+no other character is special.
+
 Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 		Example: `  crossrole doctor
-  crossrole doctor --role arn:aws:iam::444455556666:role/S3_Pics --bucket pics --key indoor-cat.jpg`,
+  crossrole doctor --role arn:aws:iam::444455556666:role/S3_Pics --bucket pics --key indoor-cat.jpg
+  crossrole doctor --token-command 'kubectl create token reader --audience sts.amazonaws.com'`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if key != "" && bucket == "" {
@@ -69,6 +75,11 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 			reading, err := style.option(c)
 			if err != nil {
 				return err
+			}
+			if c.Flags().Changed("token-command") {
+				if pod.token, err = splitCommand(command); err != nil {
+					return usagef("--token-command: %w", err)
+				}
 			}
 			bucket, _ := bucketOfARN(bucket)
 			if bucket != "" {
@@ -108,6 +119,7 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 	c.Flags().StringVar(&bucket, "bucket", "", "`BUCKET` to read if the chain works")
 	c.Flags().StringVar(&key, "key", "", "`KEY` of an object in the bucket")
 	c.Flags().StringVar(&policy, "trust-policy", "", "`FILE` with the trust policy of the pod's own role; -: standard input")
+	c.Flags().StringVar(&command, "token-command", "", "run `COMMAND`, which prints the token, instead of reading the pod's file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }

@@ -88,6 +88,7 @@ type podFlags struct {
 	roles     []string
 	source    string
 	fallbacks []string
+	token     []string // the program that prints the token, and its arguments; nil: the token is in a file
 }
 
 func (p *podFlags) add(c *cobra.Command) {
@@ -110,6 +111,14 @@ func (p *podFlags) chain(ctx context.Context, optFns ...func(*credentials.Option
 	source, err := p.parseSource()
 	if err != nil {
 		return nil, err
+	}
+	if p.token != nil {
+		web, ok := source.(credentials.WebIdentity)
+		if !ok {
+			return nil, usagef("--token-command with --source %s: only web-identity exchanges a token; leave out one of them", p.source)
+		}
+		web.Token = tokenCommand(p.token)
+		source = web
 	}
 	if source, err = rolesetting.Source(source, own); err != nil {
 		return nil, usageError{err}
