@@ -268,7 +268,7 @@ func copyStream(ctx context.Context, c *client, key string, f *os.File, t *count
 }
 
 func copyObject(ctx context.Context, c *client, key string, w io.Writer, t *counter) (*Info, error) {
-	o, err := openObject(ctx, c, key, "download")
+	o, err := openObject(ctx, c, c.getInput(key), "download")
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,8 @@
 //
 // Start with [New], which takes any aws.Config: from package credentials of this
 // module, from config.LoadDefaultConfig, or from a test. [Reader.Get] returns a
-// complete object, [Reader.Open] a handle for sequential or random reads.
+// complete object, [Reader.GetIfChanged] does so unless it is the version that you have,
+// and [Reader.Open] returns a handle for sequential or random reads.
 // [Reader.Download], [Reader.DownloadFile] and [Reader.DownloadDir] fetch large
 // objects and directories over many connections. [Reader.Stat] and [Reader.List]
 // describe objects, [Reader.FS] presents the bucket as a file system, and

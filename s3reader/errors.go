@@ -16,8 +16,8 @@ import (
 )
 
 // Error describes a failed operation on a bucket or an object. All errors of this
-// package are of this type, except io.EOF, those of a caller's own writer, and that
-// of NewCustomerKey. DownloadDir joins several; a file system wraps one in an
+// package are of this type, except io.EOF, ErrNotModified, those of a caller's own
+// writer, and that of NewCustomerKey. DownloadDir joins several; a file system wraps one in an
 // *fs.PathError.
 //
 //	if e, ok := errors.AsType[*s3reader.Error](err); ok && e.Code == "SlowDown" { … }

@@ -239,3 +239,41 @@ func ExampleNewCustomerKey() {
 	fmt.Printf("%s, %v, %+v\n", data, err, key)
 	// Output: sardines, <nil>, [redacted]
 }
+
+// A program reads its configuration again when it has changed. The loop asks three times
+// here; a real one waits for a time.Ticker, and ends with its context.
+func ExampleReader_GetIfChanged() {
+	ctx := context.Background()
+	cloud := awstest.New()
+	account := cloud.Account("444455556666")
+	bucket := account.CreateBucket("settings")
+	bucket.Put("app.json", []byte(`{"log":"info"}`))
+	keys := account.UserCredentials("app", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}`)
+	cfg := cloud.Config()
+	cfg.Credentials = credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, "")
+	settings, err := s3reader.New(cfg, "settings")
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	var etag string // of the configuration in use; empty: none yet
+	for poll := range 3 {
+		if poll == 2 {
+			bucket.Put("app.json", []byte(`{"log":"debug"}`))
+		}
+		data, info, err := settings.GetIfChanged(ctx, "app.json", etag)
+		switch {
+		case errors.Is(err, s3reader.ErrNotModified):
+			fmt.Println("not modified")
+		case err != nil:
+			fmt.Println("keeping the old configuration:", err)
+		default:
+			etag = info.ETag
+			fmt.Printf("loaded %s\n", data)
+		}
+	}
+	// Output:
+	// loaded {"log":"info"}
+	// not modified
+	// loaded {"log":"debug"}
+}

@@ -281,6 +281,25 @@ func (v *version) whyRefused(ctx context.Context, err error) error {
 		"the object has not changed: HEAD still says ETag %s and %d bytes, but a range within them was refused", etag, v.info.Size)}
 }
 
+// isNotModified reports whether err is a status 304.
+func isNotModified(err error) bool {
+	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	return ok && resp.HTTPStatusCode() == http.StatusNotModified
+}
+
+// notModified returns the result of a GET with If-None-Match whose response is the 304
+// in err. The response must not name another ETag.
+func notModified(c *client, op string, in *s3.GetObjectInput, err error) error {
+	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		if got := normalETag(aws.String(resp.Response.Header.Get("ETag"))); got != "" && got != *in.IfNoneMatch {
+			return c.fail(op, *in.Key, &Error{Kind: RangeMismatch, Err: fmt.Errorf(
+				"status 304 (Not Modified) names ETag %s, but the request asked whether it is still %s: something between here and S3 caches responses", got, *in.IfNoneMatch)})
+		}
+	}
+	c.bucketSeen.Store(true)
+	return ErrNotModified
+}
+
 // sized reports whether the version's size is known.
 func (v *version) sized() bool { return v.info.Size >= 0 }
 

@@ -61,6 +61,27 @@ var operations = []operation{
 		return fmt.Append(nil, info.Size()), nil
 	}},
 	{"Get", byAll, func(ctx context.Context, r *s3reader.Reader) ([]byte, error) { return r.Get(ctx, matrixKey) }},
+	{"GetIfChanged", byAll, func(ctx context.Context, r *s3reader.Reader) ([]byte, error) {
+		data, info, err := r.GetIfChanged(ctx, matrixKey, `"old"`)
+		if err == nil && info.Size != int64(len(data)) {
+			return nil, fmt.Errorf("%d bytes of an object of %d", len(data), info.Size)
+		}
+		return data, err
+	}},
+	{"GetIfChanged, unchanged", byHead, func(ctx context.Context, r *s3reader.Reader) ([]byte, error) {
+		info, err := r.Stat(ctx, matrixKey)
+		if err != nil {
+			return nil, err
+		}
+		data, _, err := r.GetIfChanged(ctx, matrixKey, info.ETag)
+		switch {
+		case errors.Is(err, s3reader.ErrNotModified):
+			return fmt.Append(nil, info.Size), nil
+		case err == nil:
+			return fmt.Append(nil, len(data)), nil
+		}
+		return nil, err
+	}},
 	{"Open+ReadAll", byAll, opened(func(o *s3reader.Object) ([]byte, error) { return io.ReadAll(struct{ io.Reader }{o}) })},
 	{"Open+Read 7", byAll, opened(func(o *s3reader.Object) ([]byte, error) {
 		var b bytes.Buffer

@@ -2,6 +2,7 @@ package s3reader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/crossrole/crossrole/s3reader/internal/blockcache"
 )
@@ -281,14 +284,60 @@ const getStep = 32 << 20
 func (r *Reader) Get(ctx context.Context, key string) (_ []byte, err error) {
 	const op = "get"
 	defer r.recovered(op, key, &err)
-	o, err := openObject(ctx, r.client, key, op)
+	o, err := openObject(ctx, r.client, r.getInput(key), op)
 	if err != nil {
 		return nil, err
 	}
 	defer o.Close()
+	return o.all()
+}
+
+// ErrNotModified is returned by [Reader.GetIfChanged], unwrapped, if the object still
+// has the ETag that the caller knows.
+var ErrNotModified = errors.New("s3reader: the object has not changed since it had that ETag")
+
+// GetIfChanged returns all bytes of an object and its description, as [Reader.Get] and
+// [Reader.Stat] do, unless the object still has that ETag: then the error is
+// [ErrNotModified], and no byte is transferred. To poll an object, pass the Info.ETag
+// of the previous call. With an empty etag the object is always returned.
+//
+// Quotes around etag may be missing, and a "W/" before it is ignored. A store that
+// does not know If-None-Match, and responds with the object, gives the same results
+// for the price of a GET.
+func (r *Reader) GetIfChanged(ctx context.Context, key, etag string) (_ []byte, _ *Info, err error) {
+	const op = "get"
+	defer r.recovered(op, key, &err)
+	in := r.getInput(key)
+	if known := normalETag(&etag); known != "" {
+		if !isETag(known) {
+			return nil, nil, r.fail(op, key, fmt.Errorf("%q is not an ETag: pass Info.ETag of an earlier call, or an empty string", etag))
+		}
+		in.IfNoneMatch = &known
+	}
+	o, err := openObject(ctx, r.client, in, op)
+	if err != nil {
+		if in.IfNoneMatch != nil && isNotModified(err) {
+			return nil, nil, notModified(r.client, op, in, err)
+		}
+		return nil, nil, err
+	}
+	defer o.Close()
+	if in.IfNoneMatch != nil && o.info.ETag == *in.IfNoneMatch {
+		return nil, nil, ErrNotModified
+	}
+	data, err := o.all()
+	if err != nil {
+		return nil, nil, err
+	}
+	info := o.Info()
+	return data, &info, nil
+}
+
+// all returns all bytes of an object that was just opened.
+func (o *Object) all() ([]byte, error) {
 	size := o.info.Size
 	if size > math.MaxInt {
-		return nil, r.fail(op, key, fmt.Errorf("an object of %d bytes does not fit in memory: use Open", size))
+		return nil, o.fail(fmt.Errorf("an object of %d bytes does not fit in memory: use Open", size))
 	}
 	var data []byte
 	for int64(len(data)) < size {
@@ -328,7 +377,7 @@ func (r *Reader) Open(ctx context.Context, key string, optFns ...func(*OpenOptio
 		return nil, r.fail(op, key, err)
 	}
 	if !opts.Random {
-		return openObject(ctx, r.client, key, op)
+		return openObject(ctx, r.client, r.getInput(key), op)
 	}
 	o, err := openRandom(ctx, r.client, key, false)
 	if err != nil {
@@ -337,11 +386,12 @@ func (r *Reader) Open(ctx context.Context, key string, optFns ...func(*OpenOptio
 	return o, nil
 }
 
-// openObject opens a handle whose errors have that op.
-func openObject(ctx context.Context, c *client, key, op string) (_ *Object, err error) {
+// openObject opens a handle, with that GET, whose errors have that op.
+func openObject(ctx context.Context, c *client, in *s3.GetObjectInput, op string) (_ *Object, err error) {
+	key := *in.Key
 	defer c.recovered(op, key, &err)
 	ctx, cancel := context.WithCancelCause(ctx)
-	head, info, body, err := c.getWhole(ctx, c.getInput(key))
+	head, info, body, err := c.getWhole(ctx, in)
 	if err != nil {
 		cancel(err)
 		return nil, c.fail(op, key, err)

@@ -44,7 +44,7 @@ func openRandom(parent context.Context, c *client, key string, missing bool) (*O
 	if normalETag(head.ETag) == "" {
 		// A second request could get another version.
 		cancel(nil)
-		return openObject(parent, c, key, "open")
+		return openObject(parent, c, c.getInput(key), "open")
 	}
 	o, err := newRandomObject(ctx, c, cancel, key, head)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -263,6 +264,13 @@ func normalETag(s *string) string {
 		return ""
 	}
 	return `"` + tag + `"`
+}
+
+// isETag reports whether a normal ETag is one that a request can name: without quotes
+// inside, which would make a list of it, and without control characters (RFC 9110,
+// section 8.8.3).
+func isETag(normal string) bool {
+	return !strings.ContainsFunc(normal[1:len(normal)-1], func(c rune) bool { return c == '"' || unicode.IsControl(c) })
 }
 
 // maxSize is the size of the largest object that is read, in bytes: 1 PiB, while S3
