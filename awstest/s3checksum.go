@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"hash"
 	"hash/crc32"
@@ -38,40 +37,10 @@ var checksumNew = map[string]func() hash.Hash{
 	"SHA256":    sha256.New,
 	"SHA512":    sha512.New,
 	"MD5":       md5.New,
-	"XXHASH64":  xxHash(8, func(b []byte) []byte { return binary.BigEndian.AppendUint64(nil, xxhash.Sum64(b)) }),
-	"XXHASH3":   xxHash(8, func(b []byte) []byte { return binary.BigEndian.AppendUint64(nil, xxhash.Sum3(b)) }),
-	"XXHASH128": xxHash(16, func(b []byte) []byte {
-		hi, lo := xxhash.Sum128(b)
-		return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, hi), lo)
-	}),
+	"XXHASH64":  xxhash.New64,
+	"XXHASH3":   xxhash.New3,
+	"XXHASH128": xxhash.New128,
 }
-
-// wholeHash is a hash.Hash of a function that needs the input as a whole. It keeps
-// what is written, without a copy if that comes in one piece.
-type wholeHash struct {
-	size  int
-	sum   func([]byte) []byte
-	input []byte
-}
-
-// xxHash returns the constructor of a hash of size bytes.
-func xxHash(size int, sum func([]byte) []byte) func() hash.Hash {
-	return func() hash.Hash { return &wholeHash{size: size, sum: sum} }
-}
-
-func (h *wholeHash) Write(p []byte) (int, error) {
-	if h.input == nil {
-		h.input = p[:len(p):len(p)]
-	} else {
-		h.input = append(h.input, p...)
-	}
-	return len(p), nil
-}
-
-func (h *wholeHash) Sum(b []byte) []byte { return append(b, h.sum(h.input)...) }
-func (h *wholeHash) Reset()              { h.input = nil }
-func (h *wholeHash) Size() int           { return h.size }
-func (h *wholeHash) BlockSize() int      { return 1 }
 
 // checksumNames returns the names of the algorithms, sorted.
 func checksumNames() []string { return slices.Sorted(maps.Keys(checksumNew)) }

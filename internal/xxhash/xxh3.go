@@ -25,6 +25,7 @@ const (
 	blockBytes = (192 - stripe) / 8 * stripe // bytes between two scrambles
 	lastOffset = 192 - stripe - 7            // of the secret for the last stripe
 	midOffset  = 136 - 17                    // of the secret for the last bytes of a middle input
+	longest    = 240                         // bytes of a middle input
 )
 
 func avalanche3(h uint64) uint64 {
@@ -75,7 +76,7 @@ func Sum3(data []byte) uint64 {
 				return avalanche3(acc)
 			}
 		}
-	case n <= 240:
+	case n <= longest:
 		acc := n * prime64x1
 		for i := range uint64(8) {
 			acc += mix(data[16*i:], s[16*i:])
@@ -86,28 +87,47 @@ func Sum3(data []byte) uint64 {
 		}
 		return avalanche3(acc + mix(data[n-16:], s[midOffset:]))
 	}
-	acc := accumulate(data)
-	return merge(&acc, s[11:], n*prime64x1)
+	return long3(accumulate(data), n)
+}
+
+// long3 and long128 return the hashes of a long input of n bytes.
+func long3(acc [8]uint64, n uint64) uint64 { return merge(&acc, secret[11:], n*prime64x1) }
+
+func long128(acc [8]uint64, n uint64) (hi, lo uint64) {
+	return merge(&acc, secret[192-stripe-11:], ^(n * prime64x2)), long3(acc, n)
 }
 
 // accumulate reads a long input.
 func accumulate(data []byte) [8]uint64 {
-	acc := [8]uint64{prime32x3, prime64x1, prime64x2, prime64x3, prime64x4, prime32x2, prime64x5, prime32x1}
+	acc := accStart
 	last := data[len(data)-stripe:]
 	for len(data) > blockBytes {
-		for i := range blockBytes / stripe {
-			add(&acc, data[stripe*i:], secret[8*i:])
-		}
-		for i := range acc {
-			acc[i] = (acc[i] ^ acc[i]>>47 ^ u64(secret[192-stripe+8*i:])) * prime32x1
-		}
+		addBlock(&acc, data)
 		data = data[blockBytes:]
 	}
-	for i := range (len(data) - 1) / stripe {
-		add(&acc, data[stripe*i:], secret[8*i:])
-	}
-	add(&acc, last, secret[lastOffset:])
+	addEnd(&acc, data, last)
 	return acc
+}
+
+// accStart is the accumulators before any input.
+var accStart = [8]uint64{prime32x3, prime64x1, prime64x2, prime64x3, prime64x4, prime32x2, prime64x5, prime32x1}
+
+// addBlock reads the first block of data, which is not the last bytes of the input.
+func addBlock(acc *[8]uint64, data []byte) {
+	for i := range blockBytes / stripe {
+		add(acc, data[stripe*i:], secret[8*i:])
+	}
+	for i := range acc {
+		acc[i] = (acc[i] ^ acc[i]>>47 ^ u64(secret[192-stripe+8*i:])) * prime32x1
+	}
+}
+
+// addEnd reads what follows the last block, and the last stripe of the input again.
+func addEnd(acc *[8]uint64, data, last []byte) {
+	for i := range (len(data) - 1) / stripe {
+		add(acc, data[stripe*i:], secret[8*i:])
+	}
+	add(acc, last, secret[lastOffset:])
 }
 
 // add reads one stripe.
@@ -177,7 +197,7 @@ func Sum128(data []byte) (hi, lo uint64) {
 				return w.end(n)
 			}
 		}
-	case n <= 240:
+	case n <= longest:
 		w := wide{lo: n * prime64x1}
 		for i := range uint64(4) {
 			w.mix(data[32*i:], data[32*i+16:], s[32*i:])
@@ -189,6 +209,5 @@ func Sum128(data []byte) (hi, lo uint64) {
 		w.mix(data[n-16:], data[n-32:], s[midOffset-16:])
 		return w.end(n)
 	}
-	acc := accumulate(data)
-	return merge(&acc, s[192-stripe-11:], ^(n * prime64x2)), merge(&acc, s[11:], n*prime64x1)
+	return long128(accumulate(data), n)
 }

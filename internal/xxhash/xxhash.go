@@ -37,26 +37,45 @@ func avalanche64(h uint64) uint64 {
 
 // Sum64 returns XXH64 of data.
 func Sum64(data []byte) uint64 {
-	round := func(acc, lane uint64) uint64 {
-		return bits.RotateLeft64(acc+lane*prime64x2, 31) * prime64x1
+	acc := lanesStart
+	return end64(&acc, acc.add(data), uint64(len(data)))
+}
+
+// lanes are the accumulators of XXH64.
+type lanes [4]uint64
+
+var lanesStart = func() lanes {
+	one, two := uint64(prime64x1), uint64(prime64x2)
+	return lanes{one + two, two, 0, -one}
+}()
+
+func round64(acc, lane uint64) uint64 {
+	return bits.RotateLeft64(acc+lane*prime64x2, 31) * prime64x1
+}
+
+// add reads stripes of 32 bytes and returns the rest.
+func (l *lanes) add(data []byte) (rest []byte) {
+	for ; len(data) >= 32; data = data[32:] {
+		l[0] = round64(l[0], u64(data))
+		l[1] = round64(l[1], u64(data[8:]))
+		l[2] = round64(l[2], u64(data[16:]))
+		l[3] = round64(l[3], u64(data[24:]))
 	}
-	h, rest := uint64(prime64x5), data
-	if len(data) >= 32 {
-		one, two := uint64(prime64x1), uint64(prime64x2)
-		acc := [4]uint64{one + two, two, 0, -one}
-		for ; len(rest) >= 32; rest = rest[32:] {
-			for i := range acc {
-				acc[i] = round(acc[i], u64(rest[8*i:]))
-			}
-		}
-		h = bits.RotateLeft64(acc[0], 1) + bits.RotateLeft64(acc[1], 7) + bits.RotateLeft64(acc[2], 12) + bits.RotateLeft64(acc[3], 18)
-		for _, a := range acc {
-			h = (h^round(0, a))*prime64x1 + prime64x4
+	return data
+}
+
+// end64 returns XXH64 of an input of n bytes, of which the lanes have all but the rest.
+func end64(l *lanes, rest []byte, n uint64) uint64 {
+	h := uint64(prime64x5)
+	if n >= 32 {
+		h = bits.RotateLeft64(l[0], 1) + bits.RotateLeft64(l[1], 7) + bits.RotateLeft64(l[2], 12) + bits.RotateLeft64(l[3], 18)
+		for _, a := range l {
+			h = (h^round64(0, a))*prime64x1 + prime64x4
 		}
 	}
-	h += uint64(len(data))
+	h += n
 	for ; len(rest) >= 8; rest = rest[8:] {
-		h = bits.RotateLeft64(h^round(0, u64(rest)), 27)*prime64x1 + prime64x4
+		h = bits.RotateLeft64(h^round64(0, u64(rest)), 27)*prime64x1 + prime64x4
 	}
 	if len(rest) >= 4 {
 		h = bits.RotateLeft64(h^u32(rest)*prime64x1, 23)*prime64x2 + prime64x3

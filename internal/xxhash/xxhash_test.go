@@ -2,6 +2,8 @@ package xxhash_test
 
 import (
 	"fmt"
+	"hash"
+	"slices"
 	"testing"
 
 	"github.com/crossrole/crossrole/internal/xxhash"
@@ -39,5 +41,27 @@ func TestSums(t *testing.T) {
 		if sum64, sum3, sum128 := xxhash.Sum64(data), xxhash.Sum3(data), fmt.Sprintf("%016x%016x", hi, lo); sum64 != want.sum64 || sum3 != want.sum3 || sum128 != want.sum128 {
 			t.Errorf("%d bytes: %#x %#x %s, want %#x %#x %s", want.n, sum64, sum3, sum128, want.sum64, want.sum3, want.sum128)
 		}
+		all := fmt.Sprintf("%016x %016x %s", want.sum64, want.sum3, want.sum128)
+		for _, piece := range []int{1, 7, 31, 32, 33, 64, 1000, 1024, 1025, 4000} {
+			if got := inPieces(data, piece); got != all {
+				t.Errorf("%d bytes in pieces of %d: %s, want %s", want.n, piece, got, all)
+			}
+		}
 	}
+}
+
+// inPieces returns the three hashes of data that is written in pieces, to hashes that
+// have been used before. Sum in between changes nothing.
+func inPieces(data []byte, size int) string {
+	var sums [3][]byte
+	for i, h := range []hash.Hash{xxhash.New64(), xxhash.New3(), xxhash.New128()} {
+		h.Write([]byte("something else, longer than 32 bytes"))
+		h.Reset()
+		for piece := range slices.Chunk(data, size) {
+			h.Write(piece)
+			h.Sum(nil)
+		}
+		sums[i] = h.Sum(nil)
+	}
+	return fmt.Sprintf("%x %x %x", sums[0], sums[1], sums[2])
 }
