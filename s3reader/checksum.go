@@ -1,8 +1,10 @@
 package s3reader
 
 import (
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
 	"hash"
@@ -12,37 +14,77 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/crossrole/crossrole/internal/xxhash"
 	"github.com/crossrole/crossrole/s3reader/internal/crc"
 )
 
-// checksum is the checksum of all bytes of an object that S3 has stored with it.
-type checksum struct {
-	name string
-	want string // as in the header: base64, big-endian
-	new  func() hash.Hash
-	crc  *crc.Kind // nil: it cannot be combined from the checksums of ranges
+// Checksum is a checksum of all bytes of an object that S3 has stored with it. The zero
+// value means that there is none.
+type Checksum struct {
+	// Algorithm is the name in S3's API: CRC64NVME, CRC32, CRC32C, XXHASH3, XXHASH128,
+	// XXHASH64, SHA256, SHA1, MD5 or SHA512.
+	Algorithm string
+
+	Value string // as in S3's headers: base64, of big-endian bytes
 }
 
-// wholeChecksum returns the checksum in a response that is the fastest to compute,
-// or nil. Checksums of type COMPOSITE are computed over those of an upload's parts;
-// where the type is not given, they end in "-" and the number of parts.
-func wholeChecksum(out *s3.HeadObjectOutput) *checksum {
+// checksum is a Checksum that can be computed.
+type checksum struct {
+	Checksum
+	new func() hash.Hash
+	crc *crc.Kind // nil: it cannot be combined from the checksums of ranges
+}
+
+// checksums are all that are stored with one object, the fastest to compute first. Most
+// objects have one.
+type checksums []checksum
+
+// wholeChecksums returns the checksums in a response. Those of type COMPOSITE are
+// computed over the checksums of an upload's parts, and left out; where the type is not
+// given, they end in "-" and the number of parts.
+func wholeChecksums(out *s3.HeadObjectOutput) checksums {
 	if out.ChecksumType == types.ChecksumTypeComposite {
 		return nil
 	}
+	var all checksums
 	for _, c := range []struct {
-		want *string
-		checksum
+		value     *string
+		algorithm types.ChecksumAlgorithm
+		new       func() hash.Hash
+		crc       *crc.Kind
 	}{
-		{out.ChecksumCRC64NVME, checksum{name: "CRC64NVME", new: crc.CRC64NVME.New, crc: crc.CRC64NVME}},
-		{out.ChecksumCRC32, checksum{name: "CRC32", new: crc.CRC32.New, crc: crc.CRC32}},
-		{out.ChecksumCRC32C, checksum{name: "CRC32C", new: crc.CRC32C.New, crc: crc.CRC32C}},
-		{out.ChecksumSHA256, checksum{name: "SHA256", new: sha256.New}},
-		{out.ChecksumSHA1, checksum{name: "SHA1", new: sha1.New}},
+		{out.ChecksumCRC64NVME, types.ChecksumAlgorithmCrc64nvme, crc.CRC64NVME.New, crc.CRC64NVME},
+		{out.ChecksumCRC32, types.ChecksumAlgorithmCrc32, crc.CRC32.New, crc.CRC32},
+		{out.ChecksumCRC32C, types.ChecksumAlgorithmCrc32c, crc.CRC32C.New, crc.CRC32C},
+		{out.ChecksumXXHASH64, types.ChecksumAlgorithmXxhash64, xxhash.New64, nil},
+		{out.ChecksumXXHASH3, types.ChecksumAlgorithmXxhash3, xxhash.New3, nil},
+		{out.ChecksumXXHASH128, types.ChecksumAlgorithmXxhash128, xxhash.New128, nil},
+		{out.ChecksumSHA256, types.ChecksumAlgorithmSha256, sha256.New, nil},
+		{out.ChecksumSHA1, types.ChecksumAlgorithmSha1, sha1.New, nil},
+		{out.ChecksumMD5, types.ChecksumAlgorithmMd5, md5.New, nil},
+		{out.ChecksumSHA512, types.ChecksumAlgorithmSha512, sha512.New, nil},
 	} {
-		if want := aws.ToString(c.want); want != "" && !strings.Contains(want, "-") {
-			c.checksum.want = want
-			return &c.checksum
+		if value := aws.ToString(c.value); value != "" && !strings.Contains(value, "-") {
+			all = append(all, checksum{Checksum{string(c.algorithm), value}, c.new, c.crc})
+		}
+	}
+	return all
+}
+
+// first returns the first of the checksums, if there is one.
+func (c checksums) first() Checksum {
+	if len(c) == 0 {
+		return Checksum{}
+	}
+	return c[0].Checksum
+}
+
+// parallel returns the first kind that can be combined from the checksums of ranges, or
+// nil.
+func (c checksums) parallel() *crc.Kind {
+	for _, sum := range c {
+		if sum.crc != nil {
+			return sum.crc
 		}
 	}
 	return nil
@@ -50,30 +92,35 @@ func wholeChecksum(out *s3.HeadObjectOutput) *checksum {
 
 // compare fails unless got, of all size bytes, is the checksum.
 func (c *checksum) compare(got string, size int64) error {
-	if got == c.want {
+	if got == c.Value {
 		return nil
 	}
-	return &Error{Kind: ChecksumMismatch, Err: fmt.Errorf("%s of the %d bytes received is %s, the object's is %s", c.name, size, got, c.want)}
+	return &Error{Kind: ChecksumMismatch, Err: fmt.Errorf("%s of the %d bytes received is %s, the object's is %s", c.Algorithm, size, got, c.Value)}
 }
 
 // wholeSum compares the bytes of an object, as they are read in order, with the
-// object's checksum.
+// object's checksums.
 type wholeSum struct {
-	hash.Hash
-	of       *checksum
-	at, size int64 // hashed so far, of this many bytes
+	of       checksums
+	hashes   []hash.Hash // of each
+	at, size int64       // hashed so far, of this many bytes
 	matched  bool
 }
 
-// inOrder returns a wholeSum for an object of size bytes; nil if c is nil.
-func (c *checksum) inOrder(size int64) *wholeSum {
-	if c == nil {
+// inOrder returns a wholeSum for an object of size bytes; nil if there is nothing to
+// compare with.
+func (c checksums) inOrder(size int64) *wholeSum {
+	if len(c) == 0 {
 		return nil
 	}
-	return &wholeSum{Hash: c.new(), of: c, size: size}
+	s := &wholeSum{of: c, size: size}
+	for _, sum := range c {
+		s.hashes = append(s.hashes, sum.new())
+	}
+	return s
 }
 
-// add hashes the bytes at pos. It fails if they complete the object and the checksum
+// add hashes the bytes at pos. It fails if they complete the object and a checksum
 // does not match. Bytes out of order are not hashed, so that the sum never becomes
 // complete; reading from the start again begins a new one.
 func (s *wholeSum) add(pos int64, p []byte) error {
@@ -81,18 +128,26 @@ func (s *wholeSum) add(pos int64, p []byte) error {
 		return nil
 	}
 	if pos == 0 && s.at != 0 {
-		s.Reset()
+		for _, h := range s.hashes {
+			h.Reset()
+		}
 		s.at = 0
 	}
 	if pos != s.at {
 		return nil
 	}
-	s.Write(p) // a hash.Hash never returns an error
+	for _, h := range s.hashes {
+		h.Write(p) // a hash.Hash never returns an error
+	}
 	s.at += int64(len(p))
 	if s.at < s.size {
 		return nil
 	}
-	err := s.of.compare(base64.StdEncoding.EncodeToString(s.Sum(nil)), s.size)
-	s.matched = err == nil
-	return err
+	for i, h := range s.hashes {
+		if err := s.of[i].compare(base64.StdEncoding.EncodeToString(h.Sum(nil)), s.size); err != nil {
+			return err
+		}
+	}
+	s.matched = true
+	return nil
 }

@@ -2,9 +2,13 @@ package s3reader_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,7 +19,7 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-var algorithms = []string{"CRC64NVME", "CRC32", "CRC32C", "SHA1", "SHA256"}
+var algorithms = []string{"CRC64NVME", "CRC32", "CRC32C", "SHA1", "SHA256", "SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"}
 
 func spoil(b []byte) []byte {
 	b = bytes.Clone(b)
@@ -175,5 +179,138 @@ func TestWholeChecksumOnARange(t *testing.T) {
 	}
 	if log.Len() > 0 {
 		t.Errorf("logged %s", &log)
+	}
+}
+
+// Info.Checksum is what the store has, whoever describes the object.
+func TestInfoHasTheChecksum(t *testing.T) {
+	for _, algorithm := range algorithms {
+		s := newShelf()
+		s.Put("k", noise(3*partSize), func(o *awstest.Object) { o.ChecksumAlgorithm = algorithm })
+		r := s.reader(t, mayRead, parts)
+		stat, err := r.Stat(t.Context(), "k")
+		if err != nil || stat.Checksum.Algorithm != algorithm || stat.Checksum.Value == "" || stat.Verified {
+			t.Fatalf("%s: got %+v, %v", algorithm, stat, err)
+		}
+		random, err := r.Open(t.Context(), "k", func(o *s3reader.OpenOptions) { o.Random = true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer random.Close()
+		var w memory
+		downloaded, err := r.Download(t.Context(), "k", &w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for how, info := range map[string]s3reader.Info{"Open": open(t, r, "k").Info(), "Open Random": random.Info(), "Download": *downloaded} {
+			if info.Checksum != stat.Checksum {
+				t.Errorf("%s of %s: got %+v, want %+v", how, algorithm, info.Checksum, stat.Checksum)
+			}
+		}
+		if crc := strings.HasPrefix(algorithm, "CRC"); downloaded.Verified != crc {
+			t.Errorf("%s: Download to memory in parts: Verified is %v", algorithm, downloaded.Verified)
+		}
+	}
+	s := newShelf()
+	s.Put("none", noise(100), func(o *awstest.Object) { o.ChecksumAlgorithm = "NONE" })
+	s.Put("composite", noise(100), func(o *awstest.Object) { o.PartSize, o.ChecksumAlgorithm = 30, "SHA256" })
+	s.Put("off", noise(100))
+	for key, verify := range map[string]s3reader.Verify{"none": 0, "composite": 0, "off": s3reader.VerifyOff} {
+		r := s.reader(t, mayRead, func(o *s3reader.Options) { o.Verify = verify })
+		if stat, err := r.Stat(t.Context(), key); err != nil || stat.Checksum != (s3reader.Checksum{}) {
+			t.Errorf("%s: got %+v, %v", key, stat, err)
+		}
+		if info := open(t, r, key).Info(); info.Checksum != (s3reader.Checksum{}) {
+			t.Errorf("%s: got %+v", key, info)
+		}
+	}
+}
+
+// A file is read again where parts cannot be combined.
+func TestDownloadedFilesAreVerified(t *testing.T) {
+	data := noise(3*partSize + 5)
+	for _, algorithm := range algorithms {
+		s := newShelf()
+		s.Put("k", data, func(o *awstest.Object) { o.ChecksumAlgorithm = algorithm })
+		r := s.reader(t, mayRead, parts)
+		for _, fault := range []bool{false, true} {
+			if fault {
+				s.cloud.Fault(awstest.Fault{Edit: spoil})
+			}
+			path := filepath.Join(t.TempDir(), "f")
+			f, err := os.Create(path + ".open")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for how, download := range map[string]func() (*s3reader.Info, error){
+				"DownloadFile": func() (*s3reader.Info, error) { return r.DownloadFile(t.Context(), "k", path) },
+				"Download":     func() (*s3reader.Info, error) { return r.Download(t.Context(), "k", f) },
+			} {
+				info, err := download()
+				switch {
+				case fault && !errors.Is(err, s3reader.ChecksumMismatch):
+					t.Errorf("%s of %s: got %+v, %v", how, algorithm, info, err)
+				case !fault && (err != nil || !info.Verified):
+					t.Errorf("%s of %s: got %+v, %v", how, algorithm, info, err)
+				}
+			}
+			if _, err := os.Stat(path); fault != (err != nil) {
+				t.Errorf("%s: the file is there, or not: %v", algorithm, err)
+			}
+			writable, err := os.OpenFile(path+".open", os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer writable.Close()
+			info, err := r.Download(t.Context(), "k", writable)
+			if crc := strings.HasPrefix(algorithm, "CRC"); fault && crc != (err != nil) || !fault && (err != nil || info.Verified != crc) {
+				t.Errorf("%s to a file that cannot be read: got %+v, %v", algorithm, info, err)
+			}
+		}
+	}
+}
+
+// Every checksum of an object is compared, in every way to read it.
+func TestSeveralChecksums(t *testing.T) {
+	const wrong = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	data := noise(3 * partSize)
+	sum := sha256.Sum256(data)
+	for _, other := range []struct {
+		sha256 string
+		want   error
+	}{{wrong, s3reader.ChecksumMismatch}, {base64.StdEncoding.EncodeToString(sum[:]), nil}} {
+		s := newShelf()
+		s.Put("k", data, func(o *awstest.Object) { o.Headers = map[string]string{"X-Amz-Checksum-Sha256": other.sha256} })
+		r := s.reader(t, mayRead, parts)
+		if stat, err := r.Stat(t.Context(), "k"); err != nil || stat.Checksum.Algorithm != "CRC64NVME" {
+			t.Errorf("got %+v, %v", stat, err)
+		}
+		for how, read := range reads {
+			if how == "ReadAt" {
+				continue
+			}
+			if _, err := read(t.Context(), r, "k"); !errors.Is(err, other.want) {
+				t.Errorf("%s: got %v, want %v", how, err, other.want)
+			}
+		}
+		if _, err := r.DownloadFile(t.Context(), "k", filepath.Join(t.TempDir(), "f")); !errors.Is(err, other.want) {
+			t.Errorf("DownloadFile: got %v, want %v", err, other.want)
+		}
+	}
+}
+
+// S3 returns no checksum to a role that may not use the object's key.
+func TestStatWithoutTheKey(t *testing.T) {
+	s := newShelf()
+	s.Put("k", noise(100))
+	r := s.reader(t, mayRead)
+	s.cloud.Fault(awstest.Fault{Operation: "HeadObject", Status: 403, Code: "AccessDenied", Times: 1})
+	info, err := r.Stat(t.Context(), "k")
+	if err != nil || info.Size != 100 || info.Checksum != (s3reader.Checksum{}) {
+		t.Errorf("got %+v, %v", info, err)
+	}
+	if got := s.requests(); len(got) != 2 || got[1] != "HeadObject" {
+		t.Errorf("requests: %q", got)
 	}
 }

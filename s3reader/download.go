@@ -33,7 +33,8 @@ import (
 //
 // run and inOrder write to download.w: the caller's io.WriterAt, or a part file that
 // commit renames to the target (internal/partfile). Each part has a CRC; run combines
-// them and compares the result with the object's checksum.
+// them and compares the result with the object's checksum. For another checksum than a
+// CRC, the file is read again at the end (readBack).
 //
 // The limits (transfer.Limits) and the reporter (progress.go) are shared by all
 // downloads of a tree, and lock themselves. A download is used by one goroutine;
@@ -75,9 +76,11 @@ func (r *Reader) downloadOptions(optFns []func(*DownloadOptions)) (DownloadOptio
 // size.
 //
 // All bytes are of one version. If the error is nil, all of them have been written
-// and, if Info.Verified is true, they match the object's checksum: a CRC64NVME,
-// CRC32 or CRC32C of all its bytes, or any checksum if the object was fetched over
-// one connection. After an error, w holds some of the bytes, in no order.
+// and, if Info.Verified is true, they match the object's checksum: a CRC of all its
+// bytes, or any other algorithm if the object was fetched over one connection or if w
+// is an *os.File that can be read too. Such a file is read again at the end, because a
+// hash like SHA-256 needs the bytes in order. After an error, w holds some of the
+// bytes, in no order.
 //
 // A connection that breaks or stalls is resumed at the next byte. Fewer connections
 // are used when S3 asks to slow down, and when the store is near (its first response
@@ -106,7 +109,7 @@ func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt, optFns
 			if !ok {
 				return nil
 			}
-			d.w = &serial{WriterAt: f}
+			d.w, d.written = &serial{WriterAt: f}, f
 			return presize(f, d.info.Size)
 		})
 	})
@@ -143,6 +146,7 @@ func presize(f *os.File, size int64) error {
 type download struct {
 	version
 	w       io.WriterAt
+	written io.ReaderAt    // the file that w writes to; nil: it cannot be read
 	part    *partfile.File // with a journal; nil: none
 	counter counter
 	limits  *transfer.Limits
@@ -151,7 +155,7 @@ type download struct {
 	concurrency int   // connections; 0: as many as pay
 
 	kind *crc.Kind // of the parts; nil: none is computed
-	sum  *checksum // of the complete object; nil: unknown, or not compared
+	sums checksums // of the complete object; none: unknown, or not compared
 }
 
 // maxConnections is the maximum if Concurrency is 0. With the 90 MB/s that S3 delivers
@@ -246,12 +250,56 @@ func (d *download) run(ctx context.Context, job *transfer.Job, parts []transfer.
 		return err
 	}
 	sum, err := transfer.Sum(append(parts, fetched...), d.info.Size, d.kind)
-	if err != nil || d.sum == nil || d.sum.crc == nil {
+	if err != nil {
 		return err
 	}
-	err = d.sum.compare(d.kind.Encode(sum), d.info.Size)
-	d.info.Verified = err == nil
+	d.info.Verified, err = d.verify(ctx, sum)
 	return err
+}
+
+// verify compares the complete object with its checksums, of which sum is one if d.kind
+// is. It reports whether all of them were compared.
+func (d *download) verify(ctx context.Context, sum uint64) (bool, error) {
+	var others checksums
+	for _, c := range d.sums {
+		if c.crc == nil || c.crc != d.kind {
+			others = append(others, c)
+		} else if err := c.compare(d.kind.Encode(sum), d.info.Size); err != nil {
+			return false, err
+		}
+	}
+	if len(others) == 0 {
+		return len(d.sums) > 0, nil
+	}
+	return d.readBack(ctx, others)
+}
+
+// readBack compares the bytes, as they were written, with checksums that are computed
+// over bytes in order. It reports false if w cannot be read.
+func (d *download) readBack(ctx context.Context, sums checksums) (bool, error) {
+	if d.written == nil {
+		return false, nil
+	}
+	whole := sums.inOrder(d.info.Size)
+	buf := transfer.Buffer(min(d.limits.Buffer, transfer.BufferSize))
+	defer transfer.PutBuffer(buf)
+	for pos := int64(0); pos < d.info.Size; {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		n, err := d.written.ReadAt(buf[:min(int64(len(buf)), d.info.Size-pos)], pos)
+		if n == 0 {
+			if pos == 0 && d.part == nil { // the caller's file is open for writing only
+				return false, nil
+			}
+			return false, fmt.Errorf("reading the file to compare its checksum: %w", err)
+		}
+		if err := whole.add(pos, buf[:n]); err != nil {
+			return false, err
+		}
+		pos += int64(n)
+	}
+	return whole.matched, nil
 }
 
 // serial makes one write to a file at a time. File systems do so anyway, but with a spin
@@ -272,14 +320,13 @@ func (d *download) expect(head *s3.HeadObjectOutput) {
 	if d.client.opts.Verify == VerifyOff {
 		return
 	}
-	if d.sum = wholeChecksum(head); d.sum != nil {
-		d.kind = d.sum.crc
-	}
+	d.sums = wholeChecksums(head)
+	d.kind = d.sums.parallel()
 }
 
 // inOrder fetches all bytes over one connection.
 func (d *download) inOrder(s *resumer) error {
-	sum := d.sum.inOrder(d.info.Size)
+	sum := d.sums.inOrder(d.info.Size)
 	buf := transfer.Buffer(min(d.limits.Buffer, transfer.BufferSize, s.end))
 	defer transfer.PutBuffer(buf)
 	for {
@@ -488,7 +535,7 @@ func (d *download) toPartial(ctx context.Context, p *partfile.File, etag string)
 		if err := p.Clear(); err != nil {
 			return err
 		}
-		d.w = &serial{WriterAt: p}
+		d.w, d.written = &serial{WriterAt: p}, p
 		if d.info.Size <= d.leastSegment() || d.info.ETag == "" || !p.Shared() {
 			return nil // without a journal: it could not be resumed
 		}
@@ -542,7 +589,7 @@ func (d *download) resume(ctx context.Context, p *partfile.File, etag string) (b
 		return false, err
 	}
 	d.part = p
-	d.w = &serial{WriterAt: p}
+	d.w, d.written = &serial{WriterAt: p}, p
 	missing := transfer.Missing(parts, d.info.Size)
 	left := transfer.Length(missing)
 	d.client.opts.Logger.Info("s3reader: resuming a download", "bucket", d.client.bucket.name, "key", d.info.Key, "file", p.Path(), "bytes", d.info.Size, "missing", left)

@@ -396,7 +396,7 @@ func openObject(ctx context.Context, c *client, in *s3.GetObjectInput, op string
 		cancel(err)
 		return nil, c.fail(op, key, err)
 	}
-	o := newObject(ctx, c, cancel, info, wholeChecksum(head), false)
+	o := newObject(ctx, c, cancel, info, wholeChecksums(head), false)
 	if op != "open" {
 		o.op = op
 	}
@@ -413,7 +413,7 @@ func openObject(ctx context.Context, c *client, in *s3.GetObjectInput, op string
 
 // newObject returns a handle on a version, before any of its bytes are requested.
 // With exact, it requests little more than what is read.
-func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, info *Info, sum *checksum, exact bool) *Object {
+func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, info *Info, sums checksums, exact bool) *Object {
 	o := &Object{version: version{client: c, info: *info}, ctx: ctx, cancel: cancel, op: "read"}
 	o.random.on = exact
 	o.cache = blockcache.New(ctx, blockcache.Config{
@@ -426,7 +426,7 @@ func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, i
 	o.ahead = blockcache.Readahead{Cache: o.cache, Connections: c.opts.Concurrency}
 	o.stream = resumer{of: &o.version, ctx: ctx}
 	if c.opts.Verify == VerifyAuto {
-		o.sum = sum.inOrder(info.Size)
+		o.sum = sums.inOrder(info.Size)
 	}
 	return o
 }

@@ -80,10 +80,11 @@ type Options struct {
 type Verify int
 
 const (
-	// VerifyAuto compares if the object has a full-object checksum (CRC64NVME,
-	// CRC32C, CRC32, SHA-256 or SHA-1). Objects stored in S3 since 2025 have one,
-	// unless they were uploaded in parts with another. Composite checksums, which S3
-	// computes over the parts of an upload, cannot be compared and are ignored.
+	// VerifyAuto compares if the object has a full-object checksum, of any algorithm
+	// of S3's; if it has several, with all of them. Objects stored in S3 since 2025
+	// have one, unless they were uploaded in parts with another. Composite checksums,
+	// which S3 computes over the parts of an upload, are ignored. See [Checksum], and
+	// Download for what it can compare.
 	VerifyAuto Verify = iota
 
 	// VerifyOff compares no checksum; length, range and ETag are still checked.

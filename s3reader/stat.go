@@ -18,7 +18,9 @@ import (
 )
 
 // Stat describes an object without reading it, with one HEAD request. If the
-// response does not say how long the object is, a GET of one byte follows.
+// response does not say how long the object is, a GET of one byte follows. A HEAD that
+// is denied is repeated without asking for the checksum: for an object that is
+// encrypted with KMS, S3 returns it only to a role with kms:Decrypt.
 //
 // S3 responds to a HEAD that fails with nothing but a status. To learn why, a HEAD
 // that is denied is followed by a GET of one byte. So is one of a missing object,
@@ -41,7 +43,7 @@ func (c *client) stat(ctx context.Context, key string) (*Info, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, err := c.headExplained(ctx, key, c.head, false)
+	out, err := c.headExplained(ctx, key, c.headForStat, false)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +173,17 @@ func (c *client) headWithChecksum(ctx context.Context, key string) (*s3.HeadObje
 	return call(ctx, c, (*s3.Client).HeadObject, in)
 }
 
+// headForStat is headWithChecksum, and head if that is denied: S3 does not return the
+// checksum of an object that is encrypted with KMS to a role without kms:Decrypt.
+// https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html, ChecksumMode
+func (c *client) headForStat(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
+	out, err := c.headWithChecksum(ctx, key)
+	if c.opts.Verify == VerifyAuto && kindOf(err) == AccessDenied {
+		return c.head(ctx, key)
+	}
+	return out, err
+}
+
 func (c *client) headInput(key string) *s3.HeadObjectInput {
 	in := &s3.HeadObjectInput{
 		Bucket: &c.bucket.name, Key: &key,
@@ -237,8 +250,14 @@ type Info struct {
 	Size         int64  // stored bytes
 	LastModified time.Time
 
+	// Checksum is of all bytes. It is zero in a listing, from FS.Stat and with
+	// VerifyOff, and if S3 has none or only one of the parts of an upload. If S3 has
+	// several, it is the one that is the fastest to compute.
+	Checksum Checksum
+
 	// Verified is true once all bytes have been read and matched the object's
-	// checksum. It is false in a listing, and after Stat.
+	// checksum, or all of them if S3 has several. It is false in a listing, and after
+	// Stat.
 	Verified bool
 }
 
@@ -292,6 +311,7 @@ func infoOf(key string, out *s3.HeadObjectOutput) *Info {
 		Key: key, ETag: normalETag(out.ETag), VersionID: aws.ToString(out.VersionId),
 		ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding),
 		StorageClass: storageClass(string(out.StorageClass)), LastModified: aws.ToTime(out.LastModified),
+		Checksum: wholeChecksums(out).first(),
 	}
 }
 
@@ -301,6 +321,7 @@ func headOf(out *s3.GetObjectOutput) *s3.HeadObjectOutput {
 		ETag: out.ETag, VersionId: out.VersionId, ContentType: out.ContentType, ContentEncoding: out.ContentEncoding,
 		StorageClass: out.StorageClass, LastModified: out.LastModified, ChecksumType: out.ChecksumType,
 		ChecksumCRC64NVME: out.ChecksumCRC64NVME, ChecksumCRC32: out.ChecksumCRC32, ChecksumCRC32C: out.ChecksumCRC32C,
-		ChecksumSHA256: out.ChecksumSHA256, ChecksumSHA1: out.ChecksumSHA1,
+		ChecksumSHA256: out.ChecksumSHA256, ChecksumSHA1: out.ChecksumSHA1, ChecksumSHA512: out.ChecksumSHA512, ChecksumMD5: out.ChecksumMD5,
+		ChecksumXXHASH64: out.ChecksumXXHASH64, ChecksumXXHASH3: out.ChecksumXXHASH3, ChecksumXXHASH128: out.ChecksumXXHASH128,
 	}
 }

@@ -227,6 +227,9 @@ func (p *File) Step() int64 { return p.journal.step }
 // WriteAt writes bytes of the object.
 func (p *File) WriteAt(b []byte, off int64) (int, error) { return p.file.WriteAt(b, off) }
 
+// ReadAt reads bytes of the object that were written before.
+func (p *File) ReadAt(b []byte, off int64) (int, error) { return p.file.ReadAt(b, off) }
+
 // Found reports whether an earlier download has left the file.
 func (p *File) Found() bool { return p.found }
 
