@@ -242,9 +242,9 @@ type Info struct {
 	ETag      string // in quotes, as S3 sends it, even if a store omits them
 	VersionID string // empty in a bucket without versions, and in a listing
 
-	// ContentType and ContentEncoding are as the writer of the object set them.
-	// They are empty in a listing.
-	ContentType, ContentEncoding string
+	// ContentType and the like are headers as the writer of the object set them, such
+	// as a file server sends them on. They are empty in a listing.
+	ContentType, ContentEncoding, ContentDisposition, CacheControl string
 
 	StorageClass string // "STANDARD" if S3 names none
 	Size         int64  // stored bytes
@@ -310,6 +310,7 @@ func infoOf(key string, out *s3.HeadObjectOutput) *Info {
 	return &Info{
 		Key: key, ETag: normalETag(out.ETag), VersionID: aws.ToString(out.VersionId),
 		ContentType: aws.ToString(out.ContentType), ContentEncoding: aws.ToString(out.ContentEncoding),
+		ContentDisposition: aws.ToString(out.ContentDisposition), CacheControl: aws.ToString(out.CacheControl),
 		StorageClass: storageClass(string(out.StorageClass)), LastModified: aws.ToTime(out.LastModified),
 		Checksum: wholeChecksums(out).first(),
 	}
@@ -319,6 +320,7 @@ func infoOf(key string, out *s3.HeadObjectOutput) *Info {
 func headOf(out *s3.GetObjectOutput) *s3.HeadObjectOutput {
 	return &s3.HeadObjectOutput{
 		ETag: out.ETag, VersionId: out.VersionId, ContentType: out.ContentType, ContentEncoding: out.ContentEncoding,
+		ContentDisposition: out.ContentDisposition, CacheControl: out.CacheControl,
 		StorageClass: out.StorageClass, LastModified: out.LastModified, ChecksumType: out.ChecksumType,
 		ChecksumCRC64NVME: out.ChecksumCRC64NVME, ChecksumCRC32: out.ChecksumCRC32, ChecksumCRC32C: out.ChecksumCRC32C,
 		ChecksumSHA256: out.ChecksumSHA256, ChecksumSHA1: out.ChecksumSHA1, ChecksumSHA512: out.ChecksumSHA512, ChecksumMD5: out.ChecksumMD5,

@@ -14,6 +14,24 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
+// A file server sends these headers on.
+func TestInfoHasTheHeaders(t *testing.T) {
+	s := newShelf()
+	s.Put("k", []byte("purr"), func(o *awstest.Object) {
+		o.Headers = map[string]string{"Content-Disposition": `attachment; filename="cat"`, "Cache-Control": "max-age=60"}
+	})
+	r := s.reader(t, mayRead)
+	stat, err := r.Stat(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for how, info := range map[string]s3reader.Info{"Stat": *stat, "Open": open(t, r, "k").Info()} {
+		if info.ContentDisposition != `attachment; filename="cat"` || info.CacheControl != "max-age=60" {
+			t.Errorf("%s: got %+v", how, info)
+		}
+	}
+}
+
 func TestStatDescribes(t *testing.T) {
 	s := newShelf()
 	s.SetVersioning()
