@@ -43,7 +43,7 @@ func TestExamplesCompileWhenCopied(t *testing.T) {
 			}
 		}
 	}
-	if copied < 7 {
+	if copied < 8 {
 		t.Fatalf("%d examples were found; are they still in examples/?", copied)
 	}
 	mod, err := os.ReadFile("go.mod")
