@@ -78,7 +78,7 @@ func (r *Reader) downloadOptions(optFns []func(*DownloadOptions)) (DownloadOptio
 // All bytes are of one version. If the error is nil, all of them have been written
 // and, if Info.Verified is true, they match the object's checksum: a CRC of all its
 // bytes, or any other algorithm if the object was fetched over one connection or if w
-// is an *os.File that can be read too. Such a file is read again at the end, because a
+// is a regular *os.File that can be read too. Such a file is read again at the end, because a
 // hash like SHA-256 needs the bytes in order. After an error, w holds some of the
 // bytes, in no order.
 //
@@ -109,8 +109,15 @@ func (r *Reader) Download(ctx context.Context, key string, w io.WriterAt, optFns
 			if !ok {
 				return nil
 			}
-			d.w, d.written = &serial{WriterAt: f}, f
-			return presize(f, d.info.Size)
+			d.w = &serial{WriterAt: f}
+			stat, err := f.Stat()
+			if err != nil || !stat.Mode().IsRegular() {
+				return err
+			}
+			d.written = f
+			// The file system need not grow it out of order, and nothing is left of longer
+			// contents.
+			return f.Truncate(d.info.Size)
 		})
 	})
 	if err != nil {
@@ -131,15 +138,6 @@ func offsets(f *os.File) error {
 		return fmt.Errorf("%s cannot be written at offsets, as Download does: use Open and WriteTo for a pipe or a terminal, and open a file for writing: %w", f.Name(), err)
 	}
 	return nil
-}
-
-// presize gives a file the length of the object: the file system need not grow it out of
-// order, and nothing is left of longer contents.
-func presize(f *os.File, size int64) error {
-	if stat, err := f.Stat(); err != nil || !stat.Mode().IsRegular() {
-		return err
-	}
-	return f.Truncate(size)
 }
 
 // download fetches one object to a writer.

@@ -28,6 +28,13 @@ var hostileOperations = []struct {
 		return nil, err
 	}},
 	{"Get", func(ctx context.Context, r *s3reader.Reader) ([]byte, error) { return r.Get(ctx, "k") }},
+	{"GetIfChanged", func(ctx context.Context, r *s3reader.Reader) ([]byte, error) {
+		data, _, err := r.GetIfChanged(ctx, "k", `"e"`)
+		if errors.Is(err, s3reader.ErrNotModified) {
+			return nil, nil
+		}
+		return data, err
+	}},
 	{"Open+ReadAt", func(ctx context.Context, r *s3reader.Reader) ([]byte, error) {
 		o, err := r.Open(ctx, "k")
 		if err != nil {

@@ -54,7 +54,7 @@ func troubles() []trouble {
 	}
 
 	withBody := map[class]string{byAll: "ok", byRange: "ok", byList: "ok"}
-	for _, n := range []int64{0, 1, 500, 1499, 2999} {
+	for _, n := range []int64{0, 1, 500, 999, 1499, 2000, 2998, 2999} {
 		add(fmt.Sprintf("reset after %d", n), withBody, faults(awstest.Fault{ResetAfter: &n, Times: 1}))
 		add(fmt.Sprintf("stalled after %d", n), withBody, faults(awstest.Fault{StallAfter: &n, Times: 1}))
 		add(fmt.Sprintf("short by Content-Length, after %d", n), withBody, faults(awstest.Fault{EndAfter: &n, Times: 1}))
@@ -140,9 +140,18 @@ func troubles() []trouble {
 
 	stored("no checksum", everywhere("ok"), func(o *awstest.Object) { o.ChecksumAlgorithm = "NONE" })
 	stored("composite checksum", everywhere("ok"), func(o *awstest.Object) { o.PartSize, o.ChecksumAlgorithm = 1000, "CRC32" })
-	stored("checksum of another kind", everywhere("ok"), func(o *awstest.Object) { o.ChecksumAlgorithm = "SHA256" })
 	stored("wrong checksum", map[class]string{byAll: "ChecksumMismatch", byRange: "ok", byFile: "ChecksumMismatch|ok", byHead: "ok", byList: "ok"}, func(o *awstest.Object) {
 		o.Headers = map[string]string{"X-Amz-Checksum-Crc64nvme": "AAAAAAAAAAA="}
+	})
+	for _, algorithm := range algorithms {
+		stored("checksum "+algorithm, everywhere("ok"), func(o *awstest.Object) { o.ChecksumAlgorithm = algorithm })
+		stored("wrong "+algorithm, map[class]string{byAll: "ChecksumMismatch", byRange: "ok", byFile: "ChecksumMismatch|ok", byHead: "ok", byList: "ok"}, func(o *awstest.Object) {
+			o.ChecksumAlgorithm = algorithm
+			o.Headers = map[string]string{"X-Amz-Checksum-" + algorithm: "AAAAAAAAAAA="}
+		})
+	}
+	stored("one wrong checksum of two", map[class]string{byAll: "ChecksumMismatch", byRange: "ok", byFile: "ChecksumMismatch|ok", byHead: "ok", byList: "ok"}, func(o *awstest.Object) {
+		o.Headers = map[string]string{"X-Amz-Checksum-Md5": "AAAAAAAAAAAAAAAAAAAAAA=="}
 	})
 	stored("stored as gzip", everywhere("ok"), func(o *awstest.Object) { o.ContentEncoding = "gzip" })
 
@@ -239,8 +248,8 @@ func TestFaultMatrix(t *testing.T) {
 			})
 		}
 	}
-	if combinations < 300 {
-		t.Errorf("%d combinations, want at least 300", combinations)
+	if combinations < 2000 {
+		t.Errorf("%d combinations, want at least 2,000", combinations)
 	}
 	t.Logf("%d combinations", combinations)
 }
