@@ -277,3 +277,13 @@ func ExampleReader_GetIfChanged() {
 	// not modified
 	// loaded {"log":"debug"}
 }
+
+// A copy of an object can be compared with the original without downloading it.
+func ExampleChecksum() {
+	info, err := sharedReader().Stat(context.Background(), "cats/indoor.txt")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(info.Checksum.Algorithm, info.Checksum.Value)
+	// Output: CRC64NVME wn8IgdwpG1s=
+}
