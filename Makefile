@@ -133,10 +133,10 @@ e2e-ceph:
 e2e-versitygw:
 	@$(call suite,^TestVersity,./versity ./conformance)
 
-## e2e-clients: the AWS CLI, botocore and the JavaScript SDKs against awstest
+## e2e-clients: the AWS CLI, boto3, the JavaScript SDKs and Chromium against awstest
 .PHONY: e2e-clients
 e2e-clients:
-	@$(call suite,^TestClients,./clients ./conformance,aws node npm python3,install the Debian packages awscli nodejs npm python3-boto3)
+	@$(call suite,^TestClients,./clients ./conformance,aws node npm python3 chromium,install the Debian packages awscli nodejs npm python3-boto3 chromium)
 
 ## e2e-observe: the alert rules, evaluated by Prometheus' own engine
 .PHONY: e2e-observe
