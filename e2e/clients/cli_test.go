@@ -15,14 +15,15 @@ import (
 
 // cli runs the aws command with the keys of one identity.
 type cli struct {
-	world *world
+	world *world // nil: the endpoint is that of an emulator
+	url   string
 	path  string
 	env   []string // the keys, or the variables by which the CLI finds them
 }
 
 func newCLI(t *testing.T, w *world) cli {
 	t.Helper()
-	return cli{world: w, path: programs.AWS(t)}
+	return cli{world: w, url: w.url, path: programs.AWS(t)}
 }
 
 // as returns a cli with the keys that sts printed.
@@ -39,7 +40,7 @@ func (c cli) as(creds map[string]any) cli {
 // run returns the command's output, parsed if it is JSON, and its error text.
 func (c cli) run(t *testing.T, args ...string) (map[string]any, string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), c.path, append(args, "--endpoint-url", c.world.url, "--output", "json")...)
+	cmd := exec.CommandContext(t.Context(), c.path, append(args, "--endpoint-url", c.url, "--output", "json")...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(programs.Alone(t), c.env...)
 	var stdout, stderr bytes.Buffer

@@ -65,6 +65,7 @@ pods:
 // Chromium shows the emulator's page with a refused call and the statement that refused
 // it.
 func TestClientsEmulatePage(t *testing.T) {
+	t.Parallel()
 	programs.Find(t, "chromium", "install the Debian package chromium")
 	e := emulate(t, otherWorld)
 	token, err := os.ReadFile(e.tokenFile(t))
