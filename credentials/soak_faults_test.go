@@ -3,6 +3,8 @@ package credentials_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +19,9 @@ type soakWorld struct {
 	start  time.Time
 	ledger *ledger
 	routes []*soakRoute
+
+	outages  *outages
+	regional atomic.Int64 // from when on a regional outage is all that is wrong, in ns; 0: it is not
 
 	lastFault time.Time
 	faulty    time.Duration // all spells together
@@ -50,10 +55,11 @@ func (w *soakWorld) playFaults(t *testing.T) {
 
 // mostCalls bounds the requests of both routes: a refresh for each session's
 // window, and for each spell the attempts of a first flight, the growing
-// pauses, and then one in 48 seconds.
+// pauses, and then one in 16 seconds.
 func (w *soakWorld) mostCalls() int {
-	const hops, refreshes, start = 3, int(soakTime / (45 * time.Minute)), 10
-	spell := w.spells*(12+7) + int(w.faulty/(48*time.Second))
+	// The hops of the fallback route may ask two regions.
+	const hops, refreshes, start = 3 + 2*2, int(soakTime / (45 * time.Minute)), 20
+	spell := w.spells*(12+7) + int(w.faulty/(16*time.Second))
 	return hops*(refreshes+start+spell+4*w.taken) + 2*w.spells
 }
 
@@ -79,6 +85,9 @@ var spells = []spell{
 	fault("slow", awstest.Fault{Delay: 4 * time.Second}),
 	fault("very slow", awstest.Fault{Delay: 40 * time.Second}),
 	fault("no Expiration", awstest.Fault{NoExpiration: true}),
+	regionalOutage("own region refuses", refuses),
+	regionalOutage("own region hangs", never),
+	regionalOutage("own region: 503", replies(503, "ServiceUnavailable", "")),
 	{"Expiration in the past", func(w *soakWorld, _ *testing.T) func() {
 		past := time.Now().Add(-time.Hour)
 		return w.cloud.Fault(awstest.Fault{Expiration: &past})
@@ -121,6 +130,26 @@ var spells = []spell{
 		}
 		return end
 	}},
+}
+
+// regionalOutage takes STS of the own region away. What went wrong before may be
+// remembered for a minute and a refresh's time.
+func regionalOutage(name string, fail func(*http.Request) (*http.Response, error)) spell {
+	return spell{name, func(w *soakWorld, _ *testing.T) func() {
+		w.outages.set(home, fail)
+		w.regional.Store(time.Now().Add(91 * time.Second).UnixNano())
+		return func() {
+			w.regional.Store(0)
+			w.outages.set(home, nil)
+		}
+	}}
+}
+
+// onlyRegional reports whether a regional outage is all that is wrong since a while before
+// at, and still is.
+func (w *soakWorld) onlyRegional(at time.Time) bool {
+	from := w.regional.Load()
+	return from != 0 && at.UnixNano() > from
 }
 
 // clockStep moves the server's clock for a while and back.

@@ -52,7 +52,8 @@ func soak(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	s := newScene(t)
 	start := time.Now()
-	w := &soakWorld{scene: s, rng: rng, start: start, ledger: newLedger(s.cloud.Config().HTTPClient)}
+	w := &soakWorld{scene: s, rng: rng, start: start, outages: newOutages(s)}
+	w.ledger = newLedger(w.outages)
 	base := s.cloud.Config()
 	base.HTTPClient = w.ledger
 
@@ -64,6 +65,7 @@ func soak(t *testing.T, seed uint64) {
 			o.Source, o.Roles = web, []credentials.Role{{ARN: s.target.ARN()}}
 		})},
 		{name: "direct", world: w, chain: newChain(t, base, func(o *credentials.Options) { o.Source = direct })},
+		{name: "fallback", world: w, fallback: true, chain: newChain(t, base, s.with("us-east-2"))},
 	}
 	for _, r := range w.routes {
 		draws := rand.New(rand.NewPCG(seed, 1))
@@ -108,6 +110,8 @@ type soakRoute struct {
 	world *soakWorld
 	chain *credentials.Chain
 
+	fallback bool // another region works while the own region is away
+
 	mu        sync.Mutex
 	validTill time.Time // promised end of the best session that the chain was given and keeps
 	forgotten int       // how often its session was taken away
@@ -123,6 +127,9 @@ func (r *soakRoute) call(t *testing.T) {
 	creds, err := r.chain.Retrieve(t.Context())
 	took := time.Since(before)
 	r.mu.Lock()
+	if err != nil && r.fallback && r.world.onlyRegional(before) {
+		t.Errorf("%s at %v: failed while another region works: %v", r.name, before.Sub(r.world.start), err)
+	}
 	undisturbed := forgotten == r.forgotten
 	if err != nil {
 		r.lastFail = time.Now()
