@@ -53,6 +53,7 @@ func ExampleParseSource() {
 func ExampleKind() {
 	_, err := exampleChain(func(o *credentials.Options) {
 		o.Source = credentials.WebIdentity{RoleARN: hubARN, TokenFile: "/var/run/secrets/none"}
+		o.Refresh.Timeout = time.Second // a pod that has just started waits longer for its token
 	}).Retrieve(context.Background())
 	switch {
 	case errors.Is(err, credentials.TokenUnreadable):

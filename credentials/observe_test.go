@@ -184,30 +184,32 @@ func TestTimeoutsNameTheHost(t *testing.T) {
 
 // A success names its host, too; a refresh that asked nothing names none.
 func TestEndpointsOfAStatus(t *testing.T) {
-	s := newScene(t)
-	chain := s.hubChain(t)
-	for _, h := range chain.Status().Hops {
-		if h.Endpoint != "" || h.HasSession {
-			t.Errorf("before the first session: %+v", h)
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		chain := s.hubChain(t)
+		for _, h := range chain.Status().Hops {
+			if h.Endpoint != "" || h.HasSession {
+				t.Errorf("before the first session: %+v", h)
+			}
 		}
-	}
-	if _, err := chain.Retrieve(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for _, h := range chain.Status().Hops {
-		if h.Endpoint != "sts.us-east-1.amazonaws.com" || !h.HasSession {
-			t.Errorf("with a session: %+v", h)
+		if _, err := chain.Retrieve(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-	}
-	blind := newChain(t, s.cloud.Config(), func(o *credentials.Options) {
-		w := s.web()
-		w.TokenFile += ".none"
-		o.Source = w
+		for _, h := range chain.Status().Hops {
+			if h.Endpoint != "sts.us-east-1.amazonaws.com" || !h.HasSession {
+				t.Errorf("with a session: %+v", h)
+			}
+		}
+		blind := newChain(t, s.cloud.Config(), func(o *credentials.Options) {
+			w := s.web()
+			w.TokenFile += ".none"
+			o.Source = w
+		})
+		_, err := blind.Retrieve(t.Context())
+		if e, ok := errors.AsType[*credentials.Error](err); !ok || e.Endpoint != "" || blind.Status().Hops[0].Endpoint != "" {
+			t.Errorf("nothing was asked: %+v", e)
+		}
 	})
-	_, err := blind.Retrieve(t.Context())
-	if e, ok := errors.AsType[*credentials.Error](err); !ok || e.Endpoint != "" || blind.Status().Hops[0].Endpoint != "" {
-		t.Errorf("nothing was asked: %+v", e)
-	}
 }
 
 // "No session yet" and "keys without an expiry" are two things.

@@ -60,7 +60,7 @@ func New() *Collector {
 			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 9, 15},
 		}, []string{"hop", "role", "result"}),
 		invalidations: counter("crossrole_invalidations_total", "Sessions discarded before their expiry."),
-		rotations:     counter("crossrole_token_rotations_total", "Changes of the token file."),
+		rotations:     counter("crossrole_token_rotations_total", "Changes of the token file, or of the token that a function returns."),
 		issuers:       counter("crossrole_issuer_changes_total", "Changes of the cluster that issues the tokens."),
 		owned:         map[series]*ownership{},
 	}

@@ -23,7 +23,7 @@
 //	crossrole_refreshes_total             refreshes by result ("success", "failure") and kind (of a failure)
 //	crossrole_exchange_duration_seconds   from request to response of a refresh's last exchange, by result
 //	crossrole_invalidations_total         sessions discarded before their expiry, because a service or STS refused them or by Chain.Invalidate
-//	crossrole_token_rotations_total       changes of the token file
+//	crossrole_token_rotations_total       changes of the token
 //	crossrole_issuer_changes_total        changes of the cluster that issues the tokens
 //
 // The first five are the state at the time of the scrape. A program is affected when the
