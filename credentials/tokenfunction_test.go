@@ -203,7 +203,7 @@ func TestTokenFunctionHangs(t *testing.T) {
 		return nil, fmt.Errorf("token request: %w", ctx.Err())
 	}
 	forever["ignores its context"] = func(context.Context) ([]byte, error) {
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // of the synctest bubble
 		return nil, nil
 	}
 	for name, fail := range forever {

@@ -111,7 +111,7 @@ func (o *cpCmd) check(u s3URL, to string) (shard, error) {
 	case to == "":
 		return shard{}, usagef("the destination is empty; want a path")
 	case o.json && o.onStdout(to):
-		return shard{}, usagef("--json with the destination %s: standard output is for the object itself", shown(to))
+		return shard{}, usagef("--json with the destination %s: standard output is for the object itself", quote(to))
 	case o.recursive && to == "-":
 		return shard{}, usagef("-r to standard output: objects become files; name a directory (./- if it is called -)")
 	case o.recursive:
@@ -192,7 +192,7 @@ func makeParents(file string) (undo func(), err error) {
 // wait for its writer.
 func checkDir(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		return fmt.Errorf("%s is not a directory", shown(path))
+		return fmt.Errorf("%s is not a directory", quote(path))
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func (o *cpCmd) file(ctx context.Context, r *s3reader.Reader, u s3URL, to string
 	if stat, err := os.Stat(to); err == nil && stat.IsDir() || strings.HasSuffix(to, string(os.PathSeparator)) {
 		name := path.Base(u.key)
 		if !filepath.IsLocal(name) || name == "." || strings.ContainsAny(name, "/\\\x00") {
-			return usagef("%s cannot be the name of a file; name a file, not a directory", shown(name))
+			return usagef("%s cannot be the name of a file; name a file, not a directory", quote(name))
 		}
 		to = filepath.Join(to, name)
 	}

@@ -118,11 +118,11 @@ func (r *cpReport) report(o s3reader.Outcome) {
 		r.line(r.errors, "skipped %v: %s", url, o.Skipped)
 	case !r.lines:
 	case o.Unchanged:
-		r.line(r.out, "unchanged %v -> %s", url, shown(o.Path))
+		r.line(r.out, "unchanged %v -> %s", url, quote(o.Path))
 	case o.Info.Verified:
-		r.line(r.out, "copied %v -> %s (%d bytes, checksum verified)", url, shown(o.Path), o.Info.Size)
+		r.line(r.out, "copied %v -> %s (%d bytes, checksum verified)", url, quote(o.Path), o.Info.Size)
 	default:
-		r.line(r.out, "copied %v -> %s (%d bytes)", url, shown(o.Path), o.Info.Size)
+		r.line(r.out, "copied %v -> %s (%d bytes)", url, quote(o.Path), o.Info.Size)
 	}
 }
 

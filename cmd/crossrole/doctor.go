@@ -253,7 +253,7 @@ func readDocument(ctx context.Context, file string) ([]byte, error) {
 		}
 		document, err := io.ReadAll(io.LimitReader(in, maxDocument+1))
 		if err == nil && len(document) > maxDocument {
-			err = fmt.Errorf("%s is longer than any policy; pass the output of aws iam get-role --query Role.AssumeRolePolicyDocument", shown(file))
+			err = fmt.Errorf("%s is longer than any policy; pass the output of aws iam get-role --query Role.AssumeRolePolicyDocument", quote(file))
 		}
 		done <- result{document, err}
 	}()

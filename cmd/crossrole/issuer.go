@@ -105,7 +105,7 @@ func publish(c *cobra.Command, dir string, files []string) error {
 	}
 	base := strings.TrimSuffix(docs.Discovery.Issuer, "/") + "/"
 	for _, path := range paths {
-		fmt.Fprintf(c.OutOrStdout(), "%s: host it at %s%s (Content-Type: application/json)\n", shown(filepath.Join(dir, filepath.FromSlash(path))), base, path)
+		fmt.Fprintf(c.OutOrStdout(), "%s: host it at %s%s (Content-Type: application/json)\n", quote(filepath.Join(dir, filepath.FromSlash(path))), base, path)
 	}
 	fmt.Fprintf(c.OutOrStdout(), "Then check it: crossrole issuer %s\n", docs.Discovery.Issuer)
 	return nil
@@ -276,7 +276,7 @@ func (e *examination) run(ctx context.Context) {
 func (e *examination) thumbprint(chain []*x509.Certificate) {
 	last := chain[len(chain)-1]
 	sum := sha1.Sum(last.Raw) //nolint:gosec // as above
-	fmt.Fprintf(e.out, "         thumbprint %s, of the last certificate sent (%s); needed only if the chain does not lead to a public authority\n", hex.EncodeToString(sum[:]), shown(last.Subject.String()))
+	fmt.Fprintf(e.out, "         thumbprint %s, of the last certificate sent (%s); needed only if the chain does not lead to a public authority\n", hex.EncodeToString(sum[:]), quote(last.Subject.String()))
 }
 
 // fetch gets a JSON document over https.

@@ -14,7 +14,7 @@ import (
 // The ls command: what it lists, and how a line looks.
 
 func newLs() *cobra.Command {
-	var o listing
+	var o lsCmd
 	c := &cobra.Command{
 		Use:   "ls [--role ARN]... [-r] s3://BUCKET[/PREFIX]",
 		Short: "List the objects of a bucket",
@@ -43,15 +43,15 @@ usage.`,
 	return c
 }
 
-// listing is what ls is asked for.
-type listing struct {
+// lsCmd holds the flags of ls.
+type lsCmd struct {
 	bucketFlags
 	recursive bool
 }
 
-func (o *listing) run(c *cobra.Command, r *s3reader.Reader, u s3URL) error {
+func (o *lsCmd) run(c *cobra.Command, r *s3reader.Reader, u s3URL) error {
 	found := false
-	print := func(row listed) error {
+	print := func(row lsRow) error {
 		found = true
 		if o.json {
 			return json.NewEncoder(c.OutOrStdout()).Encode(row)
@@ -68,8 +68,8 @@ func (o *listing) run(c *cobra.Command, r *s3reader.Reader, u s3URL) error {
 	return nil
 }
 
-// listed is a line of ls: an object, or what the keys of several have in common.
-type listed struct {
+// lsRow is a line of ls: an object, or a common prefix of several keys.
+type lsRow struct {
 	Key          string     `json:"key,omitempty"`
 	Prefix       string     `json:"prefix,omitempty"`
 	Size         *int64     `json:"size,omitempty"`
@@ -78,16 +78,16 @@ type listed struct {
 	StorageClass string     `json:"storageClass,omitempty"`
 }
 
-func (l listed) String() string {
+func (l lsRow) String() string {
 	if l.Size == nil {
-		return fmt.Sprintf("%15s  %-20s  %s", "DIR", "", shown(l.Prefix))
+		return fmt.Sprintf("%15s  %-20s  %s", "DIR", "", quote(l.Prefix))
 	}
-	return fmt.Sprintf("%15d  %-20s  %s", *l.Size, l.LastModified.UTC().Format(time.RFC3339), shown(l.Key))
+	return fmt.Sprintf("%15d  %-20s  %s", *l.Size, l.LastModified.UTC().Format(time.RFC3339), quote(l.Key))
 }
 
 // each prints every object below the prefix or, unless recursive is set, those that
 // have no further slash, and once what the keys with one have in common.
-func (o *listing) each(ctx context.Context, r *s3reader.Reader, u s3URL, print func(listed) error) error {
+func (o *lsCmd) each(ctx context.Context, r *s3reader.Reader, u s3URL, print func(lsRow) error) error {
 	level := func(l *s3reader.ListOptions) {
 		if !o.recursive {
 			l.Delimiter = "/"
@@ -97,9 +97,9 @@ func (o *listing) each(ctx context.Context, r *s3reader.Reader, u s3URL, print f
 		if err != nil {
 			return err
 		}
-		row := listed{Prefix: info.Key}
+		row := lsRow{Prefix: info.Key}
 		if !info.IsPrefix {
-			row = listed{Key: info.Key, Size: &info.Size, LastModified: &info.LastModified, ETag: info.ETag, StorageClass: info.StorageClass}
+			row = lsRow{Key: info.Key, Size: &info.Size, LastModified: &info.LastModified, ETag: info.ETag, StorageClass: info.StorageClass}
 		}
 		if err := print(row); err != nil {
 			return err

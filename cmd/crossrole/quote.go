@@ -11,9 +11,9 @@ import (
 // Values that are printed for a terminal come from flags, tokens, keys and servers. These
 // functions quote them.
 
-// shown returns a key or a path for a line of text. It quotes what could end the line or
+// quote returns a key or a path for a line of text. It quotes what could end the line or
 // control a terminal.
-func shown(s string) string {
+func quote(s string) string {
 	if !utf8.ValidString(s) || strings.HasPrefix(s, `"`) || strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) && c != ' ' }) {
 		return fmt.Sprintf("%q", s)
 	}

@@ -159,7 +159,7 @@ func checkAccount(flag, id string) error {
 
 func checkIssuer(flag, issuer string) error {
 	u, err := url.Parse(issuer)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || shown(issuer) != issuer {
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || quote(issuer) != issuer {
 		return usagef("%s %q; want the issuer as in the cluster's tokens, https://…; to print it: kubectl get --raw /.well-known/openid-configuration", flag, issuer)
 	}
 	return nil

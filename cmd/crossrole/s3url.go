@@ -72,7 +72,7 @@ func bucketOfARN(s string) (name, partition string) {
 	return name, partition
 }
 
-func (u s3URL) String() string { return shown(fmt.Sprintf("s3://%s/%s", u.bucket, u.key)) }
+func (u s3URL) String() string { return quote(fmt.Sprintf("s3://%s/%s", u.bucket, u.key)) }
 
 // bucketFlags are the flags of a command that reads a bucket.
 type bucketFlags struct {

@@ -37,7 +37,7 @@ func TestShown(t *testing.T) {
 	for s, want := range map[string]string{
 		"a b/é": "a b/é", "a\nb": `"a\nb"`, "\x1b[2J": `"\x1b[2J"`, `"a"`: `"\"a\""`, "\xff": `"\xff"`, "a\u202eb": `"a\u202eb"`, "": "",
 	} {
-		if got := shown(s); got != want {
+		if got := quote(s); got != want {
 			t.Errorf("%q: got %s", s, got)
 		}
 	}

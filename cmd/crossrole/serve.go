@@ -150,7 +150,7 @@ func loadBase(ctx context.Context, source credentials.Source) (aws.Config, error
 // serve prints where the roles are served, and serves them until ctx ends.
 func (s *serveCmd) serve(ctx context.Context, server *credserver.Server, listener, admin net.Listener) error {
 	for _, r := range server.Roles {
-		fmt.Fprintf(s.out, "%s %s%s %s\n", r.Name(), urlOf(listener.Addr()), r.Path(), shown(filepath.Join(s.tokenDir, r.Name())))
+		fmt.Fprintf(s.out, "%s %s%s %s\n", r.Name(), urlOf(listener.Addr()), r.Path(), quote(filepath.Join(s.tokenDir, r.Name())))
 	}
 	if admin != nil {
 		fmt.Fprintf(s.out, "admin %s\n", urlOf(admin.Addr()))

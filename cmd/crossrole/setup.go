@@ -337,7 +337,7 @@ func (s *setup) print(c *cobra.Command) error {
 		if err := writeFile(filepath.Join(s.out, f.Name), []byte(f.Text), mode); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "crossrole: wrote %s\n", shown(filepath.Join(s.out, f.Name)))
+		fmt.Fprintf(c.ErrOrStderr(), "crossrole: wrote %s\n", quote(filepath.Join(s.out, f.Name)))
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ type server struct {
 	forms  []url.Values
 }
 
+// Do responds after s.delay, in the time of a synctest bubble.
 func (s *server) Do(req *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -46,7 +47,7 @@ func (s *server) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	s.asked, s.forms = append(s.asked, req), append(s.forms, form)
-	time.Sleep(s.delay)
+	time.Sleep(s.delay) // tests with a delay run in synctest.Test
 	resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: req}
 	resp.Header.Set("X-Amzn-Requestid", fmt.Sprintf("request-%d", len(s.asked)))
 	resp.Header.Set("Date", "Sat, 01 Jan 2000 00:00:09 GMT")
