@@ -30,7 +30,7 @@ func TestLevelThatCannotGoOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var rows []listed
+			var rows []lsRow
 			err = new(listing).each(t.Context(), r, s3URL{bucket: "pics"}, func(row lsRow) error {
 				rows = append(rows, row)
 				return nil
