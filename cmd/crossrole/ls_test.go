@@ -31,7 +31,7 @@ func TestLevelThatCannotGoOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			var rows []lsRow
-			err = new(listing).each(t.Context(), r, s3URL{bucket: "pics"}, func(row lsRow) error {
+			err = new(lsCmd).each(t.Context(), r, s3URL{bucket: "pics"}, func(row lsRow) error {
 				rows = append(rows, row)
 				return nil
 			})
