@@ -33,7 +33,7 @@ func BenchmarkRequest(b *testing.B) {
 	trustAnn := roleTrust("arn:aws:iam::111122223333:user/ann")
 	var last *awstest.Role
 	for a := range accounts {
-		account := cloud.Account(fmt.Sprint(200_000_000_000 + a))
+		account := cloud.Account(fmt.Sprintf("2%011d", a))
 		ou.Add(account)
 		for r := range roles / accounts {
 			last = account.CreateRole(fmt.Sprintf("reader-%d", r), trustAnn, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"}]}`)

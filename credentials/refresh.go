@@ -6,7 +6,7 @@ package credentials
 // goroutine and a budget, the refresh's own deadline, which no caller's context
 // shortens:
 //
-//	startRefresh → makeAttempts → tries.region    which STS to ask (tries.go, regions.go)
+//	startRefresh → makeAttempts → tries.region    which STS to ask (retry.go, regions.go)
 //	                            → parentSession   session of the previous hop, to sign with
 //	                            → try → queue     wait for the pool's limiter, if there is one
 //	                                  → exchange  one request (exchange.go)
