@@ -1,7 +1,7 @@
 package credentials
 
-// The attempts of one refresh, and where it is decided to retry: which region each one asks, how long it may take, and
-// whether another one follows. classify.go has the retry table.
+// The attempts of one refresh: which region each one asks, how long it may take, and
+// whether to retry. classify.go has the retry table.
 
 import (
 	"bytes"

@@ -5,7 +5,8 @@
 //
 // A [Client] asks STS of one region. stscreds builds its requests and reads the
 // responses. The client never retries: a chain does, with the token read anew
-// (credentials/classify.go has the table, credentials/retry.go decides); and it never logs, since a log of requests holds tokens.
+// (credentials/retry.go, with the table in credentials/classify.go). It never logs,
+// since a log of requests would hold tokens.
 //
 // [WithTrace] puts a [Trace] in the context of an attempt. The HTTP client of each
 // Client, and the one that [Direct] returns, records in it every request of the
