@@ -435,8 +435,8 @@ func (p *worldParser) organization(n *yaml.Node) *organizationDecl {
 	return d
 }
 
-// unit reads an organizational unit so many levels below the root, or the organization,
-// whose first key differs.
+// unit reads an organizational unit that is depth levels below the root, or the
+// organization, whose first key differs.
 func (p *worldParser) unit(n *yaml.Node, depth int, what string, first field) unitDecl {
 	d := unitDecl{at: positionOf(n), policies: attachedDecl{fullAccess: true}}
 	if depth > maxOUDepth {

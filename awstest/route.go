@@ -78,7 +78,7 @@ func (r *request) endpointRegion() string {
 	return ""
 }
 
-// queryService tells IAM from STS where the host does not: by the service that the
+// queryService distinguishes IAM from STS where the host does not: by the service that the
 // request is signed for, or else by the version of the API that it names.
 func (r *request) queryService() string {
 	switch service := claimedService(r.Request); {

@@ -19,7 +19,8 @@ package credentials
 //
 // A failure is remembered (remember). Until its backoff is over, backingOff returns
 // the same error to all callers without a request; a change of the token file ends
-// the backoff early. A refresh that follows a failure asks each region once. A failure of the previous hop is remembered there, and its backoff applies here.
+// the backoff early. A refresh that follows a failure asks each region once. A failure
+// of the previous hop is remembered there, and its backoff applies here.
 //
 // Locks: the session's mu guards the change of inflight, current and failed. The
 // fields of a refresh are written before done is closed and read after, except host,

@@ -114,7 +114,7 @@ func (r *Reader) DownloadDir(ctx context.Context, prefix, dir string, optFns ...
 	defer root.Close()
 	t := newTree(r, prefix, root, opts)
 	err = t.reporter.during(ctx, t.run)
-	if e, ok := err.(*Error); ok && e.Op == "" { // of Progress
+	if e, ok := errors.AsType[*Error](err); ok && e.Op == "" { // of Progress
 		err = r.fail(op, prefix, e)
 	}
 	return &t.summary, err

@@ -31,28 +31,28 @@ type Reader struct {
 //
 // An error names the setting, the rule and what to do.
 func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, err error) {
-	fail := func(kind Kind, err error) (*Reader, error) {
-		return nil, &Error{Op: "new", Bucket: bucket, Kind: kind, Err: err}
+	fail := func(kind Kind, err error) error {
+		return &Error{Op: "new", Bucket: bucket, Kind: kind, Err: err}
 	}
 	defer func() { // an option has panicked
 		if p, ok := errors.AsType[*PanicError](err); ok {
-			_, err = fail(Panicked, p)
+			err = fail(Panicked, p)
 		}
 	}()
 	defer recovered(&err)
 	opts, err := optionsOf(optFns)
 	if err != nil {
-		return fail("", err)
+		return nil, fail("", err)
 	}
 	ref, err := parseBucket(bucket)
 	if err != nil {
-		return fail("", err)
+		return nil, fail("", err)
 	}
 	if err := opts.validate(); err != nil {
-		return fail("", err)
+		return nil, fail("", err)
 	}
 	if cfg.Credentials == nil {
-		return fail("", errors.New("cfg.Credentials is nil: take cfg from credentials.Wrap or config.LoadDefaultConfig, or set aws.AnonymousCredentials{} for a public bucket"))
+		return nil, fail("", errors.New("cfg.Credentials is nil: take cfg from credentials.Wrap or config.LoadDefaultConfig, or set aws.AnonymousCredentials{} for a public bucket"))
 	}
 	region := opts.Region
 	if region == "" {
@@ -60,11 +60,11 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, er
 	}
 	switch {
 	case ref.region == "" && region == "":
-		return fail("", errors.New("no region: set cfg.Region (AWS_REGION) or Options.Region to the bucket's"))
+		return nil, fail("", errors.New("no region: set cfg.Region (AWS_REGION) or Options.Region to the bucket's"))
 	case ref.region == "" && !validRegion(region):
-		return fail("", regionError("cfg.Region", region))
+		return nil, fail("", regionError("cfg.Region", region))
 	case ref.region != "" && region != "" && region != ref.region:
-		return fail(WrongRegion, fmt.Errorf("the access point is in %s, the configuration says %s: set Options.Region to %q if that is intended", ref.region, region, ref.region))
+		return nil, fail(WrongRegion, fmt.Errorf("the access point is in %s, the configuration says %s: set Options.Region to %q if that is intended", ref.region, region, ref.region))
 	case ref.region != "":
 		region = ref.region
 	}
@@ -86,7 +86,7 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, er
 	settled := first.Options()
 	c.current.Store(&regionalClient{settled.Region, first})
 	if ref.isARN() && settled.UsePathStyle {
-		return fail("", errors.New("an access-point ARN cannot be used with path-style URLs, which the endpoint, Options.PathStyle or Options.S3 requires: use the access point's alias"))
+		return nil, fail("", errors.New("an access-point ARN cannot be used with path-style URLs, which the endpoint, Options.PathStyle or Options.S3 requires: use the access point's alias"))
 	}
 	return &Reader{c}, nil
 }

@@ -1,7 +1,6 @@
 package s3reader_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -273,7 +272,7 @@ func TestRegionOfAStoreOfOnesOwn(t *testing.T) {
 	})}
 	cfg := signedConfig(client)
 	cfg.BaseEndpoint = aws.String("https://s3.store.example:9000")
-	got, err := newReader(t, cfg, "pics").Get(context.Background(), "k")
+	got, err := newReader(t, cfg, "pics").Get(t.Context(), "k")
 	if err != nil || string(got) != "0123" || !slices.Equal(asked, []string{"https://pics.s3.store.example:9000", "https://pics.s3.store.example:9000"}) || !slices.Equal(scopes, []string{"us-east-1", "eu-west-1"}) {
 		t.Errorf("got %q, %v; asked %v for %v", got, err, asked, scopes)
 	}

@@ -1,5 +1,8 @@
 package s3reader
 
+// Retries of requests whose connection breaks before a response. A response of
+// ExpiredToken is the business of the credentials: credentials/recovery.go.
+
 import (
 	"context"
 	"errors"

@@ -1,5 +1,8 @@
 package trust
 
+// How one value of a request is compared with one of a policy. condition.go has the
+// table of operators and evaluates a whole condition.
+
 import (
 	"bytes"
 	"cmp"

@@ -27,12 +27,12 @@ func (l *layer) hide(start, end int, hidden cover) {
 	hidden.add(l.from[start], l.to[end-1])
 }
 
-// put appends value, which l's bytes start to end were decoded to.
-func (to *layer) put(value []byte, l *layer, start, end int) {
+// put appends value, which the bytes start to end of from were decoded to.
+func (l *layer) put(value []byte, from *layer, start, end int) {
 	for _, c := range value {
-		to.text = append(to.text, c)
-		to.from = append(to.from, l.from[start])
-		to.to = append(to.to, l.to[end-1])
+		l.text = append(l.text, c)
+		l.from = append(l.from, from.from[start])
+		l.to = append(l.to, from.to[end-1])
 	}
 }
 

@@ -326,7 +326,7 @@ type block struct {
 	elem    *list.Element // of Cache.lru
 }
 
-// blockCost is what a block takes besides its bytes, roughly.
+// blockCost is roughly what a block takes in addition to its bytes.
 const blockCost = 256
 
 func (b *block) end() int64      { return b.off + int64(len(b.buf)) }

@@ -49,7 +49,7 @@ type Key struct {
 	private string // the name of a member that is secret; empty: there is none
 }
 
-// UnmarshalJSON also looks for private keys, which nobody must publish.
+// UnmarshalJSON also looks for private keys, which must not be published.
 func (k *Key) UnmarshalJSON(text []byte) error {
 	type plain Key
 	if err := json.Unmarshal(text, (*plain)(k)); err != nil {
