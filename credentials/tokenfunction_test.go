@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -28,13 +29,24 @@ type tenant struct {
 	scene *scene
 	calls atomic.Int32
 	edit  func(*trust.Token)
-	fail  func(context.Context) ([]byte, error) // instead of a token
+
+	mu   sync.Mutex
+	fail func(context.Context) ([]byte, error) // instead of a token; guarded by mu
+}
+
+func (c *tenant) setFail(fail func(context.Context) ([]byte, error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail = fail
 }
 
 func (c *tenant) token(ctx context.Context) ([]byte, error) {
 	c.calls.Add(1)
-	if c.fail != nil {
-		return c.fail(ctx)
+	c.mu.Lock()
+	fail := c.fail
+	c.mu.Unlock()
+	if fail != nil {
+		return fail(ctx)
 	}
 	edit := c.edit
 	if edit == nil {
@@ -184,7 +196,7 @@ func TestTokenFunctionFails(t *testing.T) {
 				if n := c.calls.Load(); n != 1 || len(s.cloud.Calls()) > 0 {
 					t.Errorf("%d calls of the function, requests %v", n, s.cloud.Calls())
 				}
-				c.fail = nil
+				c.setFail(nil)
 				time.Sleep(2 * time.Second)
 				if _, err := chain.Retrieve(t.Context()); err != nil {
 					t.Errorf("with a function that works: %v", err)
@@ -230,14 +242,14 @@ func TestTokenFunctionHangs(t *testing.T) {
 				if n := c.calls.Load(); n != 1 {
 					t.Errorf("%d calls, want 1", n)
 				}
-				c.fail = nil
+				c.setFail(nil)
 				time.Sleep(2 * time.Second)
 				if _, err := chain.Retrieve(t.Context()); err != nil {
 					t.Errorf("with a function that works: %v", err)
 				}
 
 				// A valid session needs no function.
-				c.fail = fail
+				c.setFail(fail)
 				time.Sleep(58 * time.Minute)
 				before = time.Now()
 				if _, err := chain.Retrieve(t.Context()); err != nil || time.Since(before) > 0 {
@@ -257,7 +269,7 @@ func TestTokenFunctionReturnsExpired(t *testing.T) {
 		expired := s.blue.Token("default", "s3-shared-content")
 		time.Sleep(25 * time.Hour)
 		c := &tenant{scene: s}
-		c.fail = func(context.Context) ([]byte, error) { return []byte(expired), nil }
+		c.setFail(func(context.Context) ([]byte, error) { return []byte(expired), nil })
 		chain := s.hubChain(t, c.by)
 		for range 3 {
 			before, sent := c.calls.Load(), s.count("AssumeRoleWithWebIdentity")
@@ -280,18 +292,18 @@ func TestTokenFunctionReturnsExpired(t *testing.T) {
 		}
 
 		c.calls.Store(0)
-		c.fail = func(ctx context.Context) ([]byte, error) {
+		c.setFail(func(ctx context.Context) ([]byte, error) {
 			if c.calls.Load() == 1 {
 				return []byte(expired), nil
 			}
 			return []byte(s.blue.Token("default", "s3-shared-content")), nil
-		}
+		})
 		if _, err := chain.Retrieve(t.Context()); err != nil || c.calls.Load() != 2 {
 			t.Errorf("%v after %d calls", err, c.calls.Load())
 		}
 
 		// Once AWS's clock is known, an expired token is not even sent.
-		c.fail = func(context.Context) ([]byte, error) { return []byte(expired), nil }
+		c.setFail(func(context.Context) ([]byte, error) { return []byte(expired), nil })
 		time.Sleep(2 * time.Hour)
 		c.calls.Store(0)
 		sent := s.count("AssumeRoleWithWebIdentity")
@@ -456,12 +468,12 @@ func TestTokenFunctionCheck(t *testing.T) {
 			!strings.Contains(report.String(), "sub  system:serviceaccount:default:s3-shared-content") {
 			t.Errorf("%d calls of the function:\n%s", c.calls.Load(), report)
 		}
-		c.fail = func(context.Context) ([]byte, error) { return nil, errVault }
+		c.setFail(func(context.Context) ([]byte, error) { return nil, errVault })
 		report = chain.Check(t.Context())
 		if report.Token == nil || report.Token.Claims != nil || !errors.Is(report.Token.Err, credentials.TokenUnreadable) || !strings.Contains(report.String(), errVault.Error()) {
 			t.Errorf("a function that fails:\n%s", report)
 		}
-		c.fail = func(ctx context.Context) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }
+		c.setFail(func(ctx context.Context) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		report = chain.Check(ctx)
@@ -477,9 +489,9 @@ func TestTokenFunctionNotThereYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
 		c := &tenant{scene: s}
-		c.fail = func(context.Context) ([]byte, error) { return os.ReadFile("/var/run/spiffe/none") }
+		c.setFail(func(context.Context) ([]byte, error) { return os.ReadFile("/var/run/spiffe/none") })
 		start := time.Now()
-		time.AfterFunc(5*time.Second, func() { c.fail = nil })
+		time.AfterFunc(5*time.Second, func() { c.setFail(nil) })
 		if _, err := s.hubChain(t, c.by).Retrieve(t.Context()); err != nil || time.Since(start) < 5*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
