@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/credentials"
 )
 
@@ -124,4 +125,33 @@ func ExampleOptions() {
 	// Output:
 	// refreshed hop 1 arn:aws:iam::111122223333:role/hub
 	// refreshed hop 2 arn:aws:iam::444455556666:role/S3_Pics
+}
+
+// With fallback regions, a chain goes on while STS of its own region is down. Sessions
+// from another region work just as well with S3.
+func ExampleOptions_fallbackRegions() {
+	stop := exampleCloud.Fault(awstest.Fault{Region: "us-east-1", Operation: "AssumeRoleWithWebIdentity", Drop: true})
+	defer stop()
+	chain := exampleChain(func(o *credentials.Options) {
+		o.Roles = nil // the hub alone
+		o.FallbackRegions = []string{"us-west-2"}
+	})
+	if _, err := chain.Retrieve(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	hop := chain.Status().Hops[0]
+	fmt.Println(hop.Region, hop.Endpoint)
+	// Output: us-west-2 sts.us-west-2.amazonaws.com
+}
+
+// A deployment that creates a role and uses it in the same minute waits for IAM, whose
+// changes take seconds to reach STS.
+func ExampleRefresh_retryDenied() {
+	stop := exampleCloud.Fault(awstest.Fault{Operation: "AssumeRoleWithWebIdentity", Times: 1, Status: 403, Code: "AccessDenied", Message: "Not authorized to perform sts:AssumeRoleWithWebIdentity"})
+	defer stop()
+	chain := exampleChain(func(o *credentials.Options) {
+		o.Refresh.RetryDenied = time.Minute
+	})
+	fmt.Println(whoAmI(chain))
+	// Output: arn:aws:sts::444455556666:assumed-role/S3_Pics/example
 }
