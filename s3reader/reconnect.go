@@ -1,7 +1,7 @@
 package s3reader
 
-// Retries of requests whose connection breaks before a response. A response of
-// ExpiredToken is the business of the credentials: credentials/recovery.go.
+// New connections for requests whose connection breaks before a response. For what
+// happens after a response of ExpiredToken, see credentials/recovery.go.
 
 import (
 	"context"

@@ -1,120 +1,14 @@
 package trust
 
-// How one value of a request is compared with one of a policy. condition.go has the
-// table of operators and evaluates a whole condition.
+// Notes that explain why a value of a request does not match one of a policy.
 
 import (
-	"bytes"
-	"cmp"
-	"encoding/base64"
 	"fmt"
 	"maps"
-	"math/big"
-	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 )
-
-// A value that does not have the type of its operator matches nothing.
-
-func matchPattern(have string, want pattern) bool { return want.match(have) }
-
-func matchFold(have string, want pattern) bool { return strings.EqualFold(want.String(), have) }
-
-// matchARN compares the six fields of an ARN one by one, so that a wildcard does not
-// match across the colons before the resource.
-func matchARN(have string, want pattern) bool {
-	fields, values := want.fields(6), strings.SplitN(have, ":", 6)
-	if len(fields) != 6 || len(values) != 6 {
-		return false
-	}
-	for i, field := range fields {
-		if !field.match(values[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// decimal matches the numbers that are compared, exactly. Longer numbers and those with
-// an exponent do not count as numbers, so that a policy cannot force us to compute
-// millions of digits.
-var decimal = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?$`)
-})
-
-func numeric(holds func(order int) bool) func(string, pattern) bool {
-	return func(have string, want pattern) bool {
-		a, ok := parseDecimal(have)
-		b, ok2 := parseDecimal(want.String())
-		return ok && ok2 && holds(a.Cmp(b))
-	}
-}
-
-func parseDecimal(s string) (*big.Rat, bool) {
-	if !decimal().MatchString(s) {
-		return nil, false
-	}
-	return new(big.Rat).SetString(s)
-}
-
-func date(holds func(order int) bool) func(string, pattern) bool {
-	return func(have string, want pattern) bool {
-		a, ok := parseDate(have)
-		b, ok2 := parseDate(want.String())
-		return ok && ok2 && holds(a.Compare(b))
-	}
-}
-
-// dateLayouts lists the formats of the W3C profile of ISO 8601 (NOTE-datetime).
-// time.Parse accepts a fraction of a second although the layouts have none.
-var dateLayouts = []string{"2006", "2006-01", "2006-01-02", "2006-01-02T15:04Z07:00", time.RFC3339}
-
-func parseDate(s string) (time.Time, bool) {
-	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, true
-		}
-	}
-	seconds, ok := parseDecimal(s)
-	if !ok || seconds.Cmp(big.NewRat(lastSecond, 1)) > 0 || seconds.Sign() < 0 {
-		return time.Time{}, false
-	}
-	nanos := new(big.Int).Mul(seconds.Num(), big.NewInt(int64(time.Second)))
-	nanos.Quo(nanos, seconds.Denom())
-	whole, rest := nanos.QuoRem(nanos, big.NewInt(int64(time.Second)), new(big.Int))
-	return time.Unix(whole.Int64(), rest.Int64()), true
-}
-
-func matchBool(have string, want pattern) bool {
-	w := want.String()
-	return (strings.EqualFold(w, "true") || strings.EqualFold(w, "false")) && strings.EqualFold(w, have)
-}
-
-// matchBinary compares bytes. The policy's value is base64, and so is the request's,
-// like binary context keys in AWS.
-func matchBinary(have string, want pattern) bool {
-	a, err := base64.StdEncoding.DecodeString(have)
-	b, err2 := base64.StdEncoding.DecodeString(want.String())
-	return cmp.Or(err, err2) == nil && bytes.Equal(a, b)
-}
-
-// matchIP matches an IPv4 or IPv6 address against an address or a CIDR range.
-func matchIP(have string, want pattern) bool {
-	address, err := netip.ParseAddr(have)
-	if err != nil {
-		return false
-	}
-	if single, err := netip.ParseAddr(want.String()); err == nil {
-		return single.Unmap() == address.Unmap()
-	}
-	prefix, err := netip.ParsePrefix(want.String())
-	return err == nil && prefix.Contains(address.Unmap())
-}
 
 // difference describes how two values differ, if the difference is easily overlooked;
 // otherwise it returns "". It states facts and does not guess what was meant.
