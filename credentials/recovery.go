@@ -22,7 +22,8 @@ package credentials
 // the same. Other errors pass through unchanged: AccessDenied renews nothing.
 //
 // Locks: the session's mu guards the change of current and refused, except that a
-// request that succeeds ends a refusal's backoff without it; the user's own provider is notified under upstream.mu, in the order of the refusals.
+// request that succeeds ends a refusal's backoff without it; the user's own provider is
+// notified under upstream.mu, in the order of the refusals.
 
 import (
 	"context"

@@ -434,7 +434,8 @@ func (b *budget) Err() error {
 	return context.Cause(b.Context)
 }
 
-// pause stops the clock until resume is called.
+// pause stops the clock until resume is called. Both are called by the refresh's own
+// goroutine, the only one that changes the deadline.
 func (b *budget) pause() (resume func()) {
 	left := time.Until(b.deadline)
 	if !b.cancelTimer.Stop() || !b.abandonTimer.Stop() {

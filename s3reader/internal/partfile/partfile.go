@@ -10,7 +10,8 @@
 //
 //	.target.crossrole-part:  object's bytes, at their offsets │ journal
 //
-// s3reader's download.go opens a part file, resumes it and commits it. The journal
+// s3reader's download.go opens a part file, resumes it (download.resume) and commits
+// it. The journal
 // (journal.go) starts at the object's size and records which parts of the object have
 // arrived, with their CRCs. Commit truncates it and renames the file. Only the owner can
 // read a part file; Commit sets the permissions of the complete file.
