@@ -173,8 +173,7 @@ func TestServeIsKilledAndStartedAgain(t *testing.T) {
 	}
 }
 
-// exec passes signals on, and its exit status is the program's. The scripts do not wait
-// in read, because a shell that gets a signal just before it reads runs no trap.
+// exec passes signals on, and its exit status is the program's.
 func TestExecForwardsSignals(t *testing.T) {
 	_, vars := newFakePod(t, t.TempDir())
 	for _, tt := range []struct {
@@ -182,10 +181,10 @@ func TestExecForwardsSignals(t *testing.T) {
 		script string
 		status int
 	}{
-		{syscall.SIGTERM, `trap 'echo term; exit 3' TERM; echo ready; while :; do sleep 0.1; done`, 3},
-		{syscall.SIGUSR1, `trap 'echo usr1; exit 4' USR1; echo ready; while :; do sleep 0.1; done`, 4},
-		{syscall.SIGHUP, `trap 'exit 5' HUP; echo ready; while :; do sleep 0.1; done`, 5},
-		{syscall.SIGTERM, `echo ready; while :; do sleep 0.1; done`, 128 + 15},
+		{syscall.SIGTERM, `trap 'echo term; exit 3' TERM; echo ready; read x`, 3},
+		{syscall.SIGUSR1, `trap 'echo usr1; exit 4' USR1; echo ready; read x`, 4},
+		{syscall.SIGHUP, `trap 'exit 5' HUP; echo ready; read x`, 5},
+		{syscall.SIGTERM, `echo ready; read x`, 128 + 15},
 	} {
 		p := startCommand(t, vars, "exec", "--role", target, "--", "sh", "-c", tt.script)
 		if line := p.line(); line != "ready" {
