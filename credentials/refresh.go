@@ -235,7 +235,7 @@ func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot,
 			failed = s.panicError(v)
 		}
 	}()
-	t := s.newTries()
+	t := newTries(s)
 	for {
 		att = &attempt{tries: t, Trace: stsclient.Trace{SentAt: time.Now(), OnSend: func(host string) {
 			r.host.Store(&host)
@@ -455,6 +455,18 @@ func (b *budget) stop() {
 	b.cancelTimer.Stop()
 	b.abandonTimer.Stop()
 	b.cancel(context.Canceled)
+}
+
+// recentDenials lists the kinds of denials that are likely while a change of IAM has not
+// reached STS; the code InvalidClientTokenId is another.
+var recentDenials = []Kind{TrustDenied, AssumeDenied, OIDCProviderMissing}
+
+// mayBeRecent reports whether e is a denial that is retried: Refresh.RetryDenied is not
+// over, so a change of IAM may not have reached STS.
+func (s *session) mayBeRecent(e *Error) bool {
+	started := s.chain.firstAttempt.Load()
+	return started != nil && time.Since(*started) < s.facts.retryDenied &&
+		(slices.Contains(recentDenials, e.Kind) || e.Code == "InvalidClientTokenId")
 }
 
 // failure is what a session remembers of the refreshes that failed since the last

@@ -30,7 +30,7 @@ type tries struct {
 }
 
 // newTries returns the attempts of a refresh that starts now.
-func (s *session) newTries() *tries {
+func newTries(s *session) *tries {
 	if c := s.chain; s.facts.retryDenied > 0 && c.firstAttempt.Load() == nil {
 		c.firstAttempt.CompareAndSwap(nil, new(time.Now()))
 	}
@@ -144,18 +144,6 @@ func (t *tries) refusedBefore(raw []byte) *Error {
 	again := *t.refusedError
 	again.Fixes = nil // added again
 	return &again
-}
-
-// recentDenials are the codes, next to the kinds, that a change of IAM causes that has not
-// reached STS yet.
-var recentDenials = []Kind{TrustDenied, AssumeDenied, OIDCProviderMissing}
-
-// mayBeRecent reports whether e is a denial that is retried: Refresh.RetryDenied is not
-// over, so a change of IAM may not have reached STS.
-func (s *session) mayBeRecent(e *Error) bool {
-	started := s.chain.firstAttempt.Load()
-	return started != nil && time.Since(*started) < s.facts.retryDenied &&
-		(slices.Contains(recentDenials, e.Kind) || e.Code == "InvalidClientTokenId")
 }
 
 // sleep sleeps for a random part of base, doubled for each earlier pause, at most limit,
