@@ -15,7 +15,7 @@ import (
 
 // Handler returns an http.Handler that serves the cloud, for your own server. It serves
 // path-style S3, and IAM and STS (a POST of a form to "/"; the service that it is signed
-// for, or else its Version, tells which). Do not use it with a ServeMux,
+// for, or else its Version, shows which). Do not use it with a ServeMux,
 // which would clean the paths of object keys. A fault that cuts off a connection needs
 // a server whose connections can be hijacked (HTTP/1); on other servers the handler
 // aborts the request.

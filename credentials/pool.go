@@ -72,7 +72,7 @@ const (
 //
 // When STSRate and STSConcurrency make requests wait, a session that all chains share goes
 // first, then those that a caller waits for (roles that worked before first), then
-// renewals of sessions that are still valid. The time in the queue does not count towards
+// renewals of sessions that are still valid. The time in the queue does not count toward
 // Refresh.Timeout.
 //
 // A role that denies access is retried after 30 seconds, backing off to 15 minutes;

@@ -182,7 +182,7 @@ func TestWholeChecksumOnARange(t *testing.T) {
 	}
 }
 
-// Info.Checksum is what the store has, whoever describes the object.
+// Info.Checksum is what the store has, whichever call describes the object.
 func TestInfoHasTheChecksum(t *testing.T) {
 	for _, algorithm := range algorithms {
 		s := newShelf()

@@ -19,7 +19,7 @@
 //     keeps it and the role has s3:GetObjectVersion; otherwise they fail with
 //     [ObjectChanged].
 //   - A connection that breaks or stalls in the middle of a body is resumed at
-//     the next byte. Only attempts without progress count towards the limit.
+//     the next byte. Only attempts without progress count toward the limit.
 //   - Success means that all bytes have arrived and, if the object has a checksum
 //     of all its bytes and is read in order, that they match it
 //     ([Options.Verify]). The last bytes are held back until then.
