@@ -218,8 +218,11 @@ func pin(c *Cloud, p *trust.Policy) (pins, *refusal) {
 // uniqueID matches the ids of roles and users.
 var uniqueID = regexp.MustCompile(`^A(?:ROA|IDA)[A-Z0-9]{12,124}$`)
 
+// invalidPrincipal is IAM's refusal; its details are those of S3.
 func invalidPrincipal(name, why string) *refusal {
-	return malformed(fmt.Sprintf(`Invalid principal in policy: "AWS":%q`, name), why)
+	refused := malformed(fmt.Sprintf(`Invalid principal in policy: "AWS":%q`, name), why)
+	refused.details = [][2]string{{"Detail", `"AWS" : "` + name + `"`}}
+	return refused
 }
 
 // pinned is pin for a caller that does not hold c.mu, and panics.

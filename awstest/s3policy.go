@@ -66,9 +66,11 @@ func putBucketPolicy(s *s3Request) (*response, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
-	ids, missing := pinnedPrincipals(s.cloud, policy)
-	if missing != "" {
-		return nil, refuse(400, "MalformedPolicy", "Invalid principal in policy", "Detail", `"AWS" : "`+missing+`"`)
+	s.cloud.mu.Lock()
+	ids, refused := pin(s.cloud, policy)
+	s.cloud.mu.Unlock()
+	if refused != nil {
+		return nil, &refusal{status: 400, code: "MalformedPolicy", message: "Invalid principal in policy", details: refused.details, why: refused.why}
 	}
 	if isPublic(policy) {
 		s.call.Explain = "Block Public Access is on, as for every new bucket; Bucket.SetPolicy sets a public policy all the same"
@@ -109,30 +111,6 @@ func readPolicy(s *s3Request) (*trust.Policy, *refusal) {
 		return nil, refuse(400, "MalformedPolicy", message)
 	}
 	return policy, nil
-}
-
-// pinnedPrincipals returns the unique ids of the roles and users that a policy
-// names, or the first that does not exist.
-func pinnedPrincipals(c *Cloud, policy *trust.Policy) (ids pins, missing string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ids = pins{}
-	for _, statement := range policy.Statements {
-		for _, name := range slices.Concat(statement.Principal["AWS"], statement.NotPrincipal["AWS"]) {
-			_, _, isRole := cutIAM(name, "role")
-			_, _, isUser := cutIAM(name, "user")
-			role, user := c.role(name), c.user(name)
-			switch {
-			case isRole && role != nil:
-				ids[name] = role.id
-			case isUser && user != nil:
-				ids[name] = user.id
-			case isRole || isUser:
-				return nil, name
-			}
-		}
-	}
-	return ids, ""
 }
 
 // isPublic reports whether a policy allows something to everyone, as Block Public
