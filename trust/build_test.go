@@ -3,6 +3,7 @@ package trust_test
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -401,6 +402,41 @@ func TestRefusedPolicyIsNoDocument(t *testing.T) {
 	}
 	if policy.Size() != 0 {
 		t.Errorf("Size %d", policy.Size())
+	}
+}
+
+// JSON would replace the bytes, and the policy would be about other objects.
+func TestPolicyOfInvalidUTF8IsNoDocument(t *testing.T) {
+	const bad = "in/\xc1"
+	for name, policy := range map[string]*trust.Policy{
+		"prefix":      trust.ReadBucketPolicy("pics", bad),
+		"subject":     trust.WebIdentityPolicy("444455556666", []string{blue}, []string{bad}),
+		"external ID": trust.RolePolicy("arn:aws:iam::111122223333:role/hub", func(o *trust.PolicyOptions) { o.ExternalID = bad }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := policy.String()
+			if strings.HasPrefix(text, "{") || !strings.Contains(text, "not UTF-8") && !strings.Contains(text, "external ID") || policy.Size() != 0 {
+				t.Errorf("String (size %d): %s", policy.Size(), text)
+			}
+			if name == "external ID" && strings.Contains(text, "xc1") {
+				t.Errorf("String shows the external ID: %s", text)
+			}
+			if document, err := json.Marshal(policy); err == nil {
+				t.Errorf("marshals to %s", document)
+			}
+			if err := errors.Join(policy.ValidateTrust(), policy.ValidateIdentity()); !strings.Contains(err.Error(), "UTF-8") && name != "external ID" {
+				t.Errorf("validates as %v", err)
+			}
+		})
+	}
+	allows := trust.Policy{Version: "2012-10-17", Statements: []trust.Statement{{Effect: "Allow", Action: []string{"s3:GetObject"}, Resource: []string{"arn:aws:s3:::pics/\xc1*"}}}}
+	for resource, want := range map[string]bool{"\xc1x": true, "\x94x": false, "\ufffdx": false} {
+		if got := allows.Explain(trust.Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::pics/" + resource}).Allowed; got != want {
+			t.Errorf("%q is allowed: %v, want %v", resource, got, want)
+		}
+	}
+	if err := allows.ValidateResource(); err == nil || !strings.Contains(err.Error(), `Resource: "arn:aws:s3:::pics/\xc1*" is not UTF-8`) {
+		t.Errorf("ValidateResource: %v", err)
 	}
 }
 

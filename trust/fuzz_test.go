@@ -86,6 +86,9 @@ func FuzzWriters(f *testing.F) {
 	f.Add("p*", "", "pics/x")
 	f.Add("pics", "${aws:username}", "pics/eve")
 	f.Add("a", "$", "a/{b}")
+	f.Add("a", "\xc1", "a/\x94")
+	f.Add("a", "\xc1", "a/\ufffd")
+	f.Add("\xc1", "\xc1", "\ufffd")
 	f.Fuzz(func(t *testing.T, a, b, c string) {
 		variables := map[string][]string{"aws:username": {c}, "s3:prefix": {c}}
 		read := trust.ReadBucketPolicy(a, b)

@@ -1,6 +1,10 @@
 package trust
 
-import "strings"
+import (
+	"iter"
+	"strings"
+	"unicode/utf8"
+)
 
 // pattern is a string of a policy. It distinguishes wildcards from the same
 // characters meant literally (${*}, or the value of a variable).
@@ -8,7 +12,7 @@ type pattern []element
 
 type element struct {
 	kind elementKind
-	char rune // of a literal
+	char rune // of a literal, as chars yields it
 }
 
 type elementKind byte
@@ -21,7 +25,7 @@ const (
 )
 
 func (p pattern) append(s string) pattern {
-	for _, char := range s {
+	for char := range chars(s) {
 		p = append(p, element{literal, char})
 	}
 	return p
@@ -30,10 +34,27 @@ func (p pattern) append(s string) pattern {
 // wildcardPattern returns the pattern of s, in which only * and ? are special.
 func wildcardPattern(s string) pattern {
 	p := make(pattern, 0, len(s))
-	for _, char := range s {
+	for char := range chars(s) {
 		p = append(p, wildcard(char))
 	}
 	return p
+}
+
+// chars yields the characters of s. A byte that is not UTF-8 becomes a negative number,
+// so that it equals itself and nothing else.
+func chars(s string) iter.Seq[rune] {
+	return func(yield func(rune) bool) {
+		for i := 0; i < len(s); {
+			char, size := utf8.DecodeRuneInString(s[i:])
+			if char == utf8.RuneError && size == 1 {
+				char = -1 - rune(s[i])
+			}
+			if !yield(char) {
+				return
+			}
+			i += size
+		}
+	}
 }
 
 func wildcard(char rune) element {
@@ -53,7 +74,11 @@ func (p pattern) String() string {
 	for _, e := range p {
 		switch e.kind {
 		case literal:
-			b.WriteRune(e.char)
+			if e.char < 0 {
+				b.WriteByte(byte(-1 - e.char))
+			} else {
+				b.WriteRune(e.char)
+			}
 		case anyChar:
 			b.WriteByte('?')
 		default:
@@ -83,7 +108,7 @@ func (p pattern) match(s string) bool {
 	here, next := n.newSet(), n.newSet()
 	here.add(0)
 	n.skipRuns(here)
-	for _, char := range s {
+	for char := range chars(s) {
 		clear(next)
 		if !n.step(here, next, char) {
 			return false

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"unicode/utf8"
 )
 
@@ -103,7 +104,6 @@ func (p *Policy) String() string {
 		return err.Error()
 	}
 	var b bytes.Buffer
-	// Marshalling strings, slices and maps of strings cannot fail.
 	if err := encoder(&b, "  ").Encode(p); err != nil {
 		return err.Error()
 	}
@@ -136,15 +136,18 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 // existing policy.
 func (s Statement) String() string {
 	var b bytes.Buffer
-	// Marshalling strings, slices and maps of strings cannot fail.
 	if err := encoder(&b, "  ").Encode(s); err != nil {
 		return err.Error()
 	}
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
 
-// MarshalJSON writes the statement in AWS's form and order.
+// MarshalJSON writes the statement in AWS's form and order. A string that is not UTF-8
+// is an error, because JSON cannot hold it.
 func (s Statement) MarshalJSON() ([]byte, error) {
+	if element, err := s.checkUTF8(); err != nil {
+		return nil, fmt.Errorf("trust: %s: %w", element, err)
+	}
 	return marshal(struct {
 		SID          string     `json:"Sid,omitempty"`
 		Effect       string     `json:",omitempty"`
@@ -156,6 +159,22 @@ func (s Statement) MarshalJSON() ([]byte, error) {
 		NotResource  oneOrMany  `json:",omitzero"`
 		Condition    Conditions `json:",omitzero"`
 	}{s.SID, s.Effect, s.Principal, s.NotPrincipal, s.Action, s.NotAction, s.Resource, s.NotResource, s.Condition})
+}
+
+// checkUTF8 returns an error if a string of the statement is not UTF-8, and the element
+// it is in. JSON would replace its bytes with U+FFFD, and the policy would be about
+// something else. The value of a condition may be a secret, so the error does not show it.
+func (s *Statement) checkUTF8() (element string, err error) {
+	for element, text := range s.texts() {
+		switch {
+		case utf8.ValidString(text.value):
+		case text.key != "":
+			return element, fmt.Errorf("a value of %q is not UTF-8, as a policy must be", text.key)
+		default:
+			return element, fmt.Errorf("%q is not UTF-8, as a policy must be", text.value)
+		}
+	}
+	return "", nil
 }
 
 // MarshalJSON writes {"*": {"*"}} as "*" and single values without brackets.

@@ -3,6 +3,7 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -93,6 +94,7 @@ func (s *Statement) check(use use, variables bool, fault func(element string, er
 		fault("Effect", fmt.Errorf("%q must be spelled Allow or Deny", s.Effect))
 	}
 
+	fault(s.checkUTF8())
 	fault("Principal", exclusive("Principal", s.Principal != nil, s.NotPrincipal != nil))
 	fault("Action", exclusive("Action", s.Action != nil, s.NotAction != nil))
 	fault("Resource", exclusive("Resource", s.Resource != nil, s.NotResource != nil))
@@ -129,32 +131,50 @@ func (s *Statement) check(use use, variables bool, fault func(element string, er
 // line feed, carriage return and U+0020 to U+00FF (IAM User Guide, "IAM and AWS STS
 // quotas", name requirements). Resource policies follow the rules of their service.
 func (s *Statement) checkCharacters(fault func(element string, err error)) {
-	check := func(element string, values ...string) {
-		for _, value := range values {
-			for _, char := range value {
-				if char > 0xff || char < ' ' && char != '\t' && char != '\n' && char != '\r' {
-					fault(element, fmt.Errorf("%s has the character %U: IAM allows only tab, line feed, carriage return and U+0020 to U+00FF in a policy", strconv.QuoteToASCII(value), char))
-					break
-				}
+	for element, text := range s.texts() {
+		if strings.EqualFold(text.key, "sts:ExternalId") {
+			continue // a secret, which an error must not show; sts:AssumeRole refuses such characters in it anyway
+		}
+		for _, char := range text.value {
+			if char > 0xff || char < ' ' && char != '\t' && char != '\n' && char != '\r' {
+				fault(element, fmt.Errorf("%s has the character %U: IAM allows only tab, line feed, carriage return and U+0020 to U+00FF in a policy", strconv.QuoteToASCII(text.value), char))
+				break
 			}
 		}
 	}
-	check("Sid", s.SID)
-	for _, kind := range slices.Sorted(maps.Keys(s.Principal)) {
-		check("Principal", s.Principal[kind]...)
-	}
-	for _, kind := range slices.Sorted(maps.Keys(s.NotPrincipal)) {
-		check("NotPrincipal", s.NotPrincipal[kind]...)
-	}
-	check("Resource", s.Resource...)
-	check("NotResource", s.NotResource...)
-	s.Condition.lines(func(_, key string, values []string) {
-		check("Condition", key)
-		if strings.EqualFold(key, "sts:ExternalId") {
-			return // a secret, which an error must not show; sts:AssumeRole refuses such characters in it anyway
+}
+
+// text is a string of a statement. key is set for a value of a condition.
+type text struct{ value, key string }
+
+// texts returns the strings of the statement with the elements that they are in.
+func (s *Statement) texts() iter.Seq2[string, text] {
+	return func(yield func(string, text) bool) {
+		more := yield("Sid", text{value: s.SID})
+		list := func(element string, values ...string) {
+			for _, value := range values {
+				more = more && yield(element, text{value: value})
+			}
 		}
-		check("Condition", values...)
-	})
+		principals := func(element string, p Principals) {
+			for _, kind := range slices.Sorted(maps.Keys(p)) {
+				list(element, kind)
+				list(element, p[kind]...)
+			}
+		}
+		principals("Principal", s.Principal)
+		principals("NotPrincipal", s.NotPrincipal)
+		list("Action", s.Action...)
+		list("NotAction", s.NotAction...)
+		list("Resource", s.Resource...)
+		list("NotResource", s.NotResource...)
+		s.Condition.lines(func(operator, key string, values []string) {
+			list("Condition", operator, key)
+			for _, value := range values {
+				more = more && yield("Condition", text{value, key})
+			}
+		})
+	}
 }
 
 func (u use) String() string {
