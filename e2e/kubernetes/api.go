@@ -81,6 +81,15 @@ func (a *API) Get(ctx context.Context, path string, into any) error {
 	return a.do(ctx, http.MethodGet, path, asJSON, nil, into)
 }
 
+// Update replaces an object, or a part of it that has a path of its own.
+func (a *API) Update(ctx context.Context, path string, object, into any) error {
+	body, err := json.Marshal(object)
+	if err != nil {
+		return fmt.Errorf("kubernetes: update: %w", err)
+	}
+	return a.do(ctx, http.MethodPut, path, asJSON, body, into)
+}
+
 // Delete removes an object without a grace period.
 func (a *API) Delete(ctx context.Context, path string) error {
 	return a.do(ctx, http.MethodDelete, path+"?gracePeriodSeconds=0", asJSON, nil, nil)

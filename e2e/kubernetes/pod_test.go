@@ -16,10 +16,13 @@ import (
 	"github.com/crossrole/crossrole/e2e/kubernetes"
 )
 
+// manifest returns the path of a manifest of the repository.
+func manifest(name string) string { return filepath.Join("..", "..", "examples", "deploy", name) }
+
 // deployed returns a manifest of the repository.
 func deployed(t *testing.T, name string) []byte {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "examples", "deploy", name))
+	text, err := os.ReadFile(manifest(name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -142,13 +142,28 @@ func (w *world) start(ctx context.Context) (err error) {
 	return w.furnish(ctx)
 }
 
-// cluster starts one more cluster.
+// injection is the admission policy that changes pods as EKS's webhook does.
+const injection = "pod-identity-policy.yaml"
+
+// cluster starts one more cluster, whose pods get what the policy injects.
 func (w *world) cluster(ctx context.Context, name string) (*kubernetes.Cluster, error) {
 	dir := filepath.Join(w.dir, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return kubernetes.StartCluster(ctx, w.servers, w.etcd, name, dir, w.rotation)
+	policy, err := os.ReadFile(manifest(injection))
+	if err != nil {
+		return nil, err
+	}
+	c, err := kubernetes.StartCluster(ctx, w.servers, w.etcd, name, dir, w.rotation)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.API.Apply(ctx, policy); err != nil {
+		c.Stop()
+		return nil, err
+	}
+	return c, nil
 }
 
 func (w *world) stop() {

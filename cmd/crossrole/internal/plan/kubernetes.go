@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -37,6 +38,9 @@ const (
 	tokenDir    = "/var/run/secrets/eks.amazonaws.com/serviceaccount"
 )
 
+// injection is a copy of examples/deploy/pod-identity-policy.yaml, which an embed
+// directive cannot reach.
+//
 //go:embed pod-identity-policy.yaml
 var injection string
 
@@ -116,9 +120,11 @@ spec:
 	return Manifest(b.String())
 }
 
-// policy returns the admission policy with the region of the request.
+// policy returns the admission policy with the region of the request, as a string of CEL
+// in a scalar of YAML.
 func (r *Request) policy() string {
-	return strings.ReplaceAll(injection, `"us-east-1"`, fmt.Sprintf("%q", r.region()))
+	region := "'" + strings.ReplaceAll(strconv.Quote(r.region()), "'", "''") + "'"
+	return strings.Replace(injection, `'"us-east-1"'`, region, 1)
 }
 
 // yamlList returns a command line as the items of a YAML list.
