@@ -53,13 +53,13 @@ type admitted struct {
 	metadata, spec, container string
 
 	adds    map[string]string // to containers, in the words of additions; nil: all to every container
-	volume  string            // audience and lifetime; empty: the default; none: no volume is added
+	volume  string            // audience and lifetime; empty: the default; noVolume: none is added
 	refused string            // part of the API server's error
 }
 
 const (
 	everything = "sts region role mount"
-	unchanged  = "none"
+	noVolume   = "none"
 )
 
 // additions are the variables that the webhook adds, by the words of admitted.adds.
@@ -91,27 +91,27 @@ const (
 	threeAll = "initContainers: [{name: i}, {name: s, restartPolicy: Always}]\n" + three
 )
 
-var none = map[string]string{}
+var nothing = map[string]string{}
 
 var webhookRows = []admitted{
 	// The service account.
 	{fact: "an account with a role: all variables, the mount and the volume"},
-	{fact: "an account without a role", annotations: none, adds: none, volume: unchanged},
-	{fact: "an empty role-arn is as none", annotations: role(""), adds: none, volume: unchanged},
-	{fact: "the other annotations without a role", annotations: map[string]string{"audience": "mine", "token-expiration": "3600"}, adds: none, volume: unchanged},
+	{fact: "an account without a role", annotations: nothing, adds: nothing, volume: noVolume},
+	{fact: "an empty role-arn is as none", annotations: role(""), adds: nothing, volume: noVolume},
+	{fact: "the other annotations without a role", annotations: map[string]string{"audience": "mine", "token-expiration": "3600"}, adds: nothing, volume: noVolume},
 	{fact: "no serviceAccountName: the account default", account: "default", namespace: withRole, spec: "serviceAccountName: ''"},
-	{fact: "no serviceAccountName, and default has no role", account: "default", namespace: withoutRoles, spec: "serviceAccountName: ''", adds: none, volume: unchanged},
+	{fact: "no serviceAccountName, and default has no role", account: "default", namespace: withoutRoles, spec: "serviceAccountName: ''", adds: nothing, volume: noVolume},
 	{fact: "the deprecated field serviceAccount", account: "deprecated", spec: "serviceAccount: deprecated"},
 	{fact: "an account with dots in its name", account: "team.app.v1"},
 	{fact: "a role of another partition", annotations: role("arn:aws-cn:iam::" + devAccount + ":role/r")},
 	{fact: "a role with a path", annotations: role("arn:aws:iam::" + devAccount + ":role/a/b/r")},
 	{fact: "a role with spaces is not checked", annotations: role(" arn:aws:iam::1:role/a b ")},
 	{fact: "a bare name of a role is not completed", annotations: role("my-role")},
-	{fact: "a mirror pod has no account, and stays as it is", account: "default", namespace: withRole, metadata: "annotations: {kubernetes.io/config.mirror: x}", spec: "{serviceAccountName: '', nodeName: node-1}", adds: none, volume: unchanged},
+	{fact: "a mirror pod has no account, and stays as it is", account: "default", namespace: withRole, metadata: "annotations: {kubernetes.io/config.mirror: x}", spec: "{serviceAccountName: '', nodeName: node-1}", adds: nothing, volume: noVolume},
 	{fact: "a pod's own role-arn, audience and sts-regional-endpoints are not read", metadata: `annotations: {eks.amazonaws.com/role-arn: mine, eks.amazonaws.com/audience: mine, eks.amazonaws.com/sts-regional-endpoints: "false"}`},
 	{fact: "an account's skip-containers is not read", annotations: toAccount("skip-containers", "c")},
-	{fact: "the label that exempts a pod", metadata: `labels: {eks.amazonaws.com/skip-pod-identity-webhook: "true"}`, adds: none, volume: unchanged},
-	{fact: "the label exempts whatever its value", metadata: `labels: {eks.amazonaws.com/skip-pod-identity-webhook: "false"}`, adds: none, volume: unchanged},
+	{fact: "the label that exempts a pod", metadata: `labels: {eks.amazonaws.com/skip-pod-identity-webhook: "true"}`, adds: nothing, volume: noVolume},
+	{fact: "the label exempts whatever its value", metadata: `labels: {eks.amazonaws.com/skip-pod-identity-webhook: "false"}`, adds: nothing, volume: noVolume},
 	{fact: "an annotation of that name does not exempt", metadata: toPod("skip-pod-identity-webhook", "true")},
 
 	// The token.
@@ -166,8 +166,8 @@ var webhookRows = []admitted{
 	{fact: "AWS_STS_REGIONAL_ENDPOINTS is set", container: `env: [{name: AWS_STS_REGIONAL_ENDPOINTS, value: legacy}]`, adds: to("region role mount")},
 	{fact: "an empty variable is set", container: `env: [{name: AWS_ROLE_ARN, value: ""}, {name: AWS_REGION}]`, adds: to("sts mount")},
 	{fact: "a variable with valueFrom is set", container: `env: [{name: AWS_ROLE_ARN, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]`, adds: to("sts region mount")},
-	{fact: "one of each group is set: no mount either", container: `env: [{name: AWS_STS_REGIONAL_ENDPOINTS, value: regional}, {name: AWS_REGION, value: eu-west-1}, {name: AWS_ROLE_ARN, value: mine}]`, adds: none},
-	{fact: "one of each group is set, and the regional endpoint is not wanted", annotations: toAccount("sts-regional-endpoints", "false"), container: `env: [{name: AWS_STS_REGIONAL_ENDPOINTS, value: regional}, {name: AWS_REGION, value: eu-west-1}, {name: AWS_ROLE_ARN, value: mine}]`, adds: none},
+	{fact: "one of each group is set: no mount either", container: `env: [{name: AWS_STS_REGIONAL_ENDPOINTS, value: regional}, {name: AWS_REGION, value: eu-west-1}, {name: AWS_ROLE_ARN, value: mine}]`, adds: nothing},
+	{fact: "one of each group is set, and the regional endpoint is not wanted", annotations: toAccount("sts-regional-endpoints", "false"), container: `env: [{name: AWS_STS_REGIONAL_ENDPOINTS, value: regional}, {name: AWS_REGION, value: eu-west-1}, {name: AWS_ROLE_ARN, value: mine}]`, adds: nothing},
 	{fact: "role and region are set, and the regional endpoint is not wanted: only the mount", annotations: toAccount("sts-regional-endpoints", "false"), container: `env: [{name: AWS_REGION, value: eu-west-1}, {name: AWS_ROLE_ARN, value: mine}]`, adds: to("mount")},
 	{fact: "static keys are not read", container: `env: [{name: AWS_ACCESS_KEY_ID, value: a}, {name: AWS_SECRET_ACCESS_KEY, value: b}]`},
 	{fact: "containers are treated separately", spec: `containers: [{name: a, env: [{name: AWS_ROLE_ARN, value: mine}]}, {name: c}]`, adds: map[string]string{"a": "sts region mount", "c": everything}},
@@ -176,19 +176,19 @@ var webhookRows = []admitted{
 	// Mounts and volumes.
 	{fact: "own volumes and mounts stay in front of the mount and behind the volume", spec: `volumes: [{name: data, emptyDir: {}}]`, container: `volumeMounts: [{name: data, mountPath: /data}]`},
 	{fact: "no volumes at all", spec: "automountServiceAccountToken: false"},
-	{fact: "a volume aws-iam-token is kept, whatever its kind", spec: `volumes: [{name: aws-iam-token, emptyDir: {}}]`, volume: unchanged},
+	{fact: "a volume aws-iam-token is kept, whatever its kind", spec: `volumes: [{name: aws-iam-token, emptyDir: {}}]`, volume: noVolume},
 	{fact: "roles written by hand", spec: `volumes: [{name: aws-iam-token, projected: {sources: [{serviceAccountToken: {path: token, audience: mine}}]}}]`,
 		container: `{env: [{name: AWS_ROLE_ARN, value: mine}, {name: AWS_WEB_IDENTITY_TOKEN_FILE, value: /mine/token}], volumeMounts: [{name: aws-iam-token, mountPath: /mine}]}`,
-		adds:      to("sts region"), volume: unchanged},
-	{fact: "a mount of aws-iam-token at another path: no second one", spec: `volumes: [{name: aws-iam-token, emptyDir: {}}]`, container: `volumeMounts: [{name: aws-iam-token, mountPath: /mine}]`, adds: to("sts region role"), volume: unchanged},
-	{fact: "a mount of aws-iam-token at the token's path, as in a copied pod", spec: `volumes: [{name: aws-iam-token, emptyDir: {}}]`, container: `volumeMounts: [{name: aws-iam-token, mountPath: ` + tokenDirectory + `}]`, adds: to("sts region role"), volume: unchanged},
+		adds:      to("sts region"), volume: noVolume},
+	{fact: "a mount of aws-iam-token at another path: no second one", spec: `volumes: [{name: aws-iam-token, emptyDir: {}}]`, container: `volumeMounts: [{name: aws-iam-token, mountPath: /mine}]`, adds: to("sts region role"), volume: noVolume},
+	{fact: "a mount of aws-iam-token at the token's path, as in a copied pod", spec: `volumes: [{name: aws-iam-token, emptyDir: {}}]`, container: `volumeMounts: [{name: aws-iam-token, mountPath: ` + tokenDirectory + `}]`, adds: to("sts region role"), volume: noVolume},
 	{fact: "another mount at the token's path: the API server refuses the pod", spec: `volumes: [{name: mine, emptyDir: {}}]`, container: `volumeMounts: [{name: mine, mountPath: ` + tokenDirectory + `}]`, refused: "must be unique"},
 	{fact: "a volume at another name with a token for STS does not count", spec: `volumes: [{name: mine, projected: {sources: [{serviceAccountToken: {path: token, audience: sts.amazonaws.com}}]}}]`},
 
 	// skip-containers.
 	{fact: "a skipped container", metadata: toPod("skip-containers", "a"), spec: three, adds: map[string]string{"b": everything, "c": everything}},
 	{fact: "several skipped containers, init containers among them", metadata: toPod("skip-containers", "a,c,i,s"), spec: threeAll, adds: map[string]string{"b": everything}},
-	{fact: "every container is skipped: the volume all the same", metadata: toPod("skip-containers", "a,b,c"), spec: three, adds: none},
+	{fact: "every container is skipped: the volume all the same", metadata: toPod("skip-containers", "a,b,c"), spec: three, adds: nothing},
 	{fact: "an unknown name, and a part of one, skip nothing", metadata: toPod("skip-containers", "d,aa"), spec: three},
 	{fact: "an empty list", metadata: toPod("skip-containers", ""), spec: three},
 	{fact: "spaces count", metadata: toPod("skip-containers", "a, b"), spec: three, adds: map[string]string{"b": everything, "c": everything}},
@@ -617,7 +617,7 @@ func (row admitted) add(t *testing.T, spec map[string]any) {
 			}
 		}
 	}
-	if row.volume == unchanged {
+	if row.volume == noVolume {
 		return
 	}
 	audience, lifetime, _ := strings.Cut(row.volume, " ")

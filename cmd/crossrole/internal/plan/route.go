@@ -288,7 +288,7 @@ func (r *Request) notes() []string {
 			notes = append(notes, fmt.Sprintf("the KMS key %s belongs to account %s: its key policy must allow kms:Decrypt for %s", key, account, r.roleARN(r.SharedAccount, r.RoleName)))
 		}
 	}
-	if r.Cluster == "other" && !r.Inject && r.Region == "" {
+	if r.Cluster == "other" && r.Region == "" {
 		notes = append(notes, fmt.Sprintf("AWS_REGION of the pod is %s; change it to the region of the bucket", r.region()))
 	}
 	return notes
