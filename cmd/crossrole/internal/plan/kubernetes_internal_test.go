@@ -28,7 +28,9 @@ func TestPolicyRegion(t *testing.T) {
 		r := &Request{Region: region, Partition: "aws"}
 		printed := r.policy()
 		var policy struct {
-			Spec struct{ Variables []struct{ Name, Expression string } }
+			Spec struct {
+				Variables []struct{ Name, Expression string }
+			}
 		}
 		if err := yaml.NewDecoder(strings.NewReader(printed)).Decode(&policy); err != nil {
 			t.Errorf("%q: %v", region, err)
