@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -245,7 +246,7 @@ const fakeAWS = `#!/bin/sh
 set -eu
 state=${0%/*}/state
 mkdir -p "$state"
-name= policy= document= url= query=
+name= policy= document= url= longest=3600
 for arg; do
   case $arg in
   --role-name=*) name=${arg#*=} ;;
@@ -253,7 +254,7 @@ for arg; do
   --policy-document=* | --assume-role-policy-document=*) document=${arg#*=} ;;
   --url=*) url=${arg#*=} ;;
   --open-id-connect-provider-arn=*) url=https://${arg#*:oidc-provider/} ;;
-  --query | Role.* | PolicyDocument) query=$arg ;;
+  --max-session-duration=*) longest=${arg#*=} ;;
   esac
 done
 key=$name${url##*/}
@@ -262,19 +263,42 @@ show() {
     echo "An error occurred (NoSuchEntity) when calling it: not found" >&2
     exit 254
   fi
-  if [ "$query" = Role.MaxSessionDuration ]; then echo 3600; else cat "$1"; fi
+  cat "$1"
+}
+role() { # prints the role with a trust policy
+  printf '%s' "$document" | jq --argjson longest "$longest" '{Role: {AssumeRolePolicyDocument: ., MaxSessionDuration: $longest}}'
 }
 case "$1 $2" in
 "sts get-caller-identity") echo "$FAKE_ACCOUNT"; exit ;;
 "iam get-role" | "iam get-open-id-connect-provider") show "$state/$key"; exit ;;
 "iam get-role-policy") show "$state/$key.$policy"; exit ;;
-"iam wait" | "iam add-client-id-to-open-id-connect-provider") exit ;;
-"iam create-role" | "iam update-assume-role-policy") printf '%s' "$document" >"$state/$key" ;;
-"iam put-role-policy") printf '%s' "$document" >"$state/$key.$policy" ;;
-"iam create-open-id-connect-provider") : >"$state/$key" ;;
+"iam wait") exit ;;
+"iam create-role") role >"$state/$key" ;;
+"iam update-assume-role-policy")
+  longest=$(jq .Role.MaxSessionDuration "$state/$key")
+  role >"$state/$key"
+  ;;
+"iam update-role")
+  document=$(jq .Role.AssumeRolePolicyDocument "$state/$key")
+  role >"$state/$key"
+  ;;
+"iam put-role-policy") printf '%s' "$document" | jq '{PolicyDocument: .}' >"$state/$key.$policy" ;;
+"iam create-open-id-connect-provider") echo '{"ClientIDList":["sts.amazonaws.com"]}' >"$state/$key" ;;
 "eks list-pod-identity-associations") if [ -f "$state/association" ]; then echo '{"associations":[{"associationId":"a-1"}]}'; else echo '{"associations":[]}'; fi; exit ;;
 "eks describe-pod-identity-association") cat "$state/association"; exit ;;
-"eks create-pod-identity-association") for arg; do case $arg in --role-arn=*) echo "${arg#*=}" >"$state/association" ;; esac; done ;;
+"eks create-pod-identity-association" | "eks update-pod-identity-association")
+  role= target= untagged=false restricts=
+  for arg; do
+    case $arg in
+    --role-arn=*) role=${arg#*=} ;;
+    --target-role-arn=*) target=${arg#*=} ;;
+    --disable-session-tags) untagged=true ;;
+    --policy=*) restricts=${arg#*=} ;;
+    esac
+  done
+  jq -n --arg role "$role" --arg target "$target" --argjson untagged "$untagged" --arg policy "$restricts" \
+    '{association: {roleArn: $role, targetRoleArn: $target, disableSessionTags: $untagged, policy: $policy}}' >"$state/association"
+  ;;
 esac
 printf '%s\n' "$1 $2" >>"${0%/*}/calls"
 printf '%s\0' "$@" >>"${0%/*}/args"
@@ -349,15 +373,8 @@ func TestSetupScriptTwice(t *testing.T) {
 		if changes, output, err := s.run(text, first); err != nil || !slices.Equal(changes, want) {
 			t.Errorf("%s: %v, it did %v, want %v\n%s", name, err, changes, want, output)
 		}
-		want = nil
-		if name == "pod-identity" {
-			want = []string{"eks:update-pod-identity-association"}
-		}
-		if name == "direct" { // fakeAWS says that every role has one hour
-			want = []string{"iam:update-role"}
-		}
-		if changes, output, err := s.run(text, first); err != nil || !slices.Equal(changes, want) {
-			t.Errorf("%s again: %v, it did %v, want %v\n%s", name, err, changes, want, output)
+		if changes, output, err := s.run(text, first); err != nil || len(changes) > 0 {
+			t.Errorf("%s again: %v, it did %v, want nothing\n%s", name, err, changes, output)
 		}
 		if changes, output, err := s.run(text, "999999999999"); err == nil || len(changes) > 0 || !strings.Contains(output, "credentials of account 999999999999; run this with those of account "+first) {
 			t.Errorf("%s with credentials of another account: %v, %v\n%s", name, err, changes, output)
@@ -373,10 +390,25 @@ func TestSetupScriptKeepsOtherStatements(t *testing.T) {
 	const theirs = `{"Sid":"Theirs","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999999999999:root"},"Action":"sts:AssumeRole"}`
 	s := newScript(t)
 	s.run("aws", "") // creates the folder
-	s.write("bin/state/S3_Pics", `{"Version":"2012-10-17","Statement":`+theirs+`}`)
+	role := func(version string) {
+		t.Helper()
+		s.write("bin/state/S3_Pics", `{"Role":{"MaxSessionDuration":3600,"AssumeRolePolicyDocument":{"Version":"`+version+`","Statement":`+theirs+`}}}`)
+	}
+	policyIn := func(file string) *trust.Policy {
+		t.Helper()
+		var document struct {
+			Role           struct{ AssumeRolePolicyDocument *trust.Policy }
+			PolicyDocument *trust.Policy
+		}
+		if err := json.Unmarshal([]byte(s.read("bin/state/"+file)), &document); err != nil {
+			t.Fatal(err)
+		}
+		return cmp.Or(document.PolicyDocument, document.Role.AssumeRolePolicyDocument)
+	}
+	role("2012-10-17")
 	count := func(want int, in ...string) {
 		t.Helper()
-		policy := parsePolicy(t, s.read("bin/state/S3_Pics"))
+		policy := policyIn("S3_Pics")
 		if len(policy.Statements) != want || policy.Statements[0].SID != "Theirs" {
 			t.Errorf("the trust policy is %s", policy)
 		}
@@ -405,32 +437,91 @@ func TestSetupScriptKeepsOtherStatements(t *testing.T) {
 	apply("--hub", "green", "--role", "S3_Pics,tags=team=a", "--external-id", "three")
 	count(4, `"three"`) // one more for sts:TagSession
 	request := trust.Request{Action: "sts:AssumeRole", Principal: trust.Principals{"AWS": {"arn:aws:iam::111122223333:role/green"}}}
-	if d := parsePolicy(t, s.read("bin/state/S3_Pics")).Explain(request); d.Allowed {
+	if d := policyIn("S3_Pics").Explain(request); d.Allowed {
 		t.Errorf("the older statement admits the hub without an external ID: %+v", d)
 	}
 	apply("--bucket", "more")
-	may := parsePolicy(t, s.read("bin/state/S3_Pics.crossrole")).String()
+	may := policyIn("S3_Pics.crossrole").String()
 	for _, bucket := range []string{"arn:aws:s3:::pics/*", "arn:aws:s3:::more/*"} {
 		if !strings.Contains(may, bucket) {
 			t.Errorf("no %s in %s", bucket, may)
 		}
 	}
-	s.write("bin/state/S3_Pics", `{"Version":"2008-10-17","Statement":`+theirs+`}`)
+	role("2008-10-17")
 	text, _ := setupOf(t, hub)
 	if changes, output, err := s.run(text, "444455556666"); err == nil || len(changes) > 0 || !strings.Contains(output, "the policy has the version 2008-10-17") {
 		t.Errorf("a policy of the older version: %v, %v\n%s", err, changes, output)
 	}
 }
 
-// An association with another role is not replaced.
+// An association that does what setup would not is left alone; one that only lacks
+// something is updated.
 func TestSetupScriptKeepsAnotherAssociation(t *testing.T) {
+	const hub, target = "arn:aws:iam::111122223333:role/crossrole-hub", "arn:aws:iam::444455556666:role/S3_Pics"
+	const theirs, restriction = "arn:aws:iam::111122223333:role/theirs", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"s3:Put*","Resource":"*"}]}`
+	type association struct {
+		Role     string `json:"roleArn"`
+		Target   string `json:"targetRoleArn,omitempty"`
+		Untagged bool   `json:"disableSessionTags"`
+		Policy   string `json:"policy,omitempty"`
+	}
+	all := worlds(t)
+	for _, tt := range []struct {
+		name, world string
+		has         association
+		want        string // in the error; empty: the script updates the association
+	}{
+		{"another role", "pod-identity", association{theirs, target, false, ""}, "an association with the role " + theirs},
+		{"another target", "pod-identity", association{hub, theirs, false, ""}, "an association with the target role " + theirs},
+		{"restricted", "pod-identity", association{hub, target, true, restriction}, "an association with another session policy"},
+		{"restricted differently", "pod-identity-session-policy", association{hub, target, true, restriction}, "an association with another session policy"},
+		{"not restricted yet", "pod-identity-session-policy", association{hub, target, false, ""}, ""},
+		{"no target", "pod-identity", association{hub, "", false, ""}, ""},
+		{"no tags", "pod-identity", association{hub, target, true, ""}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScript(t)
+			s.run("aws", "")
+			text, err := json.Marshal(map[string]association{"association": tt.has})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.write("bin/state/association", string(text))
+			script, _ := setupOf(t, all[tt.world])
+			changes, output, err := s.run(script, "111122223333")
+			updated := slices.Contains(changes, "eks:update-pod-identity-association")
+			if (err == nil) != (tt.want == "") || updated != (tt.want == "") || !strings.Contains(output, tt.want) {
+				t.Errorf("%v, it did %v\n%s", err, changes, output)
+			}
+			if changes, output, err := s.run(script, "111122223333"); tt.want == "" && (err != nil || len(changes) > 0) {
+				t.Errorf("again: %v, it did %v\n%s", err, changes, output)
+			}
+		})
+	}
+}
+
+// A CLI that requires a thumbprint gets one that no certificate has.
+func TestSetupScriptForOlderCLI(t *testing.T) {
 	s := newScript(t)
-	s.run("aws", "")
-	s.write("bin/state/association", "arn:aws:iam::111122223333:role/theirs\n")
-	text, _ := setupOf(t, worlds(t)["pod-identity"])
-	changes, output, err := s.run(text, "111122223333")
-	if err == nil || slices.ContainsFunc(changes, func(c string) bool { return strings.HasPrefix(c, "eks:") }) || !strings.Contains(output, "is associated with arn:aws:iam::111122223333:role/theirs; delete that association first") {
+	s.write("bin/newer", fakeAWS)
+	s.write("bin/aws", `#!/bin/sh
+case "$*" in
+*--thumbprint-list=*) ;;
+"iam create-open-id-connect-provider "*)
+  echo "aws: error: the following arguments are required: --thumbprint-list" >&2
+  exit 252
+  ;;
+esac
+exec "${0%/*}/newer" "$@"
+`)
+	text, _ := setupOf(t, worlds(t)["direct"])
+	changes, output, err := s.run(text, "444455556666")
+	if err != nil || !slices.Contains(changes, "iam:create-open-id-connect-provider") || strings.Contains(output, "error") {
 		t.Errorf("%v, it did %v\n%s", err, changes, output)
+	}
+	if args := s.read("bin/args"); !strings.Contains(args, "--thumbprint-list="+strings.Repeat("0", 40)+"\x00") {
+		t.Errorf("the thumbprint is not in %q", args)
 	}
 }
 

@@ -41,7 +41,13 @@ func (s *cliScene) doctor(t *testing.T, route string) verdict {
 	case "direct":
 		env = append(env, "AWS_ROLE_ARN="+targetRole) // another annotation
 	}
-	cmd := exec.CommandContext(t.Context(), s.program, args...)
+	return runDoctor(t, s.program, env, args...)
+}
+
+// runDoctor runs crossrole doctor --json.
+func runDoctor(t *testing.T, program string, env []string, args ...string) verdict {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Env = programs.Alone(t, env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

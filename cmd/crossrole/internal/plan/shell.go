@@ -9,16 +9,25 @@ import (
 
 // functions are the steps of a script. They need the aws CLI and jq.
 const functions = `
-# found COMMAND... reports whether what an aws command asks for exists.
+# found COMMAND... reports whether what an aws command asks for exists, and puts it into
+# the variable got.
 found() {
-  if problem=$("$@" 2>&1 >/dev/null); then
+  if got=$("$@" --output json 2>/dev/null); then
     return 0
+  fi
+  if problem=$("$@" 2>&1 >/dev/null); then
+    problem="$*: failed once; run this again"
   fi
   case $problem in
   *NoSuchEntity*) return 1 ;;
   esac
   printf '%s\n' "$problem" >&2
   exit 1
+}
+
+# part DOCUMENT FILTER prints a part of a JSON document.
+part() {
+  printf '%s' "$1" | jq -c "$2"
 }
 
 # merge OLD NEW adds the statements of the policy NEW to the policy OLD. A statement with
@@ -40,12 +49,24 @@ same() {
   jq -en --argjson a "$1" --argjson b "$2" '$a == $b' >/dev/null
 }
 
-# provider ARN URL AUDIENCE registers an issuer.
+# provider ARN URL AUDIENCE registers an issuer. Versions of the aws CLI from before April
+# 2024 require a thumbprint. IAM uses it only if no public authority signed the issuer's
+# certificate. No certificate has the thumbprint 0.
 provider() {
   if found aws iam get-open-id-connect-provider "--open-id-connect-provider-arn=$1"; then
-    aws iam add-client-id-to-open-id-connect-provider "--open-id-connect-provider-arn=$1" "--client-id=$3"
-  else
-    aws iam create-open-id-connect-provider "--url=$2" "--client-id-list=$3" >/dev/null
+    if ! printf '%s' "$got" | jq -e --arg id "$3" '.ClientIDList | index($id)' >/dev/null; then
+      aws iam add-client-id-to-open-id-connect-provider "--open-id-connect-provider-arn=$1" "--client-id=$3"
+    fi
+  elif ! problem=$(aws iam create-open-id-connect-provider "--url=$2" "--client-id-list=$3" 2>&1 >/dev/null); then
+    case $problem in
+    *--thumbprint-list*)
+      aws iam create-open-id-connect-provider "--url=$2" "--client-id-list=$3" --thumbprint-list=0000000000000000000000000000000000000000 >/dev/null
+      ;;
+    *)
+      printf '%s\n' "$problem" >&2
+      exit 1
+      ;;
+    esac
   fi
   echo "issuer $2"
 }
@@ -54,12 +75,12 @@ provider() {
 # what it lacks.
 role() {
   if found aws iam get-role "--role-name=$1"; then
-    current=$(aws iam get-role "--role-name=$1" --query Role.AssumeRolePolicyDocument --output json)
+    current=$(part "$got" .Role.AssumeRolePolicyDocument)
+    longest=$(part "$got" .Role.MaxSessionDuration)
     merged=$(merge "$current" "$3")
     if ! same "$current" "$merged"; then
       aws iam update-assume-role-policy "--role-name=$1" "--policy-document=$merged"
     fi
-    longest=$(aws iam get-role "--role-name=$1" --query Role.MaxSessionDuration --output text)
     if [ "$longest" -lt "$2" ]; then
       aws iam update-role "--role-name=$1" "--max-session-duration=$2" >/dev/null
     fi
@@ -69,7 +90,7 @@ role() {
   fi
   merged=$5
   if found aws iam get-role-policy "--role-name=$1" "--policy-name=$4"; then
-    current=$(aws iam get-role-policy "--role-name=$1" "--policy-name=$4" --query PolicyDocument --output json)
+    current=$(part "$got" .PolicyDocument)
     merged=$(merge "$current" "$5")
     if same "$current" "$merged"; then
       echo "role $1"
@@ -81,24 +102,38 @@ role() {
 }
 
 # association CLUSTER NAMESPACE SERVICEACCOUNT ROLE TARGET TAGS POLICY associates a service
-# account with a role. An association with another role is an error.
+# account with a role. An association with another role, target or session policy is an
+# error.
 association() {
   tags=--no-disable-session-tags
-  if [ "$6" = off ]; then
+  if [ "$6" = true ]; then
     tags=--disable-session-tags
   fi
   all=$(aws eks list-pod-identity-associations "--cluster-name=$1" "--namespace=$2" "--service-account=$3" --output json)
   id=$(printf '%s' "$all" | jq -r '.associations[0].associationId // empty')
   if [ -z "$id" ]; then
     aws eks create-pod-identity-association "--cluster-name=$1" "--namespace=$2" "--service-account=$3" "--role-arn=$4" "--target-role-arn=$5" "$tags" ${7:+"--policy=$7"} >/dev/null
-  else
-    role=$(aws eks describe-pod-identity-association "--cluster-name=$1" "--association-id=$id" --query association.roleArn --output text)
-    if [ "$role" != "$4" ]; then
-      echo "the service account $2/$3 is associated with $role; delete that association first: aws eks delete-pod-identity-association --cluster-name '$1' --association-id $id" >&2
-      exit 1
-    fi
-    aws eks update-pod-identity-association "--cluster-name=$1" "--association-id=$id" "--role-arn=$4" "--target-role-arn=$5" "$tags" ${7:+"--policy=$7"} >/dev/null
+    echo "association of $2/$3"
+    return
   fi
+  has=$(aws eks describe-pod-identity-association "--cluster-name=$1" "--association-id=$id" --output json)
+  other=$(printf '%s' "$has" | jq -r --arg role "$4" --arg target "$5" --argjson untagged "$6" --argjson policy "${7:-null}" '
+    .association | ((.policy // "") | if . == "" then null else fromjson end) as $restricts |
+    if .roleArn != $role then "the role \(.roleArn)"
+    elif (.targetRoleArn // $target) != $target then "the target role \(.targetRoleArn)"
+    elif $restricts != null and $restricts != $policy then "another session policy"
+    elif .targetRoleArn == $target and (.disableSessionTags // false) == $untagged and $restricts == $policy then "same"
+    else "" end')
+  case $other in
+  same) ;;
+  '')
+    aws eks update-pod-identity-association "--cluster-name=$1" "--association-id=$id" "--role-arn=$4" "--target-role-arn=$5" "$tags" ${7:+"--policy=$7"} >/dev/null
+    ;;
+  *)
+    echo "the service account $2/$3 has an association with $other; if nothing needs it, delete it first: aws eks delete-pod-identity-association --cluster-name '$1' --association-id $id" >&2
+    exit 1
+    ;;
+  esac
   echo "association of $2/$3"
 }
 `
@@ -143,14 +178,11 @@ func (p *Plan) script(accounts []Account, withManifest bool) string {
 			call("role", role.Name, fmt.Sprint(role.MaxSessionDuration), role.Trust.String(), role.PolicyName, role.Policy.String())
 		}
 		for _, as := range a.Associations {
-			tags, policy := "on", ""
-			if as.DisableSessionTags {
-				tags = "off"
-			}
+			policy := ""
 			if as.Policy != nil {
 				policy = as.Policy.String()
 			}
-			call("association", as.ClusterName, as.Namespace, as.ServiceAccount, as.RoleARN, as.TargetRoleARN, tags, policy)
+			call("association", as.ClusterName, as.Namespace, as.ServiceAccount, as.RoleARN, as.TargetRoleARN, fmt.Sprint(as.DisableSessionTags), policy)
 		}
 		b.WriteString("  ;;\n")
 	}
