@@ -123,27 +123,17 @@ func (k *KMSKey) use(s *s3Request, action string) *refusal {
 		return nil
 	}
 	s.call.Explain = why
-	return refuse(403, "AccessDenied", k.deniedMessage(s, action, s.call.Explain))
+	return refuse(403, "AccessDenied", k.deniedMessage(&question))
 }
 
-// deniedMessage is KMS's, which S3 passes on. A caller of another account that the
-// key's policy does not admit learns nothing of the key.
-func (k *KMSKey) deniedMessage(s *s3Request, action, why string) string {
-	subject := "User: " + s.caller.arn + " is not authorized to perform: " + action + " on "
-	byKey := strings.HasPrefix(why, "key policy of ") || strings.HasPrefix(why, "resource policy")
-	if byKey && s.caller.account != k.account {
-		return subject + "this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access"
+// deniedMessage is KMS's, which S3 passes on, after decide has refused. A caller of another
+// account that the key's policy does not admit learns nothing of the key.
+func (k *KMSKey) deniedMessage(question *access) string {
+	if question.blamed.kind == trustKind {
+		question.blamed.kind = resourceKind
 	}
-	kind := "identity-based"
-	switch {
-	case byKey:
-		kind = "resource-based"
-	case strings.HasPrefix(why, "session policy"):
-		kind = "session"
+	if question.blamed.kind == resourceKind && question.p.account != k.account {
+		return "User: " + question.p.arn + " is not authorized to perform: " + question.action + " on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access"
 	}
-	if strings.Contains(why, " matched: ") {
-		article := map[bool]string{true: "an", false: "a"}[kind == "identity-based"]
-		return subject + "resource: " + k.arn + " with an explicit deny in " + article + " " + kind + " policy"
-	}
-	return subject + "resource: " + k.arn + " because no " + kind + " policy allows the " + action + " action"
+	return question.message(k.arn)
 }
