@@ -305,7 +305,8 @@ func (r *Report) Details() string {
 }
 
 // Verdict returns the result in a few words: "healthy", with the fallback regions that do
-// not work; which hop fails and the Kind of its error; or that the check was canceled.
+// not work; which hop fails, the Kind of its error and, if STS names it, the policy that
+// denied; or that the check was canceled.
 func (r *Report) Verdict() string {
 	switch h := r.failed(); {
 	case h == nil:
@@ -316,7 +317,11 @@ func (r *Report) Verdict() string {
 	case errors.Is(h.Err, errCheckCanceled):
 		return fmt.Sprintf("none: %v at hop %d of %d", errCheckCanceled, h.Hop, len(r.Hops))
 	default:
-		return fmt.Sprintf("hop %d of %d fails: %s", h.Hop, len(r.Hops), h.Err.Kind)
+		text := fmt.Sprintf("hop %d of %d fails: %s", h.Hop, len(r.Hops), h.Err.Kind)
+		if d, named := h.Err.denial(); named {
+			text += ", " + d.Verdict()
+		}
+		return text
 	}
 }
 

@@ -1,11 +1,15 @@
 package credentials
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"github.com/crossrole/crossrole/internal/denial"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -87,10 +91,35 @@ func (e *Error) describe() string {
 	if len(e.also) > 0 {
 		b.WriteString("; no session either from " + strings.Join(e.also, ", "))
 	}
-	if m := e.Kind.meaning(); m != "" {
+	if m := e.meaning(); m != "" {
 		b.WriteString(". " + m)
 	}
 	return b.String()
+}
+
+// meaning explains the kind, unless STS names the policy that denied the request: then the
+// fixes say what to do about that one.
+func (e *Error) meaning() string {
+	if _, named := e.denial(); named {
+		return ""
+	}
+	return e.Kind.meaning()
+}
+
+// denial returns the policy that denied the request, if STS names it.
+func (e *Error) denial() (d denial.Denial, named bool) {
+	if e.Kind != TrustDenied && e.Kind != AssumeDenied {
+		return d, false
+	}
+	d, named = denial.Read(e.Message)
+	d.Action, d.Resource = cmp.Or(d.Action, "sts:"+e.Operation), e.RoleARN
+	if role, err := parseRoleARN(e.RoleARN); err == nil {
+		d.ResourceAccount = role.account
+	}
+	if caller, err := arn.Parse(e.Caller); err == nil && isAccount(caller.AccountID) {
+		d.CallerAccount = caller.AccountID
+	}
+	return d, named
 }
 
 // maxCause limits what the text of an error quotes, in bytes.

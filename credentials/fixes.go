@@ -191,8 +191,8 @@ func (h *hop) audienceFixes(t *trust.Token, role roleARN) []string {
 // trustFixes returns the fixes for a token that the role's trust policy refuses.
 func (h *hop) trustFixes(e *Error, role roleARN) []string {
 	t := e.Token
-	if d, ok := readDenial(e.Message); ok && d.other {
-		return []string{d.fix("sts:AssumeRoleWithWebIdentity", e.RoleARN)}
+	if d, named := e.denial(); named && !d.OfResource() {
+		return []string{d.Fix()}
 	}
 	audiences := registrable(t)
 	if len(audiences) == 0 {
@@ -279,16 +279,16 @@ const externalIDPlaceholder = "<the external id>"
 // assumeFixes returns the fixes for both sides of a refused AssumeRole. Tags come from the
 // role's settings and, with the Pod Identity agent, from the session itself.
 func (h *hop) assumeFixes(e *Error, target roleARN) []string {
-	denied, known := readDenial(e.Message)
-	if known && denied.other {
-		return []string{denied.fix(deniedAction(e.Message), e.RoleARN)}
-	}
 	asked := *h.settings
 	caller := e.Caller
 	if m := refusedCaller().FindStringSubmatch(e.Message); caller == "" && m != nil {
 		caller = m[1] // the source did not report it; STS does
 	}
 	principal := h.principal(caller)
+	denied, named := e.denial()
+	if named && (principal == "" || !denied.OfResource() && !denied.OfCaller()) {
+		return []string{denied.Fix()}
+	}
 	where := fmt.Sprintf("the trust policy of role %s in account %s", target.name, target.account)
 	externalID := settings.Name("Role.ExternalID", "external-id of --role")
 	if principal == "" {
@@ -297,7 +297,7 @@ func (h *hop) assumeFixes(e *Error, target roleARN) []string {
 	actions := h.actions(asked, e.Message)
 
 	var fixes []string
-	if !known || denied.trust {
+	if !named || denied.OfResource() {
 		admit := func(actions []string, condition trust.Conditions) trust.Statement {
 			return trust.Statement{Effect: "Allow", Principal: trust.Principals{"AWS": {principal}}, Action: actions, Condition: condition}
 		}
@@ -319,7 +319,7 @@ func (h *hop) assumeFixes(e *Error, target roleARN) []string {
 				"if it does, under a condition on sts:ExternalId, keep the condition and set "+externalID+" to the value that the role's owner gave you")
 		}
 	}
-	if !known || denied.identity {
+	if !named || denied.OfCaller() {
 		policy := "the policy of " + principal
 		if strings.Contains(principal, ":role/") && (h.prev == nil || h.prev.role != principal) {
 			policy += " (its ARN has a path, if the role has one)"
@@ -328,7 +328,7 @@ func (h *hop) assumeFixes(e *Error, target roleARN) []string {
 		resource := strings.NewReplacer("$", "${$}", "*", "${*}", "?", "${?}").Replace(e.RoleARN)
 		fixes = append(fixes, addStatement(policy, trust.Statement{Effect: "Allow", Action: actions, Resource: []string{resource}}))
 	}
-	if (!known || denied.trust) && strings.Contains(principal, ":role/") {
+	if (!named || denied.OfResource()) && strings.Contains(principal, ":role/") {
 		fixes = append(fixes, "if "+principal+" was deleted and created again, "+where+" holds the id of the old one (AROA…): put the ARN in its place and save the policy again")
 	}
 	return fixes
@@ -355,45 +355,6 @@ func deniedAction(message string) string {
 		}
 	}
 	return "sts:AssumeRole"
-}
-
-// denial describes the policy that AWS names in some refusals:
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-type denial struct {
-	policy          string // "service control policy"
-	explicit        bool   // it denies; otherwise it does not allow
-	identity, trust bool   // it is the caller's, or the role's
-	other           bool   // it is another one, or an Allow would not help
-}
-
-var namedPolicy = pattern(`(explicit deny in an?|because no) ([a-z -]*?(?:policy|permissions boundary))`)
-
-// readDenial returns the policy that refused, if the message names it.
-func readDenial(message string) (denial, bool) {
-	m := namedPolicy().FindStringSubmatch(strings.ToLower(message))
-	if m == nil {
-		return denial{}, false
-	}
-	d := denial{policy: strings.TrimSpace(m[2]), explicit: m[1] != "because no"}
-	switch {
-	case d.explicit:
-		d.other = true
-	case d.policy == "identity-based policy":
-		d.identity = true
-	case d.policy == "resource-based policy", d.policy == "role trust policy":
-		d.trust = true
-	default:
-		d.other = true
-	}
-	return d, true
-}
-
-// fix returns the fix for a denial that no statement on either side changes.
-func (d denial) fix(action, role string) string {
-	if d.explicit {
-		return fmt.Sprintf("a statement in a %s denies %s on %s: have its owner exempt the caller; another Allow does not help", d.policy, action, role)
-	}
-	return fmt.Sprintf("let the %s allow %s on %s: until it does, the other policies do not count", d.policy, action, role)
 }
 
 var refusedCaller = pattern(`^User: (arn:\S+) is not authorized to perform: sts:`)

@@ -52,40 +52,6 @@ func TestFixNamesTheHubWithItsPath(t *testing.T) {
 	}
 }
 
-// Some refusals name the policy that refused. The fix speaks of that one, and of
-// no other.
-func TestFixForTheNamedPolicy(t *testing.T) {
-	const user = "User: arn:aws:sts::111122223333:assumed-role/hub/x is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::444455556666:role/S3_Pics "
-	for suffix, want := range map[string]string{
-		"with an explicit deny in a service control policy":                "service control policy denies sts:AssumeRole",
-		"with an explicit deny in a resource control policy":               "resource control policy denies",
-		"with an explicit deny in an identity-based policy":                "identity-based policy denies",
-		"because no permissions boundary allows the sts:AssumeRole action": "let the permissions boundary allow",
-		"because no session policy allows the sts:AssumeRole action":       "let the session policy allow",
-		"because no VPC endpoint policy allows the sts:AssumeRole action":  "let the vpc endpoint policy allow",
-	} {
-		s := newScene(t)
-		s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Status: 403, Code: "AccessDenied", Message: user + suffix})
-		_, err := s.hubChain(t).Retrieve(t.Context())
-		says(t, err, credentials.AssumeDenied, want)
-		if e, _ := errors.AsType[*credentials.Error](err); len(e.Fixes) != 1 || strings.Contains(e.Fixes[0], "Effect") {
-			t.Errorf("%s: %q", suffix, e.Fixes)
-		}
-	}
-	for suffix, side := range map[string]string{
-		"because no identity-based policy allows the sts:AssumeRole action": "to the policy of arn:aws:iam::111122223333:role/hub",
-		"because no resource-based policy allows the sts:AssumeRole action": "to the trust policy of role S3_Pics",
-	} {
-		s := newScene(t)
-		s.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Status: 403, Code: "AccessDenied", Message: user + suffix})
-		_, err := s.hubChain(t).Retrieve(t.Context())
-		e, ok := errors.AsType[*credentials.Error](err)
-		if !ok || strings.Count(strings.Join(e.Fixes, ""), `"Effect"`) != 1 || !strings.Contains(strings.Join(e.Fixes, ""), side) {
-			t.Errorf("%s: %v %q", suffix, err, e.Fixes)
-		}
-	}
-}
-
 // The advice of hop 1 fits the route: a hub chain has a hub already, and Go code is
 // quoted Go.
 func TestMissingProviderAdvice(t *testing.T) {

@@ -30,8 +30,8 @@ func TestDeniedSaysWhatIsKnown(t *testing.T) {
 		{
 			name:  "the text names the key",
 			fault: awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied", Message: "User: arn:aws:iam::111122223333:user/u is not authorized to perform: kms:Decrypt on resource: " + kmsKey + " because no resource-based policy allows the kms:Decrypt action"},
-			want:  []string{"because no resource-based policy", "KMS denied the request: " + kmsKey + " must be enabled", "kms:Decrypt"},
-			not:   []string{"guess", "the key does not exist"},
+			want:  []string{"because no resource-based policy", "KMS denied the request: let the resource-based policy allow kms:Decrypt on " + kmsKey + ": account 444455556666 (the key's) can change it"},
+			not:   []string{"guess", "the key does not exist", "the role's own policy"},
 			asks:  []string{"GetObject"},
 		},
 		{
@@ -187,14 +187,133 @@ func TestDeniedIsNotHiddenByItsHead(t *testing.T) {
 
 func TestDeniedListingSaysWhatItTakes(t *testing.T) {
 	s := newShelf()
-	fsys := s.reader(t, mayRead).FS(t.Context())
-	_, list := listed(t, s.reader(t, mayRead, func(o *s3reader.Options) { o.ExpectedBucketOwner = "444455556666" }), "")
-	for op, err := range map[string]error{"list": list, "readdir": do(fsys, "readdir", ".")} {
+	listings := func() map[string]error {
+		_, list := listed(t, s.reader(t, mayRead, func(o *s3reader.Options) { o.ExpectedBucketOwner = "444455556666" }), "")
+		return map[string]error{"list": list, "readdir": do(s.reader(t, mayRead).FS(t.Context()), "readdir", ".")}
+	}
+	for op, err := range listings() {
+		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "listing requires s3:ListBucket on the bucket: let the identity-based policy allow s3:ListBucket: account 444455556666") || strings.Contains(err.Error(), "Options.") || strings.Contains(err.Error(), "the key does not exist") {
+			t.Errorf("%s, and S3 names the policy: got %v", op, err)
+		}
+	}
+	s.cloud.Fault(awstest.Fault{Status: 403, Code: "AccessDenied", Message: "Access Denied"})
+	bare := listings()
+	for op, err := range bare {
 		if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "listing requires s3:ListBucket on the bucket") || !strings.Contains(err.Error(), "Options.RequestPayer") || strings.Contains(err.Error(), "the key does not exist") {
 			t.Errorf("%s: got %v", op, err)
 		}
 	}
-	if !strings.Contains(list.Error(), "not owned by 444455556666") {
-		t.Errorf("got %v", list)
+	if !strings.Contains(bare["list"].Error(), "not owned by 444455556666") {
+		t.Errorf("got %v", bare["list"])
+	}
+}
+
+// S3 and KMS name the policy that denies, too. The hint speaks of that one and of no
+// other, and says whose it is.
+func TestDeniedByANamedPolicy(t *testing.T) {
+	const (
+		scp   = "arn:aws:organizations::999999999999:policy/o-qv5af4abcd/service_control_policy/p-2kgnabcd"
+		print = `"crossrole trust read --bucket pics"`
+	)
+	for _, tt := range []struct {
+		reason string   // ACTION stands for the action
+		want   []string // OWNER stands for the resource's account
+		prints bool     // the command that prints the role's policy
+	}{
+		{"with an explicit deny in a service control policy: " + scp, []string{"a service control policy (" + scp + ") denies ACTION", "an administrator of the organization of account 444455556666 (the caller's) must exempt the caller", "an explicit deny overrides every allow"}, false},
+		{"because no service control policy allows the ACTION action", []string{"let a service control policy at each level"}, false},
+		{"with an explicit deny in a resource control policy", []string{"a resource control policy denies ACTION", "an administrator of the organization of OWNER must exempt the caller"}, false},
+		{"with an explicit deny in an identity-based policy", []string{"an identity-based policy denies ACTION", "account 444455556666 (the caller's) must exempt the caller"}, false},
+		{"because no identity-based policy allows the ACTION action", []string{"let the identity-based policy allow ACTION", "account 444455556666 (the caller's)"}, true},
+		{"with an explicit deny in a resource-based policy", []string{"a resource-based policy denies ACTION", "OWNER must exempt the caller"}, false},
+		{"because no resource-based policy allows the ACTION action", []string{"let the resource-based policy allow ACTION", "OWNER can change it"}, false},
+		{"with an explicit deny in a permissions boundary", []string{"a permissions boundary denies ACTION", "account 444455556666 (the caller's) must exempt the caller"}, false},
+		{"because no permissions boundary allows the ACTION action", []string{"let the permissions boundary allow ACTION", "no other allow counts"}, false},
+		{"because no session policy allows the ACTION action", []string{"let the session policy allow ACTION", "the Policy or PolicyARNs with which the caller's session was requested"}, false},
+		{"with an explicit deny in a VPC endpoint policy", []string{"a VPC endpoint policy denies ACTION", "the owner of the VPC endpoint"}, false},
+		{"because no VPC endpoint policy allows the ACTION action", []string{"let the VPC endpoint policy allow ACTION", "the owner of the VPC endpoint"}, false},
+	} {
+		for _, at := range []struct{ action, resource, owner string }{
+			{"s3:GetObject", `"arn:aws:s3:::pics/k"`, "the bucket's account"},
+			{"s3:ListBucket", `"arn:aws:s3:::pics"`, "the bucket's account"},
+			{"kms:Decrypt", "arn:aws:kms:us-east-1:777788889999:key/1234abcd-12ab-34cd-56ef-1234567890ab", "account 777788889999 (the key's)"},
+		} {
+			fill := strings.NewReplacer("ACTION", at.action, "OWNER", at.owner).Replace
+			s := newShelf()
+			s.Put("k", []byte("v"))
+			r := s.reader(t, mayRead)
+			s.cloud.Fault(awstest.Fault{Status: 403, Code: "AccessDenied",
+				Message: "User: arn:aws:sts::444455556666:assumed-role/S3_Pics/x is not authorized to perform: " + at.action + " on resource: " + at.resource + " " + fill(tt.reason)})
+			var err error
+			if at.action == "s3:ListBucket" {
+				_, err = listed(t, r, "")
+			} else {
+				_, err = r.Get(t.Context(), "k")
+			}
+			if !errors.Is(err, s3reader.AccessDenied) {
+				t.Fatalf("got %v", err)
+			}
+			text := err.Error()
+			for _, want := range tt.want {
+				if !strings.Contains(text, fill(want)) {
+					t.Errorf("%q is not in %s", fill(want), text)
+				}
+			}
+			if got := strings.Contains(text, print); got != (tt.prints && at.action != "kms:Decrypt") {
+				t.Errorf("%v: %s prints the role's policy", got, text)
+			}
+			for _, guess := range []string{"the key does not exist", "Options.RequestPayer", "S3 does not say why", "in the bucket's", "must be enabled"} {
+				if strings.Contains(text, guess) {
+					t.Errorf("%q is in %s", guess, text)
+				}
+			}
+			if len(s.requests()) != 1 {
+				t.Errorf("asked for %q", s.requests())
+			}
+		}
+	}
+}
+
+// The account's organization, a boundary or a session policy denies: doctor and logs show
+// whose policy it is, for the object, a listing and the object's key.
+func TestDeniedByTheOrganization(t *testing.T) {
+	deny := func(action string) string {
+		return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"` + action + `","Resource":"*"}]}`
+	}
+	for _, action := range []string{"s3:GetObject", "s3:ListBucket", "kms:Decrypt"} {
+		for want, set := range map[string]func(s *shelf, org *awstest.Organization) (arn string){
+			"a service control policy (ARN) denies " + action + "RES: an administrator of the organization of account 444455556666 (the caller's) must": func(s *shelf, org *awstest.Organization) string {
+				return org.AttachSCP("No", deny(action))
+			},
+			"a resource control policy (ARN) denies " + action + "RES: an administrator of the organization of ": func(_ *shelf, org *awstest.Organization) string {
+				return org.AttachRCP("No", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"`+action+`","Resource":"*"}]}`)
+			},
+			"a permissions boundary (ARN) denies " + action + "RES: account 444455556666 (the caller's) must": func(s *shelf, _ *awstest.Organization) string {
+				s.account.SetUserPermissionsBoundary("user1", deny(action))
+				return "arn:aws:iam::444455556666:policy/user1-boundary"
+			},
+		} {
+			s := newShelf()
+			key := s.account.CreateKMSKey("")
+			s.Put("k", []byte("v"), func(o *awstest.Object) { o.KMSKey = key })
+			org := s.cloud.Organization()
+			org.Add(s.account)
+			r := s.reader(t, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","kms:*"],"Resource":"*"}]}`)
+			arn := set(s, org)
+			var err error
+			if action == "s3:ListBucket" {
+				_, err = listed(t, r, "")
+			} else {
+				_, err = r.Get(t.Context(), "k")
+			}
+			resource := ""
+			if action == "kms:Decrypt" {
+				resource = " on " + key.ARN()
+			}
+			want := strings.NewReplacer("ARN", arn, "RES", resource).Replace(want)
+			if !errors.Is(err, s3reader.AccessDenied) || !strings.Contains(err.Error(), want) {
+				t.Errorf("want %q in %v", want, err)
+			}
+		}
 	}
 }

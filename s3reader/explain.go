@@ -1,6 +1,7 @@
 package s3reader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/crossrole/crossrole/internal/denial"
 )
 
 // From an error of a request to an *Error: what S3 said, and what it may mean.
@@ -133,41 +136,59 @@ func deniedBytes(head *s3.HeadObjectOutput) string {
 const deniedCauses = "S3 does not say why: the role's policy may not allow s3:GetObject, the bucket's policy or that of a VPC endpoint may deny it, " +
 	"the object may belong to a different account than the bucket, or its KMS key may not allow kms:Decrypt"
 
-// denied lists the likely causes of a refusal, as far as S3's message allows them, and
+// denied says which policy denied a request and who can change it, if S3's message names
+// the policy. Otherwise it lists the likely causes, as far as the message allows them, and
 // the command that prints the necessary policy.
 func (c *client) denied(e *Error) string {
 	api, _ := apiErrorOf(e.Err)
-	if api != nil && aboutKMS(api) {
-		key := "the object's KMS key"
-		if arn := kmsKey(api.ErrorMessage()); arn != "" {
-			key = arn
-		}
-		return fmt.Sprintf("KMS denied the request: %s must be enabled and must allow the role kms:Decrypt, and the role's own policy must allow it too (the AWS managed key aws/s3 cannot be used from another account)", key)
+	var d denial.Denial
+	var named bool
+	if api != nil {
+		d, named = denial.Read(api.ErrorMessage())
 	}
 	var text string
 	switch {
-	case api != nil && strings.Contains(api.ErrorMessage(), "explicit deny"):
-		return "an explicit deny overrides every allow, whether the key exists or not: the owner of the policy that denies must exempt the role"
+	case api != nil && aboutKMS(api):
+		return deniedByKMS(api, d, named)
+	case !isListing(e) && api != nil && strings.Contains(api.ErrorMessage(), "not authorized to perform: s3:ListBucket"):
+		text = "access to the object itself is not denied; perhaps the key does not exist, which S3 hides from a role without s3:ListBucket on the bucket: check the key"
+	case named && isListing(e):
+		text = "listing requires s3:ListBucket on the bucket: " + d.Fix()
+	case named:
+		text = d.Fix()
 	case isListing(e):
 		text = "listing requires s3:ListBucket on the bucket, in the role's policy and, across accounts, in the bucket's"
-	case api != nil && strings.Contains(api.ErrorMessage(), "not authorized to perform: s3:ListBucket"):
-		text = "access to the object itself is not denied; perhaps the key does not exist, which S3 hides from a role without s3:ListBucket on the bucket: check the key"
 	default:
 		if api == nil || !saysWhy(e.Err) {
 			text = deniedCauses + "; "
 		}
 		text += "or the key does not exist, which S3 hides from a role without s3:ListBucket on the bucket"
 	}
-	if !c.opts.RequestPayer {
-		text += ", or the bucket is requester pays (Options.RequestPayer)"
+	if !named {
+		if !c.opts.RequestPayer {
+			text += ", or the bucket is requester pays (Options.RequestPayer)"
+		}
+		if c.opts.ExpectedBucketOwner != "" {
+			text += ", or the bucket is not owned by " + c.opts.ExpectedBucketOwner + " (Options.ExpectedBucketOwner)"
+		}
 	}
-	if c.opts.ExpectedBucketOwner != "" {
-		text += ", or the bucket is not owned by " + c.opts.ExpectedBucketOwner + " (Options.ExpectedBucketOwner)"
+	if named && !d.OfCaller() {
+		return text
 	}
 	if !c.bucket.isARN() && !strings.HasSuffix(c.bucket.name, "-s3alias") {
 		text += fmt.Sprintf("; \"crossrole trust read --bucket %s\" prints the policy that the role needs (with --prefix, for some keys only)", c.bucket.name)
 	}
 	return text
+}
+
+// deniedByKMS returns the hint for an object whose key may not be used.
+func deniedByKMS(api smithy.APIError, d denial.Denial, named bool) string {
+	key := kmsKey(api.ErrorMessage())
+	if named {
+		d.Resource = key
+		return "KMS denied the request: " + d.Fix()
+	}
+	return fmt.Sprintf("KMS denied the request: %s must be enabled and must allow the role kms:Decrypt, and the role's own policy must allow it too (the AWS managed key aws/s3 cannot be used from another account)", cmp.Or(key, "the object's KMS key"))
 }
 
 // isListing reports whether e is the refusal of a listing, in any operation.
