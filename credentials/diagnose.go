@@ -50,14 +50,34 @@ func (h *hop) newError(att *attempt, kind Kind, err error, attempts int) *Error 
 	return e
 }
 
-// waitError returns the error of a caller whose own context ended first.
-func (h *hop) waitError(ctx context.Context) error {
-	err := fmt.Errorf("credentials: hop %d of %d: stopped waiting for a session: %w", h.n, h.facts.hops, ctx.Err())
-	if cause := context.Cause(ctx); !errors.Is(err, cause) {
-		return fmt.Errorf("%w (%w)", err, cause)
+// waitError returns the error of a caller whose own context ended first. It wraps the
+// context's error and, if the refresh in flight has failed before, its last failure.
+func (h *hop) waitError(ctx context.Context, r *refresh) error {
+	e := &waitError{text: fmt.Sprintf("credentials: hop %d of %d: stopped waiting for a session: %v", h.n, h.facts.hops, ctx.Err()), causes: []error{ctx.Err()}}
+	if cause := context.Cause(ctx); !errors.Is(ctx.Err(), cause) {
+		e.text += fmt.Sprintf(" (%v)", cause)
+		e.causes = append(e.causes, cause)
 	}
-	return err
+	if r == nil {
+		return e
+	}
+	if last := r.last.Load(); last != nil {
+		e.text += "; the last attempt failed: " + strings.TrimPrefix(last.Error(), "credentials: ")
+		e.causes = append(e.causes, last)
+	} else if host := r.endpoint(); host != "" {
+		e.text += "; " + host + " has not responded yet"
+	}
+	return e
 }
+
+// waitError is an error with several causes.
+type waitError struct {
+	text   string
+	causes []error
+}
+
+func (e *waitError) Error() string   { return e.text }
+func (e *waitError) Unwrap() []error { return e.causes }
 
 // expiredError returns the error of a request that is refused with a new session too.
 // The service may quote what was sent with either.

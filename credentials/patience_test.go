@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -361,6 +362,75 @@ func TestRetryDeniedOfAPool(t *testing.T) {
 		_, err := chain.Retrieve(t.Context())
 		check(t, err)
 	})
+}
+
+// A short Job has a deadline of its own. Its error says what keeps the session away, with
+// the Kind and the fixes of the last attempt, and not only that time is up.
+func TestDeadlineOfTheCaller(t *testing.T) {
+	for _, tt := range []deadlineCase{
+		{"refused", 1, func(*scene) func(*http.Request) (*http.Response, error) { return refuses }, credentials.STSUnreachable,
+			[]string{"hop 1 of 2", home, "connection refused", "check that the pod can reach"}},
+		{"throttled", 1, func(*scene) func(*http.Request) (*http.Response, error) {
+			return replies(400, "Throttling", "Rate exceeded")
+		}, credentials.Throttled, []string{"hop 1 of 2", "Rate exceeded"}},
+		{"hop 2 refused", 2, func(s *scene) func(*http.Request) (*http.Response, error) {
+			return func(r *http.Request) (*http.Response, error) {
+				if s.count("AssumeRoleWithWebIdentity") > 0 {
+					return refuses(r)
+				}
+				return s.cloud.Config().HTTPClient.Do(r)
+			}
+		}, credentials.STSUnreachable, []string{"hop 2 of 2", "connection refused"}},
+		{"hangs", 1, func(*scene) func(*http.Request) (*http.Response, error) { return never }, "",
+			[]string{home + " has not responded yet"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				chain, client := s.abroad(t)
+				client.set(home, tt.fault(s))
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				var callers sync.WaitGroup
+				for name, retrieve := range map[string]func() error{
+					"Retrieve":    func() error { _, err := chain.Retrieve(ctx); return err },
+					"RetrieveFor": func() error { _, err := chain.RetrieveFor(ctx, time.Minute); return err },
+					"S3":          func() error { _, err := fetch(ctx, chain.Config()); return err },
+				} {
+					callers.Go(func() {
+						tt.check(t, name, retrieve())
+					})
+				}
+				callers.Wait()
+				time.Sleep(30 * time.Second) // the refresh goes on for other callers
+			})
+		})
+	}
+}
+
+type deadlineCase struct {
+	name  string
+	hop   int
+	fault func(s *scene) func(*http.Request) (*http.Response, error)
+	kind  credentials.Kind // empty: no attempt has ended yet
+	want  []string
+}
+
+func (tt deadlineCase) check(t *testing.T, name string, err error) {
+	t.Helper()
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%s: got %v, want %v", name, err, context.DeadlineExceeded)
+		return
+	}
+	for _, want := range append(tt.want, "stopped waiting for a session") {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q is not in %v", name, want, err)
+		}
+	}
+	e, ok := errors.AsType[*credentials.Error](err)
+	if ok != (tt.kind != "") || ok && (!errors.Is(err, tt.kind) || e.Hop != tt.hop) {
+		t.Errorf("%s: got %v, want %v of hop %d", name, err, tt.kind, tt.hop)
+	}
 }
 
 // A caller that does not want to wait for a patient first session leaves with its own

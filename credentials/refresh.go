@@ -23,8 +23,8 @@ package credentials
 // of the previous hop is remembered there, and its backoff applies here.
 //
 // Locks: the session's mu guards the change of inflight, current and failed. The
-// fields of a refresh are written before done is closed and read after, except host,
-// which is atomic. budget.mu guards the budget's deadline.
+// fields of a refresh are written before done is closed and read after, except host and
+// last, which are atomic. budget.mu guards the budget's deadline.
 
 import (
 	"context"
@@ -54,6 +54,7 @@ type refresh struct {
 
 	budget *budget
 	host   atomic.Pointer[string] // of the last request; nil: none was sent
+	last   atomic.Pointer[Error]  // of the last attempt that failed; nil: none has
 }
 
 // endpoint returns the host of the last request; empty: none was sent.
@@ -270,6 +271,7 @@ func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot,
 		}
 		t.count++
 		e := s.newError(att, c.kind, err, t.count)
+		r.last.Store(e)
 		if !t.again(ctx, att, c, e) {
 			return nil, att, t.result(e)
 		}

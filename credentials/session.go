@@ -241,10 +241,11 @@ func (s *session) await(ctx context.Context) (*snapshot, error) {
 }
 
 // awaitUntil returns the current session if it satisfies enough, or else waits for
-// one refresh and returns its result. If ctx ends first, the error wraps ctx's.
+// one refresh and returns its result. If ctx ends first, the error wraps ctx's and that of
+// the refresh's last attempt.
 func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (*snapshot, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, s.waitError(ctx)
+		return nil, s.waitError(ctx, nil)
 	}
 	s.addWaiter()
 	defer s.removeWaiter()
@@ -254,7 +255,7 @@ func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (
 			return snap, err
 		}
 		if s.wait(ctx, r) != nil {
-			return nil, s.waitError(ctx)
+			return nil, s.waitError(ctx, s.asking(r))
 		}
 		switch {
 		case r.abandoned: // by earlier waiters; try again
@@ -264,6 +265,19 @@ func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (
 			return r.snap, nil
 		}
 	}
+}
+
+// asking returns the refresh that r waits for: that of a previous hop, or r itself if it
+// has asked for its own session already.
+func (s *session) asking(r *refresh) *refresh {
+	for s.parent != nil && r.endpoint() == "" && r.last.Load() == nil {
+		previous := s.parent.inflight.Load()
+		if previous == nil {
+			break
+		}
+		s, r = s.parent, previous
+	}
+	return r
 }
 
 // wait returns when r has finished or ctx ends.
