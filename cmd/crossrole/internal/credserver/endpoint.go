@@ -180,7 +180,9 @@ func refuse(status int, code, message string) (response, string) {
 	return response{status: status, body: errorBody{code, message, code, message}}, code
 }
 
-var errNotYet = errors.New("there is no session yet, and STS has not responded")
+// errNotYet marks the error of a request that stopped waiting while the chain still tries
+// to get a session.
+var errNotYet = errors.New("there is no session yet")
 
 // errorResponse says why there is no session. A failure that may go away by itself is a
 // 5xx, which the SDKs retry. One that needs a change of the settings is a 4xx.
@@ -189,7 +191,7 @@ func errorResponse(err error) response {
 	code := "NotReady"
 	if e, ok := errors.AsType[*credentials.Error](err); ok {
 		code, r.retryAfter = string(e.Kind), e.NextAttempt
-		if !temporary(e.Kind) {
+		if !temporary(e.Kind) && !errors.Is(err, errNotYet) {
 			r.status = http.StatusBadRequest
 		}
 	}

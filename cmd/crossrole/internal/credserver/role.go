@@ -3,6 +3,7 @@ package credserver
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -64,16 +65,18 @@ const (
 // there is none.
 func (r *Role) retrieve(ctx context.Context) (aws.Credentials, error) {
 	chain := r.chain()
+	var creds aws.Credentials
+	var err error
 	for _, wait := range []time.Duration{quickWait, maxWait} {
 		brief, cancel := context.WithTimeout(ctx, wait)
-		creds, err := chain.Retrieve(brief)
+		creds, err = chain.Retrieve(brief)
 		late := brief.Err() != nil && ctx.Err() == nil
 		cancel()
 		if err == nil || !late {
 			return creds, err
 		}
 	}
-	return aws.Credentials{}, errNotYet
+	return aws.Credentials{}, fmt.Errorf("%w: %w", errNotYet, err)
 }
 
 // Clients renew some time before a session expires, most SDKs 15 minutes before: the
