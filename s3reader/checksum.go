@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"hash"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,17 +36,12 @@ type checksum struct {
 	crc *crc.Kind // nil: it cannot be combined from the checksums of ranges
 }
 
-// checksums are all that are stored with one object, the fastest to compute first. Most
-// objects have one.
+// checksums are all of the complete object that are stored with it, the fastest to
+// compute first. Most objects have one.
 type checksums []checksum
 
-// wholeChecksums returns the checksums in a response. Those of type COMPOSITE are
-// computed over the checksums of an upload's parts, and left out; where the type is not
-// given, they end in "-" and the number of parts.
-func wholeChecksums(out *s3.HeadObjectOutput) checksums {
-	if out.ChecksumType == types.ChecksumTypeComposite {
-		return nil
-	}
+// storedChecksums returns the checksums in a response, the fastest to compute first.
+func storedChecksums(out *s3.HeadObjectOutput) checksums {
 	var all checksums
 	for _, c := range []struct {
 		value     *string
@@ -64,11 +60,21 @@ func wholeChecksums(out *s3.HeadObjectOutput) checksums {
 		{out.ChecksumMD5, types.ChecksumAlgorithmMd5, md5.New, nil},
 		{out.ChecksumSHA512, types.ChecksumAlgorithmSha512, sha512.New, nil},
 	} {
-		if value := aws.ToString(c.value); value != "" && !strings.Contains(value, "-") {
+		if value := aws.ToString(c.value); value != "" {
 			all = append(all, checksum{Checksum{string(c.algorithm), value}, c.new, c.crc})
 		}
 	}
 	return all
+}
+
+// wholeChecksums returns the checksums in a response that are of all bytes. The others,
+// of type COMPOSITE, are computed over the checksums of an upload's parts (composite.go);
+// where the type is not given, they end in "-" and the number of parts.
+func wholeChecksums(out *s3.HeadObjectOutput) checksums {
+	if out.ChecksumType == types.ChecksumTypeComposite {
+		return nil
+	}
+	return slices.DeleteFunc(storedChecksums(out), func(c checksum) bool { return strings.Contains(c.Value, "-") })
 }
 
 // first returns the first of the checksums, if there is one.
@@ -98,18 +104,29 @@ func (c *checksum) compare(got string, size int64) error {
 	return &Error{Kind: ChecksumMismatch, Err: fmt.Errorf("%s of the %d bytes received is %s, the object's is %s", c.Algorithm, size, got, c.Value)}
 }
 
-// wholeSum compares the bytes of an object, as they are read in order, with the
-// object's checksums.
+// orderedSum compares the bytes of an object with its checksums, as they are read in
+// order.
+type orderedSum interface {
+	// add hashes the bytes at pos. It fails if a checksum does not match. Bytes out of
+	// order are not hashed, so that the sum never becomes complete; reading from the
+	// start again begins a new one.
+	add(pos int64, p []byte) error
+
+	// matched reports whether all bytes were hashed, and all checksums match.
+	matched() bool
+}
+
+// wholeSum is an orderedSum of checksums of all bytes.
 type wholeSum struct {
 	of       checksums
 	hashes   []hash.Hash // of each
 	at, size int64       // hashed so far, of this many bytes
-	matched  bool
+	done     bool
 }
 
 // inOrder returns a wholeSum for an object of size bytes; nil if there is nothing to
 // compare with.
-func (c checksums) inOrder(size int64) *wholeSum {
+func (c checksums) inOrder(size int64) orderedSum {
 	if len(c) == 0 {
 		return nil
 	}
@@ -120,11 +137,10 @@ func (c checksums) inOrder(size int64) *wholeSum {
 	return s
 }
 
-// add hashes the bytes at pos. It fails if they complete the object and a checksum
-// does not match. Bytes out of order are not hashed, so that the sum never becomes
-// complete; reading from the start again begins a new one.
+func (s *wholeSum) matched() bool { return s.done }
+
 func (s *wholeSum) add(pos int64, p []byte) error {
-	if s.matched {
+	if s.done {
 		return nil
 	}
 	if pos == 0 && s.at != 0 {
@@ -148,6 +164,6 @@ func (s *wholeSum) add(pos int64, p []byte) error {
 			return err
 		}
 	}
-	s.matched = true
+	s.done = true
 	return nil
 }

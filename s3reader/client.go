@@ -32,6 +32,7 @@ type client struct {
 	switching  sync.Mutex  // held while a client for another region is made
 	bucketSeen atomic.Bool // a response has shown that the bucket exists
 	secrets    secrets
+	parts      partsAccess
 }
 
 // newS3Client returns the SDK's client for a region. It makes no request. The clients of all

@@ -33,8 +33,9 @@ import (
 //
 // run and inOrder write to download.w: the caller's io.WriterAt, or a part file that
 // commit renames to the target (internal/partfile). Each part has a CRC; run combines
-// them and compares the result with the object's checksum. For another checksum than a
-// CRC, the file is read again at the end (readBack).
+// them and compares the result with the object's checksum, or with those of the parts
+// of its upload (composite.go). For another checksum than a CRC, the file is read again
+// at the end (readBack).
 //
 // The limits (transfer.Limits) and the reporter (progress.go) are shared by all
 // downloads of a tree, and lock themselves. A download is used by one goroutine;
@@ -77,10 +78,10 @@ func (r *Reader) downloadOptions(optFns []func(*DownloadOptions)) (DownloadOptio
 //
 // All bytes are of one version. If the error is nil, all of them have been written
 // and, if Info.Verified is true, they match the object's checksum: a CRC of all its
-// bytes, or any other algorithm if the object was fetched over one connection or if w
-// is a regular *os.File that can be read too. Such a file is read again at the end, because a
-// hash like SHA-256 needs the bytes in order. After an error, w holds some of the
-// bytes, in no order.
+// bytes or of the parts of its upload (see [VerifyAuto]), or any other algorithm if the
+// object was fetched over one connection or if w is a regular *os.File that can be read
+// too. Such a file is read again at the end, because a hash like SHA-256 needs the bytes
+// in order. After an error, w holds some of the bytes, in no order.
 //
 // A connection that breaks or stalls is resumed at the next byte. Fewer connections
 // are used when S3 asks to slow down, and when the store is near (its first response
@@ -152,8 +153,9 @@ type download struct {
 	partSize    int64 // bytes; 0: chosen for the object
 	concurrency int   // connections; 0: as many as pay
 
-	kind *crc.Kind // of the parts; nil: none is computed
-	sums checksums // of the complete object; none: unknown, or not compared
+	kind  *crc.Kind    // of the ranges; nil: none is computed
+	sums  checksums    // of the complete object; none: unknown, or not compared
+	parts *objectParts // of its upload, with a composite checksum; nil: unknown, or not compared
 }
 
 // maxConnections is the maximum if Concurrency is 0. With the 90 MB/s that S3 delivers
@@ -206,7 +208,9 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	defer first.Close()
 	job.First = first
 	d.info = *info
-	d.expect(head)
+	if err := d.expect(ctx, head); err != nil {
+		return err
+	}
 	if err := begin(); err != nil {
 		return err
 	}
@@ -225,7 +229,11 @@ func (d *download) plan(missing int64) transfer.Plan {
 	if d.concurrency > 0 {
 		n = min(n, d.concurrency)
 	}
-	return transfer.NewPlan(missing, n, d.partSize, transfer.StoredPart(d.info.ETag, d.info.Size))
+	stored := transfer.StoredPart(d.info.ETag, d.info.Size)
+	if d.parts != nil {
+		stored = d.parts.size()
+	}
+	return transfer.NewPlan(missing, n, d.partSize, stored)
 }
 
 // leastSegment returns the size, in bytes, up to which an object is fetched over
@@ -240,6 +248,9 @@ func (d *download) run(ctx context.Context, job *transfer.Job, parts []transfer.
 	job.Limits, job.W, job.Sum, job.Wrote = d.limits, d.w, d.kind, d.counter.add
 	job.Open = func() transfer.Body { return &resumer{of: &d.version} }
 	job.Recovered = workerError
+	if d.parts != nil && d.kind != nil && d.kind == d.parts.of.crc {
+		job.Borders = d.parts.ends
+	}
 	if d.part != nil {
 		job.Done, job.Step = d.part.Add, d.part.Step()
 	}
@@ -247,12 +258,29 @@ func (d *download) run(ctx context.Context, job *transfer.Job, parts []transfer.
 	if err != nil {
 		return err
 	}
-	sum, err := transfer.Sum(append(parts, fetched...), d.info.Size, d.kind)
+	parts = append(parts, fetched...)
+	sum, err := transfer.Sum(parts, d.info.Size, d.kind)
 	if err != nil {
 		return err
 	}
-	d.info.Verified, err = d.verify(ctx, sum)
+	if d.parts != nil {
+		d.info.Verified, err = d.verifyParts(ctx, parts)
+	} else {
+		d.info.Verified, err = d.verify(ctx, sum)
+	}
 	return err
+}
+
+// verifyParts compares the parts of the object's upload with their checksums, from the
+// CRCs of the ranges that were fetched, which are in order, or by reading the file
+// again. It reports whether all of them were compared.
+func (d *download) verifyParts(ctx context.Context, fetched []transfer.Part) (bool, error) {
+	if d.kind != nil && d.kind == d.parts.of.crc {
+		if compared, err := d.parts.compare(fetched); compared || err != nil {
+			return compared, err
+		}
+	}
+	return d.readBack(ctx, d.parts.inOrder())
 }
 
 // verify compares the complete object with its checksums, of which sum is one if d.kind
@@ -269,16 +297,15 @@ func (d *download) verify(ctx context.Context, sum uint64) (bool, error) {
 	if len(others) == 0 {
 		return len(d.sums) > 0, nil
 	}
-	return d.readBack(ctx, others)
+	return d.readBack(ctx, others.inOrder(d.info.Size))
 }
 
 // readBack compares the bytes, as they were written, with checksums that are computed
 // over bytes in order. It reports false if w cannot be read.
-func (d *download) readBack(ctx context.Context, sums checksums) (bool, error) {
+func (d *download) readBack(ctx context.Context, sum orderedSum) (bool, error) {
 	if d.written == nil {
 		return false, nil
 	}
-	whole := sums.inOrder(d.info.Size)
 	buf := transfer.Buffer(min(d.limits.Buffer, transfer.BufferSize))
 	defer transfer.PutBuffer(buf)
 	for pos := int64(0); pos < d.info.Size; {
@@ -292,12 +319,12 @@ func (d *download) readBack(ctx context.Context, sums checksums) (bool, error) {
 			}
 			return false, fmt.Errorf("reading the file to compare its checksum: %w", err)
 		}
-		if err := whole.add(pos, buf[:n]); err != nil {
+		if err := sum.add(pos, buf[:n]); err != nil {
 			return false, err
 		}
 		pos += int64(n)
 	}
-	return whole.matched, nil
+	return sum.matched(), nil
 }
 
 // serial makes one write to a file at a time. File systems do so anyway, but with a spin
@@ -313,18 +340,30 @@ func (s *serial) WriteAt(p []byte, off int64) (int, error) {
 	return s.WriterAt.WriteAt(p, off)
 }
 
-// expect sets the checksum that the complete object must have.
-func (d *download) expect(head *s3.HeadObjectOutput) {
+// expect sets the checksum that the complete object, or each part of its upload, must
+// have.
+func (d *download) expect(ctx context.Context, head *s3.HeadObjectOutput) error {
 	if d.client.opts.Verify == VerifyOff {
-		return
+		return nil
 	}
 	d.sums = wholeChecksums(head)
 	d.kind = d.sums.parallel()
+	of := compositeOf(head)
+	if of == nil {
+		return nil
+	}
+	d.kind = of.crc
+	var err error
+	d.parts, err = d.client.partsOf(ctx, &d.info, of)
+	return err
 }
 
 // inOrder fetches all bytes over one connection.
 func (d *download) inOrder(s *resumer) error {
 	sum := d.sums.inOrder(d.info.Size)
+	if d.parts != nil {
+		sum = d.parts.inOrder()
+	}
 	buf := transfer.Buffer(min(d.limits.Buffer, transfer.BufferSize, s.end))
 	defer transfer.PutBuffer(buf)
 	for {
@@ -337,7 +376,7 @@ func (d *download) inOrder(s *resumer) error {
 			if err := sum.add(pos, buf[:n]); err != nil {
 				return err
 			}
-			d.info.Verified = sum.matched
+			d.info.Verified = sum.matched()
 		}
 		if n == 0 {
 			return nil
@@ -555,8 +594,7 @@ func (d *download) describe(ctx context.Context) error {
 		return err
 	}
 	d.info = *info
-	d.expect(out)
-	return nil
+	return d.expect(ctx, out)
 }
 
 // id identifies the object in a part file, and the checksum of its parts.

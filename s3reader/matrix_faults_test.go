@@ -2,6 +2,7 @@ package s3reader_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"slices"
@@ -17,6 +18,7 @@ import (
 // does not meet this trouble.
 type trouble struct {
 	name   string
+	policy string // of the reader; empty: mayVersion
 	stored func(*awstest.Object)
 	strike func(s *shelf)
 	want   map[class]string
@@ -173,6 +175,42 @@ func compressed(b []byte) []byte {
 	return z.Bytes()
 }
 
+// partTroubles are those of objects with a composite checksum, whose parts the reader may
+// ask for: whatever becomes of that request, the bytes are the object's.
+func partTroubles() []trouble {
+	var all []trouble
+	for _, algorithm := range []string{"CRC32", "SHA256"} {
+		add := func(name string, want map[class]string, strike func(*shelf)) {
+			all = append(all, trouble{algorithm + " of parts, " + name, mayEverything, uploadedIn(700, algorithm), strike, want})
+		}
+		add("intact", everywhere("ok"), faults())
+		for _, at := range []int{0, 699, 700, 2999} {
+			wrong := map[class]string{byAll: "ChecksumMismatch"}
+			add(fmt.Sprintf("byte %d flipped", at), wrong, faults(awstest.Fault{Operation: "GetObject", Edit: flipped(at)}))
+		}
+		for name, f := range map[string]awstest.Fault{
+			"reset": {ResetAfter: new(int64(100))}, "stalled": {StallAfter: new(int64(100))}, "short": {EndAfter: new(int64(100))},
+			"short in chunks": {EndAfter: new(int64(200)), NoLength: true}, "no length": {NoLength: true},
+			"dropped": {Drop: true}, "hung": {Hang: true}, "broken": {Status: 500, Code: "InternalError"}, "throttled": {Status: 503, Code: "SlowDown"},
+			"denied": {Status: 403, Code: "AccessDenied"}, "expired": {Status: 400, Code: "ExpiredToken"}, "moved": {Status: 301, Code: "PermanentRedirect"},
+			"missing": {Status: 404, Code: "NoSuchKey"}, "unknown": {Status: 501, Code: "NotImplemented"},
+			"garbled": {Edit: spoil}, "empty": {Edit: func([]byte) []byte { return nil }},
+		} {
+			f.Operation = "GetObjectAttributes"
+			add("which are "+name, reading("ok"), faults(f))
+			f.Times = 1
+			add("which are "+name+" once", reading("ok"), faults(f))
+		}
+		add("swapped", map[class]string{byAll: "ok", byRange: "ok|ObjectChanged"}, func(s *shelf) {
+			s.cloud.Fault(awstest.Fault{Operation: "GetObjectAttributes", Edit: func(b []byte) []byte {
+				s.Put(matrixKey, noise(matrixSize + 1)[1:])
+				return b
+			}})
+		})
+	}
+	return all
+}
+
 // linkTroubles are those of the one request that a link may take.
 func linkTroubles() []trouble {
 	var all []trouble
@@ -217,7 +255,8 @@ func TestFaultMatrix(t *testing.T) {
 	t.Parallel()
 	data := noise(matrixSize)
 	combinations := 0
-	for _, trouble := range append(troubles(), linkTroubles()...) {
+	for _, trouble := range slices.Concat(troubles(), partTroubles(), linkTroubles()) {
+		trouble.policy = cmp.Or(trouble.policy, mayVersion)
 		if trouble.stored == nil {
 			trouble.stored = func(*awstest.Object) {}
 		}
@@ -238,7 +277,7 @@ func TestFaultMatrix(t *testing.T) {
 			t.Run(trouble.name+"/"+op.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := matrixShelf(data, trouble.stored)
-					cfg := s.config(mayVersion)
+					cfg := s.config(trouble.policy)
 					trouble.strike(s)
 					got := result(t, op, cfg, data)
 					if !slices.Contains(strings.Split(want, "|"), got) {
@@ -248,8 +287,8 @@ func TestFaultMatrix(t *testing.T) {
 			})
 		}
 	}
-	if combinations < 2000 {
-		t.Errorf("%d combinations, want at least 2,000", combinations)
+	if combinations < 2500 {
+		t.Errorf("%d combinations, want at least 2,500", combinations)
 	}
 	t.Logf("%d combinations", combinations)
 }

@@ -56,9 +56,10 @@ func randomFaults(t *testing.T, seed uint64) string {
 		func(o *awstest.Object) { o.PartSize, o.ChecksumAlgorithm = 1000, "CRC32C" },
 		func(o *awstest.Object) { o.ChecksumAlgorithm = "NONE" },
 		func(o *awstest.Object) { o.ChecksumAlgorithm = "SHA1" },
-	}[rng.IntN(4)]
+		uploadedIn(777, "SHA256"),
+	}[rng.IntN(5)]
 	s := matrixShelf(data, stored)
-	cfg := s.config(mayVersion)
+	cfg := s.config(mayEverything)
 	if rng.IntN(4) == 0 {
 		s.SetVersioning()
 	}

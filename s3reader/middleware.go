@@ -159,6 +159,9 @@ func (x *exchange) receive(operation string, sent *smithyhttp.Request, resp *smi
 			return nil
 		}
 	}
+	if operation == "GetObjectAttributes" {
+		resp.Body = &pageBody{Reader: resp.Body, Closer: resp.Body}
+	}
 	resp.Body = &drained{ReadCloser: resp.Body, endpoint: x.endpoint}
 	return nil
 }
@@ -226,7 +229,8 @@ func (b *drained) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, b.ReadCloser)
 }
 
-// pageBody is one page of a listing. It fails if the page exceeds the limits.
+// pageBody is one page of a listing, or of the parts of an object. It fails if the page
+// exceeds the limits.
 type pageBody struct {
 	io.Reader
 	io.Closer
@@ -241,7 +245,7 @@ func (b *pageBody) Read(p []byte) (int, error) {
 	b.bytes += n
 	b.tags += bytes.Count(p[:n], []byte("<"))
 	if b.bytes > maxPageBody || b.tags > maxPageTags {
-		return 0, &Error{Kind: Truncated, Err: fmt.Errorf("the page of the listing is longer than S3's 1,000 keys can be: over %d bytes or %d XML tags", maxPageBody, maxPageTags)}
+		return 0, &Error{Kind: Truncated, Err: fmt.Errorf("the page is longer than S3's 1,000 keys or parts can be: over %d bytes or %d XML tags", maxPageBody, maxPageTags)}
 	}
 	return n, err
 }

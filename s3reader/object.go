@@ -60,8 +60,9 @@ type Object struct {
 	pace    pace
 	ahead   blockcache.Readahead
 	random  random
-	sum     *wholeSum // nil: nothing to compare with
-	corrupt error     // the checksum did not match; nil again after a seek to the start
+	sum     orderedSum // nil: nothing to compare with
+	unasked *composite // a checksum over those of the parts, which were not asked for yet; nil: none
+	corrupt error      // the checksum did not match; nil again after a seek to the start
 }
 
 var (
@@ -122,13 +123,23 @@ func (o *Object) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// addToSum adds the bytes at pos to the checksum, if there is one.
+// addToSum adds the bytes at pos to the checksum, if there is one. Before the first
+// bytes, it asks for the parts of a composite one.
 func (o *Object) addToSum(pos int64, p []byte) error {
+	if pos == 0 && o.unasked != nil {
+		parts, err := o.client.partsOf(o.ctx, &o.info, o.unasked)
+		if err != nil {
+			return err
+		}
+		if o.unasked = nil; parts != nil {
+			o.sum = parts.inOrder()
+		}
+	}
 	if o.sum == nil {
 		return nil
 	}
 	err := o.sum.add(pos, p)
-	if o.sum.matched {
+	if o.sum.matched() {
 		o.verified.Store(true)
 	}
 	return err
@@ -396,7 +407,7 @@ func openObject(ctx context.Context, c *client, in *s3.GetObjectInput, op string
 		cancel(err)
 		return nil, c.fail(op, key, err)
 	}
-	o := newObject(ctx, c, cancel, info, wholeChecksums(head), false)
+	o := newObject(ctx, c, cancel, info, head, false)
 	if op != "open" {
 		o.op = op
 	}
@@ -413,7 +424,7 @@ func openObject(ctx context.Context, c *client, in *s3.GetObjectInput, op string
 
 // newObject returns a handle on a version, before any of its bytes are requested.
 // With exact, it requests little more than what is read.
-func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, info *Info, sums checksums, exact bool) *Object {
+func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, info *Info, head *s3.HeadObjectOutput, exact bool) *Object {
 	o := &Object{version: version{client: c, info: *info}, ctx: ctx, cancel: cancel, op: "read"}
 	o.random.on = exact
 	o.cache = blockcache.New(ctx, blockcache.Config{
@@ -426,7 +437,8 @@ func newObject(ctx context.Context, c *client, cancel context.CancelCauseFunc, i
 	o.ahead = blockcache.Readahead{Cache: o.cache, Connections: c.opts.Concurrency}
 	o.stream = resumer{of: &o.version, ctx: ctx}
 	if c.opts.Verify == VerifyAuto {
-		o.sum = sums.inOrder(info.Size)
+		o.sum = wholeChecksums(head).inOrder(info.Size)
+		o.unasked = compositeOf(head)
 	}
 	return o
 }

@@ -82,9 +82,16 @@ type Verify int
 const (
 	// VerifyAuto compares if the object has a full-object checksum, of any algorithm
 	// of S3's; if it has several, with all of them. Objects stored in S3 since 2025
-	// have one, unless they were uploaded in parts with another. Composite checksums,
-	// which S3 computes over the parts of an upload, are ignored. See [Checksum], and
-	// Download for what it can compare.
+	// have one, unless they were uploaded in parts with another.
+	//
+	// An object that has only a composite checksum, which S3 computes over those of
+	// the parts of its upload, is compared part by part. The parts take one
+	// GetObjectAttributes request per 1,000 of them, when the first bytes of the object
+	// have arrived, and the permission s3:GetObjectAttributes. Without it, or if the
+	// store does not know that request, Info.Verified is false, which is no error, and
+	// a Reader asks again after an hour.
+	//
+	// See [Checksum], and Download for what it can compare.
 	VerifyAuto Verify = iota
 
 	// VerifyOff compares no checksum; length, range and ETag are still checked.

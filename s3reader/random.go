@@ -62,7 +62,7 @@ func newRandomObject(ctx context.Context, c *client, cancel context.CancelCauseF
 	if archived(head) {
 		return nil, &Error{Kind: Archived, Err: errors.New("S3 returns the object's metadata, but not its bytes"), hint: archiveOf(head).hint()}
 	}
-	o := newObject(ctx, c, cancel, info, wholeChecksums(head), true)
+	o := newObject(ctx, c, cancel, info, head, true)
 	if info.Size == 0 {
 		if err := o.addToSum(0, nil); err != nil {
 			return nil, err

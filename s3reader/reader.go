@@ -77,6 +77,7 @@ func New(cfg aws.Config, bucket string, optFns ...func(*Options)) (_ *Reader, er
 	c := &client{
 		bucket: ref, opts: opts, creds: cfg.Credentials,
 		pinned: opts.Region != "" || ref.region != "",
+		parts:  newPartsAccess(),
 	}
 	var connections connections
 	c.clientFor = func(region string) *s3.Client {

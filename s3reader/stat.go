@@ -256,8 +256,8 @@ type Info struct {
 	Checksum Checksum
 
 	// Verified is true once all bytes have been read and matched the object's
-	// checksum, or all of them if S3 has several. It is false in a listing, and after
-	// Stat.
+	// checksum, or all of them if S3 has several, or those of the parts of its upload.
+	// It is false in a listing, and after Stat.
 	Verified bool
 }
 

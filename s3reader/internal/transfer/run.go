@@ -64,6 +64,9 @@ type Job struct {
 
 	Sum *crc.Kind // of the parts; nil: none
 
+	// Borders are positions in the object, in ascending order, that no part crosses.
+	Borders []int64
+
 	// Wrote, unless nil, is called for bytes that were written.
 	Wrote func(n int64)
 
@@ -195,7 +198,7 @@ func (j *Job) fetch(s *segment, body Body) error {
 		}
 		body.Reset(s.ctx, left)
 		began := time.Now()
-		n, err := io.ReadFull(body, buf[:min(int64(size), int64(len(buf)), left.Len())])
+		n, err := io.ReadFull(body, buf[:min(int64(size), int64(len(buf)), j.border(left)-left.Start)])
 		size.adapt(time.Since(began))
 		if err := j.write(s, buf[:n], left.Start); err != nil {
 			return err
@@ -227,10 +230,23 @@ func (j *Job) write(s *segment, p []byte, pos int64) error {
 	if j.Wrote != nil {
 		j.Wrote(n)
 	}
-	if j.Step > 0 && s.got.Len() >= j.Step {
+	if j.Step > 0 && s.got.Len() >= j.Step || len(j.Borders) > 0 && j.atBorder(s.got.End) {
 		j.complete(s)
 	}
 	return nil
+}
+
+// border returns the first of the Borders within r, or its end.
+func (j *Job) border(r Range) int64 {
+	if i, _ := slices.BinarySearch(j.Borders, r.Start+1); i < len(j.Borders) {
+		return min(j.Borders[i], r.End)
+	}
+	return r.End
+}
+
+func (j *Job) atBorder(pos int64) bool {
+	_, found := slices.BinarySearch(j.Borders, pos)
+	return found
 }
 
 // complete makes a part of the bytes of a segment that have arrived.

@@ -239,3 +239,38 @@ func TestLimitsKeepToTheMemory(t *testing.T) {
 		}
 	}
 }
+
+// No part crosses a border, wherever segments are split, and each byte is in one part.
+func TestBorders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newObject(48 * mib)
+		f := newFile(len(o))
+		borders := []int64{1, 5*mib + 3, 5*mib + 3, 17 * mib, 48 * mib}
+		opened := 0
+		j := &transfer.Job{
+			Limits: transfer.NewLimits(4, 64*mib), Plan: transfer.NewPlan(int64(len(o)), 4, 0, 0), Sum: crc.CRC32, Borders: borders,
+			Missing: []transfer.Range{{Start: 0, End: int64(len(o))}}, W: f, Recovered: recovered,
+			Open: func() transfer.Body {
+				opened++
+				return &body{of: o, rate: float64(mib * opened * opened)}
+			},
+		}
+		parts, err := j.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := transfer.Sum(parts, int64(len(o)), crc.CRC32); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range parts {
+			for _, b := range borders {
+				if p.Start < b && b < p.End {
+					t.Errorf("part %v crosses %d", p.Range, b)
+				}
+			}
+			if want := crc.CRC32.Update(0, o[p.Start:p.End]); p.CRC != want {
+				t.Errorf("part %v has CRC %x, want %x", p.Range, p.CRC, want)
+			}
+		}
+	})
+}
