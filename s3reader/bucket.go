@@ -19,12 +19,21 @@ func (b bucketRef) isARN() bool { return strings.HasPrefix(b.name, "arn:") }
 
 // unsupportedNames are the reserved suffixes of resources that are named like a bucket
 // and cannot be read like one.
-var unsupportedNames = []struct{ suffix, what string }{
-	{"--ol-s3", "an alias of an S3 Object Lambda access point"},
-	{"--op-s3", "an alias of an S3 on Outposts access point"},
-	{"--x-s3", "an S3 Express directory bucket"},
-	{".mrap", "an alias of a Multi-Region Access Point"},
+var unsupportedNames = []struct{ suffix, what, fix string }{
+	{"--ol-s3", "an alias of an S3 Object Lambda access point", behindIt},
+	{"--op-s3", "an alias of an S3 on Outposts access point", behindIt},
+	{"--x-s3", "an S3 Express directory bucket", otherThanExpress},
+	{"--xa-s3", "an access point of an S3 Express directory bucket", otherThanExpress},
+	{".mrap", "an alias of a Multi-Region Access Point", behindIt},
 }
+
+const (
+	behindIt = "give the bucket behind it, or an access point of that bucket"
+
+	// What the SDK does is measured by the tests of directory buckets, and described in
+	// docs/other-stores.md.
+	otherThanExpress = "the SDK does not renew the session of such a bucket when S3 refuses it. Read it with the SDK, s3.NewFromConfig(cfg), and repeat requests that fail with ExpiredToken, or copy the objects to a general purpose bucket"
+)
 
 // parseBucket accepts the ways in which users name a bucket. An error names what is not
 // supported.
@@ -42,7 +51,7 @@ func parseBucket(s string) (bucketRef, error) {
 	}
 	for _, u := range unsupportedNames {
 		if strings.HasSuffix(s, u.suffix) {
-			return bucketRef{}, fmt.Errorf("%q is %s, which is not supported: give the bucket behind it, or an access point of that bucket", s, u.what)
+			return bucketRef{}, fmt.Errorf("%q is %s, which is not supported: %s", s, u.what, u.fix)
 		}
 	}
 	if err := checkName(s); err != nil {
@@ -100,7 +109,7 @@ func parseARN(s string) (bucketRef, error) {
 	case "s3-object-lambda":
 		return refuse("is an ARN of an S3 Object Lambda access point, which is not supported", "give the access point or the bucket behind it")
 	case "s3express":
-		return refuse("is an ARN of an S3 Express directory bucket, which is not supported", "give a general purpose bucket")
+		return refuse("is an ARN of an S3 Express directory bucket, which is not supported", otherThanExpress)
 	default:
 		return refuse(fmt.Sprintf("is an ARN of service %q, not of S3", service), "give a bucket name or an access-point ARN")
 	}
