@@ -43,7 +43,7 @@ type group struct {
 	measure func(ctx context.Context, s settings) (figures, error)
 }
 
-var groups = []group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired, fanoutIdle, fanoutWarm, fleet, s3Discard, s3Random, s3List200, s3Files, s3Capped, s3Costs, s3Small, weight}
+var groups = slices.Concat([]group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired, fanoutIdle, fanoutWarm, fleet, s3Discard, s3Random, s3List200, s3Files, s3Capped, s3Costs, s3Small, weight}, growth)
 
 func main() {
 	calledByItself(os.Args[1:])
@@ -62,6 +62,8 @@ func calledByItself(args []string) {
 		os.Exit(podMain(args[1]))
 	case len(args) == 2 && args[0] == fetchCommand:
 		os.Exit(fetchMain(args[1]))
+	case len(args) == 2 && args[0] == jobCommand:
+		os.Exit(jobMain(args[1]))
 	case len(args) == 1 && args[0] == s3Command:
 		os.Exit(s3Main())
 	}

@@ -40,6 +40,9 @@ func TestList(t *testing.T) {
 		"s3/file-plain-mbps", "s3/file-tls-mbps", "s3/capped-mbps-256", "s3/capped-mbps-300", "s3/capped-mbps-1024",
 		"s3/rss-mib", "s3/rss-mib-8gib", "s3/cpu-s-per-gib", "s3/small-files-per-s",
 		"weight/binary-mib", "weight/modules", "weight/chain-binary-mib", "weight/chain-modules",
+		"growth/list-time", "growth/list-rss",
+		"growth/dir-time", "growth/dir-rss", "growth/dir-again-time", "growth/dir-again-rss",
+		"growth/object-rss", "growth/pool-bytes", "growth/pool-hot", "growth/callers", "growth/handles",
 	}
 	if got := strings.Fields(out); code != 0 || !slices.Equal(got, want) {
 		t.Errorf("exit code %d, rows %q, want %q", code, got, want)

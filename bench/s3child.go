@@ -41,7 +41,19 @@ type nowhere struct{}
 
 func (nowhere) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 
-// fetchMain fetches an object and prints its peak memory, in kB.
+// peakMiB returns the peak memory of this process, in MiB.
+func peakMiB() (float64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, fmt.Errorf("only Linux reports the memory of a process: %w", err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	kb, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	peak, err := strconv.ParseFloat(kb, 64)
+	return peak / 1024, err
+}
+
+// fetchMain fetches an object and prints its peak memory, in MiB.
 func fetchMain(argument string) int {
 	err := func() error {
 		var e errand
@@ -64,13 +76,10 @@ func fetchMain(argument string) int {
 		if err := fetch(context.Background(), bytesKey(e.Size), e.Size, w); err != nil {
 			return err
 		}
-		status, err := os.ReadFile("/proc/self/status")
-		if err != nil {
-			return fmt.Errorf("only Linux reports the memory of a process: %w", err)
+		peak, err := peakMiB()
+		if err == nil {
+			_, err = fmt.Println(peak)
 		}
-		_, rest, _ := strings.Cut(string(status), "VmHWM:")
-		kb, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-		_, err = fmt.Println(kb)
 		return err
 	}()
 	if err != nil {
@@ -98,11 +107,11 @@ func sent(ctx context.Context, e errand) (rss, cpu float64, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("%s: %w\n%s", e.Contender, err, &stderr)
 	}
-	kb, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	rss, err = strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		cpu = float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
 	}
-	return kb / 1024, cpu, err
+	return rss, cpu, err
 }
 
 // measureCosts fetches objects in separate processes: one object to a
