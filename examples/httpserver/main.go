@@ -1,9 +1,10 @@
 // Httpserver serves the shared account's bucket over HTTP, as a pod would:
 //
-//	httpserver [-addr :8080] [-role ARN]... bucket
+//	httpserver [-addr :8080] [-admin :9090] [-role ARN]... bucket
 //
 // GET and HEAD of /files/KEY return the object, with Range, If-None-Match and
-// If-Modified-Since. /healthz is for a readiness probe, /metrics for Prometheus.
+// If-Modified-Since. The admin port has /healthz for a readiness probe, and /metrics for
+// Prometheus, which names roles and accounts: do not publish that port.
 //
 // The environment configures it: AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE,
 // which EKS injects, and AWS_REGION. Without -role, the token is exchanged for a
@@ -11,17 +12,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,24 +38,21 @@ import (
 
 func main() {
 	var roles []string
-	addr := flag.String("addr", ":8080", "`address` to listen on")
+	addr := flag.String("addr", ":8080", "`address` of the files")
+	adminAddr := flag.String("admin", ":9090", "`address` of /healthz and /metrics")
 	flag.Func("role", "`ARN` of a role to assume next; may be given several times", func(arn string) error {
 		roles = append(roles, arn)
 		return nil
 	})
 	flag.Parse()
 	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: httpserver [-addr :8080] [-role ARN]... bucket")
+		fmt.Fprintln(os.Stderr, "usage: httpserver [-addr :8080] [-admin :9090] [-role ARN]... bucket")
 		os.Exit(2)
 	}
 	// Kubernetes sends SIGTERM when the pod is to end.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *addr)
-	if err == nil {
-		err = run(ctx, listener, flag.Arg(0), roles)
-	}
-	if err != nil {
+	if err := run(ctx, *addr, *adminAddr, flag.Arg(0), roles); err != nil {
 		fmt.Fprintln(os.Stderr, "httpserver:", err)
 		stop()
 		os.Exit(1)
@@ -61,7 +60,7 @@ func main() {
 }
 
 // run serves the bucket until ctx ends.
-func run(ctx context.Context, listener net.Listener, bucket string, roles []string) error {
+func run(ctx context.Context, addr, adminAddr, bucket string, roles []string) error {
 	logger := slog.Default()
 	collector := metrics.New()
 	cfg, err := crossrole.LoadConfig(ctx, credentials.Assume(roles...), collector.Observe,
@@ -82,36 +81,68 @@ func run(ctx context.Context, listener net.Listener, bucket string, roles []stri
 	if err != nil {
 		return err
 	}
+	var listen net.ListenConfig
+	public, err := listen.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	private, err := listen.Listen(ctx, "tcp", adminAddr)
+	if err != nil {
+		return err
+	}
+	defer private.Close()
+	logger.Info("serving", "bucket", bucket, "addr", public.Addr().String(), "admin", private.Addr().String())
 	go func() { _ = chain.KeepFresh(ctx) }() // returns nil, when ctx ends
-	return serve(ctx, listener, newHandler(chain, files, registry, logger))
+	return serve(ctx,
+		endpoint{public, newFiles(files, logger)},
+		endpoint{private, newAdmin(chain, registry)})
 }
 
-// drain is how long requests in progress may take to end. Kubernetes kills a pod 30
-// seconds after SIGTERM.
-const drain = 20 * time.Second
+const (
+	// drain is how long requests in progress may take to end. Kubernetes kills a pod 30
+	// seconds after SIGTERM.
+	drain = 20 * time.Second
+
+	// stalled is how long a client may take to accept what it was sent, some 32 KiB at a
+	// time, before it is disconnected.
+	stalled = 30 * time.Second
+)
+
+// endpoint is a port and what it serves.
+type endpoint struct {
+	net.Listener
+	http.Handler
+}
 
 // serve accepts requests until ctx ends, and then lets those in progress end.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	// No WriteTimeout: it would limit the size of an object that a slow client can get.
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+func serve(ctx context.Context, endpoints ...endpoint) error {
+	ended := make(chan error, len(endpoints))
+	var servers []*http.Server
+	for _, e := range endpoints {
+		// The WriteTimeout is extended while a client accepts bytes (patient), so that
+		// it does not limit the size of an object.
+		server := &http.Server{Handler: e.Handler, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: stalled, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+		servers = append(servers, server)
+		go func() { ended <- server.Serve(e.Listener) }()
+	}
+	var err error
 	select {
-	case err := <-ended:
-		return err
+	case err = <-ended:
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		return errors.Join(err, server.Close())
+	for _, server := range servers {
+		if late := server.Shutdown(grace); late != nil {
+			err = errors.Join(err, late, server.Close())
+		}
 	}
-	return nil
+	return err
 }
 
-func newHandler(chain *credentials.Chain, files *s3reader.Reader, gatherer prometheus.Gatherer, logger *slog.Logger) http.Handler {
+func newAdmin(chain *credentials.Chain, gatherer prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /files/{key...}", &fileServer{files, logger})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if !chain.Status().Healthy() {
@@ -123,33 +154,34 @@ func newHandler(chain *credentials.Chain, files *s3reader.Reader, gatherer prome
 	return mux
 }
 
-// fileServer serves objects. A HEAD request and a 304 cost one HEAD request to S3, and a
-// range little more than its bytes.
+func newFiles(files *s3reader.Reader, logger *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /files/{key...}", &fileServer{files, logger})
+	return mux
+}
+
+// fileServer serves objects. A GET of a complete object costs one request to S3, as do HEAD
+// and a 304. A range costs one more, or a few if it is long, and little more than its bytes.
 type fileServer struct {
 	files  *s3reader.Reader
 	logger *slog.Logger
 }
 
+// maxRanges is how many ranges a request may have: each costs a request to S3.
+const maxRanges = 16
+
 func (s *fileServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	key := req.PathValue("key")
-	// With the context of the request, nothing is read for a client that has left.
-	f, err := s.files.FS(req.Context()).Open(key)
+	if strings.Count(req.Header.Get("Range"), ",") >= maxRanges {
+		http.Error(w, "too many ranges", http.StatusRequestedRangeNotSatisfiable)
+		return
+	}
+	object, info, err := s.open(req, key)
 	if err != nil {
 		s.refuse(w, req, key, err)
 		return
 	}
-	defer f.Close()
-	stat, err := f.Stat()
-	if err != nil {
-		s.refuse(w, req, key, err)
-		return
-	}
-	info, isObject := stat.Sys().(*s3reader.Info)
-	content, ok := f.(io.ReadSeeker)
-	if !isObject || !ok {
-		s.refuse(w, req, key, fs.ErrNotExist) // a directory
-		return
-	}
+	defer object.Close()
 	header := w.Header()
 	for name, value := range map[string]string{
 		"Etag": info.ETag, "Content-Type": info.ContentType, "Content-Encoding": info.ContentEncoding,
@@ -160,12 +192,50 @@ func (s *fileServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	header.Set("X-Content-Type-Options", "nosniff")
-	body := &watched{ReadSeeker: content}
+	body := &patient{ReadSeeker: object, client: http.NewResponseController(w)}
 	http.ServeContent(w, req, key, info.LastModified, body)
-	if body.err != nil && req.Context().Err() == nil {
-		// The client notices too: the connection ends before Content-Length.
+	if body.err == nil {
+		return
+	}
+	if req.Context().Err() == nil {
 		s.logger.Error("reading an object failed", "key", key, "err", body.err)
 	}
+	// The client must notice, even if the response has no Content-Length, as that of an
+	// encoded object: the connection ends in the middle of it.
+	panic(http.ErrAbortHandler)
+}
+
+// open opens an object: all of it, or as a file that requests what is read. With the
+// context of the request, nothing is read for a client that has left.
+func (s *fileServer) open(req *http.Request, key string) (io.ReadSeekCloser, *s3reader.Info, error) {
+	if !wantsPart(req) {
+		o, err := s.files.Open(req.Context(), key)
+		if err != nil {
+			return nil, nil, err
+		}
+		info := o.Info()
+		return o, &info, nil
+	}
+	f, err := s.files.FS(req.Context()).Open(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	content, isObject := f.(io.ReadSeekCloser)
+	stat, err := f.Stat()
+	if err != nil || !isObject { // a directory
+		return nil, nil, errors.Join(cmp.Or(err, error(s3reader.NotFound)), f.Close())
+	}
+	return content, stat.Sys().(*s3reader.Info), nil
+}
+
+// wantsPart reports whether the response may do without some bytes of the object.
+func wantsPart(req *http.Request) bool {
+	for _, name := range []string{"Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if req.Header.Get(name) != "" {
+			return true
+		}
+	}
+	return req.Method == http.MethodHead
 }
 
 // refuse responds to a request for an object that cannot be opened. The client does not
@@ -174,28 +244,37 @@ func (s *fileServer) refuse(w http.ResponseWriter, req *http.Request, key string
 	status := http.StatusBadGateway
 	switch {
 	case req.Context().Err() != nil:
-		return // the client has left
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrInvalid):
-		http.NotFound(w, req)
-		return
-	case errors.Is(err, fs.ErrPermission):
+		panic(http.ErrAbortHandler) // the client has left
+	case errors.Is(err, s3reader.NotFound), errors.Is(err, s3reader.BadKey):
+		status = http.StatusNotFound
+	case errors.Is(err, s3reader.AccessDenied):
 		// To a role without s3:ListBucket, a missing object is denied too.
 		status = http.StatusForbidden
 	}
-	s.logger.Error("opening an object failed", "key", key, "err", err)
+	if status != http.StatusNotFound {
+		s.logger.Error("opening an object failed", "key", key, "err", err)
+	}
+	extend(http.NewResponseController(w)) // S3 may have taken long
 	http.Error(w, http.StatusText(status), status)
 }
 
-// watched keeps the error of a Read, which http.ServeContent does not return.
-type watched struct {
+// patient extends the time that the client has whenever there are more bytes for it. It
+// keeps the error of a Read, which http.ServeContent does not return.
+type patient struct {
 	io.ReadSeeker
-	err error
+	client *http.ResponseController
+	err    error
 }
 
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.ReadSeeker.Read(p)
+func (p *patient) Read(b []byte) (int, error) {
+	n, err := p.ReadSeeker.Read(b)
 	if err != nil && err != io.EOF {
-		w.err = err
+		p.err = err
 	}
+	extend(p.client)
 	return n, err
+}
+
+func extend(client *http.ResponseController) {
+	_ = client.SetWriteDeadline(time.Now().Add(stalled)) // fails if the client has left
 }

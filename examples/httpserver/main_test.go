@@ -7,9 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -25,7 +29,8 @@ type site struct {
 	cloud  *awstest.Cloud
 	bucket *awstest.Bucket
 	chain  *credentials.Chain
-	url    string
+	url    string // of the files
+	admin  string // URL of health and metrics
 	stop   context.CancelFunc
 	ended  chan error
 	log    bytes.Buffer // to be read after the end
@@ -59,22 +64,44 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, stop := context.WithCancel(t.Context())
+	s.stop = stop
+	t.Cleanup(stop)
+	public, private := listen(t), listen(t)
+	s.url, s.admin = "http://"+public.Addr().String(), "http://"+private.Addr().String()
+	go func() {
+		s.ended <- serve(ctx, endpoint{public, newFiles(files, logger)}, endpoint{private, newAdmin(chain, registry)})
+	}()
+	return s
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.url = "http://" + listener.Addr().String()
-	ctx, stop := context.WithCancel(t.Context())
-	s.stop = stop
-	t.Cleanup(stop)
-	go func() { s.ended <- serve(ctx, listener, newHandler(chain, files, registry, logger)) }()
-	return s
+	return listener
+}
+
+// finished stops the server and returns its log.
+func (s *site) finished(t *testing.T) string {
+	t.Helper()
+	s.stop()
+	if err := <-s.ended; err != nil {
+		t.Fatal(err)
+	}
+	return s.log.String()
 }
 
 // request returns the response to a request. Headers are "Name: value".
 func (s *site) request(t *testing.T, method, path string, headers ...string) (*http.Response, error) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, nil)
+	url := s.url + path
+	if path == "/healthz" || path == "/metrics" {
+		url = s.admin + path
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +169,11 @@ func TestObjectsOverHTTP(t *testing.T) {
 		{"GET", "Range: bytes=49998-", "89", 206, []string{"HeadObject", "GetObject"}},
 		{"GET", "Range: bytes=-1", "9", 206, []string{"HeadObject", "GetObject"}},
 		{"GET", "Range: bytes=50000-", "invalid range: failed to overlap\n", 416, []string{"HeadObject"}},
+		{"GET", "Range: bytes=1-0", "invalid range\n", 416, []string{"HeadObject"}},
+		{"GET", "Range: bytes=" + strings.Repeat("0-0,", 16) + "1-1", "too many ranges\n", 416, nil},
+		{"GET", "If-Match: \"other\"", "", 412, []string{"HeadObject"}},
+		{"GET", "Accept: */*", data, 200, []string{"GetObject"}},
+		{"GET", "If-None-Match: \"other\"", data, 200, []string{"HeadObject", "GetObject", "GetObject", "GetObject"}},
 	} {
 		before := len(s.requests())
 		resp, body := s.get(t, c.method, path, c.header)
@@ -152,9 +184,9 @@ func TestObjectsOverHTTP(t *testing.T) {
 			t.Errorf("%s %s: requests to S3 %q, want %q", c.method, c.header, got, c.requests)
 		}
 	}
-	for _, path := range []string{"/files/missing", "/files/cats", "/files/cats/", "/files/", "/other"} {
-		if resp, _ := s.get(t, "GET", path); resp.StatusCode != 404 {
-			t.Errorf("%s: %s", path, resp.Status)
+	for _, path := range []string{"/files/missing", "/files/cats", "/files/cats/", "/files/", "/other", "/files/" + strings.Repeat("k", 1025)} {
+		if resp, body := s.get(t, "GET", path); resp.StatusCode != 404 || len(body) > 20 {
+			t.Errorf("%s: %s, %q", path, resp.Status, body)
 		}
 	}
 	if resp, _ := s.get(t, "PUT", path); resp.StatusCode != 405 {
@@ -175,22 +207,167 @@ func TestWrongBytesOverHTTP(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); err == nil {
 		t.Errorf("got %d bytes without an error", len(body))
 	}
-	s.cloud.Fault(awstest.Fault{Operation: "HeadObject", Status: 403, Code: "AccessDenied"})
-	s.cloud.Fault(awstest.Fault{Operation: "GetObject", Status: 403, Code: "AccessDenied"})
-	s.cloud.Fault(awstest.Fault{Operation: "ListObjectsV2", Status: 403, Code: "AccessDenied"})
-	if resp, body := s.get(t, "GET", "/files/k"); resp.StatusCode != 403 || body != "Forbidden\n" {
-		t.Errorf("denied: got %s, %q", resp.Status, body)
+	if log := s.finished(t); !strings.Contains(log, "ChecksumMismatch") {
+		t.Errorf("the log does not say why:\n%s", log)
 	}
-	s.stop()
-	if err := <-s.ended; err != nil {
-		t.Fatal(err)
+}
+
+// Nor does it take a part of an encoded object, whose length the response does not state,
+// for all of it.
+func TestWrongBytesOfAnEncodedObject(t *testing.T) {
+	s := newSite(t)
+	s.bucket.Put("k", bytes.Repeat([]byte("purr "), 1000), func(o *awstest.Object) {
+		o.Headers = map[string]string{"Content-Encoding": "br"}
+	})
+	s.cloud.Fault(awstest.Fault{Operation: "GetObject", Edit: bytes.ToUpper})
+	resp, err := s.request(t, "GET", "/files/k")
+	if err != nil {
+		return // the connection ended before the response
 	}
-	for _, want := range []string{"ChecksumMismatch", "AccessDenied"} {
-		if !strings.Contains(s.log.String(), want) {
-			t.Errorf("no %s in the log:\n%s", want, &s.log)
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err == nil {
+		t.Errorf("got %d bytes without an error", len(body))
+	}
+}
+
+// The client gets a status that fits, and no word about the account; the log says why.
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		code   string
+		of     int // status of S3
+		status int
+	}{
+		{"AccessDenied", 403, 403},
+		{"NoSuchKey", 404, 404},
+		{"NoSuchBucket", 404, 502},
+		{"InvalidObjectState", 403, 502},
+		{"NotImplemented", 501, 502},
+	} {
+		s := newSite(t)
+		s.bucket.Put("k", []byte("purr"))
+		for _, operation := range []string{"GetObject", "HeadObject", "ListObjectsV2"} {
+			s.cloud.Fault(awstest.Fault{Operation: operation, Status: c.of, Code: c.code, Message: "about arn:aws:iam::444455556666:role/S3_Pics"})
+		}
+		resp, body := s.get(t, "GET", "/files/k")
+		if want := http.StatusText(c.status) + "\n"; resp.StatusCode != c.status || body != want {
+			t.Errorf("%s: got %s, %q", c.code, resp.Status, body)
+		}
+		if log := s.finished(t); strings.Contains(log, c.code) != (c.status != 404) {
+			t.Errorf("%s: logged %q", c.code, log)
 		}
 	}
 }
+
+// What names roles and accounts is on the admin port only.
+func TestPublicPort(t *testing.T) {
+	s := newSite(t)
+	for _, path := range []string{"/metrics", "/healthz"} {
+		resp, err := http.Get(s.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 404 {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+}
+
+// Nothing is read on for a client that has left, and nothing is logged.
+func TestClientLeaves(t *testing.T) {
+	s := newSite(t)
+	s.bucket.Put("k", make([]byte, 8<<20))
+	remove := s.cloud.Fault(awstest.Fault{Operation: "GetObject", Hang: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "GET", s.url+"/files/k", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 1)
+	go func() {
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		failed <- err
+	}()
+	for len(s.cloud.Calls()) == 0 { // until S3 has the request, or STS the one before
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-failed; err == nil {
+		t.Error("S3 hangs, and there is a response")
+	}
+	// The server ends although S3 never responds.
+	if log := s.finished(t); strings.Contains(log, "ERROR") {
+		t.Errorf("logged %q", log)
+	}
+	remove()
+}
+
+// A client that accepts nothing for a while is disconnected; one that is slow is not.
+func TestSlowClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			pause time.Duration
+			done  bool
+		}{{stalled / 3, true}, {2 * stalled, false}} {
+			client, server := net.Pipe()
+			one := &oneConn{conn: server, closed: make(chan struct{})}
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			const size = 200_000
+			handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				body := &patient{ReadSeeker: bytes.NewReader(make([]byte, size)), client: http.NewResponseController(w)}
+				http.ServeContent(w, req, "k", time.Time{}, body)
+			})
+			go func() { ended <- serve(ctx, endpoint{one, handler}) }()
+			if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			n, b := 0, make([]byte, 32<<10)
+			for {
+				time.Sleep(c.pause)
+				got, err := client.Read(b)
+				n += got
+				if err != nil {
+					break
+				}
+			}
+			if (n > size) != c.done {
+				t.Errorf("a client that pauses for %v got %d bytes", c.pause, n)
+			}
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			client.Close()
+		}
+	})
+}
+
+// oneConn is a listener with one connection.
+type oneConn struct {
+	conn   net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if c := l.conn; c != nil {
+		l.conn = nil
+		return c, nil
+	}
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+func (l *oneConn) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
 func TestHealthAndMetrics(t *testing.T) {
 	s := newSite(t)
