@@ -34,19 +34,32 @@ func newScene(t testing.TB) *scene {
 	s.blue = s.cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
 	s.dev.AddOIDCProvider(s.blue)
 	s.shared.AddOIDCProvider(s.blue)
-	subject := awstest.Subject("default", "s3-shared-content")
-	s.hub = s.dev.CreateRole("hub",
-		trust.WebIdentityPolicy(s.dev.ID(), []string{s.blue.Issuer()}, []string{subject}).String(),
-		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"],"Resource":"*"}]}`)
-	both := trust.WebIdentityPolicy(s.shared.ID(), []string{s.blue.Issuer()}, []string{subject})
-	both.Statements = append(both.Statements, trust.RolePolicy(s.hub.ARN(), func(o *trust.PolicyOptions) {
-		o.TagSession, o.SetSourceIdentity = true, true
-	}).Statements...)
-	s.target = s.shared.CreateRole("S3_Pics", both.String(),
-		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`)
+	s.hub = s.dev.CreateRole("hub", hubTrust(s), hubPolicy)
+	s.target = s.shared.CreateRole("S3_Pics", targetTrust(s), targetPolicy)
 	s.shared.CreateBucket("pics").Put("indoor-cat.jpg", []byte(photo))
 	s.pod = s.blue.Pod(t.TempDir(), "default", "s3-shared-content", s.hub.ARN())
 	return s
+}
+
+const (
+	hubPolicy    = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"],"Resource":"*"}]}`
+	targetPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`
+)
+
+// hubTrust is the hub's trust policy: the pod's service account may assume it.
+func hubTrust(s *scene) string { return podTrust(s, s.dev).String() }
+
+// targetTrust is the target's trust policy: the pod and the hub may assume it.
+func targetTrust(s *scene) string {
+	both := podTrust(s, s.shared)
+	both.Statements = append(both.Statements, trust.RolePolicy(s.hub.ARN(), func(o *trust.PolicyOptions) {
+		o.TagSession, o.SetSourceIdentity = true, true
+	}).Statements...)
+	return both.String()
+}
+
+func podTrust(s *scene, account *awstest.Account) *trust.Policy {
+	return trust.WebIdentityPolicy(account.ID(), []string{s.blue.Issuer()}, []string{awstest.Subject("default", "s3-shared-content")})
 }
 
 // web is the pod's own identity, without the environment.
