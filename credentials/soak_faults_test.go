@@ -42,17 +42,17 @@ type soakWorld struct {
 }
 
 // spellMean is how long a spell lasts on average, if it does not say otherwise.
-// outageMean lets one in four outlast a session.
+// outageMean lets one in eight outlast a session.
 const (
 	spellMean  = 12 * time.Minute
-	outageMean = 45 * time.Minute
+	outageMean = 30 * time.Minute
 )
 
 // playFaults runs spell after spell, with pauses between, up to the calm hour,
 // in the bubble of synctest.
 func (w *soakWorld) playFaults(t *testing.T) {
 	for {
-		time.Sleep(time.Duration(w.rng.ExpFloat64() * float64(25*time.Minute)))
+		time.Sleep(time.Duration(w.rng.ExpFloat64() * float64(45*time.Minute)))
 		left := soakCalm - time.Since(w.start)
 		if left <= 0 {
 			break
@@ -80,8 +80,8 @@ func (w *soakWorld) playFaults(t *testing.T) {
 // attempts of each first session, and for each spell the attempts of a refresh, the growing
 // pauses, and then one in 16 seconds.
 func (w *soakWorld) mostCalls() int {
-	// The hops of the routes with a fallback may ask two regions.
-	const hops, refreshes, start = 3 + 2*2 + 3, int(soakTime / (45 * time.Minute)), 20
+	// The hops of the third route may ask two regions.
+	const hops, refreshes, start = 3 + 2*2, int(soakTime / (45 * time.Minute)), 20
 	spell := w.spells*(12+7) + int(w.faulty/(16*time.Second))
 	return hops*(refreshes+start*w.starts+spell+4*w.taken) + 2*w.spells
 }
@@ -272,13 +272,15 @@ func clockStep(by time.Duration) func(*soakWorld, *testing.T) func() {
 // soakAgent is an EKS Pod Identity agent that asks the cloud for each session, as the real
 // one asks EKS.
 type soakAgent struct {
-	scene *scene
+	hub   string // its ARN, which stays when the role is created again
+	token string
 	sts   *sts.Client
 	away  atomic.Bool
 }
 
 func newSoakAgent(s *scene) *soakAgent {
-	return &soakAgent{scene: s, sts: sts.NewFromConfig(s.cloud.Config(), func(o *sts.Options) {
+	token := s.blue.Token("default", "s3-shared-content", forAYear)
+	return &soakAgent{hub: s.hub.ARN(), token: token, sts: sts.NewFromConfig(s.cloud.Config(), func(o *sts.Options) {
 		o.Credentials, o.Retryer = aws.AnonymousCredentials{}, aws.NopRetryer{}
 	})}
 }
@@ -288,8 +290,8 @@ func (a *soakAgent) Do(r *http.Request) (*http.Response, error) {
 		return refuses(r)
 	}
 	out, err := a.sts.AssumeRoleWithWebIdentity(r.Context(), &sts.AssumeRoleWithWebIdentityInput{
-		RoleArn: aws.String(a.scene.hub.ARN()), RoleSessionName: aws.String("agent"),
-		WebIdentityToken: aws.String(a.scene.blue.Token("default", "s3-shared-content")),
+		RoleArn: aws.String(a.hub), RoleSessionName: aws.String("agent"),
+		WebIdentityToken: aws.String(a.token),
 	})
 	if denied, ok := errors.AsType[smithy.APIError](err); ok {
 		status := http.StatusForbidden
