@@ -266,7 +266,7 @@ func TestExpiredTokenRefusedWithoutAReason(t *testing.T) {
 func forAYear(token *trust.Token) { token.Expires = time.Now().Add(365 * 24 * time.Hour) }
 
 // A role of a pool that refuses for six hours, and then for as long as it takes to
-// refuse a thousand times: the pauses never shrink and never exceed the cap.
+// refuse a hundred times: the pauses never shrink and never exceed the cap.
 func TestALongStreakKeepsThePauses(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -276,8 +276,8 @@ func TestALongStreakKeepsThePauses(t *testing.T) {
 		refusals int
 	}{
 		{"denied for six hours", awstest.Fault{Status: 403, Code: "AccessDenied"}, 30 * time.Second, 15 * time.Minute, 31},
-		{"denied 1,000 times", awstest.Fault{Status: 403, Code: "AccessDenied"}, 30 * time.Second, 15 * time.Minute, 1000},
-		{"throttled 1,000 times", awstest.Fault{Status: 400, Code: "Throttling"}, time.Second, 20 * time.Second, 1000},
+		{"denied 100 times", awstest.Fault{Status: 403, Code: "AccessDenied"}, 30 * time.Second, 15 * time.Minute, 100},
+		{"throttled 100 times", awstest.Fault{Status: 400, Code: "Throttling"}, time.Second, 20 * time.Second, 100},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

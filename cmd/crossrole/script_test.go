@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ type bareTests struct{ *testing.M }
 
 func (t bareTests) Run() int {
 	bareenv.Clear()
+	debug.SetGCPercent(400) // the tests hold little memory, so that much of their time went into collecting it
 	return t.M.Run()
 }
 
