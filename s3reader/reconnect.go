@@ -1,12 +1,14 @@
 package s3reader
 
-// New connections for requests whose connection breaks before a response. For what
+// Which failed requests are repeated, how often and when: those whose connection breaks
+// before a response, and those that S3 refuses because there are too many. For what
 // happens after a response of ExpiredToken, see credentials/recovery.go.
 
 import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -16,15 +18,24 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// droppedAttempts is the maximum number of requests for one response when connections
-// break before it begins.
-const droppedAttempts = resumeLimit + 1
+const (
+	// burstAttempts is the maximum number of requests for one response when connections
+	// break before it begins, or when S3 asks to slow down.
+	burstAttempts = resumeLimit + 1
 
-// retryer is the SDK's retryer, except for connections that break before a response
-// begins. These are retried like bodies that break off: more often than other failures,
-// and outside the SDK's retry quota. All requests of a client share the quota: a retry
-// takes 14 of its 500 tokens until it succeeds, and without tokens a request is not
-// retried. 36 connections that break at the same time would use it up.
+	// slowDownPause is the longest pause before the first repetition of a request that
+	// was refused because there are too many; it doubles. The shortest is half of it, so
+	// that a store may refuse everything for over 7 s.
+	slowDownPause = 500 * time.Millisecond
+)
+
+// retryer is the SDK's retryer, except in a burst: when connections break before a
+// response begins, and when S3 asks to slow down. Such requests are retried like bodies
+// that break off: more often than other failures, and outside the SDK's retry quota. All
+// requests of a client share the quota: a retry takes 14 of its 500 tokens until it
+// succeeds, and without tokens a request is not retried. 36 requests that fail at the same
+// time would use it up. The load on S3 is limited by the pauses, and in downloads by the
+// limiter.
 type retryer struct{ *retry.Standard }
 
 // setRetryer replaces the retryer in o, unless the caller has set one or the number of
@@ -35,11 +46,11 @@ func setRetryer(o *s3.Options) {
 	}
 }
 
-func (p retryer) MaxAttempts() int { return max(droppedAttempts, p.Standard.MaxAttempts()) }
+func (p retryer) MaxAttempts() int { return max(burstAttempts, p.Standard.MaxAttempts()) }
 
-// GetRetryToken takes tokens from the quota, except for broken connections.
+// GetRetryToken takes tokens from the quota, except in a burst.
 func (p retryer) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
-	if brokenConnection(err) {
+	if brokenConnection(err) || throttled(err) {
 		return func(error) error { return nil }, nil
 	}
 	return p.Standard.GetRetryToken(ctx, err)
@@ -47,6 +58,10 @@ func (p retryer) GetRetryToken(ctx context.Context, err error) (func(error) erro
 
 // RetryDelay fails after the last attempt for this error.
 func (p retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
+	if throttled(err) {
+		longest := slowDownPause << min(attempt-1, burstAttempts)
+		return longest/2 + rand.N(longest/2), nil
+	}
 	if attempt >= p.Standard.MaxAttempts() && !brokenConnection(err) {
 		return 0, &retry.MaxAttemptsError{Attempt: attempt, Err: err}
 	}

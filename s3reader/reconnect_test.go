@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
@@ -70,6 +71,72 @@ func TestDroppedConnectionsInABurst(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A store that refuses everything for seven seconds, because there are too many requests,
+// costs no failure either.
+func TestSlowDownStorm(t *testing.T) {
+	t.Parallel()
+	storm := func(t *testing.T, s *shelf, f awstest.Fault, lasts time.Duration) {
+		time.AfterFunc(lasts, s.cloud.Fault(f))
+	}
+	for name, f := range map[string]awstest.Fault{
+		"SlowDown":    {Status: 503, Code: "SlowDown"},
+		"unavailable": {Status: 503, Code: "ServiceUnavailable"},
+		"too many":    {Status: 429, Code: "TooManyRequests"},
+		"of a proxy":  {Status: 503, Body: "<html>busy</html>"},
+	} {
+		for _, workers := range []int{10, 100} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShelf()
+				s.Put("k", []byte("v"))
+				storm(t, s, f, 7*time.Second)
+				if n, err := burst(t, s.reader(t, mayRead), 200, workers); n > 0 {
+					t.Errorf("%s, %d workers: %d failures, one is %v", name, workers, n, err)
+				}
+				if n := len(s.requests()); n > 200+workers*5 {
+					t.Errorf("%s, %d workers: %d requests", name, workers, n)
+				}
+			})
+		}
+		if name != "SlowDown" {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			s := newShelf()
+			data := noise(40 * partSize)
+			s.Put("k", data)
+			r := s.reader(t, mayList, func(o *s3reader.Options) { o.PartSize, o.Concurrency = partSize, 16 })
+			f.Skip = 10
+			storm(t, s, f, 30*time.Second) // a download's ranges are more patient
+			var w memory
+			if _, err := r.Download(t.Context(), "k", &w); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			same(t, w.data, data)
+			f.Skip = 0
+			storm(t, s, f, 7*time.Second)
+			if _, err := r.DownloadDir(t.Context(), "", t.TempDir()); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
+// It ends: each request is made six times.
+func TestSlowDownForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		s.cloud.Fault(awstest.Fault{Status: 503, Code: "SlowDown"})
+		began := time.Now()
+		_, err := s.reader(t, mayRead).Get(t.Context(), "k")
+		if e, ok := errors.AsType[*s3reader.Error](err); !ok || e.Code != "SlowDown" {
+			t.Errorf("got %v", err)
+		}
+		if n, took := len(s.requests()), time.Since(began); n != 6 || took > 16*time.Second {
+			t.Errorf("%d requests in %v", n, took)
+		}
+	})
 }
 
 // There is an end to it, and the user's word on retries counts.
