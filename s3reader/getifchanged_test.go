@@ -54,6 +54,63 @@ func TestGetIfChanged(t *testing.T) {
 	}
 }
 
+// Every kind of object has an ETag to poll with, whichever call it is from.
+func TestGetIfChangedOfAllKinds(t *testing.T) {
+	s := newShelf()
+	s.SetVersioning()
+	key := s.account.CreateKMSKey("")
+	policy := strings.Replace(mayEverything, `"s3:GetObject"`, `"s3:GetObject","kms:Decrypt"`, 1)
+	for name, c := range map[string]struct {
+		stored func(*awstest.Object)
+		option func(*s3reader.Options)
+	}{
+		"plain":             {func(*awstest.Object) {}, func(*s3reader.Options) {}},
+		"in parts":          {func(o *awstest.Object) { o.PartSize = 30 }, func(*s3reader.Options) {}},
+		"composite":         {uploadedIn(30, "SHA256"), func(*s3reader.Options) {}},
+		"KMS":               {func(o *awstest.Object) { o.KMSKey = key }, func(*s3reader.Options) {}},
+		"KMS in parts":      {func(o *awstest.Object) { o.KMSKey, o.PartSize = key, 30 }, func(*s3reader.Options) {}},
+		"customer's key":    {func(o *awstest.Object) { o.CustomerKey = rawKey }, withKey(customerKey(t, rawKey))},
+		"stored as gzip":    {func(o *awstest.Object) { o.ContentEncoding = "gzip" }, func(*s3reader.Options) {}},
+		"without verifying": {func(*awstest.Object) {}, func(o *s3reader.Options) { o.Verify = s3reader.VerifyOff }},
+	} {
+		r := s.reader(t, policy, c.option)
+		s.Put("d/k", noise(100), c.stored)
+		_, got, err := r.GetIfChanged(t.Context(), "d/k", "")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		stat, err := r.Stat(t.Context(), "d/k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		etags := []string{got.ETag, stat.ETag, open(t, r, "d/k").Info().ETag}
+		for info, err := range r.List(t.Context(), "d/") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			etags = append(etags, info.ETag)
+		}
+		before := len(s.requests())
+		for _, etag := range etags {
+			if _, _, err := r.GetIfChanged(t.Context(), "d/k", etag); err != s3reader.ErrNotModified {
+				t.Errorf("%s: got %v", name, err)
+			}
+		}
+		if n := len(s.requests()) - before; n != len(etags) {
+			t.Errorf("%s: %d requests for %d calls", name, n, len(etags))
+		}
+		s.Put("d/k", noise(101), c.stored)
+		if data, info, err := r.GetIfChanged(t.Context(), "d/k", got.ETag); err != nil || len(data) != 101 || info.VersionID == got.VersionID {
+			t.Errorf("%s: got %d bytes, %+v, %v", name, len(data), info, err)
+		}
+		s.Delete("d/k")
+		if _, _, err := r.GetIfChanged(t.Context(), "d/k", got.ETag); !errors.Is(err, s3reader.NotFound) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 // A changed object is read as Get reads it: resumed, compared, and all of one version.
 func TestGetIfChangedIsAGet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
