@@ -76,7 +76,7 @@ type objectParts struct {
 }
 
 // partsOf returns the parts of the object with a composite checksum; nil if they cannot
-// be known. The error is that of ctx.
+// be known. The error is that of ctx, or a panic of user code.
 func (c *client) partsOf(ctx context.Context, info *Info, of *composite) (*objectParts, error) {
 	if of.parts == 1 {
 		return &objectParts{of: of, ends: []int64{info.Size}}, nil
@@ -92,6 +92,9 @@ func (c *client) partsOf(ctx context.Context, info *Info, of *composite) (*objec
 	leave(err)
 	if ended := ctxErr(ctx); err == nil || ended != nil {
 		return parts, ended
+	}
+	if _, panicked := errors.AsType[*PanicError](err); panicked {
+		return nil, err
 	}
 	c.opts.Logger.Info("s3reader: the parts of an object are not known, so its composite checksum is not verified",
 		"bucket", c.bucket.name, "key", info.Key, "algorithm", of.Algorithm, "cause", causeText(err))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -397,6 +398,23 @@ func TestPartsOfAContext(t *testing.T) {
 		}
 		all.Wait()
 	})
+}
+
+// A panic in the caller's HTTP client is an error, as in any other request.
+func TestPartsOfAPanickingClient(t *testing.T) {
+	s := newShelf()
+	s.Put("k", noise(100), uploadedIn(30, "CRC32"))
+	cfg := s.config(mayParts)
+	inner := cfg.HTTPClient
+	cfg.HTTPClient = roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Query().Has("attributes") {
+			panic("ouch")
+		}
+		return inner.Do(r)
+	})
+	if _, err := newReader(t, cfg, "pics").Get(t.Context(), "k"); !errors.Is(err, s3reader.Panicked) {
+		t.Errorf("got %v", err)
+	}
 }
 
 // Parts that are not this object's are not used.
