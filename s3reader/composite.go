@@ -29,7 +29,7 @@ import (
 // "Composite checksums"). To compute it, the sizes of the parts are necessary.
 //
 //	compositeOf     the checksum in the response to a GET or HEAD
-//	client.partsOf  GetObjectAttributes, once per object: the parts, or nil
+//	partsOf         GetObjectAttributes, once per object: the parts, or nil
 //	    ├─► partSum              for bytes that are read in order
 //	    └─► objectParts.compare  for a download over several connections, whose
 //	                             transfer.Job ends a part at the end of each of these
@@ -77,7 +77,7 @@ type objectParts struct {
 
 // partsOf returns the parts of the object with a composite checksum; nil if they cannot
 // be known. The error is that of ctx, or a panic of user code.
-func (c *client) partsOf(ctx context.Context, info *Info, of *composite) (*objectParts, error) {
+func partsOf(ctx context.Context, c *client, info *Info, of *composite) (*objectParts, error) {
 	if of.parts == 1 {
 		return &objectParts{of: of, ends: []int64{info.Size}}, nil
 	}
@@ -88,7 +88,7 @@ func (c *client) partsOf(ctx context.Context, info *Info, of *composite) (*objec
 	if leave == nil {
 		return nil, err
 	}
-	parts, err := c.askParts(ctx, info, of)
+	parts, err := askParts(ctx, c, info, of)
 	leave(err)
 	if ended := ctxErr(ctx); err == nil || ended != nil {
 		return parts, ended
@@ -104,7 +104,7 @@ func (c *client) partsOf(ctx context.Context, info *Info, of *composite) (*objec
 var errNoAttributes = errors.New("the response has no attributes of an object")
 
 // askParts requests the parts of an object, up to 1,000 at a time.
-func (c *client) askParts(parent context.Context, info *Info, of *composite) (*objectParts, error) {
+func askParts(parent context.Context, c *client, info *Info, of *composite) (*objectParts, error) {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	in := &s3.GetObjectAttributesInput{

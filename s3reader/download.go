@@ -354,7 +354,7 @@ func (d *download) expect(ctx context.Context, head *s3.HeadObjectOutput) error 
 	}
 	d.kind = of.crc
 	var err error
-	d.parts, err = d.client.partsOf(ctx, &d.info, of)
+	d.parts, err = partsOf(ctx, d.client, &d.info, of)
 	return err
 }
 

@@ -127,7 +127,7 @@ func (o *Object) read(p []byte) (int, error) {
 // bytes, it asks for the parts of a composite one.
 func (o *Object) addToSum(pos int64, p []byte) error {
 	if pos == 0 && o.unasked != nil {
-		parts, err := o.client.partsOf(o.ctx, &o.info, o.unasked)
+		parts, err := partsOf(o.ctx, o.client, &o.info, o.unasked)
 		if err != nil {
 			return err
 		}
