@@ -253,8 +253,12 @@ func isSTSCode(code string) bool {
 		slices.ContainsFunc(retryTable, func(r rule) bool { return r.code == code })
 }
 
-// unwrapRetry removes the SDK's wrapper with its own count of attempts.
+// unwrapRetry removes the SDK's wrapper with its own count of attempts. The cause of an
+// *Error may have such a wrapper too, if a provider of the user's own made requests.
 func unwrapRetry(err error) error {
+	if own, ok := err.(*Error); ok {
+		return own
+	}
 	if m, ok := errors.AsType[*awsretry.MaxAttemptsError](err); ok {
 		return m.Err
 	}

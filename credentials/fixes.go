@@ -151,6 +151,12 @@ func isServerAudience(audience, issuer string) bool {
 		strings.HasPrefix(host, "kubernetes.default.svc.")
 }
 
+// olderCLIFix goes with create-open-id-connect-provider. The API requires no thumbprint
+// since April 2024 (aws-sdk-go-v2, service/iam v1.32.0), but older versions of the CLI do.
+// A thumbprint that no certificate has admits no issuer that IAM would refuse without it.
+// https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html
+const olderCLIFix = "versions of the aws CLI from before April 2024 also need --thumbprint-list 0000000000000000000000000000000000000000 there: IAM uses it only if no public authority signed the issuer's certificate, and then crossrole issuer prints the right one"
+
 // providerFixes returns the fixes for an issuer that the role's account does not know.
 func (h *hop) providerFixes(e *Error, role roleARN) []string {
 	provider := shellWords(e.Token.ProviderARN(role.partition, role.account))
@@ -167,9 +173,10 @@ func (h *hop) providerFixes(e *Error, role roleARN) []string {
 		whose = "the hub's account " + role.account
 	}
 	fixes := []string{fmt.Sprintf("register the issuer in %s: aws iam create-open-id-connect-provider %s %s", whose, shellFlag("--url", e.Token.Issuer), shellFlag("--client-id-list", audiences...))}
+	fixes = append(fixes, olderCLIFix)
 	if h.facts.hops == 1 {
-		fixes = append(fixes, "or go through a hub role in the cluster's own account, which knows the issuer: make that the pod's role and add "+
-			settings.Name(fmt.Sprintf("credentials.Assume(%q)", e.RoleARN), "--role "+shellWords(e.RoleARN)))
+		fixes = append(fixes, fmt.Sprintf("or go through a hub role in an account that knows the issuer, such as the cluster's own: make that %s and add %s", h.webIdentity().roleName(),
+			settings.Name(fmt.Sprintf("credentials.Assume(%q)", e.RoleARN), "--role "+shellWords(e.RoleARN))))
 	}
 	return fixes
 }

@@ -62,7 +62,8 @@ func TestMissingProviderAdvice(t *testing.T) {
 	says(t, err, credentials.OIDCProviderMissing, "register the issuer in account 444455556666: aws iam", `credentials.Assume("`+s.target.ARN()+`")`)
 	_, err = s.hubChain(t).Retrieve(t.Context())
 	says(t, err, credentials.OIDCProviderMissing, "register the issuer in the hub's account 111122223333: aws iam")
-	if e, _ := errors.AsType[*credentials.Error](err); len(e.Fixes) != 1 {
+	thumbprint := "--thumbprint-list " + strings.Repeat("0", 40) + " "
+	if e, _ := errors.AsType[*credentials.Error](err); len(e.Fixes) != 2 || !strings.Contains(e.Fixes[1], thumbprint) {
 		t.Errorf("a hub chain is advised %q", e.Fixes)
 	}
 	s.cloud.Fault(awstest.Fault{Times: 2, Status: 400, Code: "InvalidIdentityToken", Message: "OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint"})

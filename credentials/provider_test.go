@@ -3,6 +3,7 @@ package credentials_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	sdkcredentials "github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/crossrole/crossrole/awstest"
@@ -186,6 +188,29 @@ func TestProviderThatDoesNotDiscardItsSession(t *testing.T) {
 				if took := time.Since(before); took > 5*time.Second {
 					t.Errorf("held for %v", took)
 				}
+			}
+		})
+	}
+}
+
+// A provider's error stays the hop's, even if the SDK had retried what the provider does.
+func TestProviderWhoseRequestsWereRetried(t *testing.T) {
+	for name, inner := range map[string]error{"an error": errors.New("vault is sealed"), "an error of a chain": &credentials.Error{Kind: credentials.AssumeDenied}} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			retried := &retry.MaxAttemptsError{Attempt: 3, Err: inner}
+			chain := newChain(t, s.cloud.Config(), credentials.Assume(s.target.ARN()), func(o *credentials.Options) {
+				o.Source = credentials.Provider{Name: "vault", Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+					return aws.Credentials{}, fmt.Errorf("login: %w", retried)
+				})}
+			})
+			_, err := chain.Retrieve(t.Context())
+			e, ok := errors.AsType[*credentials.Error](err)
+			if !ok || e.Hop != 1 || !strings.Contains(e.Operation, "Retrieve from") || !errors.Is(err, inner) || !errors.Is(err, retried) {
+				t.Errorf("got %#v: %v", e, err)
+			}
+			if n := s.count("AssumeRole"); n != 0 {
+				t.Errorf("%d requests", n)
 			}
 		})
 	}

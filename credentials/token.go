@@ -290,6 +290,14 @@ func (w WebIdentity) expiredFix() string {
 	return rotationFix
 }
 
+// roleName names the setting of the role that the token is exchanged for.
+func (w WebIdentity) roleName() string {
+	if w.Token != nil {
+		return settings.Name("WebIdentity.RoleARN", envRoleARN)
+	}
+	return "the pod's role"
+}
+
 // projectFix returns the fix that changes the token's audience.
 func (w WebIdentity) projectFix(audience string) string {
 	if w.Token != nil {

@@ -449,6 +449,66 @@ func TestTokenFunctionClaims(t *testing.T) {
 	}
 }
 
+// The fixes of no failure speak of a file, or of a pod's settings, whatever STS responds.
+func TestTokenFunctionFixes(t *testing.T) {
+	t.Setenv("AWS_ROLE_ARN", "")
+	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "")
+	const web, assume = "AssumeRoleWithWebIdentity", "AssumeRole"
+	for _, row := range []struct {
+		kind  credentials.Kind
+		fault awstest.Fault
+	}{
+		{credentials.OIDCProviderMissing, awstest.Fault{Operation: web, Code: "InvalidIdentityToken", Message: "No OpenIDConnect provider found in your account for https://x"}},
+		{credentials.OIDCProviderMissing, awstest.Fault{Operation: web, Code: "InvalidIdentityToken", Message: "OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint"}},
+		{credentials.AudienceMismatch, awstest.Fault{Operation: web, Code: "InvalidIdentityToken", Message: "Incorrect token audience"}},
+		{credentials.TokenRejected, awstest.Fault{Operation: web, Code: "InvalidIdentityToken", Message: "The ID Token provided is not a valid JWT."}},
+		{credentials.TokenRejected, awstest.Fault{Operation: web, Code: "IDPRejectedClaim"}},
+		{credentials.TokenExpired, awstest.Fault{Operation: web, Code: "ExpiredTokenException", Message: "Token expired"}},
+		{credentials.IssuerUnreachable, awstest.Fault{Operation: web, Code: "IDPCommunicationError"}},
+		{credentials.TrustDenied, awstest.Fault{Operation: web, Status: 403, Code: "AccessDenied", Message: "Not authorized to perform sts:AssumeRoleWithWebIdentity"}},
+		{credentials.DurationTooLong, awstest.Fault{Operation: web, Code: "ValidationError", Message: "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."}},
+		{credentials.RegionNotEnabled, awstest.Fault{Operation: web, Status: 403, Code: "RegionDisabledException"}},
+		{credentials.ConfigInvalid, awstest.Fault{Operation: web, Code: "ValidationError", Message: "x"}},
+		{credentials.Throttled, awstest.Fault{Operation: web, Code: "Throttling"}},
+		{credentials.STSUnreachable, awstest.Fault{Operation: web, Status: 503, Code: "ServiceUnavailable"}},
+		{credentials.STSUnreachable, awstest.Fault{Operation: web, Drop: true}},
+		{credentials.Unknown, awstest.Fault{Operation: web, Code: "SomethingElse"}},
+		{credentials.AssumeDenied, awstest.Fault{Operation: assume, Status: 403, Code: "AccessDenied", Message: "User: arn:aws:sts::111122223333:assumed-role/hub/x is not authorized to perform: sts:AssumeRole on resource: x"}},
+		{credentials.TagsTooLarge, awstest.Fault{Operation: assume, Code: "PackedPolicyTooLarge"}},
+		{credentials.CredentialsExpired, awstest.Fault{Operation: assume, Code: "ExpiredToken"}},
+	} {
+		t.Run(string(row.kind)+" "+row.fault.Code, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				c := &tenant{scene: s}
+				if row.fault.Status == 0 && row.fault.Code != "" {
+					row.fault.Status = 400
+				}
+				s.cloud.Fault(row.fault)
+				chains := []*credentials.Chain{s.hubChain(t, c.by)}
+				if row.fault.Operation == web {
+					chains = append(chains, s.directChain(t, func(o *credentials.Options) {
+						o.Source = credentials.WebIdentity{RoleARN: s.target.ARN(), Token: c.token, Duration: 2 * time.Hour}
+					}))
+				}
+				for _, chain := range chains {
+					_, err := chain.Retrieve(t.Context())
+					if !errors.Is(err, row.kind) {
+						t.Fatalf("got %v, want %v", err, row.kind)
+					}
+					for _, text := range append(errorFixes(err), err.Error()) {
+						for _, word := range []string{"file", "kubelet", "mount", "volume", "TokenFile", "annotation", "AWS_ROLE_ARN", "the pod's role", "recreate the pod"} {
+							if strings.Contains(text, word) {
+								t.Errorf("speaks of %q:\n%s", word, text)
+							}
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
 func errorFixes(err error) []string {
 	e, _ := errors.AsType[*credentials.Error](err)
 	if e == nil {
