@@ -815,6 +815,7 @@ func TestIAMErrors(t *testing.T) {
 		"trust: unknown principal": {nil, trust(roleTrust("arn:aws:iam::444455556666:role/none")), 400, "MalformedPolicyDocument", `Invalid principal in policy: "AWS":"arn:aws:iam::444455556666:role/none"`},
 		"trust: unknown user":      {nil, trust(roleTrust("arn:aws:iam::444455556666:user/none")), 400, "MalformedPolicyDocument", `Invalid principal in policy: "AWS":"arn:aws:iam::444455556666:user/none"`},
 		"trust: bad federation":    {nil, trust(statement(`{"Effect":"Allow","Principal":{"Federated":"arn:aws:s3:::x"},"Action":"sts:AssumeRoleWithWebIdentity"}`)), 400, "MalformedPolicyDocument", "Federated principals must be valid domain names or SAML metadata ARNs"},
+		"trust: a shared issuer":   {nil, trust(statement(`{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::111122223333:oidc-provider/gitlab.com"},"Action":"sts:AssumeRoleWithWebIdentity"}`)), 400, "MalformedPolicyDocument", "Syntax errors in policy."},
 		"trust: too long":          {nil, trust(longTrust(2049)), 409, "LimitExceeded", "Cannot exceed quota for ACLSizePerRole: 2048"},
 		"trust: updated, too long": {nil, []string{"UpdateAssumeRolePolicy", "RoleName", "hub", "PolicyDocument", longTrust(2049)}, 409, "LimitExceeded", "Cannot exceed quota for ACLSizePerRole: 2048"},
 		"trust: raised, too long":  {func(w *world) { w.dev.SetTrustPolicyLimit(4096) }, trust(longTrust(4097)), 409, "LimitExceeded", "Cannot exceed quota for ACLSizePerRole: 4096"},

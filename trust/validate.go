@@ -13,7 +13,10 @@ import (
 // ValidateTrust reports what AWS would refuse in p as the trust policy of a role. In
 // addition to the rules of [ParsePolicy], each statement must have a Principal (a
 // NotPrincipal is not allowed: IAM User Guide, "NotPrincipal") and no resource, and its
-// actions must be sts actions. All faults are in one error.
+// actions must be sts actions. A statement that admits tokens of an issuer shared by many
+// customers, such as GitHub Actions, must have a condition on the claim that IAM requires
+// (IAM User Guide, "Identity-provider controls for shared OIDC providers"). All faults are
+// in one error.
 func (p *Policy) ValidateTrust() error { return p.check(trustUse) }
 
 // ValidateIdentity reports what AWS would refuse in p as an identity policy (of a role
@@ -125,6 +128,9 @@ func (s *Statement) check(use use, variables bool, fault func(element string, er
 	checkResources("Resource", s.Resource, variables, fault)
 	checkResources("NotResource", s.NotResource, variables, fault)
 	s.Condition.check(fault)
+	if use == trustUse {
+		s.checkSharedIssuers(fault)
+	}
 }
 
 // checkCharacters reports characters that IAM refuses in policies. It allows only tab,

@@ -113,3 +113,33 @@ func TestValidateCharacters(t *testing.T) {
 		t.Errorf("IAM refuses\n%s", written)
 	}
 }
+
+// IAM requires a condition on the claim that distinguishes the customers of a shared issuer.
+func TestValidateSharedIssuer(t *testing.T) {
+	const arn = "arn:aws:iam::111122223333:oidc-provider/"
+	for name, tt := range map[string]struct{ effect, principal, action, condition, want string }{
+		"GitHub, no condition":    {"Allow", arn + "token.actions.githubusercontent.com", "sts:AssumeRoleWithWebIdentity", `{}`, "token.actions.githubusercontent.com:sub"},
+		"GitHub, audience only":   {"Allow", arn + "token.actions.githubusercontent.com", "sts:AssumeRoleWithWebIdentity", `{"StringEquals":{"token.actions.githubusercontent.com:aud":"sts.amazonaws.com"}}`, "token.actions.githubusercontent.com:sub"},
+		"GitHub, presence only":   {"Allow", arn + "token.actions.githubusercontent.com", "sts:AssumeRoleWithWebIdentity", `{"Null":{"token.actions.githubusercontent.com:sub":"false"}}`, "token.actions.githubusercontent.com:sub"},
+		"GitHub, all of sts":      {"Allow", arn + "token.actions.githubusercontent.com", "sts:*", `{}`, "token.actions.githubusercontent.com:sub"},
+		"GitHub, subject":         {"Allow", arn + "token.actions.githubusercontent.com", "sts:AssumeRoleWithWebIdentity", `{"StringLike":{"Token.Actions.githubusercontent.com:sub":"repo:acme/app:*"}}`, ""},
+		"GitLab's own service":    {"Allow", arn + "gitlab.com", "sts:AssumeRoleWithWebIdentity", `{}`, "gitlab.com:sub"},
+		"GitLab, self-managed":    {"Allow", arn + "gitlab.acme.example", "sts:AssumeRoleWithWebIdentity", `{}`, ""},
+		"a path that looks alike": {"Allow", arn + "acme.example/gitlab.com", "sts:AssumeRoleWithWebIdentity", `{}`, ""},
+		"Cognito":                 {"Allow", "cognito-identity.amazonaws.com", "sts:AssumeRoleWithWebIdentity", `{}`, "cognito-identity.amazonaws.com:aud"},
+		"EKS":                     {"Allow", arn + "oidc.eks.us-east-1.amazonaws.com/id/BLUE", "sts:AssumeRoleWithWebIdentity", `{}`, ""},
+		"a Deny":                  {"Deny", arn + "gitlab.com", "sts:AssumeRoleWithWebIdentity", `{}`, ""},
+		"another action":          {"Allow", arn + "gitlab.com", "sts:TagSession", `{}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy, err := trust.ParsePolicy([]byte(of(`{"Effect":"` + tt.effect + `","Principal":{"Federated":"` + tt.principal + `"},"Action":"` + tt.action + `","Condition":` + tt.condition + `}`)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = policy.ValidateTrust()
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), "statement 0, Condition") || !strings.Contains(err.Error(), `the key "`+tt.want+`"`)) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
+}
