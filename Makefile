@@ -136,7 +136,7 @@ e2e-versitygw:
 ## e2e-clients: the AWS CLI, boto3, the JavaScript SDKs and Chromium against awstest
 .PHONY: e2e-clients
 e2e-clients:
-	@$(call suite,^TestClients,./clients ./conformance,aws node npm python3 chromium,install the Debian packages awscli nodejs npm python3-boto3 chromium)
+	@$(call suite,^TestClients,./clients ./conformance,aws node npm python3 chromium jq,install the Debian packages awscli nodejs npm python3-boto3 chromium jq)
 
 ## e2e-observe: the alert rules, evaluated by Prometheus' own engine
 .PHONY: e2e-observe
