@@ -6,13 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/smithy-go"
 	"github.com/spf13/cobra"
 
 	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/internal/denial"
 	"github.com/crossrole/crossrole/s3reader"
 	"github.com/crossrole/crossrole/trust"
 )
@@ -23,6 +28,8 @@ type finding struct {
 	OK    bool     `json:"ok"`
 	Text  string   `json:"text"`
 	Notes []string `json:"notes,omitempty"`
+
+	denied string // by which policy, and who can fix it; empty: S3 names none
 }
 
 // findings are all results of doctor.
@@ -53,6 +60,10 @@ that may read but not list is fine: doctor only notes it.
 Each hop is also tried in every --fallback-region, which shows whether the accounts
 have the region enabled. That STS of the pod's own region does not respond is then
 only a note.
+
+On a node that has just started, the agent, the DNS or STS may be a few seconds late.
+If a hop fails for such a reason, doctor waits for up to 10 seconds and says on
+standard error what it waits for. A denial or a wrong setting ends it immediately.
 
 With --trust-policy it shows which statement and condition of that policy allows or
 denies the token. AWS never shows that. To get the file, run
@@ -95,7 +106,7 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 			case err != nil:
 				return err
 			default:
-				f.Chain = chain.Check(c.Context())
+				f.Chain = checkPatiently(c.Context(), chain, c.ErrOrStderr())
 				if policy != "" {
 					if f.Trust, err = explainTrust(c.Context(), policy, f.Chain); err != nil {
 						return err
@@ -122,6 +133,62 @@ Exit status: 0 healthy, 1 a problem was found, 2 wrong usage.`,
 	c.Flags().StringVar(&command, "token-command", "", "run `COMMAND`, which prints the token, instead of reading the pod's file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+const (
+	// patience is how long doctor waits for what may be late on a node that has just
+	// started, from its own start on. A chain's first session waits longer.
+	patience = 10 * time.Second
+	// silence is how long a check may take before doctor says what it waits for.
+	silence = 2 * time.Second
+)
+
+// mayBeLate reports whether doctor waits after a hop's failure. The chain decides whether
+// this one may pass, and returns the others immediately.
+func mayBeLate(h credentials.HopReport) bool {
+	if h.Err == nil {
+		return false
+	}
+	switch h.Err.Kind {
+	case credentials.STSUnreachable, credentials.RefreshTimeout, credentials.Throttled, credentials.IssuerUnreachable:
+		return true
+	case credentials.TokenUnreadable:
+		return h.Err.Operation == "read token file" && errors.Is(h.Err, fs.ErrNotExist)
+	}
+	return false
+}
+
+// checkPatiently checks the chain. If a hop fails with what may be late on a node that has
+// just started, it waits until the chain has a session, at most until patience is over, and
+// checks again. It writes to progress what it waits for.
+func checkPatiently(ctx context.Context, chain *credentials.Chain, progress io.Writer) *credentials.Report {
+	deadline := time.Now().Add(patience)
+	say := func(format string, args ...any) {
+		fmt.Fprintln(progress, printable("crossrole: doctor: "+fmt.Sprintf(format, args...)))
+	}
+	// A hop that is being checked has a caller that waits.
+	slow := time.AfterFunc(silence, func() {
+		for i, hop := range chain.Status().Hops {
+			if hop.Waiting > 0 {
+				say("hop %d has not responded yet: waiting", i+1)
+			}
+		}
+	})
+	report := chain.Check(ctx)
+	slow.Stop()
+	late := slices.IndexFunc(report.Hops, mayBeLate)
+	left := time.Until(deadline).Round(time.Second)
+	if late < 0 || left <= 0 || ctx.Err() != nil {
+		return report
+	}
+	failed := report.Hops[late].Err
+	say("%s; waiting for up to %v", strings.TrimPrefix(failed.Error(), "credentials: "), left)
+	brief, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	if _, err := chain.Retrieve(brief); errors.Is(err, context.DeadlineExceeded) {
+		return report
+	}
+	return chain.Check(ctx)
 }
 
 func (f *findings) write(out io.Writer, asJSON bool) error {
@@ -162,6 +229,8 @@ func (f *findings) print(out io.Writer) (verdict string) {
 	extra("trust", f.Trust)
 	extra("bucket", f.Bucket)
 	switch {
+	case f.Bucket != nil && !f.Bucket.OK && f.Bucket.denied != "":
+		return "the chain works, but the bucket cannot be read: " + f.Bucket.denied
 	case f.Bucket != nil && !f.Bucket.OK:
 		return "the chain works, but the bucket cannot be read"
 	case f.Trust != nil && !f.Trust.OK && f.Chain.Healthy():
@@ -274,14 +343,14 @@ func checkBucket(ctx context.Context, chain *credentials.Chain, bucket, key stri
 		return f
 	}
 	if key != "" {
+		var n int64
 		object, err := reader.Open(ctx, key)
-		if err != nil {
-			f.Text = err.Error()
-			return f
+		if err == nil {
+			n, err = io.Copy(io.Discard, object)
+			err = errors.Join(err, object.Close())
 		}
-		n, err := io.Copy(io.Discard, object)
-		if err = errors.Join(err, object.Close()); err != nil {
-			f.Text = err.Error()
+		if err != nil {
+			f.Text, f.denied = err.Error(), deniedBy(err)
 			return f
 		}
 		f.OK, f.Text = true, fmt.Sprintf("read s3://%s/%s, %d bytes", bucket, key, n)
@@ -297,10 +366,32 @@ func checkBucket(ctx context.Context, chain *credentials.Chain, bucket, key stri
 	case errors.Is(err, s3reader.AccessDenied):
 		f.OK, f.Text = true, "s3://"+bucket+" cannot be listed"
 		f.Notes = []string{"that is normal for a role without s3:ListBucket; add --key with an object's key to check whether it can be read"}
+		if by := deniedBy(err); by != "" {
+			f.Notes = []string{by + "; add --key with an object's key to check whether it can be read"}
+		}
 	case errors.Is(err, s3reader.NoSuchBucket):
 		f.Text = "there is no bucket " + bucket
 	default:
 		f.Text = err.Error()
 	}
 	return f
+}
+
+// deniedBy returns which policy denied a request to S3 and who can fix that; empty: S3's
+// message names no policy, or the request was for s3:ListBucket and the role has no such
+// permission, which is normal.
+func deniedBy(err error) string {
+	e, ok := errors.AsType[*s3reader.Error](err)
+	if !ok || e.Kind != s3reader.AccessDenied {
+		return ""
+	}
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		return ""
+	}
+	d, named := denial.Read(api.ErrorMessage())
+	if !named || d.OfCaller() && d.Action == "s3:ListBucket" {
+		return ""
+	}
+	return d.Verdict()
 }

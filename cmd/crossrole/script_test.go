@@ -105,6 +105,15 @@ func changePod(ts *testscript.TestScript, _ bool, args []string) {
 		p.hub.SetTrust(p.trusts("other"))
 	case "is not trusted by the target":
 		p.target.SetTrust(trust.RolePolicy("arn:aws:iam::444455556666:root").String())
+	case "may not assume roles, by its organization":
+		org := p.cloud.Organization()
+		org.Add(p.dev)
+		org.AttachSCP("NoRoles", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"sts:AssumeRole","Resource":"*"}]}`)
+	case "may not read, by its organization":
+		org := p.cloud.Organization()
+		org.Remove(p.dev)
+		org.Add(p.cloud.Account("444455556666"))
+		org.AttachRCP("NoReading", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":["s3:GetObject","s3:ListBucket"],"Resource":"*"}]}`)
 	case "may not list":
 		p.target.SetPolicy(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::pics/*"}]}`)
 	case "has a bucket in another region":
