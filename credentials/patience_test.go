@@ -172,6 +172,41 @@ func TestRenewalMakesOneAttempt(t *testing.T) {
 	})
 }
 
+// A program has been idle for longer than its session lasted. Its next call waits, so the
+// refresh repeats an attempt that gets no response: one lost connection must not fail a
+// call. In an outage that happens once, since every later refresh follows a failure and
+// makes one attempt.
+func TestExpiredSessionAfterAnIdleDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chain, client := newScene(t).abroad(t)
+		_, err := chain.Retrieve(t.Context())
+		check(t, err)
+		time.Sleep(2 * time.Hour)
+		lost := false
+		client.set(home, func(r *http.Request) (*http.Response, error) {
+			if !lost {
+				lost = true
+				return refuses(r)
+			}
+			return client.inner.Do(r)
+		})
+		_, err = chain.Retrieve(t.Context())
+		check(t, err)
+		time.Sleep(2 * time.Hour)
+		client.set(home, refuses)
+		client.hosts()
+		for i, want := range []int{4, 1, 1} {
+			if _, err := chain.Retrieve(t.Context()); !errors.Is(err, credentials.STSUnreachable) {
+				t.Fatal(err)
+			}
+			if n := len(client.hosts()); n != want {
+				t.Errorf("refresh %d: %d attempts, want %d", i+1, n, want)
+			}
+			time.Sleep(20 * time.Second)
+		}
+	})
+}
+
 // A server says when to come back: in seconds, as a date, or in AWS's own header. Both
 // the pauses within the first session and those between refreshes keep to it.
 func TestServersRetryHint(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 
 // tries are the attempts of one refresh. Attempts that get no usable response ask one
 // region after the other (a pass). A chain's first session is patient: it makes another
-// pass after a pause. A refresh that follows a failure makes one pass.
+// pass after a pause. So does, a few times, the refresh of a session that expired while
+// nothing asked for it. A refresh that follows a failure makes one pass.
 type tries struct {
 	s       *session
 	patient bool       // the chain's first session
@@ -126,7 +127,8 @@ func (t *tries) retry(ctx context.Context, att *attempt, c class, e *Error) bool
 		if t.patient {
 			return t.sleep(ctx, backoffBase, backoffCap, e)
 		}
-		// Callers wait for the session, unless the current one is valid.
+		// If the session expired unused, callers wait for this refresh: a lost connection
+		// must not fail them. Later refreshes follow a failure.
 		waited := s.current.Load().phase(time.Now()) == expired
 		return waited && !t.noRetry && t.pauses < backoffAttempts-1 && t.sleep(ctx, backoffBase, backoffCap, e)
 	case retryUntilDeadline:
