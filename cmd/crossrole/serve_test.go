@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/credserver"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
@@ -46,6 +47,44 @@ func (p *fakePod) sessions(operation string) int {
 		}
 	}
 	return n
+}
+
+// With --fallback-region, serve has sessions through hours of a regional outage that began
+// before it started, and no client asks meanwhile. Then it is back in its own region.
+func TestServeWithAFallbackRegion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pod := newQuietPod(t.TempDir())
+		s := &serveCmd{tokenDir: t.TempDir(), pod: podFlags{fallbacks: []string{"us-west-2"}}}
+		server := newServer(t, s, pod, "pics="+target)
+		end := pod.cloud.Fault(awstest.Fault{Region: "us-east-1", Drop: true})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- server.Run(ctx, quiet{make(chan struct{})}, nil) }()
+		from := func(length time.Duration) map[string]int {
+			before := len(pod.cloud.Calls())
+			time.Sleep(length)
+			hosts := map[string]int{}
+			for _, c := range pod.cloud.Calls()[before:] {
+				if c.Status == http.StatusOK {
+					hosts[c.Host]++
+				}
+			}
+			return hosts
+		}
+		const own, fallback = "sts.us-east-1.amazonaws.com", "sts.us-west-2.amazonaws.com"
+		if hosts := from(3 * time.Hour); hosts[fallback] < 6 || len(hosts) != 1 {
+			t.Errorf("sessions during the outage: %v", hosts)
+		}
+		end()
+		from(time.Hour)
+		if hosts := from(3 * time.Hour); hosts[own] < 6 || len(hosts) != 1 {
+			t.Errorf("sessions after the outage: %v", hosts)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // All roles are assumed from one session of the hub; only a renewal gets another one.
