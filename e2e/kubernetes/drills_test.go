@@ -11,10 +11,11 @@ import (
 
 	"github.com/crossrole/crossrole/e2e/ceph"
 	"github.com/crossrole/crossrole/e2e/kubernetes"
+	"github.com/crossrole/crossrole/e2e/shortsession"
 )
 
 // drillCount is how many there are.
-const drillCount = 6
+const drillCount = 7
 
 // TestKubernetesDrills breaks and repairs one thing after the other while readers are
 // running. What the readers saw becomes the table in README.md.
@@ -27,6 +28,7 @@ func TestKubernetesDrills(t *testing.T) {
 		{"API server down", w.apiServerDown},
 		{"issuer's keys unreachable", w.keysUnreachable},
 		{"gateway (S3 and STS) killed and restarted", w.gatewayRestart},
+		{"STS of the own region killed for longer than a session; fallback region set", w.regionDown},
 		{"process clock an hour ahead, an hour behind", w.skewedClock},
 		{"service account deleted and created again", w.accountRecreated},
 		{"API server signs with a new key; the old one is removed", w.keyRotation},
@@ -34,6 +36,7 @@ func TestKubernetesDrills(t *testing.T) {
 		t.Run(strings.ReplaceAll(drill.name, " ", "-"), func(t *testing.T) {
 			saw := drill.run(t)
 			if !t.Failed() {
+				t.Log(saw)
 				results.drill(drill.name, saw)
 			}
 		})
@@ -116,6 +119,55 @@ func (w *world) keysUnreachable(t *testing.T) string {
 	waiting.more(t, 5)
 	reads, _ := total(t, loops)
 	return fmt.Sprintf("running programs see nothing (%d reads): sessions stay valid without the keys; a program started during the outage gets IssuerUnreachable, and works without a restart when the keys are back", reads)
+}
+
+// Two gateways stand for STS of two regions; S3 stays up. That of the readers' own region
+// is down for several sessions.
+func (w *world) regionDown(t *testing.T) string {
+	const own, fallback = "us-east-1", "us-west-2"
+	ctx, cancel := within(t, 2*time.Minute)
+	defer cancel()
+	gateway, err := w.ceph.AddGateway(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(gateway.Stop)
+	east, err := shortsession.Start(gateway.URL, shortLife)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { east.Close() })
+	west, err := east.Another(w.ceph.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { west.Close() })
+	var loops []*looper
+	for _, route := range []string{direct, hub} {
+		p := start(t, w.blue, route, "region-"+route, nil)
+		loops = append(loops, w.loop(t, w.blue, p, route, "READER_STS="+own+"="+east.URL+","+fallback+"="+west.URL))
+	}
+	from := func(region string, sessions int64) {
+		for _, l := range loops {
+			before, _ := l.now()
+			l.until(t, "sessions from "+region, func(now line) bool { return now.Region == region && now.Sessions >= before.Sessions+sessions })
+		}
+	}
+	from(own, 2)
+	gateway.Stop()
+	killed := time.Now()
+	from(fallback, 5)
+	down := time.Since(killed)
+	if down < 2*shortLife {
+		t.Errorf("down for %v only, with sessions of %v", down, shortLife)
+	}
+	if err := gateway.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	// The region is asked again half a minute after its last failure.
+	from(own, 1)
+	reads, sessions := total(t, loops)
+	return fmt.Sprintf("nothing: down for %.1fs with sessions of %v, %d reads, %d sessions; sessions come from the fallback region, and from the own one again after its restart", down.Seconds(), shortLife, reads, sessions)
 }
 
 // skewedClock needs no reader: the clock is wrong from the start.

@@ -22,6 +22,7 @@ type line struct {
 	Reads, Wrong     int
 	Failed           int
 	Sessions, Tokens int64
+	Region           string
 	Kind, Error      string
 }
 

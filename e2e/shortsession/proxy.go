@@ -35,14 +35,23 @@ type Proxy struct {
 	life     time.Duration
 	server   http.Server
 
-	mu       sync.Mutex
-	sessions map[string]aws.Credentials // by access key id
-	handed   map[string]int             // number of sessions issued, by action
+	sessions *sync.Map // aws.Credentials by access key id, of all proxies of the STS
+
+	mu     sync.Mutex
+	handed map[string]int // number of sessions issued, by action
 }
 
 // Start listens on a free port of 127.0.0.1. Every session that the STS at upstream
 // issues through it lasts life, in whole seconds.
 func Start(upstream string, life time.Duration) (*Proxy, error) {
+	return start(upstream, life, &sync.Map{})
+}
+
+// Another starts a second proxy, in front of another endpoint of the same STS. A session
+// that one of them issued signs requests to both.
+func (p *Proxy) Another(upstream string) (*Proxy, error) { return start(upstream, p.life, p.sessions) }
+
+func start(upstream string, life time.Duration, sessions *sync.Map) (*Proxy, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("shortsession: %w", err)
@@ -51,7 +60,7 @@ func Start(upstream string, life time.Duration) (*Proxy, error) {
 		URL:      "http://" + l.Addr().String(),
 		upstream: upstream,
 		life:     life,
-		sessions: map[string]aws.Credentials{},
+		sessions: sessions,
 		handed:   map[string]int{},
 	}
 	p.server.Handler = p
@@ -134,9 +143,8 @@ func (p *Proxy) session(authorization, token string) (aws.Credentials, string, e
 	if len(part) != 5 {
 		return aws.Credentials{}, "", fmt.Errorf("shortsession: no credential scope in the Authorization header")
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	session, ok := p.sessions[part[0]]
+	known, _ := p.sessions.Load(part[0])
+	session, ok := known.(aws.Credentials)
 	if !ok || session.SessionToken != token {
 		return aws.Credentials{}, "", fmt.Errorf("shortsession: the request is signed with a session that did not come through this proxy; ask for all sessions here")
 	}

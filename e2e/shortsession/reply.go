@@ -14,9 +14,9 @@ func (p *Proxy) remember(action string, body []byte) {
 	if err != nil {
 		return // not a response with a session
 	}
+	p.sessions.Store(session.AccessKeyID, session)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sessions[session.AccessKeyID] = session
 	p.handed[action]++
 }
 

@@ -5,7 +5,8 @@
 //
 // It writes a line of JSON for each read that failed, a line with the counts at most ten
 // times a second, and one at the end. Like examples/fetch, it is configured by the pod's
-// environment.
+// environment. In addition, READER_STS gives each region an STS endpoint of its own:
+// REGION=URL, separated by commas. The regions after the first are fallback regions.
 package main
 
 import (
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/crossrole/crossrole/credentials"
 	"github.com/crossrole/crossrole/s3reader"
@@ -37,6 +39,7 @@ type line struct {
 	Failed   int    // that returned an error
 	Sessions int64  // that the first hop got
 	Tokens   int64  // changes of the token file
+	Region   string // whose STS the first hop asked last
 	Kind     string `json:",omitempty"` // of the read that failed
 	Error    string `json:",omitempty"`
 }
@@ -57,8 +60,12 @@ func run() error {
 	if !ok {
 		return fmt.Errorf("%q is not s3://bucket/key", flag.Arg(0))
 	}
+	fallbacks, endpoints := regionsOf(os.Getenv("READER_STS"))
 	var sessions, tokens atomic.Int64
 	cfg, err := credentials.Wrap(aws.Config{BaseEndpoint: aws.String(os.Getenv("AWS_ENDPOINT_URL_S3"))}, credentials.Assume(roles...), func(o *credentials.Options) {
+		if o.FallbackRegions = fallbacks; endpoints != nil {
+			o.STS = func(o *sts.Options) { o.BaseEndpoint = aws.String(endpoints[o.Region]) }
+		}
 		o.OnEvent = func(e credentials.Event) {
 			switch {
 			case e.Type == credentials.Refreshed && e.Hop == 1:
@@ -80,7 +87,27 @@ func run() error {
 		_, _ = io.Copy(io.Discard, os.Stdin) // returns at the end of the input or an error
 		stop()
 	}()
-	return loop(ctx, reader, key, *sum, func(l *line) { l.Sessions, l.Tokens = sessions.Load(), tokens.Load() })
+	chain, _ := credentials.ChainOf(cfg)
+	return loop(ctx, reader, key, *sum, func(l *line) {
+		l.Sessions, l.Tokens, l.Region = sessions.Load(), tokens.Load(), chain.Status().Hops[0].Region
+	})
+}
+
+// regionsOf returns the regions of READER_STS after the first, and the endpoints of all;
+// nil if it is empty.
+func regionsOf(list string) (fallbacks []string, endpoints map[string]string) {
+	if list == "" {
+		return nil, nil
+	}
+	endpoints = map[string]string{}
+	for entry := range strings.SplitSeq(list, ",") {
+		region, endpoint, _ := strings.Cut(entry, "=")
+		if len(endpoints) > 0 {
+			fallbacks = append(fallbacks, region)
+		}
+		endpoints[region] = endpoint
+	}
+	return fallbacks, endpoints
 }
 
 func loop(ctx context.Context, reader *s3reader.Reader, key, sum string, count func(*line)) error {
