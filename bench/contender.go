@@ -21,9 +21,11 @@ import (
 
 const (
 	region    = "us-east-1"
+	homeHost  = "sts.us-east-1.amazonaws.com"
+	nearby    = "us-west-2" // the fallback region, of the contender that can have one
 	hubARN    = "arn:aws:iam::111122223333:role/hub"
 	targetARN = "arn:aws:iam::444455556666:role/S3_Pics"
-	stsURL    = "https://sts.us-east-1.amazonaws.com"
+	stsURL    = "https://" + homeHost
 
 	sessionName = "bench"
 )
@@ -41,6 +43,9 @@ type pod struct {
 	client    *http.Client
 	tokenFile string
 	window    time.Duration // of sdk-window
+	fallback  []string      // regions; only ours has such a setting
+
+	agentToken string // the file of the node agent's token
 }
 
 // retriever gets credentials from a contender.
@@ -79,6 +84,7 @@ func ourChain(p pod) (*credentials.Chain, error) {
 	return credentials.New(aws.Config{Region: region, HTTPClient: p.client}, func(o *credentials.Options) {
 		o.Source = credentials.WebIdentity{RoleARN: hubARN, TokenFile: p.tokenFile, SessionName: sessionName}
 		o.Roles = []credentials.Role{{ARN: targetARN}}
+		o.FallbackRegions = p.fallback
 	})
 }
 
@@ -91,7 +97,12 @@ func sdkChainTo(role string, p pod, window time.Duration) *aws.CredentialsCache 
 	cfg := aws.Config{Region: region, HTTPClient: p.client, Credentials: aws.AnonymousCredentials{}}
 	hub := stscreds.NewWebIdentityRoleProvider(sts.NewFromConfig(cfg), hubARN, stscreds.IdentityTokenFile(p.tokenFile),
 		func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = sessionName })
-	cfg.Credentials = aws.NewCredentialsCache(hub, early)
+	return sdkHopTo(role, cfg, aws.NewCredentialsCache(hub, early), early)
+}
+
+// sdkHopTo assumes a role with the session of hub.
+func sdkHopTo(role string, cfg aws.Config, hub aws.CredentialsProvider, early func(*aws.CredentialsCacheOptions)) *aws.CredentialsCache {
+	cfg.Credentials = hub
 	target := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), role, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName = sessionName
 		o.Duration = time.Hour

@@ -79,6 +79,25 @@
 //   - expired/recovered: the fraction of requests that succeed.
 //   - expired/refreshes: sessions that STS granted after the first.
 //
+// region (virtual time): STS of the pods' own region fails, and STS of another region
+// works. Ours has it as its fallback region; the SDK has no such setting. minio-go is left
+// out: its requests have no deadline here.
+//   - region/failed-calls: 50 callers call every 30 seconds, each with a deadline of 10
+//     s, while STS fails for three hours: in one run it responds 503, in another it
+//     refuses connections, in a third it never responds. Sessions last an hour. Counts
+//     the Retrieves that fail, of up to 54,000.
+//   - region/switch-ms: the longest Retrieve that began while the latest session was
+//     valid.
+//   - region/home-again: STS is back for a session's life; the share of requests that the
+//     own region receives in the two hours that follow.
+//   - region/first-s-refused, region/first-s-hangs: the time until a pod has its first
+//     session while the own region refuses connections or never responds. 300 s means
+//     300 s or more.
+//
+// first (virtual time): 50 pods whose STS listens only after 8 s, and 50 that start from
+// an EKS Pod Identity agent that listens only then. Each asks once for credentials.
+//   - first/started: pods that get some.
+//
 // fanout: 5,000 targets, a role in each of 5,000 accounts, through one hub.
 // credentials.Pool against one SDK chain per target.
 //   - fanout/sts-calls: requests to use each of them once.
@@ -107,6 +126,16 @@
 //     failed in it has a new session, over the time that the quota alone requires
 //     for these sessions. (It includes the pods' own pauses: ours are up to 60 s.)
 //   - fleet/throttled: requests answered with Throttling until the restarts.
+//
+// The last two fleet rows are measured apart: 10,000 pods (-quick: 300) are idle until
+// their sessions have expired. Then STS responds 503. The pods wake up within a minute and
+// request credentials every second for ten minutes, when the outage ends. STS admits 600
+// requests a second (18) of the second hop: AWS's quota is for requests that are signed
+// with AWS credentials. The SDK's fleet and its quota are a fifth of that.
+//   - fleet/recovery-s: from the outage's end until every pod has credentials. The quota
+//     alone requires 16.7 s.
+//   - fleet/outage-calls-per-pod: requests that STS receives in the outage per pod and
+//     minute.
 //
 // s3 (real time): a server in its own process on the loopback interface generates
 // objects of any size from one MiB of noise in memory and returns their CRC64NVME.

@@ -43,7 +43,7 @@ type group struct {
 	measure func(ctx context.Context, s settings) (figures, error)
 }
 
-var groups = slices.Concat([]group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired, fanoutIdle, fanoutWarm, fleet, s3Discard, s3Random, s3List200, s3Files, s3Capped, s3Costs, s3Small, weight}, growth)
+var groups = slices.Concat([]group{refresh, outageFailed, outageCalls, hang, hot, coldstart, expired, regionAway, regionFirst, firstStarted, fanoutIdle, fanoutWarm, fleet, fleetExpired, s3Discard, s3Random, s3List200, s3Files, s3Capped, s3Costs, s3Small, weight}, growth)
 
 func main() {
 	calledByItself(os.Args[1:])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,13 +36,17 @@ type stsServer struct {
 
 	condition atomic.Int32
 	only      string        // the operation that is silent; empty: both
+	away      string        // the host that is in the condition, while others work; empty: all
 	over      chan struct{} // closed by close, which ends silent requests
 
 	quota    *quota    // nil: none
+	free     string    // the operation that does not count against the quota; empty: none
 	timeline *timeline // nil: none is kept
 
-	requests atomic.Int64 // received
-	granted  atomic.Int64 // sessions of the last role
+	requests  atomic.Int64 // received
+	granted   atomic.Int64 // sessions of the last role
+	grantedAt atomic.Int64 // when the latest of them was granted, in ns
+	atHome    atomic.Int64 // requests received by the host of the pods' own region
 }
 
 func newSTS(delay, life time.Duration) *stsServer {
@@ -65,19 +70,22 @@ func (s *stsServer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err // the caller has canceled: nothing is sent
 	}
 	s.requests.Add(1)
+	if r.URL.Host == homeHost {
+		s.atHome.Add(1)
+	}
 	s.timeline.note()
-	raw, err := io.ReadAll(r.Body)
+	now := condition(s.condition.Load())
+	raw, err := readBody(r)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Body.Close(); err != nil {
-		return nil, err
+	if s.away != "" && r.URL.Host != s.away {
+		now = working
 	}
 	form, err := url.ParseQuery(string(raw))
 	if err != nil {
 		return nil, err
 	}
-	now := condition(s.condition.Load())
 	action := form.Get("Action")
 	if now == silent && s.only != "" && s.only != action {
 		now = working
@@ -104,10 +112,22 @@ func (s *stsServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	case closed:
 		return reply(r, http.StatusForbidden, refusal("Sender", "AccessDenied")), nil
 	}
-	if !s.quota.take() {
+	if action != s.free && !s.quota.take() {
 		return reply(r, http.StatusBadRequest, refusal("Sender", "Throttling")), nil
 	}
+	if r.URL.Host == agentHost {
+		return s.agentKeys(r)
+	}
 	return reply(r, http.StatusOK, s.session(action, form.Get("RoleArn"), form.Get("RoleSessionName"))), nil
+}
+
+// readBody reads and closes the body of a request, if it has one.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	raw, err := io.ReadAll(r.Body)
+	return raw, errors.Join(err, r.Body.Close())
 }
 
 // session writes the response to either operation. As in STS, times are whole seconds.
@@ -115,6 +135,7 @@ func (s *stsServer) session(action, role, name string) string {
 	n := strconv.FormatInt(s.requests.Load(), 10)
 	if action == "AssumeRole" {
 		s.granted.Add(1)
+		s.grantedAt.Store(time.Now().UnixNano())
 	}
 	account, path, _ := strings.Cut(strings.TrimPrefix(role, "arn:aws:iam::"), ":role/")
 	return fmt.Sprintf(`<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult>

@@ -26,8 +26,13 @@ var scenarios = map[string]scenario{
 
 	recoveredRow: playExpired,
 
-	peakRow: playFleet,
-	warmRow: playWarm,
+	regionFailedRow: playRegionAway,
+	firstRefusedRow: playFirstInRegion,
+	startedRow:      playLateStart,
+
+	peakRow:          playFleet,
+	fleetRecoveryRow: playExpiredFleet,
+	warmRow:          playWarm,
 }
 
 // virtualLimit is the real time allowed for one round, many times what one takes.
