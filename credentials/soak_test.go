@@ -64,6 +64,7 @@ func soak(t *testing.T, seed uint64) {
 	start := time.Now()
 	w := &soakWorld{scene: s, rng: rng, start: start, outages: newOutages(s), agent: newSoakAgent(s), link: t.TempDir() + "/token"}
 	w.ledger = newLedger(w.outages)
+	s.pod.Rotate(forAYear) // no kubelet rotates it
 	check(t, os.Symlink(s.pod.TokenFile(), w.link))
 	base := s.cloud.Config()
 	base.HTTPClient = w.ledger
