@@ -133,10 +133,10 @@ e2e-ceph:
 e2e-versitygw:
 	@$(call suite,^TestVersity,./versity ./conformance)
 
-## e2e-clients: the AWS CLI, boto3, the JavaScript SDKs and Chromium against awstest
+## e2e-clients: the AWS CLI, boto3, the JavaScript SDKs, Chromium and curl against awstest
 .PHONY: e2e-clients
 e2e-clients:
-	@$(call suite,^TestClients,./clients ./conformance,aws node npm python3 chromium jq,install the Debian packages awscli nodejs npm python3-boto3 chromium jq)
+	@$(call suite,^TestClients,./clients ./conformance,aws node npm python3 chromium curl jq,install the Debian packages awscli nodejs npm python3-boto3 chromium curl jq)
 
 ## e2e-observe: the alert rules, evaluated by Prometheus' own engine
 .PHONY: e2e-observe

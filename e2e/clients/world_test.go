@@ -29,6 +29,7 @@ type world struct {
 	url         string
 	hub, target *awstest.Role
 	pod         *awstest.Pod
+	bucket      *awstest.Bucket
 }
 
 func newWorld(t *testing.T) *world {
@@ -51,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	for _, k := range []string{"dir/a.txt", "dir/b.txt", "dir/sub/c.txt", "other.txt"} {
 		b.Put(k, []byte(k))
 	}
-	return &world{cloud, cloud.Serve(t), hub, target, cluster.Pod(t.TempDir(), "default", "app", hub.ARN())}
+	return &world{cloud, cloud.Serve(t), hub, target, cluster.Pod(t.TempDir(), "default", "app", hub.ARN()), b}
 }
 
 // asked returns the number of calls of an operation with this status.
