@@ -48,8 +48,10 @@ import (
 //     earlier read, at most as much more as that sequence has read so far, up to
 //     256 KiB or, for Read, half of the sequence if that is more. After 16 MiB in
 //     order, or with WriteTo (io.Copy), all the rest is requested, over several
-//     connections if that helps. So the file server of net/http transfers nothing for a HEAD request or
-//     a 304, and little more than the range for a range.
+//     connections if that helps.
+//   - So the file server of net/http requests no byte for a 304 or a HEAD request (512
+//     bytes if it does not know the type by the name), and little more than the range
+//     for a range. It reads 32 KiB at a time: a long range takes several requests.
 //   - ReadFile makes one GET request. Neither it nor Open needs permission to list.
 //   - ReadDir requests pages of 1,000 names, and describes each file without
 //     further requests. fs.ReadDir returns the names sorted. ReadDir of an open
