@@ -191,7 +191,8 @@
 //     core. The peer "static" is the SDK's provider of fixed credentials, whose callers
 //     share nothing that changes.
 //   - growth/handles: live heap and stacks, after a collection, of each of 10 and of
-//     10,000 objects of 64 KiB (-quick: 1,000) that are open, after a first read of 4 KiB.
+//     10,000 objects of 64 KiB (-quick: 1,000) that are open, after a first read of 4 KiB. The
+//     client has no limit of connections; the SDK's default is 2,048 to a host.
 //
 // # Virtual time
 //

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -147,7 +149,11 @@ func downloadOnce(ctx context.Context, j job) (jobCost, error) {
 // openMany opens Size objects and reads the beginning of each.
 func openMany(ctx context.Context, j job) (jobCost, error) {
 	const size, begin = 64 << 10, 4 << 10
-	r, err := j.reader(j.Plain)
+	cfg := j.config(j.Plain)
+	// Each handle keeps its connection. The SDK's default is at most 2,048 to a host: then
+	// the next Open waits.
+	cfg.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.MaxConnsPerHost = 0 })
+	r, err := s3reader.New(cfg, bucketName)
 	if err != nil {
 		return jobCost{}, err
 	}
