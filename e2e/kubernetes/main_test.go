@@ -89,6 +89,7 @@ func isolate() (int, error) {
 	defer os.RemoveAll(programs)
 	for _, p := range []struct{ module, pkg string }{
 		{"../..", "./examples/fetch"}, {"../..", "./cmd/crossrole"}, {"..", "./kubernetes/reader"},
+		{"../../examples/controller", "github.com/crossrole/crossrole/examples/controller"},
 	} {
 		if _, err := kubernetes.Program(ctx, p.module, programs, p.pkg); err != nil {
 			return 0, err

@@ -190,6 +190,32 @@ func (c *Cluster) Token(p Pod) (string, error) {
 	return string(text), err
 }
 
+// serviceAccountDir is where a pod finds what it needs to call the API server.
+const serviceAccountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// CallsAPI gives the container what kubelet gives to a pod that calls the API server: the
+// server's address and certificate, and a token of the pod's service account. dir is an
+// empty directory for them.
+func (c *Cluster) CallsAPI(ctx context.Context, container *Container, p Pod, dir string) error {
+	var issued struct{ Status struct{ Token string } }
+	account := "/api/v1/namespaces/" + p.Metadata.Namespace + "/serviceaccounts/" + p.Spec.ServiceAccountName
+	if err := c.API.Create(ctx, account+"/token", map[string]any{"spec": map[string]any{"expirationSeconds": 3600}}, &issued); err != nil {
+		return err
+	}
+	certificate, err := os.ReadFile(filepath.Join(c.dir, "apiserver.crt"))
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string][]byte{"token": []byte(issued.Status.Token), "ca.crt": certificate} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	container.Mounts = append(container.Mounts, Mount{dir, serviceAccountDir, true})
+	container.Env = append(container.Env, "KUBERNETES_SERVICE_HOST="+c.url().Hostname(), "KUBERNETES_SERVICE_PORT="+c.url().Port())
+	return nil
+}
+
 // poll calls a function until it returns no error or the context is done.
 func poll(ctx context.Context, f func() error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
