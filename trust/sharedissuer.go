@@ -34,7 +34,7 @@ var sharedIssuers = map[string]string{
 // checkSharedIssuers reports a statement of a trust policy that admits the tokens of all
 // customers of an issuer. It reports only the lack of the key: whether IAM accepts a value
 // is not documented.
-func (s *Statement) checkSharedIssuers(fault func(element string, err error)) {
+func checkSharedIssuers(s *Statement, fault func(element string, err error)) {
 	if s.Effect != "Allow" || !matchActions(s.Action, "sts:AssumeRoleWithWebIdentity") {
 		return
 	}
@@ -44,16 +44,16 @@ func (s *Statement) checkSharedIssuers(fault func(element string, err error)) {
 			issuer = after
 		}
 		key, shared := sharedIssuers[strings.ToLower(issuer)]
-		if shared && !slices.ContainsFunc(s.evaluatedKeys(), func(k string) bool { return strings.EqualFold(k, key) }) {
+		if shared && !slices.ContainsFunc(evaluatedKeys(s.Condition), func(k string) bool { return strings.EqualFold(k, key) }) {
 			fault("Condition", fmt.Errorf("it lacks the key %q, which IAM requires: the customers of %s share this issuer, and without the condition each of them could assume the role", key, issuer))
 		}
 	}
 }
 
-// evaluatedKeys returns the keys whose values the statement compares.
-func (s *Statement) evaluatedKeys() []string {
+// evaluatedKeys returns the keys whose values a Condition compares.
+func evaluatedKeys(c Conditions) []string {
 	var keys []string
-	s.Condition.lines(func(operator, key string, _ []string) {
+	c.lines(func(operator, key string, _ []string) {
 		if !strings.EqualFold(operator, "Null") {
 			keys = append(keys, key)
 		}

@@ -129,7 +129,7 @@ func (s *Statement) check(use use, variables bool, fault func(element string, er
 	checkResources("NotResource", s.NotResource, variables, fault)
 	s.Condition.check(fault)
 	if use == trustUse {
-		s.checkSharedIssuers(fault)
+		checkSharedIssuers(s, fault)
 	}
 }
 
