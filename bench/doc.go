@@ -160,7 +160,7 @@
 //     the first row).
 //   - s3/rss-mib, s3/rss-mib-8gib: the peak memory of a process that fetches 1 GiB
 //     to such a file, or 8 GiB and discards them; s3/cpu-s-per-gib: the CPU time of
-//     the first.
+//     the first; s3/cpu-s-per-gib-tls: the same with TLS.
 //   - s3/small-files-per-s: a directory of 10,000 objects of 8 KiB.
 //
 // weight: three programs that fetch an object over two hops (weight/), built

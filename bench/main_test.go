@@ -42,7 +42,7 @@ func TestList(t *testing.T) {
 		"fleet/recovery-s", "fleet/outage-calls-per-pod",
 		"s3/discard-mbps", "s3/random-requests", "s3/random-bytes-ratio", "s3/list-keys-per-s",
 		"s3/file-plain-mbps", "s3/file-tls-mbps", "s3/capped-mbps-256", "s3/capped-mbps-300", "s3/capped-mbps-1024",
-		"s3/rss-mib", "s3/rss-mib-8gib", "s3/cpu-s-per-gib", "s3/small-files-per-s",
+		"s3/rss-mib", "s3/rss-mib-8gib", "s3/cpu-s-per-gib", "s3/cpu-s-per-gib-tls", "s3/small-files-per-s",
 		"weight/binary-mib", "weight/modules", "weight/chain-binary-mib", "weight/chain-modules",
 		"growth/list-time", "growth/list-rss",
 		"growth/dir-time", "growth/dir-rss", "growth/dir-again-time", "growth/dir-again-rss",

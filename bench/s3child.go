@@ -21,10 +21,11 @@ const (
 	rssRow    = "s3/rss-mib"
 	rssBigRow = "s3/rss-mib-8gib"
 	cpuRow    = "s3/cpu-s-per-gib"
+	cpuTLSRow = "s3/cpu-s-per-gib-tls"
 )
 
 var s3Costs = group{
-	rows:    []Row{lower(rssRow, "MiB"), lower(rssBigRow, "MiB"), lower(cpuRow, "s")},
+	rows:    []Row{lower(rssRow, "MiB"), lower(rssBigRow, "MiB"), lower(cpuRow, "s"), lower(cpuTLSRow, "s")},
 	measure: withStore(measureCosts),
 }
 
@@ -115,7 +116,7 @@ func sent(ctx context.Context, e errand) (rss, cpu float64, err error) {
 }
 
 // measureCosts fetches objects in separate processes: one object to a
-// file, and a large one that is discarded.
+// file, without and with TLS, and a large one that is discarded.
 func measureCosts(ctx context.Context, s settings, st *store, got figures) (err error) {
 	one, big := int64(1<<30), int64(8<<30)
 	if s.quick {
@@ -139,7 +140,12 @@ func measureCosts(ctx context.Context, s settings, st *store, got figures) (err 
 			}
 			got.add(cpuRow, name, cpu*float64(1<<30)/float64(one))
 			got.add(rssRow, name, rss)
-			e.Size, e.File = big, ""
+			e.Endpoint = st.TLS
+			if _, cpu, err = sent(ctx, e); err != nil {
+				return err
+			}
+			got.add(cpuTLSRow, name, cpu*float64(1<<30)/float64(one))
+			e.Endpoint, e.Size, e.File = st.Plain, big, ""
 			if rss, _, err = sent(ctx, e); err != nil {
 				return err
 			}

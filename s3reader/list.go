@@ -108,6 +108,10 @@ type pages struct {
 // when a store skips deleted versions, a thousand per page.
 const maxEmptyPages = 10_000
 
+// infoBlock is how many Infos are allocated together: a caller that keeps one of them
+// keeps them all in memory.
+const infoBlock = 16
+
 // next requests a page. Its entries must be consumed before the next one is
 // requested.
 func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
@@ -200,10 +204,15 @@ func (p *pages) entries(page *s3.ListObjectsV2Output) iter.Seq2[*Info, error] {
 	return func(yield func(*Info, error) bool) {
 		objects, prefixes := page.Contents, page.CommonPrefixes
 		var object, prefix *Info // the next ones
+		var block []Info         // of objects: allocating a few together is faster
 		for {
 			var err error
 			if object == nil && len(objects) > 0 {
-				object, err = infoFromListing(&objects[0], page.EncodingType)
+				if len(block) == 0 {
+					block = make([]Info, min(len(objects), infoBlock))
+				}
+				object, block = &block[0], block[1:]
+				err = object.fromListing(&objects[0], page.EncodingType)
 				objects = objects[1:]
 			}
 			if err == nil && prefix == nil && len(prefixes) > 0 {
@@ -290,6 +299,9 @@ func decodeKey(key *string, encoding types.EncodingType) (string, error) {
 	case key == nil || *key == "":
 		return "", errors.New("the listing has an object without a key")
 	case encoding == types.EncodingTypeUrl:
+		if strings.IndexByte(*key, '%') < 0 && strings.IndexByte(*key, '+') < 0 {
+			return *key, nil
+		}
 		k, err := url.QueryUnescape(*key)
 		if err != nil {
 			return "", fmt.Errorf("the listing has an undecodable key %q: %w", *key, err)
@@ -301,19 +313,19 @@ func decodeKey(key *string, encoding types.EncodingType) (string, error) {
 	return "", fmt.Errorf("the listing's keys are encoded as %q, \"url\" was requested", encoding)
 }
 
-func infoFromListing(o *types.Object, encoding types.EncodingType) (*Info, error) {
+// fromListing sets the fields of an Info that is zero.
+func (i *Info) fromListing(o *types.Object, encoding types.EncodingType) error {
 	key, err := decodeKey(o.Key, encoding)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if o.Size == nil || *o.Size < 0 {
-		return nil, fmt.Errorf("the listing has no size for %q", key)
+		return fmt.Errorf("the listing has no size for %q", key)
 	}
 	if err := checkSize(*o.Size); err != nil {
-		return nil, err
+		return err
 	}
-	return &Info{
-		Key: key, ETag: normalETag(o.ETag), StorageClass: storageClass(string(o.StorageClass)),
-		Size: *o.Size, LastModified: aws.ToTime(o.LastModified),
-	}, nil
+	i.Key, i.ETag, i.StorageClass = key, normalETag(o.ETag), storageClass(string(o.StorageClass))
+	i.Size, i.LastModified = *o.Size, aws.ToTime(o.LastModified)
+	return nil
 }

@@ -274,7 +274,11 @@ func storageClass(s string) string {
 // ETags that proxies add. Other stores omit the quotes in listings or everywhere. It
 // returns an empty string if there is none.
 func normalETag(s *string) string {
-	tag := strings.TrimSpace(aws.ToString(s))
+	tag := aws.ToString(s)
+	if n := len(tag); n > 2 && tag[0] == '"' && tag[n-1] == '"' {
+		return tag // as S3 sends it
+	}
+	tag = strings.TrimSpace(tag)
 	tag = strings.TrimPrefix(strings.TrimPrefix(tag, "W/"), "w/")
 	if inner, ok := strings.CutPrefix(tag, `"`); ok {
 		tag = strings.TrimSuffix(inner, `"`)
