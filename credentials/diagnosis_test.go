@@ -65,18 +65,20 @@ func TestErrorsAreBrief(t *testing.T) {
 			"another service": {Status: 403, Body: "<Error>\n<Code>Other\n" + lines + "</Code>\n<Message>" + lines + "</Message></Error>"},
 			"another role":    {WrongRole: "arn:aws:iam::444455556666:role/Other\n" + lines},
 		} {
-			s := newScene(t)
-			fault.Operation = operation
-			s.cloud.Fault(fault)
-			_, err := s.hubChain(t, func(o *credentials.Options) { o.Refresh.Timeout = time.Second }).Retrieve(t.Context())
-			if err == nil {
-				t.Errorf("%s: no error", name)
-				continue
-			}
-			isBrief(t, err)
-			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("%s: several lines: %s", name, err)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				fault.Operation = operation
+				s.cloud.Fault(fault)
+				_, err := s.hubChain(t, func(o *credentials.Options) { o.Refresh.Timeout = time.Second }).Retrieve(t.Context())
+				if err == nil {
+					t.Errorf("%s: no error", name)
+					return
+				}
+				isBrief(t, err)
+				if strings.Contains(err.Error(), "\n") {
+					t.Errorf("%s: several lines: %s", name, err)
+				}
+			})
 		}
 	}
 }

@@ -605,21 +605,23 @@ func (f *fixer) admitted() map[string]bool {
 // the same cause; the request ids are in the fields.
 func TestRefusalsOfOneCauseAreEqual(t *testing.T) {
 	for _, b := range brokenRoutes {
-		f := newFixer(t, "aws", strings.Fields(b.routes)[0], "")
-		b.spoil(f)
-		chain := f.chain()
-		first, second := failedHop(chain.Check(t.Context())), failedHop(chain.Check(t.Context()))
-		if first.Error() != second.Error() {
-			t.Errorf("%s: two texts\n%v\n%v", b.name, first, second)
-		}
-		if first.Code != "" && (first.RequestID == "" || first.RequestID == second.RequestID) {
-			t.Errorf("%s: request ids %q and %q", b.name, first.RequestID, second.RequestID)
-		}
-		if text := first.Error(); strings.Count(text, "\n") > 4 || strings.Contains(text, `"Effect"`) {
-			t.Errorf("%s: %s", b.name, text)
-		}
-		if first.RequestID != "" && (strings.Contains(first.Error(), first.RequestID) || !strings.Contains(first.LogValue().String(), first.RequestID)) {
-			t.Errorf("%s: the request id belongs into LogValue: %v", b.name, first)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixer(t, "aws", strings.Fields(b.routes)[0], "")
+			b.spoil(f)
+			chain := f.chain()
+			first, second := failedHop(chain.Check(t.Context())), failedHop(chain.Check(t.Context()))
+			if first.Error() != second.Error() {
+				t.Errorf("%s: two texts\n%v\n%v", b.name, first, second)
+			}
+			if first.Code != "" && (first.RequestID == "" || first.RequestID == second.RequestID) {
+				t.Errorf("%s: request ids %q and %q", b.name, first.RequestID, second.RequestID)
+			}
+			if text := first.Error(); strings.Count(text, "\n") > 4 || strings.Contains(text, `"Effect"`) {
+				t.Errorf("%s: %s", b.name, text)
+			}
+			if first.RequestID != "" && (strings.Contains(first.Error(), first.RequestID) || !strings.Contains(first.LogValue().String(), first.RequestID)) {
+				t.Errorf("%s: the request id belongs into LogValue: %v", b.name, first)
+			}
+		})
 	}
 }

@@ -19,7 +19,7 @@ func TestColumnsTakeFewRequests(t *testing.T) {
 	s := newShelf()
 	data := large(64 << 20)
 	s.Put("k", data)
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		l := &line{}
 		o := open(t, s.over(t, l, func(o *s3reader.Options) { o.Memory = 64 << 20 }), "k")
 		reads, asked := 0, int64(0)

@@ -325,18 +325,18 @@ func TestManySmallObjects(t *testing.T) {
 	t.Parallel()
 	s := newShelf()
 	want := map[string]string{}
-	for i := range 3000 {
+	for i := range 1500 {
 		k := fmt.Sprintf("%02d/%04d", i%50, i)
 		s.putAll(k)
 		want[k] = "of " + k
 	}
 	dir := t.TempDir()
 	sum, err := s.reader(t, mayList).DownloadDir(t.Context(), "", dir)
-	if err != nil || sum.Files != 3000 {
+	if err != nil || sum.Files != 1500 {
 		t.Errorf("got %+v, %v", sum, err)
 	}
 	sameFiles(t, dir, want)
-	if n := len(s.requests()); n != 3003 {
+	if n := len(s.requests()); n != 1502 {
 		t.Errorf("%d requests", n)
 	}
 }

@@ -37,7 +37,7 @@ func kills(t *testing.T) int {
 	t.Helper()
 	text, ok := os.LookupEnv("CROSSROLE_KILLS")
 	if !ok {
-		return 25
+		return 12
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	matrixSeeds = flag.Int("matrix.seeds", 200, "how many seeds TestRandomFaults runs")
+	matrixSeeds = flag.Int("matrix.seeds", 120, "how many seeds TestRandomFaults runs")
 	matrixSeed  = flag.Uint64("matrix.seed", 0, "the one seed to run, for a replay")
 )
 
