@@ -38,7 +38,7 @@ test:
 
 ## check: the gates of CI, about 3 minutes the first time
 .PHONY: check
-check: check-format check-house check-sleep check-tidy check-fix check-vet check-static check-platforms check-race
+check: check-format check-house check-sleep check-tidy check-fix check-vet check-static check-platforms check-examples check-race
 	@echo 'ok: all gates'
 
 .PHONY: check-format
@@ -98,6 +98,13 @@ check-platforms:
 	@$(call gate,platforms: the library and its tests compile for $(PLATFORMS))
 	for p in $(PLATFORMS); do
 		GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./... || $(call fail,fix what does not compile for '$$p')
+	done
+
+.PHONY: check-examples
+check-examples:
+	@$(call gate,examples: the tests of the examples that are modules of their own)
+	for m in $(filter examples/%,$(CODE)); do
+		(cd $$m && go test ./...) || $(call fail,fix the test above (module '$$m'))
 	done
 
 .PHONY: check-race

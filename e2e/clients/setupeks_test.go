@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -116,9 +117,7 @@ func (e *eks) serve(r *awstest.ServiceRequest) (any, error) {
 	case i < 0:
 		return nil, &awstest.ServiceError{Status: http.StatusNotFound, Code: "ResourceNotFoundException", Message: "No association found"}
 	case method == http.MethodPost:
-		for name, value := range body {
-			e.associations[i][name] = value
-		}
+		maps.Copy(e.associations[i], body)
 	}
 	return map[string]any{"association": e.associations[i]}, nil
 }

@@ -47,7 +47,7 @@ func TestKubernetesController(t *testing.T) {
 	}
 	// A service account in the same namespace that the Role does not name, and one in a
 	// namespace without a Role.
-	more := []string{annotated("tenant-a", "other"), "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: tenant-b\n", annotated("tenant-b", "reader")}
+	more := []string{tenantAccount("tenant-a", "other"), "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: tenant-b\n", tenantAccount("tenant-b", "reader")}
 	if applied, err = w.blue.API.Apply(t.Context(), []byte(strings.Join(more, "---\n"))); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestKubernetesController(t *testing.T) {
 	}
 	// The rule that the error names is all that is missing.
 	rule := regexp.MustCompile(`\{apiGroups: .*?\}`).FindString(c.until(t, "tenant-b/reader", "not read").Err)
-	granted, err := w.blue.API.Apply(t.Context(), []byte(fmt.Sprintf(`apiVersion: rbac.authorization.k8s.io/v1
+	granted, err := w.blue.API.Apply(t.Context(), fmt.Appendf(nil, `apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: tokens, namespace: tenant-b}
 rules: [%s]
@@ -90,7 +90,7 @@ kind: RoleBinding
 metadata: {name: tokens, namespace: tenant-b}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: tokens}
 subjects: [{kind: ServiceAccount, name: controller, namespace: crossrole-system}]
-`, rule)))
+`, rule))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ subjects: [{kind: ServiceAccount, name: controller, namespace: crossrole-system}
 	if n := c.count("tenant-a/reader", "read"); n != reads {
 		t.Errorf("%d reads for an account that is deleted", n-reads)
 	}
-	if _, err := w.blue.API.Apply(t.Context(), []byte(annotated("tenant-a", "reader"))); err != nil {
+	if _, err := w.blue.API.Apply(t.Context(), []byte(tenantAccount("tenant-a", "reader"))); err != nil {
 		t.Fatal(err)
 	}
 	again := c.until(t, "tenant-a/reader", "read")
@@ -117,8 +117,8 @@ subjects: [{kind: ServiceAccount, name: controller, namespace: crossrole-system}
 	}
 }
 
-// annotated returns a service account that the controller reads for.
-func annotated(namespace, name string) string {
+// tenantAccount returns a service account that the controller reads for.
+func tenantAccount(namespace, name string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: ServiceAccount
 metadata:

@@ -83,7 +83,7 @@ func (w *world) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// run starts the controller. It is stopped by the returned function.
+// run starts the controller in a bubble of synctest. It is stopped by the returned function.
 func (w *world) run() (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error)
