@@ -217,6 +217,12 @@ func (f *findings) print(out io.Writer) (verdict string) {
 		return "the settings are wrong"
 	}
 	fmt.Fprint(out, f.Chain.Details())
+	for _, hop := range f.Chain.Hops {
+		if hop.Err != nil {
+			fmt.Fprintf(out, "%-8s %s\n", "page", pageOf(hop.Err.Kind))
+			break // the next hops fail for the same reason
+		}
+	}
 	extra := func(label string, found *finding) {
 		if found == nil {
 			return
@@ -237,6 +243,12 @@ func (f *findings) print(out io.Writer) (verdict string) {
 		return "the chain works, but the policy in the file does not allow the token"
 	}
 	return f.Chain.Verdict()
+}
+
+// pageOf returns the address of the section about a kind. Its anchor is the heading, which
+// is the kind's name (TestEveryKindIsDocumented).
+func pageOf(kind credentials.Kind) string {
+	return "https://github.com/crossrole/crossrole/blob/main/docs/errors.md#" + strings.ToLower(string(kind))
 }
 
 type colour string
