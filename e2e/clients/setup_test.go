@@ -19,7 +19,6 @@ type setupCase struct {
 	args      []string
 	partition string
 	theirs    []string // roles that another author already uses
-	key       string   // of an object that the pod may read; empty: in/indoor-cat.jpg
 	closed    func(*objects)
 	denied    string   // a key that it must not read; empty: any may be read
 	again     []string // further flags, for a second cluster that needs nothing in the account of the bucket

@@ -105,6 +105,10 @@ const (
 	maxBuffer = 2 << 20
 	minBuffer = 32 << 10
 
+	// allBuffers is the size of the buffers of all connections in use. More do not fit
+	// into the processors' caches: 64 MiB took half as much CPU time again as 8 MiB.
+	allBuffers = 8 << 20
+
 	// BufferSize is the size of a buffer for reading in order over one connection.
 	BufferSize = 256 << 10
 )
@@ -112,7 +116,7 @@ const (
 // Limits are shared by downloads: the number of connections, and the memory of each.
 type Limits struct {
 	*Limiter
-	Buffer int64 // bytes that a connection may buffer
+	Buffer int64 // bytes that a connection may buffer, however few there are
 }
 
 // NewLimits returns limits of n connections that buffer at most memory bytes together. If
@@ -120,6 +124,14 @@ type Limits struct {
 func NewLimits(n int, memory int64) *Limits {
 	n = int(max(1, min(int64(n), memory/minBuffer)))
 	return &Limits{NewLimiter(n), min(maxBuffer, max(minBuffer, memory/int64(n)))}
+}
+
+// buffer returns how many bytes each of the connections in use may buffer.
+func (l *Limits) buffer() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	share := uint64(max(minBuffer, allBuffers/max(1, l.inUse)))
+	return min(l.Buffer, 1<<(bits.Len64(share)-1)) // a size that is pooled
 }
 
 // buffers are pooled by size, which doubles from minBuffer to maxBuffer.
@@ -139,8 +151,21 @@ func Buffer(n int64) []byte {
 	return make([]byte, minBuffer<<class)[:n]
 }
 
+// fit returns a buffer for up to n bytes in place of b, which may be nil: b itself if it has
+// that size. The contents are lost.
+func fit(b []byte, n int64) []byte {
+	if b != nil && bufferClass(int64(cap(b))) == bufferClass(n) {
+		return b[:n]
+	}
+	PutBuffer(b)
+	return Buffer(n)
+}
+
 // PutBuffer makes a buffer available to other callers of Buffer.
 func PutBuffer(b []byte) {
+	if b == nil {
+		return
+	}
 	b = b[:cap(b)]
 	buffers[bufferClass(int64(len(b)))].Put(&b)
 }

@@ -164,3 +164,23 @@ func TestRampOfNearStores(t *testing.T) {
 		}
 	}
 }
+
+func TestBuffersFollowTheConnections(t *testing.T) {
+	l := NewLimits(32, 64<<20)
+	for n := int64(1); n <= 32; n++ {
+		if err := l.Acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		each := l.buffer()
+		if b := Buffer(each); int64(cap(b)) != each || each*n > allBuffers || each*n*4 < min(allBuffers, n*maxBuffer) {
+			t.Errorf("%d connections: buffers of %d bytes, in %d", n, each, cap(b))
+		}
+	}
+	b := fit(fit(nil, maxBuffer), minBuffer)
+	if cap(b) != minBuffer {
+		t.Errorf("a buffer of %d bytes, want %d", cap(b), minBuffer)
+	}
+	if same := fit(b, minBuffer-1); &same[0] != &b[0] || len(same) != minBuffer-1 {
+		t.Error("a buffer of the right size was replaced")
+	}
+}

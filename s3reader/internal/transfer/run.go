@@ -18,6 +18,7 @@
 //
 // The Limiter limits the connections of one download, or of all downloads of a directory.
 // For a near store, the ramp measures whether more connections raise throughput at all.
+// Buffers are smaller the more connections are in use.
 //
 // There are two locks, never held together: the scheduler's guards the assignment of bytes,
 // the limiter's the number of connections.
@@ -188,9 +189,10 @@ func (j *Job) nextSegment(ctx context.Context, rate float64) (*segment, error) {
 
 // fetch reads one segment and writes it.
 func (j *Job) fetch(s *segment, body Body) error {
-	buf := Buffer(min(j.Limits.Buffer, max(j.scheduler.rest(s).Len(), 1)))
-	defer PutBuffer(buf)
+	var buf []byte
+	defer func() { PutBuffer(buf) }()
 	size := readSize(BufferSize)
+	whole := max(j.scheduler.rest(s).Len(), 1)
 	for {
 		left := j.scheduler.rest(s)
 		if left.Len() == 0 {
@@ -198,6 +200,7 @@ func (j *Job) fetch(s *segment, body Body) error {
 		}
 		body.Reset(s.ctx, left)
 		began := time.Now()
+		buf = fit(buf, min(j.Limits.buffer(), whole))
 		n, err := io.ReadFull(body, buf[:min(int64(size), int64(len(buf)), j.border(left)-left.Start)])
 		size.adapt(time.Since(began))
 		if err := j.write(s, buf[:n], left.Start); err != nil {
