@@ -302,6 +302,40 @@ func TestNoRegionResponds(t *testing.T) {
 	})
 }
 
+// The error of a caller that stopped waiting is its own: it does not change when the
+// refresh ends.
+func TestErrorOfAnImpatientCallerDoesNotChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chain, client := newScene(t).abroad(t, "us-east-2")
+		client.set(home, refuses)
+		client.set(nearby, never)
+		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+		defer cancel()
+		_, err := chain.Retrieve(ctx)
+		e, ok := errors.AsType[*credentials.Error](err)
+		if !ok {
+			t.Fatalf("got %v", err)
+		}
+		attempts, text := e.Attempts, e.Error()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = chain.Retrieve(context.Background())
+		}()
+		for waits := true; waits; { // read it until the refresh has ended
+			select {
+			case <-done:
+				waits = false
+			default:
+				time.Sleep(50 * time.Millisecond)
+			}
+			if e.Attempts != attempts || e.Error() != text {
+				t.Fatalf("attempts %d, now %d; %q, now %q", attempts, e.Attempts, text, e.Error())
+			}
+		}
+	})
+}
+
 // The chains of a pool share what is known of a region: one of them waits for the own
 // region, the others do not.
 func TestPoolSharesTheRegions(t *testing.T) {

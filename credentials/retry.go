@@ -199,14 +199,15 @@ func (t *tries) result(last *Error) *Error {
 		return last
 	}
 	main := slices.IndexFunc(t.failures, func(e *Error) bool { return e.Kind == STSUnreachable })
-	e := t.failures[max(main, 0)]
-	e.Attempts = t.count
+	first := t.failures[max(main, 0)]
+	e := *first // callers that stopped waiting may have first itself
+	e.Attempts, e.also = t.count, nil
 	for _, other := range t.failures {
-		if other != e && other.Endpoint != "" {
+		if other != first && other.Endpoint != "" {
 			e.also = append(e.also, fmt.Sprintf("%s (%s)", other.Endpoint, other.brief()))
 		}
 	}
-	return e
+	return &e
 }
 
 // brief returns the reason of a failure in a few words.
