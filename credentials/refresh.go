@@ -249,10 +249,7 @@ func (s *session) makeAttempts(ctx context.Context, r *refresh) (snap *snapshot,
 		if s.parent != nil {
 			var err error
 			if att.signedBy, err = s.parentSession(ctx); err != nil {
-				if inner, ok := errors.AsType[*Error](err); ok {
-					return nil, att, inner
-				}
-				return nil, att, s.timeoutError()
+				return nil, att, s.parentFailure(err)
 			}
 		}
 		snap, c, err := s.try(ctx, att)
@@ -285,6 +282,28 @@ func (s *session) parentSession(ctx context.Context) (*snapshot, error) {
 		defer b.pause()()
 	}
 	return s.parent.retrieve(ctx)
+}
+
+// parentFailure returns the error of a refresh that got err instead of the previous hop's
+// session. If this refresh's deadline has passed, that of the previous hop's refresh has
+// passed, too, or is about to: parentFailure waits a little for its result, which names
+// every endpoint and the time of the next attempt.
+func (s *session) parentFailure(err error) *Error {
+	if _, stopped := errors.AsType[*waitError](err); !stopped {
+		if failed, ok := errors.AsType[*Error](err); ok {
+			return failed
+		}
+	}
+	if r := s.parent.inflight.Load(); r != nil {
+		// A margin later the budget ends this refresh.
+		limit := time.NewTimer(marginOf(s.chain.timeout))
+		defer limit.Stop()
+		select {
+		case <-r.done:
+		case <-limit.C:
+		}
+	}
+	return s.timeoutError()
 }
 
 // errAbandoned ends a refresh that was still in the pool's queue when its last waiter
@@ -413,13 +432,16 @@ type budget struct {
 // a little less than timeout, so that their own, more precise error comes before abandon
 // is called.
 func newBudget(ctx context.Context, timeout time.Duration, abandon func()) *budget {
-	b := &budget{margin: timeout / 50}
+	b := &budget{margin: marginOf(timeout)}
 	b.deadline = time.Now().Add(timeout - b.margin)
 	b.Context, b.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	b.cancelTimer = time.AfterFunc(timeout-b.margin, func() { b.cancel(context.DeadlineExceeded) })
 	b.abandonTimer = time.AfterFunc(timeout, abandon)
 	return b
 }
+
+// marginOf returns the time between a budget's deadline and the end of the refresh.
+func marginOf(timeout time.Duration) time.Duration { return timeout / 50 }
 
 // Deadline returns the deadline, which moves when the budget is paused.
 func (b *budget) Deadline() (time.Time, bool) {

@@ -302,6 +302,31 @@ func TestNoRegionResponds(t *testing.T) {
 	})
 }
 
+// If the previous hop finds no region that responds, the callers of the last hop get its
+// complete error: every endpoint, and when the next attempt is made.
+func TestNoRegionRespondsToThePreviousHop(t *testing.T) {
+	for hops := 2; hops <= 3; hops++ {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScene(t)
+			for range 20 {
+				chain, client := s.abroad(t, "us-east-2")
+				if hops == 3 {
+					base := s.cloud.Config()
+					base.HTTPClient = client
+					chain = newChain(t, base, s.with("us-east-2"), credentials.Assume("arn:aws:iam::444455556666:role/Third"))
+				}
+				client.set(home, refuses)
+				client.set(nearby, never)
+				_, err := chain.Retrieve(t.Context())
+				says(t, err, credentials.STSUnreachable, "hop 1 of", "connection refused", "no session either from "+nearby)
+				if e, ok := errors.AsType[*credentials.Error](err); !ok || e.NextAttempt.IsZero() {
+					t.Fatalf("of %d hops: no time of the next attempt in %v", hops, err)
+				}
+			}
+		})
+	}
+}
+
 // The error of a caller that stopped waiting is its own: it does not change when the
 // refresh ends.
 func TestErrorOfAnImpatientCallerDoesNotChange(t *testing.T) {
