@@ -125,7 +125,10 @@ func (c *Chain) buildSessions() {
 // a minute as after a suspend, it waits up to two seconds for the renewal. Expires is on
 // the local clock.
 //
-// A failure is an [*Error], or wraps ctx's own error if ctx ended first.
+// A failure is an [*Error]. If ctx ends first, the failure wraps ctx's own error;
+// errors.As then finds the [*Error] of the refresh's last attempt, if one has failed, and
+// errors.Is its Kind. The refresh goes on, so that Kind need not be final: with
+// Refresh.RetryDenied, not even TrustDenied is.
 func (c *Chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	s, err := c.last.retrieve(ctx)
 	if err != nil {

@@ -51,7 +51,7 @@ func (h *hop) newError(att *attempt, kind Kind, err error, attempts int) *Error 
 }
 
 // waitError returns the error of a caller whose own context ended first. It wraps the
-// context's error and, if the refresh in flight has failed before, its last failure.
+// context's error and has the error of the refresh's last attempt, if one has failed.
 func (h *hop) waitError(ctx context.Context, r *refresh) error {
 	e := &waitError{text: fmt.Sprintf("credentials: hop %d of %d: stopped waiting for a session: %v", h.n, h.facts.hops, ctx.Err()), causes: []error{ctx.Err()}}
 	if cause := context.Cause(ctx); !errors.Is(ctx.Err(), cause) {
@@ -61,23 +61,41 @@ func (h *hop) waitError(ctx context.Context, r *refresh) error {
 	if r == nil {
 		return e
 	}
-	if last := r.last.Load(); last != nil {
-		e.text += "; the last attempt failed: " + strings.TrimPrefix(last.Error(), "credentials: ")
-		e.causes = append(e.causes, last)
+	if e.last = r.last.Load(); e.last != nil {
+		e.text += "; the last attempt failed: " + strings.TrimPrefix(e.last.Error(), "credentials: ")
 	} else if host := r.endpoint(); host != "" {
 		e.text += "; " + host + " has not responded yet"
 	}
 	return e
 }
 
-// waitError is an error with several causes.
+// waitError is the error of a caller that stopped waiting. errors.As finds the *Error of
+// the last attempt and errors.Is finds its Kind. Unwrap does not return that error: it may
+// wrap context.DeadlineExceeded, which is not why the caller stopped.
 type waitError struct {
 	text   string
-	causes []error
+	causes []error // of the caller's context
+	last   *Error  // nil: no attempt has failed
 }
 
 func (e *waitError) Error() string   { return e.text }
 func (e *waitError) Unwrap() []error { return e.causes }
+
+// Is reports whether target is the Kind of the last attempt's failure.
+func (e *waitError) Is(target error) bool {
+	_, ok := target.(Kind)
+	return ok && e.last != nil && errors.Is(e.last, target)
+}
+
+// As sets target to the last attempt's error, if target is an **Error.
+func (e *waitError) As(target any) bool {
+	p, ok := target.(**Error)
+	if ok && e.last != nil {
+		*p = e.last
+		return true
+	}
+	return false
+}
 
 // expiredError returns the error of a request that is refused with a new session too.
 // The service may quote what was sent with either.

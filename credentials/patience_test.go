@@ -468,6 +468,29 @@ func (tt deadlineCase) check(t *testing.T, name string, err error) {
 	}
 }
 
+// A program asks whether it canceled a call or ran out of time itself: that the last attempt
+// was refused, or had no response in time, must not look like either.
+func TestErrorOfACanceledCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chain, client := newScene(t).abroad(t)
+		client.set(home, never)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(15*time.Second, cancel)
+		_, err := chain.Retrieve(ctx)
+		if !errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want only %v", err, context.Canceled)
+		}
+		e, ok := errors.AsType[*credentials.Error](err)
+		if !ok || !errors.Is(err, credentials.RefreshTimeout) || e.Kind != credentials.RefreshTimeout {
+			t.Errorf("no %v in %v", credentials.RefreshTimeout, err)
+		}
+		if errors.Is(err, credentials.STSUnreachable) {
+			t.Errorf("%v matches another Kind", err)
+		}
+		time.Sleep(time.Minute) // the refresh goes on
+	})
+}
+
 // A caller that does not want to wait for a patient first session leaves with its own
 // context; the others get the session.
 func TestImpatientCallerOfAPatientSession(t *testing.T) {

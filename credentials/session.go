@@ -241,8 +241,7 @@ func (s *session) await(ctx context.Context) (*snapshot, error) {
 }
 
 // awaitUntil returns the current session if it satisfies enough, or else waits for
-// one refresh and returns its result. If ctx ends first, the error wraps ctx's and that of
-// the refresh's last attempt.
+// one refresh and returns its result. If ctx ends first, the error is a waitError.
 func (s *session) awaitUntil(ctx context.Context, enough func(*snapshot) bool) (*snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, s.waitError(ctx, nil)
