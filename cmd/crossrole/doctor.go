@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -62,8 +63,10 @@ have the region enabled. That STS of the pod's own region does not respond is th
 only a note.
 
 On a node that has just started, the agent, the DNS or STS may be a few seconds late.
-If a hop fails for such a reason, doctor waits for up to 10 seconds and says on
-standard error what it waits for. A denial or a wrong setting ends it immediately.
+If a hop fails for such a reason, doctor waits until it has run for 10 seconds, and
+checks once more. A denial or a wrong setting ends it immediately. A region whose STS
+hangs takes 10 seconds at each hop. After a minute doctor stops in any case. It says
+on standard error what it waits for.
 
 With --trust-policy it shows which statement and condition of that policy allows or
 denies the token. AWS never shows that. To get the file, run
@@ -139,8 +142,13 @@ const (
 	// patience is how long doctor waits for what may be late on a node that has just
 	// started, from its own start on. A chain's first session waits longer.
 	patience = 10 * time.Second
-	// silence is how long a check may take before doctor says what it waits for.
+	// silence is how long a hop may take before doctor says that it waits for it.
 	silence = 2 * time.Second
+	// requestLimit is how long a request of a check may take: a third of the chain's
+	// Refresh.Timeout, which doctor does not set. A check makes one for each hop and region.
+	requestLimit = 10 * time.Second
+	// checkLimit is how long doctor checks the chain altogether.
+	checkLimit = time.Minute
 )
 
 // mayBeLate reports whether doctor waits after a hop's failure. The chain decides whether
@@ -160,35 +168,79 @@ func mayBeLate(h credentials.HopReport) bool {
 
 // checkPatiently checks the chain. If a hop fails with what may be late on a node that has
 // just started, it waits until the chain has a session, at most until patience is over, and
-// checks again. It writes to progress what it waits for.
+// checks again. It ends after checkLimit. It writes to progress what it waits for and how
+// long at most.
 func checkPatiently(ctx context.Context, chain *credentials.Chain, progress io.Writer) *credentials.Report {
-	deadline := time.Now().Add(patience)
+	start := time.Now()
+	within, cancel := context.WithDeadline(ctx, start.Add(checkLimit))
+	defer cancel()
 	say := func(format string, args ...any) {
 		fmt.Fprintln(progress, printable("crossrole: doctor: "+fmt.Sprintf(format, args...)))
 	}
-	// A hop that is being checked has a caller that waits.
-	slow := time.AfterFunc(silence, func() {
-		for i, hop := range chain.Status().Hops {
-			if hop.Waiting > 0 {
-				say("hop %d has not responded yet: waiting", i+1)
-			}
+	check := func() *credentials.Report {
+		stop := watch(chain, func(hop int) {
+			say("hop %d has not responded yet: waiting for at most %v for each request, %v altogether", hop, requestLimit, (checkLimit - time.Since(start)).Round(time.Second))
+		})
+		defer stop()
+		return chain.Check(within)
+	}
+	stopped := func() bool {
+		if ctx.Err() != nil || within.Err() == nil {
+			return false
 		}
-	})
-	report := chain.Check(ctx)
-	slow.Stop()
+		say("stopped after %v", checkLimit)
+		return true
+	}
+	report := check()
 	late := slices.IndexFunc(report.Hops, mayBeLate)
-	left := time.Until(deadline).Round(time.Second)
-	if late < 0 || left <= 0 || ctx.Err() != nil {
+	left := (patience - time.Since(start)).Round(time.Second)
+	if stopped() || ctx.Err() != nil || late < 0 || left <= 0 {
 		return report
 	}
 	failed := report.Hops[late].Err
 	say("%s; waiting for up to %v", strings.TrimPrefix(failed.Error(), "credentials: "), left)
-	brief, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	if _, err := chain.Retrieve(brief); errors.Is(err, context.DeadlineExceeded) {
+	brief, cancelBrief := context.WithDeadline(within, start.Add(patience))
+	defer cancelBrief()
+	_, _ = chain.Retrieve(brief) // the second check reports whether it works
+	if ctx.Err() != nil {
 		return report
 	}
-	return chain.Check(ctx)
+	if latest := check(); !stopped() {
+		return latest
+	}
+	return report
+}
+
+// watch calls slow with the number of a hop at which a caller has waited for silence: a hop
+// that is being checked has such a caller. stop ends this, and waits until a call of slow
+// has returned.
+func watch(chain *credentials.Chain, slow func(hop int)) (stop func()) {
+	const interval = silence / 2
+	ended := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		waited := make([]time.Duration, len(chain.Status().Hops))
+		for {
+			select {
+			case <-ended:
+				return
+			case <-ticker.C:
+			}
+			for i, hop := range chain.Status().Hops {
+				if hop.Waiting == 0 {
+					waited[i] = 0
+				} else if waited[i] += interval; waited[i] == silence {
+					slow(i + 1)
+				}
+			}
+		}
+	})
+	return func() {
+		close(ended)
+		watching.Wait()
+	}
 }
 
 func (f *findings) write(out io.Writer, asJSON bool) error {

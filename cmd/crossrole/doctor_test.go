@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,12 +85,102 @@ func TestDoctorWaitsForTheTokenFile(t *testing.T) {
 	})
 }
 
-// chain returns the pod's hub chain, with another token file.
-func (p *fakePod) chain(t *testing.T, tokenFile string) *credentials.Chain {
+// Each hop may wait for each region. doctor says so before each wait, with the limit, and
+// ends in any case.
+func TestDoctorWaitsForEachRegion(t *testing.T) {
+	fallbacks := []string{"us-west-1", "us-west-2", "us-east-2", "eu-west-1", "eu-west-2", "eu-central-1"}
+	for _, tt := range []struct {
+		name    string
+		regions []string // fallback regions
+		hang    []string // regions whose STS never responds
+		took    time.Duration
+		verdict string
+		says    []string // one line each
+	}{
+		{"only the own region", fallbacks[:1], []string{"us-east-1"}, 20 * time.Second, "healthy",
+			[]string{"hop 1 has not responded yet: waiting for at most 10s for each request, 58s altogether", "hop 2 has not responded yet: waiting for at most 10s for each request, 48s altogether"}},
+		{"all of many", fallbacks, append([]string{"us-east-1"}, fallbacks...), time.Minute, "none: the check was canceled at hop 1 of 2",
+			[]string{"hop 1 has not responded yet", "stopped after 1m0s"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pod := newQuietPod(t.TempDir())
+				for _, region := range tt.hang {
+					pod.cloud.Fault(awstest.Fault{Region: region, Hang: true})
+				}
+				var progress bytes.Buffer
+				start := time.Now()
+				report := checkPatiently(t.Context(), pod.chain(t, pod.pod.TokenFile(), tt.regions...), &progress)
+				if took := time.Since(start).Round(time.Second); took != tt.took || report.Verdict() != tt.verdict {
+					t.Errorf("%q after %v, want %q after %v", report.Verdict(), took, tt.verdict, tt.took)
+				}
+				lines := strings.Split(strings.TrimSpace(progress.String()), "\n")
+				if len(lines) != len(tt.says) {
+					t.Fatalf("says %q, want %d lines", lines, len(tt.says))
+				}
+				for i, want := range tt.says {
+					if !strings.Contains(lines[i], want) {
+						t.Errorf("says %q, want %q", lines[i], want)
+					}
+				}
+				time.Sleep(time.Minute) // a request in flight ends by itself
+			})
+		})
+	}
+}
+
+// The report is of the moment when the wait ends: by then another hop may fail.
+func TestDoctorReportsWhatFailsAfterTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pod := newQuietPod(t.TempDir())
+		pod.cloud.Fault(awstest.Fault{Operation: "AssumeRole", Status: 503, Code: "ServiceUnavailable"})
+		time.AfterFunc(4*time.Second, pod.cloud.Fault(awstest.Fault{Operation: "AssumeRoleWithWebIdentity", Status: 503, Code: "ServiceUnavailable"}))
+		report := checkPatiently(t.Context(), pod.chain(t, pod.pod.TokenFile()), io.Discard)
+		if got, want := report.Verdict(), "hop 2 of 2 fails: STSUnreachable"; got != want {
+			t.Errorf("verdict %q, want %q", got, want)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// A terminal may be slow. The lines about a hop that does not respond and about its failure
+// do not mix.
+func TestDoctorWritesOneLineAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pod := newQuietPod(t.TempDir())
+		pod.cloud.Fault(awstest.Fault{Delay: silence + time.Second, Status: 503, Code: "ServiceUnavailable"})
+		terminal := &slowTerminal{t: t}
+		checkPatiently(t.Context(), pod.chain(t, pod.pod.TokenFile()), terminal)
+		if terminal.lines < 2 {
+			t.Errorf("%d lines, want at least 2", terminal.lines)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// slowTerminal takes three seconds for a line.
+type slowTerminal struct {
+	t     *testing.T
+	busy  atomic.Bool
+	lines int
+}
+
+func (s *slowTerminal) Write(p []byte) (int, error) {
+	if s.busy.Swap(true) {
+		s.t.Errorf("%q is written during another line", p)
+	}
+	time.Sleep(3 * time.Second)
+	s.lines++
+	s.busy.Store(false)
+	return len(p), nil
+}
+
+// chain returns the pod's hub chain, with another token file and fallback regions.
+func (p *fakePod) chain(t *testing.T, tokenFile string, regions ...string) *credentials.Chain {
 	t.Helper()
 	chain, err := credentials.New(p.cloud.Config(), func(o *credentials.Options) {
 		o.Source = credentials.WebIdentity{RoleARN: p.hub.ARN(), TokenFile: tokenFile}
-		o.Roles = []credentials.Role{{ARN: target}}
+		o.Roles, o.FallbackRegions = []credentials.Role{{ARN: target}}, regions
 	})
 	if err != nil {
 		t.Fatal(err)
