@@ -28,7 +28,7 @@ func TestKubernetesDrills(t *testing.T) {
 		{"API server down", w.apiServerDown},
 		{"issuer's keys unreachable", w.keysUnreachable},
 		{"gateway (S3 and STS) killed and restarted", w.gatewayRestart},
-		{"STS of the own region killed for longer than a session; fallback region set", w.regionDown},
+		{"STS of the home region killed for longer than a session; fallback region set", w.regionDown},
 		{"process clock an hour ahead, an hour behind", w.skewedClock},
 		{"service account deleted and created again", w.accountRecreated},
 		{"API server signs with a new key; the old one is removed", w.keyRotation},
@@ -121,7 +121,7 @@ func (w *world) keysUnreachable(t *testing.T) string {
 	return fmt.Sprintf("running programs see nothing (%d reads): sessions stay valid without the keys; a program started during the outage gets IssuerUnreachable, and works without a restart when the keys are back", reads)
 }
 
-// Two gateways stand for STS of two regions; S3 stays up. That of the readers' own region
+// Two gateways stand for STS of two regions; S3 stays up. That of the readers' home region
 // is down for several sessions.
 func (w *world) regionDown(t *testing.T) string {
 	const own, fallback = "us-east-1", "us-west-2"
@@ -167,7 +167,7 @@ func (w *world) regionDown(t *testing.T) string {
 	// The region is asked again half a minute after its last failure.
 	from(own, 1)
 	reads, sessions := total(t, loops)
-	return fmt.Sprintf("nothing: down for %.1fs with sessions of %v, %d reads, %d sessions; sessions come from the fallback region, and from the own one again after its restart", down.Seconds(), shortLife, reads, sessions)
+	return fmt.Sprintf("nothing: down for %.1fs with sessions of %v, %d reads, %d sessions; sessions come from the fallback region, and from the home region again after its restart", down.Seconds(), shortLife, reads, sessions)
 }
 
 // skewedClock needs no reader: the clock is wrong from the start.
