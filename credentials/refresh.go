@@ -289,10 +289,8 @@ func (s *session) parentSession(ctx context.Context) (*snapshot, error) {
 // passed, too, or is about to: parentFailure waits a little for its result, which names
 // every endpoint and the time of the next attempt.
 func (s *session) parentFailure(err error) *Error {
-	if _, stopped := errors.AsType[*waitError](err); !stopped {
-		if failed, ok := errors.AsType[*Error](err); ok {
-			return failed
-		}
+	if failed, ok := err.(*Error); ok { //nolint:errorlint // never wrapped; errors.As finds one in a waitError, too
+		return failed
 	}
 	if r := s.parent.inflight.Load(); r != nil {
 		// A margin later the budget ends this refresh.
