@@ -23,11 +23,12 @@ import (
 // policies admit what the route needs and nothing else. terraformmodule_test.go reads a
 // module.
 
-// Names with everything that is special in a string of HCL.
+// otherIssuer is of a cluster outside EKS.
+const otherIssuer = "https://oidc.example.com/green"
+
+// Texts with everything that is special in a string of HCL.
 const (
-	hostileIssuer = `https://oidc.example.com/${path.module}"\n`
 	hostilePrefix = "in/${path.module}/%{ if true }\"\\n*\n\té$/"
-	hostileKey    = `key/${aws:username}%{ if true }"\`
 	hostilePolicy = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":["arn:%s:s3:::pics","arn:%[1]s:s3:::pics/${aws:PrincipalTag/team}/%%{ if true }\"\\*$${"]}}`
 )
 
@@ -41,6 +42,7 @@ type configuration struct {
 
 	args          []string
 	partition     string
+	region        string // one of the partition
 	externalID    string // that the target requires; empty: none
 	kmsKey        string
 	prefix        string
@@ -59,15 +61,15 @@ type option struct {
 // options are in the order in which they apply: ARNs need the partition.
 var options = []option{
 	{"--partition", "hub direct pod-identity", func(_ *testing.T, c *configuration) []string {
-		c.partition = "aws-cn"
+		c.partition, c.region = "aws-cn", "cn-north-1"
 		return []string{c.partition}
 	}},
 	{"--external-id", "hub pod-identity", func(_ *testing.T, c *configuration) []string {
-		c.externalID = "us-east-1/" + devID + "/prod/default/app"
+		c.externalID = c.sentByEKS()
 		return []string{c.externalID}
 	}},
 	{"--kms-key", "hub direct pod-identity", func(_ *testing.T, c *configuration) []string {
-		c.kmsKey = "arn:" + c.partition + ":kms:us-east-1:" + sharedID + ":" + hostileKey
+		c.kmsKey = "arn:" + c.partition + ":kms:" + c.region + ":" + sharedID + ":key/1234abcd-12ab-34cd-56ef-1234567890ab"
 		return []string{c.kmsKey}
 	}},
 	{"--prefix", "hub direct pod-identity", func(_ *testing.T, c *configuration) []string {
@@ -85,8 +87,8 @@ var options = []option{
 	{"--session-policy", "pod-identity", func(t *testing.T, c *configuration) []string {
 		c.sessionPolicy = fmt.Sprintf(hostilePolicy, c.partition)
 		c.tags = false
-		if c.externalID == "" { // what EKS sends
-			c.externalID = "us-east-1/" + devID + "/" + clusterName + "/default/app"
+		if c.externalID == "" {
+			c.externalID = c.sentByEKS()
 		}
 		file := filepath.Join(t.TempDir(), "policy.json")
 		if err := os.WriteFile(file, []byte(c.sessionPolicy), 0o600); err != nil {
@@ -99,7 +101,7 @@ var options = []option{
 // Every route, with every set of the options that it has.
 func TestClientsTerraform(t *testing.T) {
 	program := served.Command(t)
-	issuers := []string{"--issuer", issuer, "--issuer", hostileIssuer}
+	issuers := []string{"--issuer", issuer, "--issuer", otherIssuer}
 	hub := []string{"--cluster-account", devID, "--hub", hub1}
 	for _, base := range []configuration{
 		{route: "hub", cluster: "eks", role: "S3_Pics", duration: 3600, args: slices.Concat(hub, issuers)},
@@ -118,7 +120,7 @@ func TestClientsTerraform(t *testing.T) {
 			}
 			for set := range uint(1) << len(applicable) {
 				c := base
-				c.partition, c.buckets = "aws", []string{bucket}
+				c.partition, c.region, c.buckets = "aws", "us-east-1", []string{bucket}
 				c.args = append([]string{"--route", c.route, "--cluster", c.cluster, "--role", c.role, "--bucket", bucket}, c.args...)
 				name := "no option"
 				for i, o := range applicable {
@@ -182,6 +184,11 @@ func setupTerraform(t *testing.T, program string, args []string, printed bool) m
 	return files
 }
 
+// sentByEKS returns the external ID that EKS sends for the service account.
+func (c *configuration) sentByEKS() string {
+	return c.region + "/" + devID + "/" + clusterName + "/default/app"
+}
+
 func (c *configuration) roleARN(account, name string) string {
 	return "arn:" + c.partition + ":iam::" + account + ":role/" + name
 }
@@ -207,7 +214,7 @@ func (c *configuration) checkTokens(t *testing.T, m *module, role moduleRole) {
 		}
 	}
 	slices.Sort(urls)
-	if want := []string{issuer, hostileIssuer}; !slices.Equal(urls, want) {
+	if want := []string{issuer, otherIssuer}; !slices.Equal(urls, want) {
 		t.Errorf("the module registers %q, want %q", urls, want)
 	}
 	token := func(provider, url, subject, audience string) trust.Request {
@@ -265,7 +272,7 @@ func (c *configuration) checkHop(t *testing.T, m *module) {
 	explain(t, "another external ID", target.trust, c.hop("sts:AssumeRole", devID, hub1, "another"), c.externalID == "")
 	explain(t, "no external ID", target.trust, c.hop("sts:AssumeRole", devID, hub1, ""), c.externalID == "")
 	// IAM refuses a trust policy that names a role which does not exist yet.
-	if hub.resource.name != "" && !slices.Contains(target.resource.after, hub.resource.name) {
+	if !c.hubPattern && !slices.Contains(target.resource.after, hub.resource.name) {
 		t.Errorf("%s does not depend on %s", target.resource.name, hub.resource.name)
 	}
 	if got := hub.resource.number(t, "max_session_duration"); got != 3600 {
@@ -309,7 +316,7 @@ func (c *configuration) checkAssociation(t *testing.T, m *module) {
 	hub := m.role(t, devID, hub1)
 	agent := func(action, service string, changed map[string]string) trust.Request {
 		values := map[string]string{
-			"aws:SourceAccount": devID, "aws:SourceArn": "arn:" + c.partition + ":eks:us-east-1:" + devID + ":cluster/" + clusterName,
+			"aws:SourceAccount": devID, "aws:SourceArn": "arn:" + c.partition + ":eks:" + c.region + ":" + devID + ":cluster/" + clusterName,
 		}
 		if c.tags {
 			values["aws:RequestTag/eks-cluster-name"] = clusterName
@@ -328,7 +335,7 @@ func (c *configuration) checkAssociation(t *testing.T, m *module) {
 	explain(t, "EKS with tags", hub.trust, agent("sts:TagSession", eks, nil), c.tags)
 	explain(t, "another service", hub.trust, agent("sts:AssumeRole", "ec2.amazonaws.com", nil), false)
 	others := []map[string]string{
-		{"aws:SourceAccount": "999999999999"}, {"aws:SourceArn": "arn:" + c.partition + ":eks:us-east-1:" + devID + ":cluster/another"},
+		{"aws:SourceAccount": "999999999999"}, {"aws:SourceArn": "arn:" + c.partition + ":eks:" + c.region + ":" + devID + ":cluster/another"},
 	}
 	if c.tags {
 		others = []map[string]string{
@@ -370,7 +377,7 @@ func (c *configuration) checkReads(t *testing.T, target moduleRole) {
 	if c.kmsKey != "" {
 		explain(t, "the key", target.policy, decrypt(c.kmsKey), true)
 	}
-	explain(t, "another key", target.policy, decrypt(c.kmsKey+"2"), false)
+	explain(t, "another key", target.policy, decrypt("arn:"+c.partition+":kms:"+c.region+":"+sharedID+":key/00000000-12ab-34cd-56ef-1234567890ab"), false)
 }
 
 // A module with one fault is refused, so that TestClientsTerraform can fail.

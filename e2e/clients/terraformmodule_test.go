@@ -33,7 +33,7 @@ const registry = "https://registry.terraform.io/providers/hashicorp/aws/latest/d
 
 var documented = map[string]documentation{
 	"terraform": {
-		page:     "https://developer.hashicorp.com/terraform/language/terraform",
+		page:     "https://developer.hashicorp.com/terraform/language/block/terraform",
 		optional: []string{"required_version"},
 	},
 	"required_providers": {
