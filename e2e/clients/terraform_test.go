@@ -122,14 +122,14 @@ func TestClientsTerraform(t *testing.T) {
 				c := base
 				c.partition, c.region, c.buckets = "aws", "us-east-1", []string{bucket}
 				c.args = append([]string{"--route", c.route, "--cluster", c.cluster, "--role", c.role, "--bucket", bucket}, c.args...)
-				name := "no option"
+				var given []string
 				for i, o := range applicable {
 					if set&(1<<i) != 0 {
 						c.args = append(append(c.args, o.flag), o.apply(t, &c)...)
-						name += " " + o.flag
+						given = append(given, o.flag)
 					}
 				}
-				t.Run(strings.TrimPrefix(name, "no option "), func(t *testing.T) {
+				t.Run(strings.Join(given, " "), func(t *testing.T) {
 					// Each option is in some configurations that are printed and in
 					// some that are files.
 					m := readModule(t, c.partition, setupTerraform(t, program, c.args, bits.OnesCount(set)%2 == 0))

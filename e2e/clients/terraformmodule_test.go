@@ -142,13 +142,13 @@ func (m *module) add(b *hclsyntax.Block) error {
 		}
 		alias, ids := values["alias"].AsString(), values["allowed_account_ids"].AsValueSlice()
 		if m.accounts[alias] != "" || len(ids) != 1 {
-			return fmt.Errorf("provider aws.%s stands there twice or has %d accounts", alias, len(ids))
+			return fmt.Errorf("provider aws.%s is declared twice or has %d accounts", alias, len(ids))
 		}
 		m.accounts[alias] = ids[0].AsString()
 	case b.Type == "resource" && len(b.Labels) == 2:
 		r := &resource{kind: b.Labels[0], name: strings.Join(b.Labels, "."), body: b.Body, values: map[string]cty.Value{}}
 		if m.resources[r.name] != nil {
-			return fmt.Errorf("%s stands there twice", r.name)
+			return fmt.Errorf("%s is declared twice", r.name)
 		}
 		m.resources[r.name] = r
 		return checkDocumented(r.kind, b.Body, metaArguments...)
