@@ -394,21 +394,10 @@ func TestSetupScriptKeepsOtherStatements(t *testing.T) {
 		t.Helper()
 		s.write("bin/state/S3_Pics", `{"Role":{"MaxSessionDuration":3600,"AssumeRolePolicyDocument":{"Version":"`+version+`","Statement":`+theirs+`}}}`)
 	}
-	policyIn := func(file string) *trust.Policy {
-		t.Helper()
-		var document struct {
-			Role           struct{ AssumeRolePolicyDocument *trust.Policy }
-			PolicyDocument *trust.Policy
-		}
-		if err := json.Unmarshal([]byte(s.read("bin/state/"+file)), &document); err != nil {
-			t.Fatal(err)
-		}
-		return cmp.Or(document.PolicyDocument, document.Role.AssumeRolePolicyDocument)
-	}
 	role("2012-10-17")
 	count := func(want int, in ...string) {
 		t.Helper()
-		policy := policyIn("S3_Pics")
+		policy := policyIn(s, "S3_Pics")
 		if len(policy.Statements) != want || policy.Statements[0].SID != "Theirs" {
 			t.Errorf("the trust policy is %s", policy)
 		}
@@ -437,11 +426,11 @@ func TestSetupScriptKeepsOtherStatements(t *testing.T) {
 	apply("--hub", "green", "--role", "S3_Pics,tags=team=a", "--external-id", "three")
 	count(4, `"three"`) // one more for sts:TagSession
 	request := trust.Request{Action: "sts:AssumeRole", Principal: trust.Principals{"AWS": {"arn:aws:iam::111122223333:role/green"}}}
-	if d := policyIn("S3_Pics").Explain(request); d.Allowed {
+	if d := policyIn(s, "S3_Pics").Explain(request); d.Allowed {
 		t.Errorf("the older statement admits the hub without an external ID: %+v", d)
 	}
-	apply("--bucket", "more")
-	may := policyIn("S3_Pics.crossrole").String()
+	apply("--bucket", "more", "--external-id", "two")
+	may := policyIn(s, "S3_Pics.crossrole").String()
 	for _, bucket := range []string{"arn:aws:s3:::pics/*", "arn:aws:s3:::more/*"} {
 		if !strings.Contains(may, bucket) {
 			t.Errorf("no %s in %s", bucket, may)
@@ -452,6 +441,108 @@ func TestSetupScriptKeepsOtherStatements(t *testing.T) {
 	if changes, output, err := s.run(text, "444455556666"); err == nil || len(changes) > 0 || !strings.Contains(output, "the policy has the version 2008-10-17") {
 		t.Errorf("a policy of the older version: %v, %v\n%s", err, changes, output)
 	}
+}
+
+// Two service accounts of two clusters have a statement each in the trust policy of the
+// target: a later set-up does not cut off an earlier one.
+func TestSetupScriptKeepsOtherAssociations(t *testing.T) {
+	for name, world := range map[string]string{"session policy": "pod-identity-session-policy", "external ID": "pod-identity"} {
+		s := newScript(t)
+		var ids []string
+		for _, of := range [][2]string{{"prod", "default/app"}, {"prod", "default/other"}, {"test", "default/app"}} {
+			id := "us-east-1/111122223333/" + of[0] + "/" + of[1]
+			ids = append(ids, id)
+			args := []string{"--cluster-name", of[0], "--service-account", of[1]}
+			if name == "external ID" {
+				args = append(args, "--external-id", id)
+			}
+			text, stderr := setupOf(t, worlds(t)[world], args...)
+			if !strings.Contains(stderr, "a statement without an external ID") {
+				t.Errorf("%s: no note about older statements: %s", name, stderr)
+			}
+			if _, output, err := s.run(text, "444455556666"); err != nil {
+				t.Fatalf("%s: %v\n%s", name, err, output)
+			}
+		}
+		policy := policyIn(s, "S3_Pics")
+		for _, id := range append(ids, "us-east-1/111122223333/prod/default/third") {
+			want := id != "us-east-1/111122223333/prod/default/third"
+			request := trust.Request{
+				Action:    "sts:AssumeRole",
+				Principal: trust.Principals{"AWS": {"arn:aws:iam::111122223333:role/crossrole-hub"}},
+				Context:   map[string][]string{"sts:ExternalId": {id}},
+			}
+			if d := policy.Explain(request); d.Allowed != want {
+				t.Errorf("%s: the target admits %s: %t, want %t: %s", name, id, d.Allowed, want, policy)
+			}
+		}
+	}
+}
+
+// A later set-up does not remove a condition from the trust policy: not the external ID,
+// and not what was added by hand. It does not print the external ID.
+func TestSetupScriptKeepsConditions(t *testing.T) {
+	all := worlds(t)
+	mfa := func(policy string) string { // adds a condition to every statement
+		return strings.ReplaceAll(policy, `"Action": "sts:AssumeRole"`, `"Action": "sts:AssumeRole", "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}`)
+	}
+	const id = "us-east-1/111122223333/prod/default/app"
+	for _, tt := range []struct {
+		name          string
+		world         world
+		first, second []string
+		edit          func(string) string
+		key           string
+	}{
+		{"external ID", all["hub"], []string{"--external-id", "hush-1"}, nil, nil, "sts:ExternalId"},
+		{"external ID and tags", all["hub"], []string{"--external-id", "hush-1"}, []string{"--role", "S3_Pics,tags=team=a"}, nil, "sts:ExternalId"},
+		{"by hand", all["hub"], nil, []string{"--external-id", "hush-1"}, mfa, "aws:MultiFactorAuthPresent"},
+		{"association", all["pod-identity"], []string{"--external-id", id}, nil, nil, "sts:ExternalId"},
+		{"session policy", all["pod-identity-session-policy"], nil, nil, nil, "sts:ExternalId"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScript(t)
+			first, _ := setupOf(t, tt.world, tt.first...)
+			if _, output, err := s.run(first, "444455556666"); err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+			if tt.edit != nil {
+				s.write("bin/state/S3_Pics", tt.edit(s.read("bin/state/S3_Pics")))
+			}
+			second := tt.world
+			if tt.name == "session policy" {
+				second = all["pod-identity"]
+			}
+			before := s.read("bin/state/S3_Pics")
+			text, _ := setupOf(t, second, tt.second...)
+			changes, output, err := s.run(text, "444455556666")
+			if err == nil || len(changes) > 0 || s.read("bin/state/S3_Pics") != before {
+				t.Errorf("%v, it did %v; the trust policy is %s", err, changes, policyIn(s, "S3_Pics"))
+			}
+			for _, want := range []string{"role S3_Pics", policyIn(s, "S3_Pics").Statements[0].SID, tt.key} {
+				if !strings.Contains(output, want) {
+					t.Errorf("no %s in %s", want, output)
+				}
+			}
+			if strings.Contains(output, "hush") || strings.Contains(output, id) {
+				t.Errorf("it prints the external ID: %s", output)
+			}
+		})
+	}
+}
+
+// policyIn returns the policy in a file of fakeAWS.
+func policyIn(s script, file string) *trust.Policy {
+	s.t.Helper()
+	var document struct {
+		Role           struct{ AssumeRolePolicyDocument *trust.Policy }
+		PolicyDocument *trust.Policy
+	}
+	if err := json.Unmarshal([]byte(s.read("bin/state/"+file)), &document); err != nil {
+		s.t.Fatal(err)
+	}
+	return cmp.Or(document.PolicyDocument, document.Role.AssumeRolePolicyDocument)
 }
 
 // An association that does what setup would not is left alone; one that only lacks

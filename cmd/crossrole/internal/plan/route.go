@@ -204,7 +204,7 @@ func (p *Plan) finish() error {
 			}
 			for _, policy := range []*trust.Policy{role.Trust, role.Policy} {
 				for k := range policy.Statements {
-					policy.Statements[k].SID = sid(policy.Statements[k])
+					policy.Statements[k].SID = p.sid(policy.Statements[k])
 				}
 			}
 			warning, err := SizeOfTrust("the trust policy of the role "+role.Name, role.Trust)
@@ -245,10 +245,11 @@ func SizeOfTrust(what string, policy *trust.Policy) (warning string, err error) 
 }
 
 // sid returns a name for a statement that is the same whenever setup writes a statement
-// about the same thing: for the same caller and resources. The external ID and the
-// actions that go with sts:AssumeRole are not part of it. So a statement that requires an
-// external ID takes the place of one that does not.
-func sid(s trust.Statement) string {
+// about the same thing: for the same caller and resources. The actions that go with
+// sts:AssumeRole are not part of it. Neither is the external ID, so that a statement that
+// requires one takes the place of one that does not. With Pod Identity, the external ID
+// names the association, so it is part of the caller.
+func (p *Plan) sid(s trust.Statement) string {
 	s.SID = ""
 	if slices.Contains(s.Action, "sts:AssumeRole") {
 		s.Action = []string{"sts:AssumeRole"}
@@ -256,7 +257,7 @@ func sid(s trust.Statement) string {
 	conditions := trust.Conditions{}
 	for operator, keys := range s.Condition {
 		for key, values := range keys {
-			if key == "sts:ExternalId" {
+			if key == "sts:ExternalId" && p.Route != "pod-identity" {
 				continue
 			}
 			if conditions[operator] == nil {
@@ -282,6 +283,9 @@ func (r *Request) notes() []string {
 	var notes []string
 	if r.Route == "hub" && r.ClusterAccount != r.SharedAccount || r.Route == "pod-identity" && r.ClusterAccount != r.SharedAccount {
 		notes = append(notes, fmt.Sprintf("set up account %s first: the trust policy in account %s names a role of it", r.ClusterAccount, r.SharedAccount))
+	}
+	if r.Route == "pod-identity" && (r.Role.Role.ExternalID != "" || !r.tagged()) {
+		notes = append(notes, fmt.Sprintf("if the trust policy of %s has a statement without an external ID for this hub role, from an earlier set-up, it still admits every association of that role; remove it if no association needs it", r.roleARN(r.SharedAccount, r.RoleName)))
 	}
 	for _, key := range r.KMSKeys {
 		if account := strings.Split(key, ":")[4]; account != r.SharedAccount {

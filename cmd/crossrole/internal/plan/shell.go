@@ -30,13 +30,26 @@ part() {
   printf '%s' "$1" | jq -c "$2"
 }
 
-# merge OLD NEW adds the statements of the policy NEW to the policy OLD. A statement with
-# the Sid of a new one is replaced, all others stay as they are.
+# merge ROLE OLD NEW adds the statements of the policy NEW to the policy OLD of a role. A
+# statement with the Sid of a new one is replaced, all others stay as they are. It is an
+# error if that would remove a condition, or if a new statement without conditions would
+# admit the caller of an old one that has some.
 merge() {
-  jq -cn --argjson old "$1" --argjson new "$2" '
+  jq -cn --arg role "$1" --argjson old "$2" --argjson new "$3" '
     def list: if type == "array" then . else [.] end;
+    def who: .Principal | if type == "object" then map_values(list | sort) else . end;
+    def assumes: .Action | list | index("sts:AssumeRole") != null;
+    def keys_of: [.Condition // {} | .[] | keys[]];
     if $old.Version != $new.Version then
       error("the policy has the version \($old.Version // "2008-10-17"); change it to \($new.Version) first, which gives ${...} in its statements a meaning")
+    else . end |
+    [ $old.Statement | list[] | . as $s | $new.Statement | list[] |
+      select(.Sid == $s.Sid or
+        ((.Condition // {}) == {} and assumes and ($s | assumes) and .Principal != null and who == ($s | who) and ($s.Sid // "" | startswith("Crossrole")))) |
+      (keys_of | map(ascii_downcase)) as $has |
+      $s | keys_of[] | select(ascii_downcase as $key | all($has[]; . != $key)) | "\($s.Sid) requires \(.)" ] as $lost |
+    if $lost != [] then
+      error("role \($role): the statement \($lost[0]), and this set-up does not, so more callers could use the role; give setup the flags that require it, or, if it is no longer needed, remove the statement from the policy first")
     else . end |
     ($old.Statement | list) as $have | ($new.Statement | list) as $want |
     $old + {Statement: (
@@ -77,7 +90,7 @@ role() {
   if found aws iam get-role "--role-name=$1"; then
     current=$(part "$got" .Role.AssumeRolePolicyDocument)
     longest=$(part "$got" .Role.MaxSessionDuration)
-    merged=$(merge "$current" "$3")
+    merged=$(merge "$1" "$current" "$3")
     if ! same "$current" "$merged"; then
       aws iam update-assume-role-policy "--role-name=$1" "--policy-document=$merged"
     fi
@@ -91,7 +104,7 @@ role() {
   merged=$5
   if found aws iam get-role-policy "--role-name=$1" "--policy-name=$4"; then
     current=$(part "$got" .PolicyDocument)
-    merged=$(merge "$current" "$5")
+    merged=$(merge "$1" "$current" "$5")
     if same "$current" "$merged"; then
       echo "role $1"
       return
