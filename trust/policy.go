@@ -72,6 +72,11 @@ const (
 	MaxUserPoliciesSize  = 2_048  // of all inline policies of a user together
 	MaxManagedPolicySize = 6_144  // of one managed policy
 
+	// MaxSessionPolicySize is for the session policy in a request to STS
+	// (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html, "Policy").
+	// STS also counts white space.
+	MaxSessionPolicySize = 2_048
+
 	// MaxBucketPolicySize is in bytes. It is the largest limit of all; [ParsePolicy]
 	// rejects a larger policy.
 	MaxBucketPolicySize = 20_480

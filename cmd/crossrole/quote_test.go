@@ -11,16 +11,16 @@ import (
 
 // The scripts that setup prints pass the names on as they are, and nothing else runs.
 func TestSetupScriptIsSafe(t *testing.T) {
-	issuers := []string{"https://x.example/$(touch${IFS}ran)", "https://x.example/a;touch ran;", "https://x.example/it's", "https://x.example/a&touch${IFS}ran", "https://x.example/a > ran", "https://x.example/`touch ran`", "https://x.example/\"a\""}
+	issuers := []string{"https://x.example/$(touch$IFS'ran')", "https://x.example/a;touch$IFS'ran';", "https://x.example/$(touch${IFS}ran)", "https://x.example/it's", "https://x.example/a&touch$IFS'ran'", "https://x.example/a > ran", "https://x.example/`touch ran`", "https://x.example/\"a\""}
 	for i, issuer := range issuers {
-		route, account := "hub", "111122223333"
-		if i%2 == 1 {
-			route, account = "direct", "444455556666"
-		}
 		name := []string{"=ls", "@a,b", "-rf", "S3_Pics"}[i%4]
+		route, account := []string{"--route=hub", "--cluster-account=111122223333", "--hub=" + name}, "111122223333"
+		if i%2 == 1 {
+			route, account = []string{"--route=direct"}, "444455556666"
+		}
 		s := newScript(t)
-		text, _, err := crossrole(t.Context(), "setup", "--route", route, "--issuer", issuer, "--cluster-account", "111122223333", "--shared-account", "444455556666", "--bucket", "pics", "--prefix", "a$(touch ran)'\nEND\ntouch ran\n", "--service-account", "default/app", "--role="+name, "--hub="+name)
-		if strings.ContainsAny(issuer, " \"`>") && errors.As(err, new(usageError)) {
+		text, _, err := crossrole(t.Context(), append([]string{"setup", "--issuer", issuer, "--shared-account", "444455556666", "--bucket", "pics", "--prefix", "a$(touch ran)'\nEND\ntouch ran\n", "--service-account", "default/app", "--role=" + name}, route...)...)
+		if strings.ContainsAny(issuer, " \"`>{}|\\^") && errors.As(err, new(usageError)) {
 			continue // no URL that IAM would take
 		}
 		if err != nil {
@@ -145,7 +145,10 @@ func TestPartitions(t *testing.T) {
 // The role's settings are in the policies, and in what the pod runs.
 func TestSetupOfARoleWithSettings(t *testing.T) {
 	setup := func(args ...string) (string, error) {
-		stdout, _, err := crossrole(t.Context(), append([]string{"setup", "--issuer", "https://issuer.example", "--cluster-account", "111122223333", "--shared-account", "444455556666", "--bucket", "pics", "--service-account", "default/app"}, args...)...)
+		if !slices.Contains(args, "direct") {
+			args = append(args, "--cluster-account", "111122223333")
+		}
+		stdout, _, err := crossrole(t.Context(), append([]string{"setup", "--issuer", "https://issuer.example", "--shared-account", "444455556666", "--bucket", "pics", "--service-account", "default/app"}, args...)...)
 		return stdout, err
 	}
 	stdout, err := setup("--role", "S3_Pics,external-id=a%2Cb,tags=team=pics,session-name=x%2Cy")

@@ -148,6 +148,8 @@ var (
 	kubeLabel  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 	kubeDomain = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 	roleName   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
+	// RFC 3986, section 2
+	urlCharacters = regexp.MustCompile(`^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$`)
 )
 
 func checkAccount(flag, id string) error {
@@ -159,7 +161,7 @@ func checkAccount(flag, id string) error {
 
 func checkIssuer(flag, issuer string) error {
 	u, err := url.Parse(issuer)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || quote(issuer) != issuer {
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || quote(issuer) != issuer || !urlCharacters.MatchString(issuer) {
 		return usagef("%s %q; want the issuer as in the cluster's tokens, https://…; to print it: kubectl get --raw /.well-known/openid-configuration", flag, issuer)
 	}
 	return nil

@@ -88,7 +88,7 @@ policy then requires the external ID, and allows tags and a source identity.`,
 	f.StringVar(&r.ClusterAccount, "cluster-account", "", "`ID` of the cluster's account (hub, pod-identity)")
 	f.StringVar(&r.SharedAccount, "shared-account", "", "`ID` of the bucket's account")
 	f.StringVar(&r.Hub, "hub", "crossrole-hub", "`NAME` of the role in the cluster's account (hub, pod-identity)")
-	f.StringVar(&r.HubPattern, "hub-pattern", "", "`ARN` with wildcards in the role's name, such as arn:aws:iam::111122223333:role/hub-*: the shared account trusts every role that matches (hub)")
+	f.StringVar(&r.HubPattern, "hub-pattern", "", "`ARN` with wildcards in the role's name, such as arn:aws:iam::111122223333:role/hub-*: the shared account trusts every role that matches; needs --hub (hub)")
 	f.StringVar(&s.role, "role", "S3_Pics", "`NAME[,setting]...` of the shared account's role")
 	f.StringVar(&s.externalID, "external-id", "", "`ID` that the shared account's role requires (hub, pod-identity)")
 	f.StringVar(&s.serviceAccount, "service-account", "", "`NAMESPACE/NAME`")
@@ -131,7 +131,7 @@ func (s *setup) checkCombination() error {
 		return usagef("--inject %q; want policy", s.inject)
 	}
 	for _, c := range []struct {
-		flag  string
+		flag  string // and its value, if another would be right
 		wrong bool
 		with  string
 		why   string
@@ -141,10 +141,14 @@ func (s *setup) checkCombination() error {
 		{"hub-pattern", r.Route == "pod-identity", "--route pod-identity", "an association names one role"},
 		{"session-policy", r.Route != "pod-identity", "--route " + r.Route, "only an EKS Pod Identity association has a session policy"},
 		{"cluster-name", r.Route != "pod-identity", "--route " + r.Route, "only an EKS Pod Identity association names the cluster; the other routes name its --issuer"},
+		{"cluster-account", r.Route == "direct", "--route direct", "this route needs nothing in the cluster's account"},
+		{"hub", r.Route == "direct", "--route direct", "this route has no hub"},
+		{"issuer", r.Route == "pod-identity", "--route pod-identity", "an association names the cluster, by --cluster-name"},
 		{"inject", r.Cluster == "eks", "--cluster eks", "EKS injects the token itself"},
-		{"cluster", r.Route == "pod-identity" && r.Cluster == "other", "--route pod-identity", "EKS Pod Identity exists only in EKS"},
+		{"cluster other", r.Route == "pod-identity" && r.Cluster == "other", "--route pod-identity", "EKS Pod Identity exists only in EKS"},
 	} {
-		if c.wrong && s.given(c.flag) {
+		flag, _, _ := strings.Cut(c.flag, " ")
+		if c.wrong && s.given(flag) {
 			return usagef("--%s cannot be used with %s: %s", c.flag, c.with, c.why)
 		}
 	}
@@ -185,12 +189,35 @@ func (s *setup) checkNames() (err error) {
 	if r.ClusterName != "" && !clusterName.MatchString(r.ClusterName) {
 		return usagef("--cluster-name %q; want the name of an EKS cluster: 1–100 of letters, digits, - and _", r.ClusterName)
 	}
-	r.Region = cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
 	if r.Partition, err = s.partition.of(r.Issuers...); err != nil {
+		return err
+	}
+	if err := s.checkRegion(); err != nil {
 		return err
 	}
 	r.Namespace, r.ServiceAccount, err = splitServiceAccount(s.serviceAccount)
 	return err
+}
+
+// checkRegion takes the pod's region from the environment. A region of another partition
+// is that of other work, and not the pod's.
+func (s *setup) checkRegion() error {
+	r := &s.request
+	if r.Cluster != "other" {
+		return nil
+	}
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		switch region := os.Getenv(name); {
+		case region == "":
+			continue
+		case !regionPattern.MatchString(region):
+			return usagef("%s is %q, and --cluster other writes it into the pod; set it to a region, like us-east-1, or unset it", name, region)
+		case slices.Contains([]string{"", r.Partition}, partitionOfRegion(region)):
+			r.Region = region
+		}
+		return nil
+	}
+	return nil
 }
 
 // checkRole parses the role's name and settings.
@@ -215,7 +242,16 @@ func (s *setup) checkRole() (err error) {
 			return usagef("--external-id is empty; want 2–1224 characters: letters, digits and +=,.@:/_-")
 		}
 	}
+	if r.Route == "pod-identity" && role.ExternalID != "" {
+		id := strings.Join([]string{r.ClusterAccount, r.ClusterName, r.Namespace, r.ServiceAccount}, "/")
+		region, rest, _ := strings.Cut(role.ExternalID, "/")
+		if rest != id || !regionPattern.MatchString(region) || !slices.Contains([]string{"", r.Partition}, partitionOfRegion(region)) {
+			return usagef("--external-id does not go with --route pod-identity: EKS chooses the external ID, here REGION/%s with the cluster's region; give that, or none", id)
+		}
+	}
 	switch {
+	case r.Route != "direct" && r.ClusterAccount == r.SharedAccount && strings.EqualFold(r.Hub, r.RoleName):
+		return usagef("--hub %s and --role %s are the same role of account %s (IAM ignores the case of names); choose another name for one of them", r.Hub, r.RoleName, r.SharedAccount)
 	case r.Route == "direct" && (role.ExternalID != "" || role.SourceIdentity != "" || role.Tags != nil):
 		return usagef("--role %s: external-id, source-identity and tags are settings of a role that another role assumes (--route hub); on the direct route a token is exchanged for the role", r.RoleName)
 	case r.Route == "hub" && role.Duration > time.Hour:
@@ -225,6 +261,8 @@ func (s *setup) checkRole() (err error) {
 	}
 	return nil
 }
+
+var kmsKey = regexp.MustCompile(`^arn:aws(-[a-z]+)*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 
 func (s *setup) checkBuckets() error {
 	r := &s.request
@@ -241,16 +279,19 @@ func (s *setup) checkBuckets() error {
 		}
 		r.Buckets[i] = name
 	}
-	for _, key := range r.KMSKeys {
-		if a, err := arn.Parse(key); err != nil || a.Service != "kms" || !strings.HasPrefix(a.Resource, "key/") {
+	for i, key := range r.KMSKeys {
+		if slices.Contains(r.KMSKeys[:i], key) {
+			return usagef("--kms-key %s is given twice", key)
+		}
+		if !kmsKey.MatchString(key) {
 			return usagef("--kms-key %q; want the ARN of a key, like arn:aws:kms:us-east-1:444455556666:key/ID (not of an alias)", key)
 		}
 	}
 	return nil
 }
 
-// checkHubPattern checks that the hub role of this set-up matches the pattern. If --hub
-// is not given, it chooses a name that does.
+// checkHubPattern checks that the pattern requires a beginning of the name, and that the
+// hub role of this set-up matches it.
 func (s *setup) checkHubPattern() error {
 	r := &s.request
 	if !s.given("hub-pattern") {
@@ -264,15 +305,15 @@ func (s *setup) checkHubPattern() error {
 	case a.AccountID != r.ClusterAccount:
 		return usagef("--hub-pattern %q is not of --cluster-account %s, where the hub role is", r.HubPattern, r.ClusterAccount)
 	}
-	if !s.given("hub") {
-		r.Hub = strings.NewReplacer("*", "1", "?", "1").Replace(name)
-		if err := checkRoleName("--hub-pattern: the role", r.Hub); err != nil {
-			return err
-		}
-	}
 	policy := trust.RolePolicy(r.HubPattern, func(o *trust.PolicyOptions) { o.HubPattern = true })
 	if err := policy.ValidateTrust(); err != nil {
 		return usagef("--hub-pattern: %w", err)
+	}
+	if strings.IndexAny(name[strings.LastIndex(name, "/")+1:], "*?") == 0 {
+		return usagef("--hub-pattern %q; want the beginning of the role's name before the first wildcard, like hub-*", r.HubPattern)
+	}
+	if !s.given("hub") {
+		return usagef("--hub-pattern needs --hub, the name of this cluster's role; with one name for all clusters, they would share one role")
 	}
 	account := "arn:" + a.Partition + ":iam::" + a.AccountID + ":"
 	if !policy.Explain(trust.Request{
@@ -300,6 +341,9 @@ func (s *setup) checkSessionPolicy() error {
 	if err != nil {
 		return usagef("--session-policy %s: %w", s.sessionPolicy, err)
 	}
+	if size := policy.Size(); size > trust.MaxSessionPolicySize {
+		return usagef("--session-policy %s has %d characters; STS allows %d; remove statements, or restrict the role's own policy", s.sessionPolicy, size, trust.MaxSessionPolicySize)
+	}
 	s.request.SessionPolicy = policy
 	return nil
 }
@@ -309,9 +353,6 @@ func (s *setup) print(c *cobra.Command) error {
 	p, err := plan.New(s.request)
 	if err != nil {
 		return usagef("IAM would reject the resulting policy: %w", err)
-	}
-	if s.given("hub-pattern") && !s.given("hub") {
-		p.Notes = append(p.Notes, fmt.Sprintf("the hub role is %s; choose its name with --hub", s.request.Hub))
 	}
 	for _, note := range p.Notes {
 		fmt.Fprintf(c.ErrOrStderr(), "crossrole: %s\n", printable(note))

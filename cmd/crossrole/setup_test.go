@@ -47,7 +47,7 @@ func worlds(t *testing.T) map[string]world {
 	return map[string]world{
 		"hub":                         {"hub", with(hub, "--issuer", "https://oidc.eks.us-east-1.amazonaws.com/id/GREEN"), ""},
 		"hub-external-id":             {"hub", with(hub, "--external-id", "pics-2026", "--role", "S3_Pics,tags=team=a", "--bucket", "more", "--prefix", "in/", "--kms-key", "arn:aws:kms:us-east-1:444455556666:key/k"), "other"},
-		"hub-pattern":                 {"hub", with(hub, "--hub-pattern", "arn:aws:iam::111122223333:role/hub-*"), ""},
+		"hub-pattern":                 {"hub", with(hub, "--hub", "hub-1", "--hub-pattern", "arn:aws:iam::111122223333:role/hub-*"), ""},
 		"hub-other":                   {"hub", with(hub, "--cluster", "other"), ""},
 		"hub-other-inject":            {"hub", with(hub, "--cluster", "other", "--inject", "policy"), ""},
 		"hub-china":                   {"hub", with(hub, "--partition", "aws-cn"), ""},
@@ -622,6 +622,10 @@ func TestSetupRefusesCombinations(t *testing.T) {
 	hub := []string{"--route", "hub", "--issuer", blueIssuer, "--cluster-account", "111122223333"}
 	pod := []string{"--route", "pod-identity", "--cluster-account", "111122223333"}
 	prod := slices.Concat(pod, []string{"--cluster-name", "prod"})
+	long := filepath.Join(t.TempDir(), "long.json")
+	if err := os.WriteFile(long, []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::`+strings.Repeat("x", 2000)+`"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		base, args []string
 		want       []string
@@ -635,7 +639,14 @@ func TestSetupRefusesCombinations(t *testing.T) {
 		{direct, []string{"--cluster-name", "prod"}, []string{"--cluster-name", "--route direct"}},
 		{hub, []string{"--inject", "policy"}, []string{"--inject", "--cluster eks"}},
 		{hub, []string{"--inject", "policy", "--cluster", "eks"}, []string{"--inject", "--cluster eks"}},
-		{prod, []string{"--cluster", "other"}, []string{"--cluster", "--route pod-identity"}},
+		{prod, []string{"--cluster", "other"}, []string{"--cluster other", "--route pod-identity"}},
+		{direct, []string{"--cluster-account", "111122223333"}, []string{"--cluster-account", "--route direct"}},
+		{direct, []string{"--hub", "hub"}, []string{"--hub", "--route direct"}},
+		{prod, []string{"--issuer", blueIssuer}, []string{"--issuer", "--route pod-identity"}},
+		{hub, []string{"--cluster-account", "444455556666", "--hub", "same", "--role", "same"}, []string{"--hub same", "--role same", "444455556666"}},
+		{hub, []string{"--cluster-account", "444455556666", "--hub", "s3_pics"}, []string{"--hub s3_pics", "--role S3_Pics"}},
+		{prod, []string{"--cluster-account", "444455556666", "--role", "crossrole-hub"}, []string{"--hub crossrole-hub", "--role crossrole-hub"}},
+		{hub, []string{"--cluster-account", "444455556666", "--hub-pattern", "arn:aws:iam::444455556666:role/hub-*", "--hub", "hub-1", "--role", "hub-1"}, []string{"--hub hub-1", "--role hub-1"}},
 		{pod, nil, []string{"--route pod-identity", "--cluster-name"}},
 		{hub, []string{"--format", ""}, []string{`--format ""`}},
 		{hub, []string{"--format", "yaml"}, []string{`--format "yaml"`, "shell, terraform, json"}},
@@ -646,12 +657,29 @@ func TestSetupRefusesCombinations(t *testing.T) {
 		{hub, []string{"--external-id", "hush!"}, []string{"external id (not shown)"}},
 		{hub, []string{"--external-id", "hush", "--role", "S3_Pics,external-id=hush2"}, []string{"--external-id", "--role S3_Pics"}},
 		{prod, []string{"--role", "S3_Pics,duration=1h"}, []string{"--role S3_Pics", "--route pod-identity"}},
+		{prod, []string{"--external-id", "hush"}, []string{"--external-id", "--route pod-identity", "REGION/111122223333/prod/default/app"}},
+		{prod, []string{"--role", "S3_Pics,external-id=hush"}, []string{"external-id", "--route pod-identity", "REGION/111122223333/prod/default/app"}},
+		{prod, []string{"--external-id", "hush/111122223333/prod/default/app"}, []string{"--external-id", "--route pod-identity"}},
+		{prod, []string{"--external-id", "us-east-1/111122223333/hush/default/app"}, []string{"--external-id", "--route pod-identity"}},
+		{prod, []string{"--external-id", "cn-north-1/111122223333/prod/default/app", "--partition", "aws"}, []string{"--external-id", "--route pod-identity"}},
+		{prod, []string{"--session-policy", long}, []string{"--session-policy", "long.json", "2048"}},
 		{prod, []string{"--cluster-name", "a/b"}, []string{`--cluster-name "a/b"`}},
 		{prod, []string{"--session-policy", "missing.json"}, []string{"--session-policy", "missing.json"}},
 		{hub, []string{"--hub-pattern", ""}, []string{"--hub-pattern"}},
 		{hub, []string{"--hub-pattern", "arn:aws:iam::111122223333:role/*"}, []string{"--hub-pattern", "every role"}},
 		{hub, []string{"--hub-pattern", "arn:aws:iam::*:role/hub-*"}, []string{"--hub-pattern", "--cluster-account 111122223333"}},
 		{hub, []string{"--hub-pattern", "arn:aws:iam::111122223333:role/hub-*", "--hub", "other"}, []string{"--hub-pattern", "--hub other"}},
+		{hub, []string{"--hub-pattern", "arn:aws:iam::111122223333:role/hub-*"}, []string{"--hub-pattern", "--hub"}},
+		{hub, []string{"--hub-pattern", "arn:aws:iam::111122223333:role/*-hub", "--hub", "blue-hub"}, []string{"--hub-pattern", "before the first wildcard"}},
+		{hub, []string{"--hub-pattern", "arn:aws:iam::111122223333:role/?ub-*", "--hub", "hub-1"}, []string{"--hub-pattern", "before the first wildcard"}},
+		{hub, []string{"--kms-key", "arn:aws:kms:us-east-1:444455556666:key/"}, []string{"--kms-key", "key/ID"}},
+		{hub, []string{"--kms-key", "arn:aws:kms:us-east-1:444455556666:key/a\nb"}, []string{"--kms-key", "key/ID"}},
+		{hub, []string{"--kms-key", "arn:aws:kms:us-east-1:444455556666:key/${aws:username}"}, []string{"--kms-key", "key/ID"}},
+		{hub, []string{"--kms-key", "arn:aws:kms:*:444455556666:key/k"}, []string{"--kms-key", "key/ID"}},
+		{hub, []string{"--kms-key", "arn:aws:kms:us-east-1:444455556666:key/k", "--kms-key", "arn:aws:kms:us-east-1:444455556666:key/k"}, []string{"--kms-key", "given twice"}},
+		{hub, []string{"--issuer", "https://issuer.example/{a}"}, []string{"--issuer", "{a}"}},
+		{hub, []string{"--issuer", "https://issuer.example/\"a"}, []string{"--issuer"}},
+		{hub, []string{"--issuer", "https://issuer.example/é"}, []string{"--issuer"}},
 		{hub, []string{"--bucket", "pics"}, []string{"--bucket pics"}},
 		{hub, []string{"--issuer", blueIssuer}, []string{"--issuer " + blueIssuer}},
 		{hub, []string{"--kms-key", "arn:aws:kms:us-east-1:444455556666:alias/pics"}, []string{"--kms-key", "alias"}},
@@ -666,6 +694,42 @@ func TestSetupRefusesCombinations(t *testing.T) {
 		for _, want := range tt.want {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%q: no %s in: %v", args, want, err)
+			}
+		}
+	}
+}
+
+// EKS may be named with the route that exists only there.
+func TestSetupPodIdentityOnEKS(t *testing.T) {
+	with, _ := setupOf(t, worlds(t)["pod-identity"], "--cluster", "eks")
+	if without, _ := setupOf(t, worlds(t)["pod-identity"]); with != without {
+		t.Errorf("--cluster eks makes a difference: %s", with)
+	}
+}
+
+// The pod's region is that of the environment if it is a region of the partition.
+func TestSetupRegion(t *testing.T) {
+	for _, tt := range []struct{ region, partition, want, stderr string }{
+		{"eu-west-1", "aws", "eu-west-1", ""},
+		{"", "aws", "us-east-1", "AWS_REGION of the pod is us-east-1"},
+		{"eu-west-1", "aws-cn", "cn-north-1", "AWS_REGION of the pod is cn-north-1"},
+		{"cn-north-1", "aws", "us-east-1", "AWS_REGION of the pod is us-east-1"},
+		{"bogus", "aws", "", `AWS_REGION is "bogus"`},
+		{"us-east-1\n", "aws", "", "AWS_REGION"},
+		{"${x}", "aws", "", "AWS_REGION"},
+	} {
+		t.Setenv("AWS_REGION", tt.region)
+		for _, more := range [][]string{nil, {"--inject", "policy"}} {
+			args := slices.Concat([]string{"setup", "--shared-account", "444455556666", "--bucket", "pics", "--service-account", "default/app", "--partition", tt.partition, "--format", "json"}, worlds(t)["hub-other"].args, more)
+			stdout, stderr, err := crossrole(t.Context(), args...)
+			if tt.want == "" {
+				if !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), tt.stderr) || stdout != "" {
+					t.Errorf("%q: %v\n%s", tt.region, err, stdout)
+				}
+				continue
+			}
+			if err != nil || !strings.Contains(stdout, `"`+tt.want+`"`) && !strings.Contains(stdout, `"\"`+tt.want+`\""`) || !strings.Contains(stderr, tt.stderr) || tt.stderr == "" && strings.Contains(stderr, "AWS_REGION") {
+				t.Errorf("%q in %s: %v, no %s in\n%s\n%s", tt.region, tt.partition, err, tt.want, stdout, stderr)
 			}
 		}
 	}

@@ -44,7 +44,7 @@ func setupCases() []setupCase {
 		},
 		{
 			name: "hub other inject China pattern", partition: "aws-cn", theirs: []string{"hub-1"},
-			args:   with(hubArgs, "--cluster", "other", "--inject", "policy", "--partition", "aws-cn", "--hub-pattern", "arn:aws-cn:iam::"+devID+":role/hub-*"),
+			args:   with(hubArgs, "--cluster", "other", "--inject", "policy", "--partition", "aws-cn", "--hub", "hub-1", "--hub-pattern", "arn:aws-cn:iam::"+devID+":role/hub-*"),
 			closed: func(o *objects) { o.role = strings.Replace(o.role, "hub-1", "another", 1) },
 			again:  []string{"--hub", "hub-2"},
 		},

@@ -1,8 +1,12 @@
 package plan
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/crossrole/crossrole/trust"
 )
 
 // The plan as a POSIX shell script.
@@ -151,6 +155,16 @@ association() {
 }
 `
 
+// compact returns a policy without white space outside strings, because STS counts it in
+// the size of a session policy.
+func compact(p *trust.Policy) string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, []byte(p.String())); err != nil {
+		panic(err) // String writes JSON
+	}
+	return b.String()
+}
+
 // script renders accounts as a script that sets up the account of the caller's
 // credentials. With the argument kubernetes, it prints the objects for the cluster
 // instead, if withManifest.
@@ -193,7 +207,7 @@ func (p *Plan) script(accounts []Account, withManifest bool) string {
 		for _, as := range a.Associations {
 			policy := ""
 			if as.Policy != nil {
-				policy = as.Policy.String()
+				policy = compact(as.Policy)
 			}
 			call("association", as.ClusterName, as.Namespace, as.ServiceAccount, as.RoleARN, as.TargetRoleARN, fmt.Sprint(as.DisableSessionTags), policy)
 		}
