@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -367,18 +368,54 @@ func (s *setup) print(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.out, 0o755); err != nil {
+	return writeFiles(c.ErrOrStderr(), s.out, files)
+}
+
+// writeFiles writes the files of a plan to a directory, or none if one would replace a
+// file that setup did not write. An existing providers.tf stays: the user completes it.
+func writeFiles(notes io.Writer, dir string, files []plan.File) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	note := func(format string, name string) {
+		fmt.Fprintf(notes, "crossrole: "+format+"\n", quote(filepath.Join(dir, name)))
+	}
+	var targets []plan.File
 	for _, f := range files {
+		name := filepath.Join(dir, f.Name)
+		text, err := os.ReadFile(name)
+		switch {
+		case err != nil && !errors.Is(err, os.ErrNotExist):
+			return err
+		case err == nil && f.Name == "providers.tf":
+			note("%s exists and stays as it is; it must have a provider for each account, as in the output without --out", f.Name)
+			continue
+		case err == nil && !plan.Ours(f.Name, text):
+			return fmt.Errorf("%s exists and crossrole setup did not write it; move it, or choose another directory with --out", quote(name))
+		}
+		targets = append(targets, f)
+	}
+	for _, f := range targets {
 		mode := os.FileMode(0o644)
 		if f.Executable {
 			mode = 0o755
 		}
-		if err := writeFile(filepath.Join(s.out, f.Name), []byte(f.Text), mode); err != nil {
+		if err := writeFile(filepath.Join(dir, f.Name), []byte(f.Text), mode); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "crossrole: wrote %s\n", quote(filepath.Join(s.out, f.Name)))
+		note("wrote %s", f.Name)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if slices.ContainsFunc(files, func(f plan.File) bool { return f.Name == e.Name() }) || !e.Type().IsRegular() {
+			continue
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, e.Name())); err == nil && plan.Ours(e.Name(), text) {
+			note("%s is from an earlier run and not part of this set-up; remove it if nothing needs it", e.Name())
+		}
 	}
 	return nil
 }

@@ -766,6 +766,73 @@ func TestSetupWritesFiles(t *testing.T) {
 	}
 }
 
+// Every file begins with a line that says where it is from. setup replaces its own files,
+// but not those of other authors, nor the providers that the user completes.
+func TestSetupKeepsFilesOfOthers(t *testing.T) {
+	const mark = "# Written by crossrole setup"
+	hub := worlds(t)["hub"]
+	for format, names := range map[string][]string{
+		"shell":     {"111122223333-cluster.sh", "444455556666-bucket.sh", "kubernetes.yaml"},
+		"terraform": {"111122223333-cluster.tf", "444455556666-bucket.tf", "kubernetes.yaml"},
+		"json":      {"plan.json", "kubernetes.yaml"},
+	} {
+		for _, name := range names {
+			dir := t.TempDir()
+			file := filepath.Join(dir, name)
+			if err := os.WriteFile(file, []byte(`{"theirs": true}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args := slices.Concat([]string{"setup", "--shared-account", "444455556666", "--bucket", "pics", "--service-account", "default/app", "--format", format, "--out", dir}, hub.args)
+			_, stderr, err := crossrole(t.Context(), args...)
+			entries, _ := os.ReadDir(dir)
+			text, _ := os.ReadFile(file)
+			if err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "--out") || len(entries) != 1 || string(text) != `{"theirs": true}` {
+				t.Errorf("%s: %v, %d files, it has %s\n%s", name, err, len(entries), text, stderr)
+			}
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+			setupOf(t, hub, "--format", format, "--out", dir)
+			text, err = os.ReadFile(file)
+			lines := strings.Split(string(text), "\n")
+			if filepath.Ext(name) == ".json" {
+				if !json.Valid(text) {
+					t.Errorf("%s: no JSON: %s", name, text)
+				}
+			} else if err != nil || lines[0] != mark && (lines[0] != "#!/bin/sh" || lines[1] != mark) {
+				t.Errorf("%s: %v, it begins with %q", name, err, lines[:2])
+			}
+			setupOf(t, hub, "--format", format, "--out", dir, "--bucket", "more")
+			if again, err := os.ReadFile(file); err != nil || bytes.Equal(again, text) && strings.HasPrefix(name, "4") {
+				t.Errorf("%s: %v, the second run leaves the file", name, err)
+			}
+		}
+	}
+
+	dir := t.TempDir()
+	providers := filepath.Join(dir, "providers.tf")
+	setupOf(t, hub, "--format", "terraform", "--out", dir)
+	text, err := os.ReadFile(providers)
+	if err != nil || !strings.HasPrefix(string(text), mark+"\n") {
+		t.Errorf("%v, providers.tf is %s", err, text)
+	}
+	edited := string(text) + "# mine\n"
+	if err := os.WriteFile(providers, []byte(edited), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr := setupOf(t, hub, "--format", "terraform", "--out", dir)
+	if now, err := os.ReadFile(providers); err != nil || string(now) != edited || !strings.Contains(stderr, providers+" exists") {
+		t.Errorf("%v, providers.tf is %s\n%s", err, now, stderr)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "999999999999-bucket.tf"), []byte("# theirs\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr = setupOf(t, hub, "--format", "terraform", "--out", dir, "--shared-account", "777788889999")
+	if old := filepath.Join(dir, "444455556666-bucket.tf"); !strings.Contains(stderr, old+" is from an earlier run") || strings.Contains(stderr, "999999999999-bucket.tf is") {
+		t.Errorf("no note about %s in\n%s", old, stderr)
+	}
+}
+
 // Values with a meaning in HCL stay values.
 func TestSetupEscapesForTerraform(t *testing.T) {
 	stdout, _ := setupOf(t, worlds(t)["hub"], "--format", "terraform", "--prefix", "a${aws:username}%{if}\"\n$${x}")

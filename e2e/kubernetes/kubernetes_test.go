@@ -56,9 +56,14 @@ func TestKubernetesAcceptsTheManifests(t *testing.T) {
 func setup(t *testing.T, route string) []byte {
 	t.Helper()
 	dir := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), program("crossrole"), "setup", "--route", route,
-		"--issuer", "https://oidc.eks.us-east-1.amazonaws.com/id/BLUE", "--cluster-account", devAccount, "--shared-account", sharedAccount,
-		"--bucket", bucket, "--service-account", "default/"+account, "--out", dir).CombinedOutput()
+	args := []string{
+		"setup", "--route", route, "--issuer", "https://oidc.eks.us-east-1.amazonaws.com/id/BLUE", "--shared-account", sharedAccount,
+		"--bucket", bucket, "--service-account", "default/" + account, "--out", dir,
+	}
+	if route == hub {
+		args = append(args, "--cluster-account", devAccount)
+	}
+	out, err := exec.CommandContext(t.Context(), program("crossrole"), args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("crossrole setup: %v\n%s", err, out)
 	}

@@ -19,7 +19,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/crossrole/crossrole/trust"
 )
@@ -116,18 +118,41 @@ func (p *Plan) Write(w io.Writer, format string) error {
 	return err
 }
 
-// Files renders the plan as files.
+// mark is the line by which [Ours] recognizes a file.
+const mark = "# Written by crossrole setup\n"
+
+var fileName = regexp.MustCompile(`^([0-9]{12}-(cluster|bucket)\.(sh|tf)|providers\.tf|kubernetes\.yaml|plan\.json)$`)
+
+// Ours reports whether a file has a name and a beginning that [Plan.Files] gives to
+// files.
+func Ours(name string, text []byte) bool {
+	if !fileName.MatchString(name) {
+		return false
+	}
+	if name == "plan.json" {
+		var p struct {
+			Version  int
+			Route    string
+			Accounts []struct{ Purpose string }
+		}
+		return json.Unmarshal(text, &p) == nil && p.Version > 0 && p.Route != "" && len(p.Accounts) > 0
+	}
+	return bytes.HasPrefix(bytes.TrimPrefix(text, []byte(shebang)), []byte(mark))
+}
+
+// Files renders the plan as files. Each begins with a line that says where it is from,
+// except for JSON, which has no comments.
 func (p *Plan) Files(format string) ([]File, error) {
 	var files []File
 	switch format {
 	case "shell":
 		for _, a := range p.Accounts {
-			files = append(files, File{Name: a.ID + "-" + a.Purpose + ".sh", Text: p.script([]Account{a}, false), Executable: true})
+			files = append(files, File{Name: a.ID + "-" + a.Purpose + ".sh", Text: strings.Replace(p.script([]Account{a}, false), shebang, shebang+mark, 1), Executable: true})
 		}
 	case "terraform":
-		files = append(files, File{Name: "providers.tf", Text: p.providers()})
+		files = append(files, File{Name: "providers.tf", Text: mark + p.providers()})
 		for _, a := range p.Accounts {
-			files = append(files, File{Name: a.ID + "-" + a.Purpose + ".tf", Text: a.terraform()})
+			files = append(files, File{Name: a.ID + "-" + a.Purpose + ".tf", Text: mark + a.terraform()})
 		}
 	case "json":
 		text, err := p.json()
@@ -138,7 +163,7 @@ func (p *Plan) Files(format string) ([]File, error) {
 	default:
 		return nil, fmt.Errorf("plan: format %q", format)
 	}
-	return append(files, File{Name: "kubernetes.yaml", Text: string(p.Kubernetes)}), nil
+	return append(files, File{Name: "kubernetes.yaml", Text: mark + string(p.Kubernetes)}), nil
 }
 
 func (p *Plan) json() (string, error) {

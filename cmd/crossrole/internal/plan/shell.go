@@ -11,6 +11,8 @@ import (
 
 // The plan as a POSIX shell script.
 
+const shebang = "#!/bin/sh\n"
+
 // functions are the steps of a script. They need the aws CLI and jq.
 const functions = `
 # found COMMAND... reports whether what an aws command asks for exists, and puts it into
@@ -174,7 +176,7 @@ func (p *Plan) script(accounts []Account, withManifest bool) string {
 	for _, a := range accounts {
 		ids = append(ids, a.ID)
 	}
-	fmt.Fprintf(&b, "#!/bin/sh\n# Sets up the route %s in account %s. Needs the aws CLI and jq. It may be run again.\n", p.Route, strings.Join(ids, ", then in account "))
+	fmt.Fprintf(&b, shebang+"# Sets up the route %s in account %s. Needs the aws CLI and jq. It may be run again.\n", p.Route, strings.Join(ids, ", then in account "))
 	if len(ids) > 1 {
 		b.WriteString("# Run it with the credentials of each account, in this order.\n")
 	}
