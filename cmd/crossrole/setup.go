@@ -360,7 +360,11 @@ func (s *setup) print(c *cobra.Command) error {
 	}
 	if s.out == "" {
 		if s.format == "terraform" {
-			fmt.Fprintln(c.ErrOrStderr(), "crossrole: --out DIR also writes the objects for the cluster")
+			missing := "crossrole: --out DIR also writes the objects for the cluster"
+			if s.request.Inject {
+				missing += "; the admission policy is only written with --out"
+			}
+			fmt.Fprintln(c.ErrOrStderr(), missing)
 		}
 		return p.Write(c.OutOrStdout(), s.format)
 	}

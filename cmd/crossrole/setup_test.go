@@ -833,6 +833,36 @@ func TestSetupKeepsFilesOfOthers(t *testing.T) {
 	}
 }
 
+// The configuration requires a provider that has its arguments.
+func TestSetupRequiresProviderVersion(t *testing.T) {
+	stdout, _ := setupOf(t, worlds(t)["pod-identity"], "--format", "terraform")
+	if want := `version = ">= 6.2.0"`; !strings.Contains(stdout, want) {
+		t.Errorf("no %s in\n%s", want, stdout)
+	}
+}
+
+// Notes say which pods an admission policy changes, and what is missing on standard
+// output.
+func TestSetupNotesAboutInjection(t *testing.T) {
+	inject := worlds(t)["hub-other-inject"]
+	const reach, missing = "changes pods of every service account of the cluster with the annotation eks.amazonaws.com/role-arn", "the admission policy is only written with --out"
+	for _, tt := range []struct {
+		args           []string
+		world          world
+		reach, missing bool
+	}{
+		{nil, inject, true, false},
+		{[]string{"--format", "json"}, inject, true, false},
+		{[]string{"--format", "terraform"}, inject, true, true},
+		{[]string{"--format", "terraform", "--out", t.TempDir()}, inject, true, false},
+		{[]string{"--format", "terraform"}, worlds(t)["hub-other"], false, false},
+	} {
+		if _, stderr := setupOf(t, tt.world, tt.args...); strings.Contains(stderr, reach) != tt.reach || strings.Contains(stderr, missing) != tt.missing {
+			t.Errorf("%q: %s", tt.args, stderr)
+		}
+	}
+}
+
 // Values with a meaning in HCL stay values.
 func TestSetupEscapesForTerraform(t *testing.T) {
 	stdout, _ := setupOf(t, worlds(t)["hub"], "--format", "terraform", "--prefix", "a${aws:username}%{if}\"\n$${x}")

@@ -63,7 +63,9 @@ func run(ctx context.Context, out io.Writer, roles []string, bucket, prefix stri
 	return list(ctx, out, client, bucket, prefix)
 }
 
-// newClient returns a client of S3 in the region. The transport may be nil.
+// newClient returns a client of S3 in a region of the partitions aws and aws-us-gov; the
+// host names of other partitions have another suffix, such as amazonaws.com.cn in China.
+// The transport may be nil.
 func newClient(chain *credentials.Chain, region string, transport http.RoundTripper) (*minio.Client, error) {
 	return minio.New("s3."+region+".amazonaws.com", &minio.Options{
 		Creds:     miniocredentials.New(Provider{chain}),

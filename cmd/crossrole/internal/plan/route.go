@@ -292,6 +292,9 @@ func (r *Request) notes() []string {
 			notes = append(notes, fmt.Sprintf("the KMS key %s belongs to account %s: its key policy must allow kms:Decrypt for %s", key, account, r.roleARN(r.SharedAccount, r.RoleName)))
 		}
 	}
+	if r.Inject {
+		notes = append(notes, "the admission policy changes pods of every service account of the cluster with the annotation eks.amazonaws.com/role-arn, not only those of this one; it takes the place of Amazon's webhook")
+	}
 	if r.Cluster == "other" && r.Region == "" {
 		notes = append(notes, fmt.Sprintf("AWS_REGION of the pod is %s; change it to the region of the bucket", r.region()))
 	}

@@ -2,11 +2,17 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // The plan as Terraform configuration. The arguments are those of the AWS provider's
 // documentation; docs/terraform.md lists them with links.
+
+// providerVersion is the first with all the arguments that the resources always have: it
+// added target_role_arn and disable_session_tags
+// (https://github.com/hashicorp/terraform-provider-aws/pull/42979).
+const providerVersion = ">= 6.2.0"
 
 // providers renders the blocks that the resources of all accounts need.
 func (p *Plan) providers() string {
@@ -14,11 +20,17 @@ func (p *Plan) providers() string {
 	b.WriteString(`terraform {
   required_providers {
     aws = {
-      source = "hashicorp/aws"
+      source  = "hashicorp/aws"
+      version = "` + providerVersion + `"
     }
   }
 }
 `)
+	for _, a := range p.Accounts {
+		if slices.ContainsFunc(a.Associations, func(as Association) bool { return as.Policy != nil }) {
+			b.WriteString("\n# The policy of an association needs a provider released in July 2026 or later.\n")
+		}
+	}
 	for _, a := range p.Accounts {
 		fmt.Fprintf(&b, `
 # The account of the %s. Add profile or assume_role with credentials of the account.
