@@ -59,14 +59,16 @@ with. It changes nothing.
 
   --format shell        a POSIX shell script, for the aws CLI and jq. Run it with
                         the credentials of each account. It may be run again, and
-                        leaves statements alone that it did not write. With the
-                        argument kubernetes it prints the objects for kubectl.
+                        leaves statements alone that it did not write. It stops
+                        if it would remove a condition. With the argument
+                        kubernetes it prints the objects for kubectl.
   --format terraform    configuration for Terraform or OpenTofu
   --format json         the plan as data
 
 Standard output is one script, configuration or JSON document; notes are on
 standard error. With --out, setup writes files named after account and purpose
-instead, and kubernetes.yaml.
+instead, and kubernetes.yaml. It replaces only files that it wrote, and leaves an
+existing providers.tf as it is.
 
 --role takes a role's name with the settings of crossrole help roles. The trust
 policy then requires the external ID, and allows tags and a source identity.`,
@@ -91,7 +93,7 @@ policy then requires the external ID, and allows tags and a source identity.`,
 	f.StringVar(&r.Hub, "hub", "crossrole-hub", "`NAME` of the role in the cluster's account (hub, pod-identity)")
 	f.StringVar(&r.HubPattern, "hub-pattern", "", "`ARN` with wildcards in the role's name, such as arn:aws:iam::111122223333:role/hub-*: the shared account trusts every role that matches; needs --hub (hub)")
 	f.StringVar(&s.role, "role", "S3_Pics", "`NAME[,setting]...` of the shared account's role")
-	f.StringVar(&s.externalID, "external-id", "", "`ID` that the shared account's role requires (hub, pod-identity)")
+	f.StringVar(&s.externalID, "external-id", "", "`ID` that the shared account's role requires (hub; pod-identity: the one that EKS chooses)")
 	f.StringVar(&s.serviceAccount, "service-account", "", "`NAMESPACE/NAME`")
 	f.StringArrayVar(&r.Buckets, "bucket", nil, "`BUCKET` to read; repeat it for further buckets")
 	f.StringVar(&r.Prefix, "prefix", "", "`PREFIX` of the keys; empty: all")
