@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/credentials"
@@ -62,5 +64,52 @@ func TestCredentialsFailureIsNotS3sAnswer(t *testing.T) {
 		if strings.HasSuffix(c.Operation, "Object") || c.Operation == "ListObjectsV2" {
 			t.Errorf("S3 was asked without credentials: %v", c)
 		}
+	}
+}
+
+// An outage of STS is not one of S3: the chain has its own retries and backoff, and the
+// requests that wait for it return its error.
+func TestOutageOfSTSIsNotRetriedAsS3s(t *testing.T) {
+	for name, f := range map[string]awstest.Fault{
+		"unavailable": {Status: 503, Code: "ServiceUnavailable"},
+		"throttled":   {Status: 400, Code: "Throttling"},
+		"broken":      {Status: 500, Code: "InternalFailure"},
+		"dropped":     {Drop: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			cloud, _, cfg := gallery(t)
+			pics := newReader(t, cfg, "pics")
+			f.Operation = "AssumeRoleWithWebIdentity"
+			cloud.Fault(f)
+			get := func() time.Duration {
+				began := time.Now()
+				if _, err := pics.Get(t.Context(), "a b/cat+1.jpg"); err == nil {
+					t.Errorf("%s: no error", name)
+				} else if _, ok := errors.AsType[*credentials.Error](err); !ok {
+					t.Errorf("%s: got %v", name, err)
+				}
+				return time.Since(began)
+			}
+			longest, most := 10*time.Second, 4
+			if f.Drop { // the chain itself is more patient
+				longest, most = 30*time.Second, 20
+			}
+			if took := get(); took > longest {
+				t.Errorf("%s: the first call took %v", name, took)
+			}
+			asked := signIns(cloud)
+			if asked > most {
+				t.Errorf("%s: %d requests", name, asked)
+			}
+			for range 10 {
+				if took := get(); took > 0 {
+					t.Errorf("%s: %v for a remembered error", name, took)
+				}
+			}
+			if n := signIns(cloud); n != asked {
+				t.Errorf("%s: %d more requests", name, n-asked)
+			}
+			time.Sleep(time.Minute) // for what the chain does in the background
+		})
 	}
 }

@@ -224,19 +224,27 @@ func oneLine(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// apiErrorOf returns the error in S3's response. If the request could not be signed,
-// err is the response of another service, such as an AccessDenied of STS, which is not
-// about the bucket.
+// apiErrorOf returns the error in S3's response.
 func apiErrorOf(err error) (smithy.APIError, bool) {
-	for e := err; ; {
-		op, ok := errors.AsType[*smithy.OperationError](e)
+	if ofOtherService(err) {
+		return nil, false
+	}
+	return errors.AsType[smithy.APIError](err)
+}
+
+// ofOtherService reports whether err is of a request to another service than S3. If a
+// request cannot be signed, its error wraps that of the credentials, such as an
+// AccessDenied of STS, which is not about the bucket.
+func ofOtherService(err error) bool {
+	for {
+		op, ok := errors.AsType[*smithy.OperationError](err)
 		if !ok {
-			return errors.AsType[smithy.APIError](err)
+			return false
 		}
 		if op.Service() != "S3" {
-			return nil, false
+			return true
 		}
-		e = op.Err
+		err = op.Err
 	}
 }
 

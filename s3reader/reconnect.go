@@ -36,6 +36,9 @@ const (
 // succeeds, and without tokens a request is not retried. 36 requests that fail at the same
 // time would use it up. The load on S3 is limited by the pauses, and in downloads by the
 // limiter.
+//
+// The SDK fetches the credentials within its retries. Their errors are not retried here:
+// the provider has made its own retries, and a chain returns a remembered error at once.
 type retryer struct{ *retry.Standard }
 
 // setRetryer replaces the retryer in o, unless the caller has set one or the number of
@@ -48,9 +51,14 @@ func setRetryer(o *s3.Options) {
 
 func (p retryer) MaxAttempts() int { return max(burstAttempts, p.Standard.MaxAttempts()) }
 
+// IsErrorRetryable excludes the errors of credentials.
+func (p retryer) IsErrorRetryable(err error) bool {
+	return !ofOtherService(err) && p.Standard.IsErrorRetryable(err)
+}
+
 // GetRetryToken takes tokens from the quota, except in a burst.
 func (p retryer) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
-	if brokenConnection(err) || throttled(err) {
+	if brokenConnection(err) || slowDown(err) {
 		return func(error) error { return nil }, nil
 	}
 	return p.Standard.GetRetryToken(ctx, err)
@@ -58,7 +66,7 @@ func (p retryer) GetRetryToken(ctx context.Context, err error) (func(error) erro
 
 // RetryDelay fails after the last attempt for this error.
 func (p retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
-	if throttled(err) {
+	if slowDown(err) {
 		longest := slowDownPause << min(attempt-1, burstAttempts)
 		return longest/2 + rand.N(longest/2), nil
 	}
@@ -68,11 +76,20 @@ func (p retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
 	return p.Standard.RetryDelay(attempt, err)
 }
 
+// slowDown reports whether S3 itself refuses a request because there are too many.
+func slowDown(err error) bool {
+	_, s3s := errors.AsType[interface {
+		error
+		ServiceHostID() string
+	}](err)
+	return s3s && !ofOtherService(err) && throttled(err)
+}
+
 // brokenConnection reports whether a request was sent and its connection broke before a
 // response began: not that a server cannot be reached, or that net/http refuses its
 // response.
 func brokenConnection(err error) bool {
-	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); !ok || hasResponse(err) {
+	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); !ok || hasResponse(err) || ofOtherService(err) {
 		return false
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
