@@ -36,7 +36,7 @@ import (
 //
 // The parts are asked for when the first bytes have arrived. Whatever keeps them from
 // being known, such as a role without s3:GetObjectAttributes, makes the object
-// unverified, and is no error.
+// unverified, and is no error. It is remembered for a while (partsAccess).
 
 // composite is a checksum over those of the parts of an upload.
 type composite struct {
@@ -89,9 +89,14 @@ func partsOf(ctx context.Context, c *client, info *Info, of *composite) (*object
 		return nil, err
 	}
 	parts, err := askParts(ctx, c, info, of)
+	ended := ctxErr(ctx)
+	if ended != nil {
+		leave(context.Canceled) // says nothing about the store
+		return nil, ended
+	}
 	leave(err)
-	if ended := ctxErr(ctx); err == nil || ended != nil {
-		return parts, ended
+	if err == nil {
+		return parts, nil
 	}
 	if _, panicked := errors.AsType[*PanicError](err); panicked {
 		return nil, err
@@ -103,9 +108,13 @@ func partsOf(ctx context.Context, c *client, info *Info, of *composite) (*object
 
 var errNoAttributes = errors.New("the response has no attributes of an object")
 
-// askParts requests the parts of an object, up to 1,000 at a time.
+// errNoParts is the error of a response about an object that does not describe its parts.
+var errNoParts = errors.New("the response does not list the parts of the object")
+
+// askParts requests the parts of an object, up to 1,000 at a time. Reads wait for it and
+// can do without, so that it takes at most partsTimeout, and no bursts of retries.
 func askParts(parent context.Context, c *client, info *Info, of *composite) (*objectParts, error) {
-	ctx, cancel := context.WithCancel(parent)
+	ctx, cancel := context.WithTimeout(parent, partsTimeout)
 	defer cancel()
 	in := &s3.GetObjectAttributesInput{
 		Bucket: &c.bucket.name, Key: &info.Key,
@@ -116,7 +125,7 @@ func askParts(parent context.Context, c *client, info *Info, of *composite) (*ob
 	parts := &objectParts{of: of}
 	end := int64(0)
 	for more := true; more; {
-		out, err := call(ctx, c, (*s3.Client).GetObjectAttributes, in)
+		out, err := call(ctx, c, getAttributes, in)
 		if err != nil {
 			return nil, err
 		}
@@ -128,12 +137,12 @@ func askParts(parent context.Context, c *client, info *Info, of *composite) (*ob
 			return nil, changedETag(info.ETag, etag)
 		}
 		if out.ObjectParts == nil || len(out.ObjectParts.Parts) == 0 {
-			return nil, errors.New("the response lists no more parts")
+			return nil, fmt.Errorf("%w: there are no more after %d", errNoParts, len(parts.ends))
 		}
 		for _, p := range out.ObjectParts.Parts {
 			size := aws.ToInt64(p.Size)
 			if int(aws.ToInt32(p.PartNumber)) != len(parts.ends)+1 || size < 0 || size > info.Size-end || len(parts.ends) == maxParts {
-				return nil, fmt.Errorf("the response lists a part %d of %d bytes after %d parts of %d bytes", aws.ToInt32(p.PartNumber), size, len(parts.ends), end)
+				return nil, fmt.Errorf("%w: part %d of %d bytes follows %d parts of %d bytes", errNoParts, aws.ToInt32(p.PartNumber), size, len(parts.ends), end)
 			}
 			end += size
 			parts.ends, parts.values = append(parts.ends, end), append(parts.values, partChecksum(p, of.Algorithm))
@@ -142,12 +151,16 @@ func askParts(parent context.Context, c *client, info *Info, of *composite) (*ob
 		in.PartNumberMarker = aws.String(strconv.Itoa(len(parts.ends)))
 	}
 	if end != info.Size || of.parts > 0 && of.parts != len(parts.ends) {
-		return nil, fmt.Errorf("the response lists %d parts of %d bytes, and the object has %d parts and %d bytes", len(parts.ends), end, of.parts, info.Size)
+		return nil, fmt.Errorf("%w: there are %d of %d bytes, and the object has %d of %d bytes", errNoParts, len(parts.ends), end, of.parts, info.Size)
 	}
 	if of.over(parts.values) != of.Value {
 		parts.values = nil // incomplete, or not what the composite is computed over
 	}
 	return parts, nil
+}
+
+func getAttributes(client *s3.Client, ctx context.Context, in *s3.GetObjectAttributesInput, optFns ...func(*s3.Options)) (*s3.GetObjectAttributesOutput, error) {
+	return client.GetObjectAttributes(ctx, in, append(optFns, withoutBursts)...)
 }
 
 func partChecksum(p types.ObjectPart, algorithm string) string {
@@ -283,60 +296,98 @@ func (s *partSum) add(pos int64, p []byte) error {
 	return nil
 }
 
-// partsAccess remembers whether the parts of a bucket's objects can be asked for, so
-// that a role that may not ask does so once an hour, however many objects it reads.
+// partsAccess remembers whether the parts of a bucket's objects can be asked for, so that
+// a role that may not ask, or an outage of that request, delays few reads.
 type partsAccess struct {
-	first   chan struct{} // has a value while the first request is in flight
-	works   atomic.Bool
-	refused atomic.Pointer[time.Time] // when; nil: never
+	request chan struct{} // has a value while the request is in flight that decides
+	decided atomic.Bool   // there was a response, or a failure that counts for all objects
+	works   atomic.Bool   // there was a list of parts
+	denied  atomic.Bool   // the latest response was AccessDenied
+	until   atomic.Pointer[time.Time]
 }
 
-// refusedPause is for how long a refusal is remembered: permissions change.
-const refusedPause = time.Hour
+const (
+	// partsTimeout is how long a read waits for the parts of an object.
+	partsTimeout = 5 * time.Second
 
-func newPartsAccess() partsAccess { return partsAccess{first: make(chan struct{}, 1)} }
+	// failurePause and refusalPause are for how long the parts of no object are asked for.
+	failurePause = time.Minute
+	refusalPause = time.Hour // permissions change
+)
+
+func newPartsAccess() partsAccess { return partsAccess{request: make(chan struct{}, 1)} }
 
 // enter returns the function to call with the error of a request; nil if there shall be
-// none. As long as it is not known whether requests are refused, it waits for the first
-// one. The error is that of ctx.
+// none. Only the first request makes others wait; after a pause, one finds out whether
+// requests work again, and the others are not made. The error is that of ctx.
 func (a *partsAccess) enter(ctx context.Context) (leave func(error), _ error) {
-	if a.works.Load() {
-		return func(error) {}, nil
+	switch {
+	case a.paused():
+		return nil, nil
+	case a.works.Load():
+		return a.note, nil
 	}
 	select {
-	case a.first <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctxErr(ctx)
+	case a.request <- struct{}{}:
+	default:
+		if a.decided.Load() {
+			return nil, nil
+		}
+		select {
+		case a.request <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctxErr(ctx)
+		}
 	}
-	if at := a.refused.Load(); at != nil && time.Since(*at) < refusedPause && !a.works.Load() {
-		<-a.first
+	if works := a.works.Load(); works || a.paused() {
+		<-a.request
+		if works {
+			return a.note, nil
+		}
 		return nil, nil
 	}
 	return func(err error) {
-		switch {
-		case err == nil:
-			a.works.Store(true)
-		case refusesParts(err):
-			a.refused.Store(new(time.Now()))
-		}
-		<-a.first
+		a.note(err)
+		<-a.request
 	}, nil
 }
 
-// refusesParts reports whether other objects will be refused too: the role has no
-// s3:GetObjectAttributes, or the store does not know that request. One that ignores
-// what it does not know responds with the object itself.
-func refusesParts(err error) bool {
-	if errors.Is(err, errNoAttributes) {
-		return true
+func (a *partsAccess) paused() bool {
+	until := a.until.Load()
+	return until != nil && time.Now().Before(*until)
+}
+
+// note remembers the outcome of a request.
+func (a *partsAccess) note(err error) {
+	if err == nil {
+		a.works.Store(true)
+		a.decided.Store(true)
+		a.denied.Store(false)
+		return
 	}
-	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	if _, truncated := errors.AsType[*truncatedError](err); !ok || truncated {
-		return false
+	if pause := a.pauseAfter(err); pause > 0 {
+		a.until.Store(new(time.Now().Add(pause)))
+		a.decided.Store(true)
 	}
-	switch resp.HTTPStatusCode() {
-	case http.StatusOK, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return true
+}
+
+// pauseAfter returns for how long err keeps the parts of other objects from being asked
+// for. Policies may deny single objects, so that the first refusal counts for a minute.
+func (a *partsAccess) pauseAfter(err error) time.Duration {
+	status := 0
+	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		status = resp.HTTPStatusCode()
 	}
-	return kindOf(err) == AccessDenied
+	kind := kindOf(err)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, ObjectChanged), kind == NotFound:
+		return 0
+	case a.works.Load() && (kind == AccessDenied || errors.Is(err, errNoParts)):
+		return 0 // others can be listed
+	case kind == AccessDenied && !a.denied.Swap(true):
+		return failurePause
+	case kind == AccessDenied, errors.Is(err, errNoAttributes), status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
+		return refusalPause
+	}
+	return failurePause
 }

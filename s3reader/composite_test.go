@@ -351,31 +351,83 @@ func TestPartsAreRefused(t *testing.T) {
 	}
 }
 
-// A failure of the one request does not keep the next object from being verified, and the
-// bytes of this one arrive.
+// After a failure of the one request, objects of the next minute are not verified. Their
+// bytes arrive, and those of later objects are verified again.
 func TestPartsAreUnavailable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShelf()
-		s.Put("k", noise(100), uploadedIn(30, "CRC32"))
-		r := s.reader(t, mayParts)
-		for _, f := range []awstest.Fault{
-			{Status: 500, Code: "InternalError"}, {Status: 503, Code: "SlowDown"}, {Status: 404, Code: "NoSuchKey"},
-			{Drop: true}, {Hang: true}, {EndAfter: new(int64(60))}, {ResetAfter: new(int64(0))}, {NoLength: true, EndAfter: new(int64(100))},
-		} {
+	for name, f := range map[string]awstest.Fault{
+		"broken": {Status: 500, Code: "InternalError"}, "throttled": {Status: 503, Code: "SlowDown"}, "bad": {Status: 400, Code: "InvalidArgument"},
+		"dropped": {Drop: true}, "hung": {Hang: true}, "ended": {EndAfter: new(int64(60))}, "reset": {ResetAfter: new(int64(0))},
+		"of no length": {NoLength: true, EndAfter: new(int64(100))},
+		"no parts":     {Edit: func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("ObjectParts"), []byte("Objections")) }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShelf()
+			s.Put("k", noise(100), uploadedIn(30, "CRC32"))
+			r := s.reader(t, mayParts)
+			read := func() bool {
+				o := open(t, r, "k")
+				if got, err := io.ReadAll(o); err != nil || len(got) != 100 {
+					t.Errorf("%s: %d bytes, %v", name, len(got), err)
+				}
+				return o.Info().Verified
+			}
 			f.Operation = "GetObjectAttributes"
 			remove := s.cloud.Fault(f)
-			o := open(t, r, "k")
-			if got, err := io.ReadAll(o); err != nil || len(got) != 100 || o.Info().Verified {
-				t.Errorf("%+v: %d bytes, %v, %+v", f, len(got), err, o.Info())
+			for round := range 2 {
+				began := time.Now()
+				var all sync.WaitGroup
+				for range 20 {
+					all.Go(func() {
+						if read() {
+							t.Errorf("%s: verified", name)
+						}
+					})
+				}
+				all.Wait()
+				if took := time.Since(began); took > 5*time.Second {
+					t.Errorf("%s, round %d: 20 Gets took %v", name, round, took)
+				}
+				if n := s.count("GetObjectAttributes"); n > 3*(round+1) { // the SDK's own retries
+					t.Errorf("%s, round %d: %d requests", name, round, n)
+				}
+				time.Sleep(time.Minute)
 			}
 			remove()
-			if o = open(t, r, "k"); true {
-				if _, err := io.Copy(io.Discard, o); err != nil || !o.Info().Verified {
-					t.Errorf("after %+v: %v, %+v", f, err, o.Info())
-				}
+			if !read() {
+				t.Errorf("%s: not verified when it was over", name)
+			}
+			// An outage of a store that has listed parts before.
+			s.cloud.Fault(f)
+			for range 20 {
+				read()
+			}
+			if n := s.count("GetObjectAttributes"); name != "bad" && name != "no parts" && n > 3*3+1 {
+				t.Errorf("%s: %d requests", name, n)
+			}
+		})
+	}
+}
+
+// Objects that cannot be described say nothing about others.
+func TestPartsOfOneObjectAreUnavailable(t *testing.T) {
+	for _, f := range []awstest.Fault{
+		{Status: 404, Code: "NoSuchKey"},
+		{Edit: func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("<ETag>"), []byte("<ETag>0")) }},
+	} {
+		s := newShelf()
+		for _, key := range []string{"gone", "k"} {
+			s.Put(key, noise(100), uploadedIn(30, "CRC32"))
+		}
+		f.Operation, f.Key = "GetObjectAttributes", "gone"
+		s.cloud.Fault(f)
+		r := s.reader(t, mayParts)
+		for _, key := range []string{"gone", "k"} {
+			o := open(t, r, key)
+			if _, err := io.Copy(io.Discard, o); err != nil || o.Info().Verified != (key == "k") {
+				t.Errorf("%s: %v, %+v", key, err, o.Info())
 			}
 		}
-	})
+	}
 }
 
 // The end of a context ends the wait for the parts.

@@ -39,17 +39,33 @@ const (
 //
 // The SDK fetches the credentials within its retries. Their errors are not retried here:
 // the provider has made its own retries, and a chain returns a remembered error at once.
-type retryer struct{ *retry.Standard }
+type retryer struct {
+	*retry.Standard
+	noBursts bool // as the SDK retries
+}
 
 // setRetryer replaces the retryer in o, unless the caller has set one or the number of
 // attempts.
 func setRetryer(o *s3.Options) {
 	if sdk, ok := o.Retryer.(*retry.Standard); ok && o.RetryMaxAttempts == 0 {
-		o.Retryer = retryer{sdk}
+		o.Retryer = retryer{Standard: sdk}
 	}
 }
 
-func (p retryer) MaxAttempts() int { return max(burstAttempts, p.Standard.MaxAttempts()) }
+// withoutBursts is for requests that a caller can do without.
+func withoutBursts(o *s3.Options) {
+	if p, ok := o.Retryer.(retryer); ok {
+		p.noBursts = true
+		o.Retryer = p
+	}
+}
+
+func (p retryer) MaxAttempts() int {
+	if p.noBursts {
+		return p.Standard.MaxAttempts()
+	}
+	return max(burstAttempts, p.Standard.MaxAttempts())
+}
 
 // IsErrorRetryable excludes the errors of credentials.
 func (p retryer) IsErrorRetryable(err error) bool {
@@ -58,7 +74,7 @@ func (p retryer) IsErrorRetryable(err error) bool {
 
 // GetRetryToken takes tokens from the quota, except in a burst.
 func (p retryer) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
-	if brokenConnection(err) || slowDown(err) {
+	if !p.noBursts && (brokenConnection(err) || slowDown(err)) {
 		return func(error) error { return nil }, nil
 	}
 	return p.Standard.GetRetryToken(ctx, err)
@@ -66,11 +82,11 @@ func (p retryer) GetRetryToken(ctx context.Context, err error) (func(error) erro
 
 // RetryDelay fails after the last attempt for this error.
 func (p retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
-	if slowDown(err) {
+	if !p.noBursts && slowDown(err) {
 		longest := slowDownPause << min(attempt-1, burstAttempts)
 		return longest/2 + rand.N(longest/2), nil
 	}
-	if attempt >= p.Standard.MaxAttempts() && !brokenConnection(err) {
+	if attempt >= p.Standard.MaxAttempts() && (p.noBursts || !brokenConnection(err)) {
 		return 0, &retry.MaxAttemptsError{Attempt: attempt, Err: err}
 	}
 	return p.Standard.RetryDelay(attempt, err)
