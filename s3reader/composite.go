@@ -48,6 +48,14 @@ type composite struct {
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 const maxParts = 10_000
 
+// A page of parts has at most maxPartsPage of them, as S3's:
+// https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectAttributes.html
+// Stores may send shorter ones, and at most maxPartsPages of them.
+const (
+	maxPartsPage  = 1000
+	maxPartsPages = 100
+)
+
 // compositeOf returns the composite checksum in a response; nil if it has none, or a
 // checksum of all bytes.
 func compositeOf(out *s3.HeadObjectOutput) *composite {
@@ -124,7 +132,11 @@ func askParts(parent context.Context, c *client, info *Info, of *composite) (*ob
 	in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5 = c.opts.CustomerKey.headers()
 	parts := &objectParts{of: of}
 	end := int64(0)
-	for more := true; more; {
+	length := base64.StdEncoding.EncodedLen(of.new().Size())
+	for page, more := 1, true; more; page++ {
+		if page > maxPartsPages {
+			return nil, fmt.Errorf("%w: there are more than %d pages", errNoParts, maxPartsPages)
+		}
 		out, err := call(ctx, c, getAttributes, in)
 		if err != nil {
 			return nil, err
@@ -139,13 +151,20 @@ func askParts(parent context.Context, c *client, info *Info, of *composite) (*ob
 		if out.ObjectParts == nil || len(out.ObjectParts.Parts) == 0 {
 			return nil, fmt.Errorf("%w: there are no more after %d", errNoParts, len(parts.ends))
 		}
+		if n := len(out.ObjectParts.Parts); n > maxPartsPage {
+			return nil, fmt.Errorf("%w: a page has %d; at most %d are read", errNoParts, n, maxPartsPage)
+		}
 		for _, p := range out.ObjectParts.Parts {
 			size := aws.ToInt64(p.Size)
 			if int(aws.ToInt32(p.PartNumber)) != len(parts.ends)+1 || size < 0 || size > info.Size-end || len(parts.ends) == maxParts {
 				return nil, fmt.Errorf("%w: part %d of %d bytes follows %d parts of %d bytes", errNoParts, aws.ToInt32(p.PartNumber), size, len(parts.ends), end)
 			}
+			value := partChecksum(p, of.Algorithm)
+			if len(value) != length {
+				value = "" // not a checksum, and perhaps long
+			}
 			end += size
-			parts.ends, parts.values = append(parts.ends, end), append(parts.values, partChecksum(p, of.Algorithm))
+			parts.ends, parts.values = append(parts.ends, end), append(parts.values, value)
 		}
 		more = aws.ToBool(out.ObjectParts.IsTruncated)
 		in.PartNumberMarker = aws.String(strconv.Itoa(len(parts.ends)))

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -524,6 +525,46 @@ func TestPartsThatDoNotFit(t *testing.T) {
 		s.cloud.Fault(awstest.Fault{Operation: "GetObject", Edit: flipped(31)})
 		if got, err := r.Get(t.Context(), "k"); !errors.Is(err, s3reader.ChecksumMismatch) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+}
+
+// A hostile store cannot make the reader keep or request much.
+func TestPartsOfAHostileStore(t *testing.T) {
+	long := strings.Repeat("A", 64<<10)
+	for name, page := range map[string]func(n int) string{
+		"long checksums": func(n int) string {
+			return fmt.Sprintf("<Part><PartNumber>%d</PartNumber><Size>1</Size><ChecksumSHA256>%s</ChecksumSHA256></Part>", n, long)
+		},
+		"long pages": func(n int) string {
+			var b strings.Builder
+			for i := range 1001 {
+				fmt.Fprintf(&b, "<Part><PartNumber>%d</PartNumber><Size>1</Size></Part>", (n-1)*1001+i+1)
+			}
+			return b.String()
+		},
+	} {
+		heap := func() int {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int(m.HeapAlloc)
+		}
+		before, kept, n := heap(), 0, 0
+		srv := server(func(r *http.Request) *http.Response {
+			if !r.URL.Query().Has("attributes") {
+				return answer(200, strings.Repeat("x", 9000), "Content-Length: 9000", `ETag: "e"`, "X-Amz-Checksum-Sha256: AAAA-9000", "X-Amz-Checksum-Type: COMPOSITE")
+			}
+			if n++; n == 90 {
+				kept = heap() - before
+			}
+			return answer(200, "<GetObjectAttributesResponse><ETag>e</ETag><ObjectParts><IsTruncated>true</IsTruncated>"+page(n)+"</ObjectParts></GetObjectAttributesResponse>")
+		})
+		if _, err := newReader(t, srv.config(), "pics").Get(t.Context(), "k"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if limit := map[string]int{"long checksums": 100, "long pages": 1}[name]; n > limit || kept > 2<<20 {
+			t.Errorf("%s: %d requests, %d bytes kept", name, n, kept)
 		}
 	}
 }
