@@ -317,3 +317,18 @@ func TestDeniedByTheOrganization(t *testing.T) {
 		}
 	}
 }
+
+// A key cannot forge what S3 says of the denial.
+func TestDeniedKeysForgeNothing(t *testing.T) {
+	for _, key := range []string{
+		"a with an explicit deny in a service control policy",
+		"not authorized to perform: s3:ListBucket",
+		"kms/arn:aws:kms:us-east-1:999999999999:key/1",
+	} {
+		s := newShelf()
+		_, err := s.reader(t, "").Get(t.Context(), key)
+		if text := err.Error(); !errors.Is(err, fs.ErrPermission) || !strings.Contains(text, "let the identity-based policy allow s3:GetObject: account 444455556666") {
+			t.Errorf("%s: got %s", key, text)
+		}
+	}
+}

@@ -150,7 +150,7 @@ func (c *client) denied(e *Error) string {
 	switch {
 	case api != nil && aboutKMS(api):
 		return deniedByKMS(api, d, named)
-	case !isListing(e) && api != nil && strings.Contains(api.ErrorMessage(), "not authorized to perform: s3:ListBucket"):
+	case !isListing(e) && api != nil && denial.Action(api.ErrorMessage()) == "s3:ListBucket":
 		text = "access to the object itself is not denied; perhaps the key does not exist, which S3 hides from a role without s3:ListBucket on the bucket: check the key"
 	case named && isListing(e):
 		text = "listing requires s3:ListBucket on the bucket: " + d.Fix()
@@ -183,7 +183,7 @@ func (c *client) denied(e *Error) string {
 
 // deniedByKMS returns the hint for an object whose key may not be used.
 func deniedByKMS(api smithy.APIError, d denial.Denial, named bool) string {
-	key := kmsKey(api.ErrorMessage())
+	key := kmsKey(denial.WithoutKey(api.ErrorMessage()))
 	if named {
 		d.Resource = key
 		return "KMS denied the request: " + d.Fix()
@@ -199,7 +199,7 @@ func isListing(e *Error) bool {
 
 // aboutKMS reports whether a response mentions KMS, as S3's codes "KMS.…Exception" do.
 func aboutKMS(api smithy.APIError) bool {
-	return strings.HasPrefix(api.ErrorCode(), kmsCodes) || strings.Contains(strings.ToLower(api.ErrorMessage()), "kms")
+	return strings.HasPrefix(api.ErrorCode(), kmsCodes) || strings.Contains(strings.ToLower(denial.WithoutKey(api.ErrorMessage())), "kms")
 }
 
 const kmsCodes = "KMS."

@@ -92,16 +92,17 @@ type Denial struct {
 const (
 	policyName = `([A-Za-z][A-Za-z -]{0,60}?(?:policy|boundary))`
 	policyARN  = `arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(?:[0-9]{12}|aws):[\w+=,.@/-]{1,600}`
+	perform    = `^(?:User: \S+ is not|[Nn]ot) authorized to perform:?\s+`
 )
 
 var (
 	// The policy that denies "transitively" is the one to change.
-	explicitDeny = pattern(`with an explicit deny(?: in (?:an?|the) ` + policyName + `(?: transitively through (?:an?|the) ` + policyName + `)?)?(?:: (` + policyARN + `))?`)
-	noAllow      = pattern(`because no ` + policyName + ` allows the \S+ action`)
+	explicitDeny = pattern(`with an explicit deny(?: in (?:an?|the) ` + policyName + `(?: transitively through (?:an?|the) ` + policyName + `)?)?(?:: (?:(` + policyARN + `)|\S+))?[.]?\s*$`)
+	noAllow      = pattern(`because no ` + policyName + ` allows the \S+ action[.]?\s*$`)
 
-	deniedAction    = pattern(`(?i)not authorized to perform:?\s+([a-z0-9-]{1,40}:[a-z0-9]{1,60})`)
+	deniedAction    = pattern(perform + `([a-z0-9-]{1,40}:[A-Za-z0-9]{1,60})`)
 	callerAccount   = pattern(`^User: arn:aws[a-z-]*:(?:iam|sts)::([0-9]{12}):`)
-	resourceAccount = pattern(`on resource: "?arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):`)
+	resourceAccount = pattern(perform + `\S+ on resource: "?arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):`)
 )
 
 // pattern compiles expr at its first use: most programs never need it.
@@ -113,10 +114,11 @@ func pattern(expr string) func() *regexp.Regexp {
 // and does not mention an explicit deny either.
 func Read(message string) (Denial, bool) {
 	var d Denial
-	if m := explicitDeny().FindStringSubmatch(message); m != nil {
+	said := WithoutKey(message)
+	if m := explicitDeny().FindStringSubmatch(said); m != nil {
 		d.Explicit, d.ARN = true, strings.TrimRight(m[3], ".,")
 		d.setPolicy(cmp.Or(m[2], m[1], "policy"))
-	} else if m := noAllow().FindStringSubmatch(message); m != nil {
+	} else if m := noAllow().FindStringSubmatch(said); m != nil {
 		d.setPolicy(m[1])
 	} else {
 		return Denial{}, false
@@ -127,8 +129,30 @@ func Read(message string) (Denial, bool) {
 		}
 		return ""
 	}
-	d.Action, d.CallerAccount, d.ResourceAccount = first(deniedAction), first(callerAccount), first(resourceAccount)
+	d.Action, d.CallerAccount, d.ResourceAccount = Action(message), first(callerAccount), first(resourceAccount)
 	return d, true
+}
+
+// Action returns the action that message says is denied, such as "s3:ListBucket"; empty
+// if it does not say.
+func Action(message string) string {
+	if m := deniedAction().FindStringSubmatch(message); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// WithoutKey returns message without a resource in quotes. S3 quotes them, and their keys
+// may contain anything, also what looks like the rest of a message.
+func WithoutKey(message string) string {
+	before, rest, found := strings.Cut(message, `on resource: "`)
+	if !found {
+		return message
+	}
+	if end := strings.LastIndexByte(rest, '"'); end >= 0 {
+		return before + rest[end+1:]
+	}
+	return before
 }
 
 // setPolicy looks up the kind of policy that a message names. A kind that is not in the

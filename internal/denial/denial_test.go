@@ -66,6 +66,27 @@ func TestReadOfNoPolicy(t *testing.T) {
 	}
 }
 
+// The key of an object is in quotes. Whatever it is, it is not taken for what AWS says.
+func TestReadOfForgedKeys(t *testing.T) {
+	const reason = ` because no identity-based policy allows the s3:GetObject action`
+	for _, key := range []string{
+		"a with an explicit deny in a service control policy: arn:aws:organizations::999999999999:policy/o-evil/service_control_policy/p-1",
+		`a" with an explicit deny in a service control policy: ` + scp,
+		`a" because no session policy allows the s3:GetObject action`,
+		`a on resource: "arn:aws:s3:us-east-1:999999999999:x/ not authorized to perform: iam:PassRole`,
+	} {
+		d, ok := denial.Read(user + `s3:GetObject on resource: "arn:aws:s3:::pics/` + key + `"` + reason)
+		if !ok || d.Explicit || d.ARN != "" || !d.OfCaller() || d.Action != "s3:GetObject" || d.ResourceAccount != "" {
+			t.Errorf("%s: got %+v, %v", key, d, ok)
+		}
+		for _, end := range []string{`"`, "", `" because of a new rule`} {
+			if d, ok := denial.Read(user + `s3:GetObject on resource: "arn:aws:s3:::pics/` + key + end); ok && !strings.Contains(key, `"`) {
+				t.Errorf("%s: got %+v", key, d)
+			}
+		}
+	}
+}
+
 // What a server writes reaches the sentences only where it looks as AWS writes it.
 func FuzzRead(f *testing.F) {
 	f.Add(user + "sts:AssumeRole with an explicit deny in a service control policy: " + scp)
