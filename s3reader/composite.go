@@ -161,7 +161,7 @@ func askParts(parent context.Context, c *client, info *Info, of *composite) (*ob
 			}
 			value := partChecksum(p, of.Algorithm)
 			if len(value) != length {
-				value = "" // not a checksum, and perhaps long
+				value = "" // not a checksum
 			}
 			end += size
 			parts.ends, parts.values = append(parts.ends, end), append(parts.values, value)
@@ -172,8 +172,11 @@ func askParts(parent context.Context, c *client, info *Info, of *composite) (*ob
 	if end != info.Size || of.parts > 0 && of.parts != len(parts.ends) {
 		return nil, fmt.Errorf("%w: there are %d of %d bytes, and the object has %d of %d bytes", errNoParts, len(parts.ends), end, of.parts, info.Size)
 	}
-	if of.over(parts.values) != of.Value {
-		parts.values = nil // incomplete, or not what the composite is computed over
+	switch over := of.over(parts.values); {
+	case over == "":
+		parts.values = nil // incomplete; the composite is enough
+	case over != of.Value:
+		return nil, fmt.Errorf("%w: the object's checksum is not computed over theirs", errNoParts)
 	}
 	return parts, nil
 }
@@ -195,12 +198,12 @@ func partChecksum(p types.ObjectPart, algorithm string) string {
 	return ""
 }
 
-// over returns the checksum over those of the parts; empty if one is not base64.
+// over returns the checksum over those of the parts; empty if one is missing or not base64.
 func (c *composite) over(values []string) string {
 	all := c.new()
 	for _, v := range values {
 		digest, err := base64.StdEncoding.DecodeString(v)
-		if err != nil {
+		if err != nil || v == "" {
 			return ""
 		}
 		all.Write(digest)
