@@ -158,13 +158,14 @@ func TestDoctorWritesOneLineAtATime(t *testing.T) {
 	})
 }
 
-// slowTerminal takes three seconds for a line.
+// slowTerminal takes three seconds for a line, in the virtual time of synctest.
 type slowTerminal struct {
 	t     *testing.T
 	busy  atomic.Bool
 	lines int
 }
 
+// Write sleeps, so call it in a bubble of synctest.
 func (s *slowTerminal) Write(p []byte) (int, error) {
 	if s.busy.Swap(true) {
 		s.t.Errorf("%q is written during another line", p)
