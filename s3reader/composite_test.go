@@ -409,6 +409,42 @@ func TestPartsAreUnavailable(t *testing.T) {
 	}
 }
 
+// A policy may deny one object: that keeps others from being verified for a minute at most,
+// and not at all if the parts of one were listed before. So does a response that is cut.
+func TestPartsOfOneObjectAreDenied(t *testing.T) {
+	for name, f := range map[string]awstest.Fault{
+		"denied":     {Status: 403, Code: "AccessDenied"},
+		"unreadable": {Edit: func(b []byte) []byte { return b[:len(b)/2] }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShelf()
+			for _, key := range []string{"secret", "k"} {
+				s.Put(key, noise(100), uploadedIn(30, "CRC32"))
+			}
+			f.Operation, f.Key = "GetObjectAttributes", "secret"
+			s.cloud.Fault(f)
+			r := s.reader(t, mayParts)
+			verified := func(key string) bool {
+				o := open(t, r, key)
+				if _, err := io.Copy(io.Discard, o); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				return o.Info().Verified
+			}
+			if verified("secret") {
+				t.Errorf("%s: verified", name)
+			}
+			time.Sleep(time.Minute)
+			if !verified("k") {
+				t.Errorf("%s: another object is not verified", name)
+			}
+			if verified("secret"); name == "denied" && !verified("k") {
+				t.Errorf("%s: another object is no longer verified", name)
+			}
+		})
+	}
+}
+
 // Objects that cannot be described say nothing about others.
 func TestPartsOfOneObjectAreUnavailable(t *testing.T) {
 	for _, f := range []awstest.Fault{
