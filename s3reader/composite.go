@@ -321,11 +321,11 @@ func (s *partSum) add(pos int64, p []byte) error {
 // partsAccess remembers whether the parts of a bucket's objects can be asked for, so that
 // a role that may not ask, or an outage of that request, delays few reads.
 type partsAccess struct {
-	request chan struct{} // has a value while the request is in flight that decides
-	decided atomic.Bool   // there was a response, or a failure that counts for all objects
-	works   atomic.Bool   // there was a list of parts
-	denied  atomic.Bool   // the latest response was AccessDenied
-	until   atomic.Pointer[time.Time]
+	request chan struct{}             // has a value while the request is in flight that decides
+	decided atomic.Bool               // there was a response, or a failure that counts for all objects
+	works   atomic.Bool               // there was a list of parts
+	denied  atomic.Bool               // there was AccessDenied, and no list since
+	until   atomic.Pointer[time.Time] // no list is requested before; nil: no pause
 }
 
 const (
@@ -404,8 +404,11 @@ func (a *partsAccess) pauseAfter(err error) time.Duration {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, ObjectChanged), kind == NotFound:
 		return 0
-	case a.works.Load() && (kind == AccessDenied || errors.Is(err, errNoParts)):
-		return 0 // others can be listed
+	case a.works.Load():
+		if kind == AccessDenied || errors.Is(err, errNoParts) || errors.Is(err, errNoAttributes) {
+			return 0 // the parts of others were listed
+		}
+		return failurePause
 	case kind == AccessDenied && !a.denied.Swap(true):
 		return failurePause
 	case kind == AccessDenied, errors.Is(err, errNoAttributes), status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:

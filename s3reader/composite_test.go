@@ -308,7 +308,7 @@ func TestPartsAreNotAskedForNeedlessly(t *testing.T) {
 	}
 }
 
-// A role that may not ask for parts, or a store that has none, is asked once an hour.
+// A role that may not ask for parts, or a store that has none, is asked rarely.
 func TestPartsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		policy string
