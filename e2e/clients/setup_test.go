@@ -72,7 +72,7 @@ func TestClientsSetup(t *testing.T) {
 			t.Parallel()
 			s := newSetupScene(t, c.partition)
 			restriction := filepath.Join(t.TempDir(), "restriction.json")
-			if err := os.WriteFile(restriction, []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":["arn:aws:s3:::pics","arn:aws:s3:::pics/in/*"]}]}`), 0o600); err != nil {
+			if err := os.WriteFile(restriction, []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":["arn:aws:s3:::pics","arn:aws:s3:::pics/in/*"]},{"Effect":"Allow","Action":"kms:Decrypt","Resource":"*"}]}`), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			replace(c.args, "RESTRICTION", restriction)
