@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	library "github.com/crossrole/crossrole"
+	"github.com/crossrole/crossrole/cmd/crossrole/internal/buildversion"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
 )
@@ -19,6 +20,7 @@ import (
 // names.
 
 func newRoot() *cobra.Command {
+	info, _ := debug.ReadBuildInfo()
 	root := &cobra.Command{
 		Use:   "crossrole",
 		Short: "Check, set up and use a pod's access to a role of another AWS account",
@@ -34,7 +36,7 @@ names one more role to assume.
 Exit status: 0 success, 1 a problem was found, 2 wrong usage.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       version(),
+		Version:       buildversion.String(info),
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -47,21 +49,6 @@ Exit status: 0 success, 1 a problem was found, 2 wrong usage.`,
 // newRoles returns a help page that is not a command.
 func newRoles() *cobra.Command {
 	return &cobra.Command{Use: "roles", Short: "The form of --role: settings of a role", Long: rolesetting.Help}
-}
-
-// version returns the module's version, with the commit if it was built from a checkout.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(unknown)"
-	}
-	text := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 && !strings.Contains(text, s.Value[:12]) {
-			text += " " + s.Value[:12]
-		}
-	}
-	return text + " " + info.GoVersion
 }
 
 // asUsage makes wrong arguments and missing flags usage errors, in c and its
