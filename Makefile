@@ -21,8 +21,8 @@ FUZZTIME ?= 20s
 STATICCHECK := go tool -modfile=$(CURDIR)/tools/go.mod staticcheck
 GOFILES = find . -name '*.go' -not -path '*/.*' -not -path '*/node_modules/*'
 
-# $(call gate,what it does) prints the first line of a gate.
-gate = printf '== %s\n' '$(1)'
+# $(call gate,what it does) prints the first line of a gate, by which .ci/run times it.
+gate = printf '== %s: %s\n' '$@' '$(1)'
 # $(call fail,what to do) prints the last line of a failed gate, and fails.
 fail = { printf 'FAIL %s: %s\n' '$@' '$(1)' >&2; exit 1; }
 
@@ -49,14 +49,14 @@ check-format:
 
 .PHONY: check-house
 check-house:
-	@$(call gate,house: the methods of a type are together and every long file says what it is for)
+	@$(call gate,the methods of a type are together and every long file says what it is for)
 	go test -count=1 -run '^TestHouse$$' . || $(call fail,move the methods or add the comment that is missing (see Layout in CONTRIBUTING.md))
 
 # The word synctest must appear in the function before the sleep, or in the function's
 # comment if it is called from a bubble.
 .PHONY: check-sleep
 check-sleep:
-	@$(call gate,sleep: no test outside e2e and bench sleeps on the wall clock)
+	@$(call gate,no test outside e2e and bench sleeps on the wall clock)
 	found=$$($(GOFILES) -name '*_test.go' -not -path './e2e/*' -not -path './bench/*' -exec awk '
 		FNR == 1 || /^[})]/ { bubble = 0 }
 		/synctest/ { bubble = 1 }
@@ -95,33 +95,33 @@ check-static:
 # go vet instead of go build, because vet compiles the tests too.
 .PHONY: check-platforms
 check-platforms:
-	@$(call gate,platforms: the library and its tests compile for $(PLATFORMS))
+	@$(call gate,the library and its tests compile for $(PLATFORMS))
 	for p in $(PLATFORMS); do
 		GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./... || $(call fail,fix what does not compile for '$$p')
 	done
 
 .PHONY: check-examples
 check-examples:
-	@$(call gate,examples: the tests of the examples that are modules of their own)
+	@$(call gate,the tests of the examples that are modules of their own)
 	for m in $(filter examples/%,$(CODE)); do
 		(cd $$m && go test ./...) || $(call fail,fix the test above (module '$$m'))
 	done
 
 .PHONY: check-race
 check-race:
-	@$(call gate,race: all tests in random order under the race detector)
+	@$(call gate,all tests in random order under the race detector)
 	go test -race -shuffle=on ./... || $(call fail,fix the test above; to repeat its order: go test -race -shuffle=N PACKAGE with the N that is printed after -test.shuffle)
 
 ## fuzz: every fuzz target for FUZZTIME (20s)
 .PHONY: fuzz
 fuzz:
-	@$(call gate,fuzz: every fuzz target for $(FUZZTIME))
+	@$(call gate,every fuzz target for $(FUZZTIME))
 	.ci/fuzz $(FUZZTIME) || $(call fail,fix the failure above and commit the fix with the failing input that is now in testdata/fuzz)
 
 # $(call suite,pattern,packages,programs,how to install them) runs one suite of the
 # e2e module.
 define suite
-$(call gate,e2e: the tests $(1) against third-party servers and clients)
+$(call gate,the tests $(1) against third-party servers and clients)
 for p in $(3); do
 	command -v $$p >/dev/null || $(call fail,$(4))
 done
@@ -148,7 +148,7 @@ e2e-clients:
 ## e2e-observe: the alert rules, evaluated by Prometheus' own engine
 .PHONY: e2e-observe
 e2e-observe:
-	@$(call gate,alerts: each alert fires when it should and only then)
+	@$(call gate,each alert fires when it should and only then)
 	cd e2e/observe && go test -count=1 ./... || $(call fail,fix examples/deploy/alerts.yaml or credentials/metrics)
 
 # The first run on a machine builds the servers, which takes minutes.
@@ -180,7 +180,7 @@ SEEDS ?= 200
 ## soak: SEEDS (200) days of faults in virtual time, about a minute
 .PHONY: soak
 soak:
-	@$(call gate,soak: both routes keep their guarantees through $(SEEDS) seeded days of faults)
+	@$(call gate,both routes keep their guarantees through $(SEEDS) seeded days of faults)
 	go test ./credentials -run '^TestSoak$$' -soak.seeds=$(SEEDS) || $(call fail,replay the seed named above: go test ./credentials -run '^TestSoak$$' -soak.seed=N)
 
 ## bench: quick figures compared with the SDK and minio-go (for all: cd bench && go run .)
