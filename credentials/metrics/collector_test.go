@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -407,3 +408,46 @@ func TestRegionOfSTS(t *testing.T) {
 type doFunc func(*http.Request) (*http.Response, error)
 
 func (f doFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestMetricsContainNoSecrets scrapes a chain with an external ID after a refresh, a
+// denial that quotes the request, and an invalidation.
+func TestMetricsContainNoSecrets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const externalID = "crossrole-canary-7f3a"
+		s := newScene(t)
+		token, err := os.ReadFile(s.pod.TokenFile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		collector := metrics.New()
+		chain := s.chain(t, collector.Observe, func(o *credentials.Options) { o.Roles[0].ExternalID = externalID })
+		collector.Watch(chain)
+		creds, err := chain.Retrieve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets := map[string]string{
+			"token": string(token), "external ID": externalID, "access key ID": creds.AccessKeyID,
+			"secret access key": creds.SecretAccessKey, "session token": creds.SessionToken,
+		}
+		quoted := ""
+		for _, secret := range secrets {
+			quoted += " " + secret
+		}
+		s.cloud.Fault(awstest.Fault{Status: 403, Code: "AccessDenied", Message: "the request was" + quoted})
+		chain.Invalidate(creds.AccessKeyID)
+		if _, err := chain.Retrieve(t.Context()); err == nil {
+			t.Fatal("no error")
+		}
+		synctest.Wait() // for the events
+		text := page(t, collector)
+		if !strings.Contains(text, `kind="AssumeDenied"`) || !strings.Contains(text, "crossrole_invalidations_total") {
+			t.Errorf("the scrape does not show what happened:\n%s", text)
+		}
+		for what, secret := range secrets {
+			if strings.Contains(text, secret) {
+				t.Errorf("a metric contains the %s:\n%s", what, text)
+			}
+		}
+	})
+}

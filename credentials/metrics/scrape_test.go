@@ -1,7 +1,6 @@
 package metrics_test
 
 import (
-	"bytes"
 	"fmt"
 	"net/http/httptest"
 	"slices"
@@ -16,8 +15,8 @@ import (
 	"github.com/crossrole/crossrole/credentials/metrics"
 )
 
-// scrape reads the collector as Prometheus does.
-func scrape(t *testing.T, c *metrics.Collector) map[string]float64 {
+// page returns the text that Prometheus gets from the collector.
+func page(t *testing.T, c *metrics.Collector) string {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
 	if err := registry.Register(c); err != nil {
@@ -28,10 +27,17 @@ func scrape(t *testing.T, c *metrics.Collector) map[string]float64 {
 	if answer.Code != 200 {
 		t.Fatalf("scrape: %d %s", answer.Code, answer.Body)
 	}
+	return answer.Body.String()
+}
+
+// scrape reads the collector as Prometheus does.
+func scrape(t *testing.T, c *metrics.Collector) map[string]float64 {
+	t.Helper()
+	text := page(t, c)
 	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(answer.Body.Bytes()))
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	if err != nil {
-		t.Fatalf("%v in\n%s", err, answer.Body)
+		t.Fatalf("%v in\n%s", err, text)
 	}
 	values := map[string]float64{}
 	for name, family := range families {
