@@ -1,13 +1,19 @@
 package crossrole_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log"
+	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -161,4 +167,90 @@ func TestLoadConfigMissingProfile(t *testing.T) {
 	if _, err := crossrole.LoadConfig(t.Context(), credentials.Assume(target)); err == nil || !strings.Contains(err.Error(), "missing") {
 		t.Errorf("%v; want the SDK's error about the profile", err)
 	}
+}
+
+// TestVariablesThatSelectTheIdentity sets each variable that the SDK reads to the value of
+// a rival. Only those that docs/routes.md lists may make a pod act as anyone else.
+func TestVariablesThatSelectTheIdentity(t *testing.T) {
+	defer enterPod()()
+	_, section, _ := strings.Cut(pages(t)[filepath.Join("docs", "routes.md")], "## What selects the identity")
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("`(AWS_[A-Z_]+)`").FindAllStringSubmatch(section, -1) {
+		listed[m[1]] = true
+	}
+	for _, name := range []string{
+		"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+	} {
+		if !listed[name] {
+			t.Errorf("docs/routes.md does not list %s", name)
+		}
+	}
+	rival := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("a request for %s: no caller should ask", r.URL)
+		http.Error(w, "no caller should ask", http.StatusTeapot)
+	}))
+	defer rival.Close()
+	file := os.Getenv("AWS_CONFIG_FILE") // the profiles are there, whichever variable is set
+	const keys = "aws_access_key_id = AKIARIVAL\naws_secret_access_key = rival\n"
+	if err := os.WriteFile(file, []byte("[default]\n"+keys+"[profile rival]\n"+keys), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{ // of variables that accept only certain values
+		"AWS_ACCOUNT_ID_ENDPOINT_MODE": "required", "AWS_DEFAULTS_MODE": "mobile", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "IPv6",
+		"AWS_MAX_ATTEMPTS": "1", "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required", "AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES": "1",
+		"AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required", "AWS_RESTRICT_FILE_PERMISSIONS": "unrestricted", "AWS_RETRY_MODE": "adaptive",
+		"AWS_EC2_METADATA_SERVICE_ENDPOINT": rival.URL, "AWS_ENDPOINT_URL": rival.URL, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/rival",
+		"AWS_CONFIG_FILE": file, "AWS_SHARED_CREDENTIALS_FILE": file,
+	}
+	// A file of certificates, and two that New refuses together with an endpoint.
+	elsewhere := []string{"AWS_CA_BUNDLE", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT"}
+	switches := regexp.MustCompile("_DISABLED?(_|$)|_USE_|_ENABLE_")
+	variables := sdkVariables(t)
+	if len(variables) < 40 {
+		t.Errorf("found %d variables of the SDK: %v", len(variables), variables)
+	}
+	for _, name := range variables {
+		if listed[name] || slices.Contains(elsewhere, name) {
+			continue
+		}
+		value := cmp.Or(values[name], "rival")
+		if value == "rival" && switches.MatchString(name) {
+			value = "true"
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, value)
+			cfg, err := crossrole.LoadConfig(t.Context(), credentials.Assume(target))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := cfg.Credentials.Retrieve(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			chain, _ := credentials.ChainOf(cfg)
+			for i, want := range []string{"arn:aws:sts::111122223333:assumed-role/hub/", "arn:aws:sts::444455556666:assumed-role/S3_Pics/"} {
+				if got := chain.Status().Hops[i].CallerARN; !strings.HasPrefix(got, want) {
+					t.Errorf("hop %d is %s, want %s…", i+1, got, want)
+				}
+			}
+		})
+	}
+}
+
+// sdkVariables returns the environment variables that the SDK's config module reads.
+func sdkVariables(t *testing.T) []string {
+	t.Helper()
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "github.com/aws/aws-sdk-go-v2/config").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "env_config.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, m := range regexp.MustCompile(`"(AWS_[A-Z0-9_]+)"`).FindAllStringSubmatch(string(source), -1) {
+		found[m[1]] = true
+	}
+	return slices.Sorted(maps.Keys(found))
 }
