@@ -19,6 +19,7 @@ import (
 
 	"github.com/crossrole/crossrole/awstest"
 	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/internal/anchor"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -140,7 +141,7 @@ func TestLinksInPages(t *testing.T) {
 			}
 			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s: %s: %v", page, m[0], err)
-			} else if m[2] != "" && !headings(all[to])[m[2]] {
+			} else if m[2] != "" && !anchor.Of(all[to])[m[2][1:]] {
 				t.Errorf("%s: %s: no such heading", page, m[0])
 			}
 		}
@@ -195,16 +196,6 @@ func sources(t *testing.T, dir string) []string {
 		t.Fatal(err)
 	}
 	return files
-}
-
-// headings returns the fragments that link to a page's headings.
-func headings(text string) map[string]bool {
-	found := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
-		name := regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(m[1]), "")
-		found["#"+strings.ReplaceAll(name, " ", "-")] = true
-	}
-	return found
 }
 
 // pages returns the texts of the Markdown files in the root, docs/ and e2e/.

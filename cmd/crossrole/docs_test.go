@@ -1,11 +1,18 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/crossrole/crossrole/internal/anchor"
+	"github.com/crossrole/crossrole/trust"
 )
 
 // The commands in the sh blocks of docs/ work as they stand there, in a pod.
@@ -40,23 +47,76 @@ func TestCommandsInDocs(t *testing.T) {
 	}
 }
 
-// Each Kind of a chain's errors has its section in docs/errors.md, each of a
-// bucket's its row, and there are no others.
+// TestClustersPerHubRole compares the table in docs/many-clusters.md with the trust policies
+// that setup prints for clusters of EKS.
+func TestClustersPerHubRole(t *testing.T) {
+	size := func(clusters int) int {
+		args := []string{"setup", "--route", "hub", "--format", "json", "--cluster-account", "111122223333", "--shared-account", "444455556666",
+			"--bucket", "pics", "--service-account", "default/s3-shared-content"}
+		for i := range clusters {
+			args = append(args, "--issuer", fmt.Sprintf("https://oidc.eks.us-east-1.amazonaws.com/id/%032X", i))
+		}
+		stdout, _, err := crossrole(t.Context(), args...)
+		if err != nil && strings.Contains(err.Error(), "IAM allows at most 8192") {
+			return 8193 // or more: setup prints no such policy
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan struct {
+			Accounts []struct {
+				Roles []struct{ TrustPolicy trust.Policy }
+			}
+		}
+		if err := json.Unmarshal([]byte(stdout), &plan); err != nil {
+			t.Fatal(err)
+		}
+		return plan.Accounts[0].Roles[0].TrustPolicy.Size()
+	}
+	rows := regexp.MustCompile(`(?m)^\| ([0-9,]+)[^|]*\| ([0-9]+) \|$`).FindAllStringSubmatch(pages(t)["many-clusters.md"], -1)
+	if len(rows) != 3 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	for _, row := range rows {
+		limit, err1 := strconv.Atoi(strings.ReplaceAll(row[1], ",", ""))
+		clusters, err2 := strconv.Atoi(row[2])
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		if fits, next := size(clusters), size(clusters+1); fits > limit || next <= limit {
+			t.Errorf("%s: the policy for %d clusters has %d characters, for one more %d", row[0], clusters, fits, next)
+		}
+	}
+	if each := size(2) - size(1); each < 460 || each > 480 {
+		t.Errorf("a statement has %d characters, not about 470", each)
+	}
+}
+
+// TestEveryKindIsDocumented looks for the section about each Kind in docs/errors.md: where
+// doctor's address of the page leads to, and that there is no section about anything else.
 func TestEveryKindIsDocumented(t *testing.T) {
+	page := pages(t)["errors.md"]
+	anchors := anchor.Of(page)
 	for pkg, tt := range map[string]struct {
-		entry string
-		least int // of kinds that there are
+		section string
+		least   int // of kinds that there are
 	}{
 		"credentials": {`(?m)^## (\w+)\n(.*)$`, 19},
-		"s3reader":    {`(?m)^\| ([A-Z]\w+) \| (.+) \|$`, 11},
+		"s3reader":    {`(?m)^### (\w+)\n(.*)$`, 11},
 	} {
 		kinds := kindsOf(t, pkg)
 		if len(kinds) < tt.least {
 			t.Fatalf("%s: found %d kinds", pkg, len(kinds))
 		}
-		for _, m := range regexp.MustCompile(tt.entry).FindAllStringSubmatch(pages(t)["errors.md"], -1) {
+		for kind := range kinds {
+			address, fragment, _ := strings.Cut(pageOf(kind), "#")
+			if address != "https://github.com/crossrole/crossrole/blob/main/docs/errors.md" || !anchors[fragment] {
+				t.Errorf("%s.%s: doctor prints the page %s, which is not in docs/errors.md", pkg, kind, pageOf(kind))
+			}
+		}
+		for _, m := range regexp.MustCompile(tt.section).FindAllStringSubmatch(page, -1) {
 			if !kinds[m[1]] || m[2] == "" {
-				t.Errorf("docs/errors.md: %s is of no Kind of %s, or empty", m[1], pkg)
+				t.Errorf("docs/errors.md: %s is not a Kind of %s, or its section is empty", m[1], pkg)
 			}
 			delete(kinds, m[1])
 		}

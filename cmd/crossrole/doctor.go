@@ -30,7 +30,17 @@ type finding struct {
 	Text  string   `json:"text"`
 	Notes []string `json:"notes,omitempty"`
 
-	denied string // by which policy, and who can fix it; empty: S3 names none
+	denied string        // by which policy, and who can fix it; empty: S3 names none
+	kind   s3reader.Kind // of the failure to read the bucket
+}
+
+// failed returns f with the error of a request to S3.
+func (f *finding) failed(err error) *finding {
+	f.Text, f.denied = err.Error(), deniedBy(err)
+	if e, ok := errors.AsType[*s3reader.Error](err); ok {
+		f.kind = e.Kind
+	}
+	return f
 }
 
 // findings are all results of doctor.
@@ -286,6 +296,9 @@ func (f *findings) print(out io.Writer) (verdict string) {
 	}
 	extra("trust", f.Trust)
 	extra("bucket", f.Bucket)
+	if f.Bucket != nil && f.Bucket.kind != "" {
+		fmt.Fprintf(out, "%-8s %s\n", "page", pageOf(f.Bucket.kind))
+	}
 	switch {
 	case f.Bucket != nil && !f.Bucket.OK && f.Bucket.denied != "":
 		return "the chain works, but the bucket cannot be read: " + f.Bucket.denied
@@ -297,9 +310,9 @@ func (f *findings) print(out io.Writer) (verdict string) {
 	return f.Chain.Verdict()
 }
 
-// pageOf returns the address of the section about a kind. Its anchor is the heading, which
-// is the kind's name (TestEveryKindIsDocumented).
-func pageOf(kind credentials.Kind) string {
+// pageOf returns the address of the section about a kind of credentials or s3reader. Its
+// anchor is the heading, which is the kind's name (TestEveryKindIsDocumented).
+func pageOf[Kind ~string](kind Kind) string {
 	return "https://github.com/crossrole/crossrole/blob/main/docs/errors.md#" + strings.ToLower(string(kind))
 }
 
@@ -414,8 +427,7 @@ func checkBucket(ctx context.Context, chain *credentials.Chain, bucket, key stri
 			err = errors.Join(err, object.Close())
 		}
 		if err != nil {
-			f.Text, f.denied = err.Error(), deniedBy(err)
-			return f
+			return f.failed(err)
 		}
 		f.OK, f.Text = true, fmt.Sprintf("read s3://%s/%s, %d bytes", bucket, key, n)
 		return f
@@ -433,10 +445,11 @@ func checkBucket(ctx context.Context, chain *credentials.Chain, bucket, key stri
 		if by := deniedBy(err); by != "" {
 			f.Notes = []string{by + "; add --key with an object's key to check whether it can be read"}
 		}
-	case errors.Is(err, s3reader.NoSuchBucket):
-		f.Text = "there is no bucket " + bucket
 	default:
-		f.Text = err.Error()
+		f.failed(err)
+		if f.kind == s3reader.NoSuchBucket {
+			f.Text = "there is no bucket " + bucket
+		}
 	}
 	return f
 }
