@@ -266,7 +266,7 @@ func (a *Account) newRole(path, name string, trustPolicy *document) (*Role, *ref
 	return r, nil
 }
 
-// DeleteRole deletes a role; its sessions die with it. A role created again
+// DeleteRole deletes a role, and its sessions with it. A role created again
 // under the same name is another role: a trust policy that named the old one no
 // longer matches. Deleting a role twice does nothing.
 func (a *Account) DeleteRole(role *Role) {
@@ -286,8 +286,8 @@ func (a *Account) removeRole(role *Role) {
 }
 
 // UserCredentials creates an IAM user with identity policy policyJSON (empty:
-// allows nothing) and returns its long-term keys, such as a laptop's profile
-// has. It panics on a name or policy that IAM refuses and when the user exists.
+// allows nothing) and returns its long-term keys, like those in a laptop's
+// profile. It panics on a name or policy that IAM refuses and when the user exists.
 func (a *Account) UserCredentials(name, policyJSON string) aws.Credentials {
 	what := fmt.Sprintf("UserCredentials(%q)", name)
 	path, base := splitPath(name)

@@ -25,7 +25,7 @@ func (s *bucketStore) get(name string) *Bucket {
 	return s.byName[name]
 }
 
-// Bucket is an S3 bucket: what its methods do needs no permission.
+// Bucket is an S3 bucket. Its methods need no permission.
 type Bucket struct {
 	name    string
 	owner   *Account
@@ -209,8 +209,9 @@ func (b *Bucket) SetRequesterPays() {
 	b.requesterPays = true
 }
 
-// SetDefaultKMSKey makes S3 encrypt with key what is stored from now on without
-// saying how, as PutBucketEncryption does. Nil: S3's own encryption, as at first.
+// SetDefaultKMSKey sets the key that encrypts objects which are stored from now on
+// by requests that name no encryption, as PutBucketEncryption does. Nil: S3's own
+// encryption, which is the default.
 // It panics on a key of another cloud or of another region than the bucket's.
 func (b *Bucket) SetDefaultKMSKey(key *KMSKey) {
 	b.mu.Lock()
@@ -232,8 +233,8 @@ func (b *Bucket) AllowCustomerKeys() {
 }
 
 // SetMinPartSize sets how many bytes every part of a multipart upload but the last
-// must have. AWS's limit, 5 MiB, is in force at first; a test that uploads many
-// parts sets a lower one. It panics on a negative number.
+// must have. The default is AWS's limit, 5 MiB; a test that uploads many parts sets
+// a lower one. It panics on a negative number.
 func (b *Bucket) SetMinPartSize(bytes int64) {
 	if bytes < 0 {
 		panic(fmt.Sprintf("awstest: SetMinPartSize(%d) of bucket %s: a size is not negative; use 0 for parts of any size", bytes, b.name))

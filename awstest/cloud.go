@@ -186,7 +186,7 @@ func (c *Cloud) Organization() *Organization {
 // Handle makes h play a service: requests to its hosts
 // (<service>.<region>.amazonaws.com and the like), and on a listener those that
 // are signed for it. service is the name in the signature, "sqs" for example. The
-// cloud verifies the signature and the session, and asks the same policies as for
+// cloud verifies the signature and the session, and evaluates the same policies as for
 // S3: those of the caller, the resource's own, those of the organization. Only a
 // request that they allow reaches h.Serve. Handling a service again replaces its
 // handler. It panics on a service that the cloud plays itself and on a handler
@@ -269,7 +269,7 @@ func (c *Cloud) Accounts() []*Account {
 // as in AWS, where it takes seconds: until then requests are judged as before the
 // change. It holds for changes from now on, by requests to IAM and by methods: roles
 // that are created and deleted, trust policies, the policies of roles and users, OIDC
-// providers and their client ids. What IAM's API returns changes at once, and so do
+// providers and their client ids. What IAM's API returns changes immediately, and so do
 // sessions, access keys, permissions boundaries, tags, session durations, the
 // organization and bucket policies. Zero, as at first, is no delay. It panics if d is
 // negative.

@@ -1,21 +1,33 @@
 // Package awstest provides an in-memory AWS for tests: accounts, Kubernetes
 // clusters that sign service-account tokens, OIDC providers, roles with their
-// policies, IAM's API, STS, and the reading half of S3 with PutObject. It refuses
-// what AWS refuses, with AWS's codes and HTTP statuses.
+// policies, IAM's API, STS, and S3. It refuses what AWS refuses, with AWS's codes
+// and HTTP statuses.
 //
-// Start with [New]; the package example is a whole test. A cloud needs no
-// network, no environment and no clean-up; parallel tests can have hundreds.
-// Inside a testing/synctest bubble it follows the bubble's clock, so a test of two
-// hours of refreshes takes no time.
+// Start with [New]. A cloud needs no network, no environment and no clean-up;
+// parallel tests can have hundreds. Inside a testing/synctest bubble it follows the
+// bubble's clock, so a test of two hours of refreshes takes no time.
 //
+// A test of the hub route, with the policies from package trust:
+//
+//	const target = "arn:aws:iam::444455556666:role/S3_Pics"
 //	cloud := awstest.New()
 //	blue := cloud.Cluster("https://oidc.eks.us-east-1.amazonaws.com/id/BLUE")
-//	dev := cloud.Account("111122223333")
+//	dev, shared := cloud.Account("111122223333"), cloud.Account("444455556666")
 //	dev.AddOIDCProvider(blue)
-//	role := dev.CreateRole("reader", trustJSON, policyJSON)
-//	dev.CreateBucket("pics").Put("cat.jpg", data)
-//	pod := blue.Pod(t.TempDir(), "default", "app", role.ARN())
-//	cfg := cloud.Config() // or cloud.Serve(t), a URL for another process
+//	hub := dev.CreateRole("hub",
+//		trust.WebIdentityPolicy(dev.ID(), []string{blue.Issuer()}, []string{awstest.Subject("default", "app")}).String(),
+//		trust.AssumePolicy([]string{target}).String())
+//	shared.CreateRole("S3_Pics", trust.RolePolicy(hub.ARN()).String(), trust.ReadBucketPolicy("pics", "").String())
+//	shared.CreateBucket("pics").Put("cat.jpg", []byte("meow"))
+//	pod := blue.Pod(t.TempDir(), "default", "app", hub.ARN())
+//
+//	cfg, err := credentials.Wrap(cloud.Config(), credentials.Assume(target), func(o *credentials.Options) {
+//		o.Source = credentials.WebIdentity{RoleARN: pod.RoleARN(), TokenFile: pod.TokenFile()}
+//	})
+//
+// To test a mistake, make it: leave out AddOIDCProvider, give it another client ID,
+// or let [Pod.Rotate] write a token with another audience. For a program in another
+// process, [Cloud.Serve] returns a URL and [Pod.Env] the pod's variables.
 //
 // Set-up needs no permissions: the methods of [Account], [Role], [Cluster] and
 // [Bucket] act as an administrator. They panic on what AWS would refuse and name
@@ -102,7 +114,6 @@
 //
 // # Compatibility
 //
-// The package follows the module's versions. That AWS refuses more than a
-// version of this package does is a bug in that version: a test may begin to
-// fail when it is fixed.
+// The package follows the module's versions. If it admits a request that AWS
+// refuses, that is a bug, and a test may begin to fail when it is fixed.
 package awstest

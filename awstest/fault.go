@@ -46,10 +46,10 @@ type Fault struct {
 	NoExpiration bool
 	WrongRole    string // AssumedRoleUser names this role ARN instead
 
-	// SessionLife is how long sessions live that STS issues, whatever the request asks
-	// for and AWS allows: whole seconds. Eight seconds make a program renew them all the
-	// time. Zero is as without the fault. Unlike Expiration, it is not only the response
-	// that says so.
+	// SessionLife is the lifetime of the sessions that STS issues, in whole seconds,
+	// whatever the request asks for and AWS allows. With eight seconds, a program renews
+	// all the time. Zero changes nothing. Unlike Expiration, it changes the session itself
+	// and not only the response.
 	SessionLife time.Duration
 
 	// ServerClock is how far the server's clock is ahead of the client's (negative:

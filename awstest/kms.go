@@ -41,8 +41,8 @@ type KMSKey struct {
 // maxKeyPolicySize is in bytes (AWS KMS Developer Guide, "Quotas").
 const maxKeyPolicySize = 32 << 10
 
-// CreateKMSKey creates a key in the region that the cloud's buckets begin in. An
-// empty policyJSON stands for KMS's default key policy, which leaves the decision
+// CreateKMSKey creates a key in the region in which the cloud creates buckets. An
+// empty policyJSON means KMS's default key policy, which leaves the decision
 // to the identity policies of the account. It panics on a policy that KMS refuses;
 // roles and users that the policy names must exist.
 func (a *Account) CreateKMSKey(policyJSON string) *KMSKey {

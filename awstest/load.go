@@ -16,13 +16,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// World is a cloud that was built from a document, with the names that the
-// document gave to what is in it. Its methods are safe for concurrent use.
-//
 // How it works: Load parses the document (loadparse.go reports each mistake with
 // its line and column) into the declarations below, and then calls the set-up
 // methods of Cloud, Account, Role and Bucket, as a Go test would. What these
 // refuse by a panic becomes an error at the declaration's position.
+
+// World is a cloud that was built from a document, with the names that the
+// document gave to what is in it. Its methods are safe for concurrent use.
 type World struct {
 	cloud    *Cloud
 	clusters map[string]*Cluster

@@ -40,7 +40,7 @@ type Object struct {
 	ChecksumType string
 
 	// CustomerKey is the key of 32 bytes with which the object is encrypted
-	// (SSE-C): every GET and HEAD must bring it. Nil: S3's own encryption.
+	// (SSE-C): every GET and HEAD must send it. Nil: S3's own encryption.
 	CustomerKey []byte
 
 	// KMSKey is the key of KMS with which the object is encrypted (SSE-KMS): a
@@ -67,9 +67,9 @@ type version struct {
 }
 
 // Put stores an object and returns what was stored. The optFns set what a plain
-// PUT would set through headers, and what an upload in parts leaves behind; the
-// fields Key, ETag, VersionID and Size are not theirs to set. Data is not
-// copied: don't change it. Put panics on what S3 refuses: an empty key, one
+// PUT would set through headers, and what an upload in parts leaves behind; they
+// must not set Key, ETag, VersionID and Size. Data is not copied: don't change
+// it. Put panics on what S3 refuses: an empty key, one
 // longer than 1,024 bytes or not in UTF-8, an unknown storage class or checksum.
 func (b *Bucket) Put(key string, data []byte, optFns ...func(*Object)) Object {
 	o := Object{}

@@ -14,7 +14,7 @@ import (
 	"github.com/crossrole/crossrole/trust"
 )
 
-// Pod is a running pod with its mounted token.
+// Pod is a running pod with its mounted token. Create one with [Cluster.Pod].
 type Pod struct {
 	dir                             string
 	name, namespace, serviceAccount string
@@ -26,8 +26,9 @@ type Pod struct {
 
 // Pod creates a pod of a service account that is annotated with roleARN. It writes a
 // projected token volume below dir, with kubelet's layout (token → ..data/token,
-// ..data → ..<timestamp>). The edits work as in Rotate. Pod panics if it cannot write
-// to dir, or if dir contains a token already: each pod needs its own directory.
+// ..data → ..<timestamp>), with a token like those of [Cluster.Token]; [Pod.Rotate]
+// replaces it. Pod panics if it cannot write to dir, or if dir contains a token
+// already: each pod needs its own directory.
 func (c *Cluster) Pod(dir, namespace, serviceAccount, roleARN string) *Pod {
 	suffix := make([]byte, 3)
 	rand.Read(suffix)
@@ -100,8 +101,8 @@ func (p *Pod) Mount(token []byte) {
 	p.mount(token)
 }
 
-// Move makes the pod get the tokens of another cluster from now on, as after a restart
-// on the green cluster.
+// Move moves the pod to another cluster, from which it gets its tokens from now on, as
+// after a restart on the green cluster.
 func (p *Pod) Move(to *Cluster) {
 	p.mu.Lock()
 	p.cluster = to

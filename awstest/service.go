@@ -34,7 +34,7 @@ type ServiceHandler struct {
 
 	// Serve responds to a request that is allowed: by a value that is marshalled
 	// to JSON, or for the query protocol (a form with an Action) by a
-	// map[string]string of elements of the result. A []byte is sent as it stands.
+	// map[string]string of elements of the result. A []byte is sent unchanged.
 	// Nil is an empty response.
 	Serve func(*ServiceRequest) (any, error)
 }

@@ -1,5 +1,5 @@
-// Package s3reader reads objects from one S3 bucket and never returns success for
-// bytes that it has not verified.
+// Package s3reader reads objects from one S3 bucket. It stays on one version of an
+// object, and verifies the complete object if S3 stores a checksum for it.
 //
 // Start with [New], which takes any aws.Config: from package credentials of this
 // module, from config.LoadDefaultConfig, or from a test. [Reader.Get] returns a

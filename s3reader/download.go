@@ -42,7 +42,7 @@ import (
 // its Job calls w, counter and part from several.
 
 // DownloadOptions of [Reader.Download] and [Reader.DownloadFile]. The zero value is
-// ready to use: a field that is zero stands for that of the Reader's Options.
+// ready to use: a zero field means the setting in the Reader's Options.
 type DownloadOptions struct {
 	// PartSize is the size in bytes of a ranged request. 0: Options.PartSize.
 	PartSize int64
