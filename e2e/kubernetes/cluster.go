@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,22 +19,22 @@ import (
 	"github.com/crossrole/crossrole/e2e/issuer"
 )
 
-// Cluster is an API server with one node and an issuer that publishes its keys.
+// Cluster is an API server with nodes and an issuer that publishes its keys.
 type Cluster struct {
 	Name   string
 	Issuer *issuer.Issuer
-	API    *API // as a member of system:masters
-	Node   *Node
+	API    *API  // as a member of system:masters
+	Node   *Node // the only one of StartCluster; nil in a fleet
+	Fleet  []*Node
 
-	servers   Servers
-	dir, addr string
-	etcd      *Etcd
-	nodeToken string
-	server    *daemon.Daemon
-	starts    int
+	servers     Servers
+	dir, addr   string
+	etcd        *Etcd
+	tokens      map[string]string // of the nodes, and of the scheduler
+	server      *daemon.Daemon
+	starts      int
+	controllers []*daemon.Daemon
 }
-
-const node = "node-1"
 
 // StartCluster starts a cluster with its files in dir, and waits until its node is
 // ready. Nothing injects tokens into its pods yet. The context limits the start. If
@@ -43,29 +44,47 @@ func StartCluster(ctx context.Context, s Servers, etcd *Etcd, name, dir string, 
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Name: name, servers: s, dir: dir, addr: addrs[0], etcd: etcd, nodeToken: rand.Text()}
-	c.API = &API{base: "https://" + c.addr, token: rand.Text()}
-	if err := c.start(ctx, rotation); err != nil {
+	c := &Cluster{Name: name, servers: s, dir: dir, addr: addrs[0], etcd: etcd}
+	return c.started(func() (err error) {
+		const node = "node-1"
+		if err := c.start(ctx, node); err != nil {
+			return err
+		}
+		c.Node, err = launch(ctx, c, &Node{Name: node}, rotation)
+		return err
+	})
+}
+
+// started calls a function that starts the servers. If it fails, started stops all, and
+// adds the ends of their logs to the error.
+func (c *Cluster) started(start func() error) (*Cluster, error) {
+	if err := start(); err != nil {
 		logs := c.Logs()
 		c.Stop()
-		return nil, fmt.Errorf("cluster %s: %w\n%s", name, err, logs)
+		return nil, fmt.Errorf("cluster %s: %w\n%s", c.Name, err, logs)
 	}
 	return c, nil
 }
 
-func (c *Cluster) start(ctx context.Context, rotation Rotation) (err error) {
+// start starts the issuer and the API server, which will know the nodes of these names.
+func (c *Cluster) start(ctx context.Context, nodes ...string) (err error) {
 	if c.Issuer, err = issuer.Start(); err != nil {
 		return err
 	}
-	users := fmt.Sprintf("%s,admin,1,system:masters\n%s,system:node:%s,2,system:nodes\n", c.API.token, c.nodeToken, node)
+	c.API = &API{base: "https://" + c.addr, token: rand.Text()}
+	c.tokens = map[string]string{scheduler: rand.Text(), controllerManager: rand.Text()}
+	users := c.API.token + ",admin,1,system:masters\n"
+	for name, token := range c.tokens {
+		users += fmt.Sprintf("%s,system:%s,%s\n", token, name, name)
+	}
+	for _, name := range nodes {
+		c.tokens[name] = rand.Text()
+		users += fmt.Sprintf("%s,system:node:%s,%s,system:nodes\n", c.tokens[name], name, name)
+	}
 	if err := os.WriteFile(filepath.Join(c.dir, "users.csv"), []byte(users), 0o600); err != nil {
 		return fmt.Errorf("kubernetes: %w", err)
 	}
-	if err := c.StartServer(ctx); err != nil {
-		return err
-	}
-	c.Node, err = startNode(ctx, c, rotation)
-	return err
+	return c.StartServer(ctx)
 }
 
 // StartServer starts the API server, which signs with the issuer's first key, and waits
@@ -135,8 +154,11 @@ func (c *Cluster) StopServer() { c.server.Stop() }
 
 // Stop kills all servers of the cluster.
 func (c *Cluster) Stop() {
-	if c.Node != nil {
-		c.Node.stop()
+	for _, n := range c.nodes() {
+		n.stop()
+	}
+	for _, d := range c.controllers {
+		d.Stop()
 	}
 	if c.server != nil {
 		c.server.Stop()
@@ -162,10 +184,18 @@ func (c *Cluster) Logs() string {
 	if c.server != nil {
 		add(c.server)
 	}
-	if c.Node != nil {
-		add(c.Node.server)
+	for _, d := range c.controllers {
+		add(d)
+	}
+	for _, n := range c.nodes() {
+		add(n.server)
 	}
 	return b.String()
+}
+
+// nodes returns the nodes that have started.
+func (c *Cluster) nodes() []*Node {
+	return slices.DeleteFunc(append([]*Node{c.Node}, c.Fleet...), func(n *Node) bool { return n == nil })
 }
 
 // information matches the beginning of a klog line of severity Info.

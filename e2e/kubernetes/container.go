@@ -22,6 +22,7 @@ type Container struct {
 	UID, GID int
 	Groups   []int
 	Root     string // an empty directory; "": the machine's root, with the mounts added
+	Network  int    // inherited file descriptor of a network namespace; 0: the current one
 }
 
 // Mount is a directory that is visible in the container.
@@ -79,6 +80,12 @@ func (c Container) become() error {
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("keep mounts to ourselves: %w", err)
+	}
+	if c.Network != 0 {
+		if err := unix.Setns(c.Network, unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("network namespace: %w", err)
+		}
+		unix.CloseOnExec(c.Network)
 	}
 	// A mount may hide the program's file.
 	image, err := unix.Open(c.Image, unix.O_PATH|unix.O_CLOEXEC, 0)

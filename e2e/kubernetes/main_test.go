@@ -72,7 +72,7 @@ func isolate() (int, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	servers, err := kubernetes.Build(ctx, "tool", func(dir string) {
-		fmt.Fprintln(os.Stderr, "building kube-apiserver, etcd and kubemark into "+dir+": 5 minutes, once")
+		fmt.Fprintln(os.Stderr, "building the servers of Kubernetes into "+dir+": 6 minutes, once")
 	})
 	if err != nil {
 		return 0, err
@@ -99,7 +99,7 @@ func isolate() (int, error) {
 		return 0, err
 	}
 	stop() // from here on the inner process handles signals
-	return kubernetes.Isolate(serversVariable+"="+filepath.Dir(servers.Etcd), programsVariable+"="+programs)
+	return kubernetes.Isolate(serversVariable+"="+servers, programsVariable+"="+programs)
 }
 
 // program returns the path of one of our programs.

@@ -8,92 +8,108 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/crossrole/crossrole/e2e/daemon"
 )
 
 // Node is a hollow kubelet.
 type Node struct {
-	dir    string
-	proxy  *tokenProxy
-	server *daemon.Daemon
+	Name string
+
+	dir     string
+	proxy   *tokenProxy
+	runtime *containerRuntime // nil: containers are simulated
+	server  *daemon.Daemon
 }
 
-func startNode(ctx context.Context, c *Cluster, rotation Rotation) (*Node, error) {
-	dir := filepath.Join(c.dir, "node")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("kubernetes: %w", err)
-	}
-	proxy, err := startTokenProxy(c, rotation)
+// launch starts kubelet and waits until the node is ready. If it fails, it stops what the
+// node consists of.
+func launch(ctx context.Context, c *Cluster, n *Node, rotation Rotation, flags ...string) (*Node, error) {
+	err := n.start(ctx, c, rotation, flags...)
 	if err != nil {
-		return nil, err
-	}
-	n := &Node{dir: dir, proxy: proxy}
-	config := fmt.Sprintf(`apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: %q}}]
-contexts: [{name: c, context: {cluster: c, user: ""}}]
-current-context: c
-`, proxy.url)
-	if err := os.WriteFile(filepath.Join(dir, "kubeconfig"), []byte(config), 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("kubernetes: %w", err), proxy.close())
-	}
-	addrs, err := daemon.Loopback(1)
-	if err != nil {
-		return nil, errors.Join(err, proxy.close())
-	}
-	_, port, err := net.SplitHostPort(addrs[0])
-	if err != nil {
-		return nil, errors.Join(err, proxy.close())
-	}
-	// Kubemark always keeps its volumes in /tmp.
-	program, env, err := Container{
-		Image: c.servers.Kubemark,
-		Args: []string{"--morph=kubelet", "--name=" + node, "--kubeconfig=/tmp/kubeconfig",
-			// The proxy reads and changes responses.
-			"--kube-api-content-type=application/json",
-			"--use-host-image-service=false", "--kubelet-port=" + port, "--kubelet-read-only-port=0"},
-		Env:    append(environ("/tmp"), "GOMAXPROCS="+strconv.Itoa(2)),
-		Mounts: []Mount{{Source: dir, Target: "/tmp"}},
-	}.Process()
-	if err != nil {
-		return nil, errors.Join(err, proxy.close())
-	}
-	n.server, err = daemon.Start(c.dir, "kubemark-"+c.Name, program, env)
-	if err != nil {
-		return nil, errors.Join(err, proxy.close())
-	}
-	err = n.server.Until(ctx, func(ctx context.Context) error { return ready(ctx, c.API) })
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%w\n%s", err, n.server.Tail(40)), n.stop())
+		if n.server != nil {
+			err = fmt.Errorf("%w\n%s", err, n.server.Tail(40))
+		}
+		return nil, errors.Join(err, n.stop())
 	}
 	return n, nil
 }
 
+func (n *Node) start(ctx context.Context, c *Cluster, rotation Rotation, flags ...string) (err error) {
+	n.dir = filepath.Join(c.dir, n.Name)
+	if err := os.MkdirAll(n.dir, 0o755); err != nil {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	if n.proxy, err = startTokenProxy(c, c.tokens[n.Name], rotation); err != nil {
+		return err
+	}
+	kubeconfig := filepath.Join(n.dir, "kubeconfig")
+	if err := writeKubeconfig(kubeconfig, n.proxy.url, "", ""); err != nil {
+		return err
+	}
+	addrs, err := daemon.Loopback(1)
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(addrs[0])
+	if err != nil {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	flags = append([]string{"-name=" + n.Name, "-kubeconfig=" + kubeconfig, "-dir=" + filepath.Join(n.dir, "kubelet"), "-port=" + port}, flags...)
+	n.server, err = daemon.Start(c.dir, "kubelet-"+c.Name+"-"+n.Name, c.servers.Node, append(environ(n.dir), "GOMAXPROCS=2"), flags...)
+	if err != nil {
+		return err
+	}
+	return n.server.Until(ctx, func(ctx context.Context) error { return n.ready(ctx, c.API) })
+}
+
+// writeKubeconfig writes the settings of a client. The certificate is a file; "": the
+// server has none.
+func writeKubeconfig(file, server, certificate, token string) error {
+	text := fmt.Sprintf(`apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: %q, certificate-authority: %q}}]
+users: [{name: u, user: {token: %q}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+current-context: c
+`, server, certificate, token)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	return nil
+}
+
 // ready returns nil if the node reports that it is ready.
-func ready(ctx context.Context, api *API) error {
-	var n struct {
+func (n *Node) ready(ctx context.Context, api *API) error {
+	var is struct {
 		Status struct {
 			Conditions []struct{ Type, Status, Message string }
 		}
 	}
-	if err := api.Get(ctx, "/api/v1/nodes/"+node, &n); err != nil {
+	if err := api.Get(ctx, "/api/v1/nodes/"+n.Name, &is); err != nil {
 		return err
 	}
-	for _, c := range n.Status.Conditions {
+	for _, c := range is.Status.Conditions {
 		if c.Type == "Ready" {
 			if c.Status == "True" {
 				return nil
 			}
-			return fmt.Errorf("kubernetes: %s is not ready: %s", node, c.Message)
+			return fmt.Errorf("kubernetes: %s is not ready: %s", n.Name, c.Message)
 		}
 	}
-	return fmt.Errorf("kubernetes: %s has no condition Ready", node)
+	return fmt.Errorf("kubernetes: %s has no condition Ready", n.Name)
 }
 
 func (n *Node) stop() error {
-	n.server.Stop()
+	if n.server != nil {
+		n.server.Stop()
+	}
+	if n.runtime != nil {
+		n.runtime.stop()
+	}
+	if n.proxy == nil {
+		return nil
+	}
 	if err := n.proxy.close(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("kubernetes: %w", err)
 	}
@@ -102,7 +118,7 @@ func (n *Node) stop() error {
 
 // Volume returns the directory in which kubelet keeps a pod's volume.
 func (n *Node) Volume(pod Pod, volume string) (string, error) {
-	found, err := filepath.Glob(filepath.Join(n.dir, "hollow-kubelet.*", "pods", pod.Metadata.UID, "volumes", "*", volume))
+	found, err := filepath.Glob(filepath.Join(n.dir, "kubelet", "pods", pod.Metadata.UID, "volumes", "*", volume))
 	if err != nil {
 		return "", err
 	}

@@ -66,7 +66,7 @@ func (c *Cluster) CreatePod(ctx context.Context, object map[string]any) (Pod, er
 	if !ok {
 		return p, fmt.Errorf("kubernetes: the pod has no spec")
 	}
-	spec["nodeName"] = node // there is no scheduler
+	spec["nodeName"] = c.Node.Name // there is no scheduler
 	if err := c.furnish(ctx, object); err != nil {
 		return p, err
 	}

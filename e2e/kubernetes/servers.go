@@ -1,7 +1,9 @@
-// Package kubernetes runs a Kubernetes control plane and a node for tests: etcd,
-// kube-apiserver and kubemark's hollow kubelet, which is kubelet's own code with a
-// simulated container runtime. It mounts service-account tokens and replaces them as a
-// real node does.
+// Package kubernetes runs a Kubernetes control plane and nodes for tests: etcd,
+// kube-apiserver and kubemark's hollow kubelet, which is kubelet's own code. It mounts
+// service-account tokens and replaces them as a real node does. A cluster of
+// [StartCluster] has one node, which simulates containers. A cluster of [StartFleet] also
+// has kube-controller-manager and kube-scheduler, and several nodes that run containers
+// as processes.
 //
 // The servers cannot be reached from outside, and none outlives the test: see [Isolate].
 package kubernetes
@@ -22,38 +24,48 @@ import (
 )
 
 // Servers are the paths of the programs.
-type Servers struct{ Etcd, APIServer, Kubemark string }
+type Servers struct{ Etcd, APIServer, ControllerManager, Scheduler, Node string }
 
-// packages lists the packages to build, by the names that go build gives the programs.
-var packages = map[string]string{
-	"server":         "go.etcd.io/etcd/server/v3",
-	"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-	"kubemark":       "k8s.io/kubernetes/cmd/kubemark",
+// In returns the paths of the programs in the directory to which go build has written
+// them.
+func In(dir string) Servers {
+	return Servers{
+		Etcd:              filepath.Join(dir, "server"),
+		APIServer:         filepath.Join(dir, "kube-apiserver"),
+		ControllerManager: filepath.Join(dir, "kube-controller-manager"),
+		Scheduler:         filepath.Join(dir, "kube-scheduler"),
+		Node:              filepath.Join(dir, "node"),
+	}
+}
+
+// packages lists the packages to build.
+var packages = []string{
+	"go.etcd.io/etcd/server/v3",
+	"k8s.io/kubernetes/cmd/kube-apiserver",
+	"k8s.io/kubernetes/cmd/kube-controller-manager",
+	"k8s.io/kubernetes/cmd/kube-scheduler",
+	"./node",
 }
 
 // Build builds the servers in the versions pinned by the module in the given directory
-// (tool, next to this file). That takes five minutes on two cores, so Build keeps the
-// result in the user's cache directory and builds again only when the versions or Go
-// change. It calls before if there is something to build.
-func Build(ctx context.Context, module string, before func(dir string)) (Servers, error) {
+// (tool, next to this file), and returns their directory. That takes six minutes on two
+// cores, so Build keeps the result in the user's cache directory and builds again only
+// when the versions, the node's program or Go change. It calls before if there is
+// something to build.
+func Build(ctx context.Context, module string, before func(dir string)) (string, error) {
 	kept, err := cacheFor(module)
 	if err != nil {
-		return Servers{}, err
+		return "", err
 	}
 	if _, err := os.Stat(kept); errors.Is(err, fs.ErrNotExist) {
 		before(kept)
-		err = build(ctx, module, kept)
-		if err != nil {
-			return Servers{}, err
+		if err := build(ctx, module, kept); err != nil {
+			return "", err
 		}
 	} else if err != nil {
-		return Servers{}, fmt.Errorf("kubernetes: %w", err)
+		return "", fmt.Errorf("kubernetes: %w", err)
 	}
-	return Servers{
-		Etcd:      filepath.Join(kept, "server"),
-		APIServer: filepath.Join(kept, "kube-apiserver"),
-		Kubemark:  filepath.Join(kept, "kubemark"),
-	}, nil
+	return kept, nil
 }
 
 // cacheFor returns a directory whose name depends on everything that affects the
@@ -65,7 +77,7 @@ func cacheFor(module string) (string, error) {
 	}
 	digest := sha256.New()
 	fmt.Fprintln(digest, runtime.Version(), runtime.GOARCH)
-	for _, name := range []string{"go.mod", "go.sum"} {
+	for _, name := range []string{"go.mod", "go.sum", "node/main.go"} {
 		text, err := os.ReadFile(filepath.Join(module, name))
 		if err != nil {
 			return "", fmt.Errorf("kubernetes: %w", err)
@@ -92,10 +104,7 @@ func build(ctx context.Context, module, final string) error {
 	defer os.RemoveAll(dir)
 	// The control plane reports its version in discovery, and fails without one.
 	args := []string{"build", "-o", dir + "/", "-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + version}
-	for _, p := range packages {
-		args = append(args, p)
-	}
-	if _, err := output(ctx, module, args...); err != nil {
+	if _, err := output(ctx, module, append(args, packages...)...); err != nil {
 		return err
 	}
 	// The temporary directory is accessible only to this user.

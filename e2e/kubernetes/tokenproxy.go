@@ -32,7 +32,7 @@ type tokenProxy struct {
 	server http.Server
 }
 
-func startTokenProxy(c *Cluster, rotation Rotation) (*tokenProxy, error) {
+func startTokenProxy(c *Cluster, token string, rotation Rotation) (*tokenProxy, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes: %w", err)
@@ -42,7 +42,7 @@ func startTokenProxy(c *Cluster, rotation Rotation) (*tokenProxy, error) {
 		Transport:     c.API.client.Transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(c.url())
-			r.Out.Header.Set("Authorization", "Bearer "+c.nodeToken)
+			r.Out.Header.Set("Authorization", "Bearer "+token)
 		},
 		// In one of the drills the API server is down.
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {

@@ -105,10 +105,7 @@ func theWorldFor(t *testing.T) *world {
 }
 
 func (w *world) start(ctx context.Context) (err error) {
-	programs := os.Getenv(serversVariable)
-	w.servers = kubernetes.Servers{
-		Etcd: filepath.Join(programs, "server"), APIServer: filepath.Join(programs, "kube-apiserver"), Kubemark: filepath.Join(programs, "kubemark"),
-	}
+	w.servers = kubernetes.In(os.Getenv(serversVariable))
 	if w.dir, err = os.MkdirTemp("", "world-"); err != nil {
 		return err
 	}
