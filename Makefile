@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 # Every Go module of the repository, found by its go.mod.
 MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod */*/go.mod */*/*/go.mod))
 # The modules with our code; the others pin the versions of tools.
-CODE := $(filter-out tools tools/% %/tool,$(MODULES))
+CODE := $(filter-out tools tools/lint %/tool,$(MODULES))
 # go mod tidy downloads the dependencies of a module and those of their tests. For the
 # linter that is 365 MB, so only `make lint` tidies the linter's module.
 TIDY := $(filter-out tools/lint,$(MODULES))
@@ -102,8 +102,8 @@ check-platforms:
 
 .PHONY: check-examples
 check-examples:
-	@$(call gate,the tests of the examples that are modules of their own)
-	for m in $(filter examples/%,$(CODE)); do
+	@$(call gate,the tests of the examples and tools that are modules of their own)
+	for m in $(filter examples/% tools/%,$(CODE)); do
 		(cd $$m && go test ./...) || $(call fail,fix the test above (module '$$m'))
 	done
 
@@ -208,5 +208,10 @@ deadcode:
 ## vuln: known vulnerabilities in our dependencies (not in CI: reads the Go vulnerability database)
 .PHONY: vuln
 vuln:
-	@$(call gate,govulncheck: no function we call has a known vulnerability)
-	go tool -modfile=$(CURDIR)/tools/go.mod govulncheck ./... || $(call fail,upgrade the modules above)
+	@cd tools/release && go run . -root=$(CURDIR) vuln
+
+## release-check: checks and builds a release (VERSION=v1.2.3; BASE=commit to compare the API with)
+.PHONY: release-check
+release-check:
+	@$(call gate,release: what must hold before a tag; writes dist)
+	cd tools/release && go run . -root=$(CURDIR) -version='$(VERSION)' -base='$(BASE)' || $(call fail,fix the steps that are listed above)
