@@ -101,11 +101,14 @@ func (e *endpoint) isOurHost(req *http.Request) bool {
 	if err != nil {
 		return false
 	}
+	ownPort := strconv.Itoa(int(at.Port()))
 	host, port, err := net.SplitHostPort(req.Host)
-	if err != nil && at.Port() == 80 { // clients leave out the port of http
-		host, port, err = net.SplitHostPort(req.Host + ":80")
+	if err != nil {
+		// The AWS Common Runtime leaves out every port, other clients that of http. A
+		// page of an attacker's site cannot do so: its Host is the site's name.
+		host, port, err = net.SplitHostPort(req.Host + ":" + ownPort)
 	}
-	if err != nil || port != strconv.Itoa(int(at.Port())) {
+	if err != nil || port != ownPort {
 		return false
 	}
 	switch host = strings.ToLower(host); host {

@@ -27,6 +27,7 @@ func FuzzEndpoint(f *testing.F) {
 	e := server.Endpoint()
 	good := []string{"GET", "/v1/pics", "127.0.0.1:9911", token, "127.0.0.1:40000"}
 	f.Add(good[0], good[1], good[2], good[3], good[4])
+	f.Add(good[0], good[1], "localhost", good[3], good[4])
 	for i, bad := range []string{"get", "/v1/pics/../pics", "LOCALHOST:9911", token[:63] + " ", "[::ffff:10.0.0.1]:1"} {
 		seed := append([]string(nil), good...)
 		seed[i] = bad
@@ -43,8 +44,8 @@ func FuzzEndpoint(f *testing.F) {
 		if given != (w.Code == http.StatusOK) {
 			t.Errorf("status %d with %s", w.Code, w.Body)
 		}
-		name, isLocal := strings.CutSuffix(host, ":9911")
-		isLocal = isLocal && (name == "127.0.0.1" || name == "[::1]" || strings.EqualFold(name, "localhost") || name == "[127.0.0.1]" || name == "[localhost]")
+		name := strings.TrimSuffix(host, ":9911")
+		isLocal := name == "127.0.0.1" || name == "[::1]" || strings.EqualFold(name, "localhost") || name == "[127.0.0.1]" || strings.EqualFold(name, "[localhost]")
 		near := strings.HasPrefix(peer, "127.") || strings.HasPrefix(peer, "[::1]:") || strings.HasPrefix(peer, "[127.") || strings.HasPrefix(peer, "[::ffff:127.") || strings.HasPrefix(peer, "[0")
 		if given && (method != "GET" || target != "/v1/pics" || authorization != token || !isLocal || !near) {
 			t.Errorf("%q %q to %q from %q with %q got a session", method, target, host, peer, authorization)
