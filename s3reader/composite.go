@@ -34,7 +34,8 @@ import (
 //	    └─► objectParts.compare  for a download over several connections, whose
 //	                             transfer.Job ends a part at the end of each of these
 //
-// The parts are asked for when the first bytes have arrived. Whatever keeps them from
+// The parts are asked for when the first bytes have arrived, or more than a header of a
+// handle for random access (Object.askForParts). Whatever keeps them from
 // being known, such as a role without s3:GetObjectAttributes, makes the object
 // unverified, and is no error. It is remembered for a while (partsAccess).
 

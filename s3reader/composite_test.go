@@ -308,6 +308,70 @@ func TestPartsAreNotAskedForNeedlessly(t *testing.T) {
 	}
 }
 
+// A program that reads the header of a file for random access does not pay for the parts.
+// One that reads on to the end does, once, and its bytes are verified.
+func TestPartsOfFilesForRandomAccess(t *testing.T) {
+	const header = 512
+	s := newShelf()
+	data := noise(50_000)
+	s.Put("k", data, uploadedIn(7001, "SHA256"))
+	r := s.reader(t, mayParts)
+	for name, opened := range map[string]func() (handle, func() bool){
+		"Random": func() (handle, func() bool) {
+			o := open(t, r, "k", randomly)
+			return o, func() bool { return o.Info().Verified }
+		},
+		"FS": func() (handle, func() bool) {
+			f, err := r.FS(t.Context()).Open("k")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return f.(handle), func() bool {
+				info, err := f.Stat()
+				return err == nil && info.Sys().(*s3reader.Info).Verified
+			}
+		},
+	} {
+		had := s.count("GetObjectAttributes")
+		h, verified := opened()
+		for _, from := range []int64{0, 30_000, 0} { // as net/http does, to find out the type
+			if _, err := h.Seek(from, io.SeekStart); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, header)
+			if _, err := io.ReadFull(h, got); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			same(t, got, data[from:from+header])
+		}
+		if n := s.count("GetObjectAttributes") - had; n > 0 {
+			t.Errorf("%s: %d requests for the parts, after a header was read", name, n)
+		}
+		rest, err := io.ReadAll(struct{ io.Reader }{h})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		same(t, rest, data[header:])
+		if n := s.count("GetObjectAttributes") - had; n != 1 || !verified() {
+			t.Errorf("%s: %d requests for the parts, verified %v", name, n, verified())
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	remove := s.cloud.Fault(awstest.Fault{Operation: "GetObject", Edit: flipped(1), Key: "k"})
+	defer remove()
+	o := open(t, r, "k", randomly)
+	for {
+		if _, err := o.Read(make([]byte, 1000)); err != nil {
+			if !errors.Is(err, s3reader.ChecksumMismatch) {
+				t.Errorf("got %v", err)
+			}
+			break
+		}
+	}
+}
+
 // A role that may not ask for parts, or a store that has none, is asked rarely.
 func TestPartsAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -53,16 +53,17 @@ type Object struct {
 
 	cache *blockcache.Cache
 
-	mu      sync.Mutex // guards what follows
-	pos     int64
-	stream  resumer // the body of Open's own request, as long as it is used
-	head    []byte  // its first bytes, for a caller that reads them and seeks back
-	pace    pace
-	ahead   blockcache.Readahead
-	random  random
-	sum     orderedSum // nil: nothing to compare with
-	unasked *composite // a checksum over those of the parts, which were not asked for yet; nil: none
-	corrupt error      // the checksum did not match; nil again after a seek to the start
+	mu       sync.Mutex // guards what follows
+	pos      int64
+	stream   resumer // the body of Open's own request, as long as it is used
+	head     []byte  // its first bytes, for a caller that reads them and seeks back
+	pace     pace
+	ahead    blockcache.Readahead
+	random   random
+	sum      orderedSum // nil: nothing to compare with
+	unasked  *composite // a checksum over those of the parts, which were not asked for yet; nil: none
+	unsummed []byte     // the first bytes, read in order before the parts are asked for
+	corrupt  error      // the checksum did not match; nil again after a seek to the start
 }
 
 var (
@@ -123,16 +124,11 @@ func (o *Object) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// addToSum adds the bytes at pos to the checksum, if there is one. Before the first
-// bytes, it asks for the parts of a composite one.
+// addToSum adds the bytes at pos to the checksum, if there is one.
 func (o *Object) addToSum(pos int64, p []byte) error {
-	if pos == 0 && o.unasked != nil {
-		parts, err := partsOf(o.ctx, o.client, &o.info, o.unasked)
-		if err != nil {
+	if o.unasked != nil {
+		if err := o.askForParts(pos, p); err != nil {
 			return err
-		}
-		if o.unasked = nil; parts != nil {
-			o.sum = parts.inOrder()
 		}
 	}
 	if o.sum == nil {
@@ -143,6 +139,37 @@ func (o *Object) addToSum(pos int64, p []byte) error {
 		o.verified.Store(true)
 	}
 	return err
+}
+
+// askForParts requests the parts of a composite checksum before p, the bytes at pos, is
+// added to it. It does so if all bytes so far were read in order. A random reader may
+// want no more than a header: its parts are requested when more than headSize bytes, or
+// all of them, were read.
+func (o *Object) askForParts(pos int64, p []byte) error {
+	if pos == 0 {
+		o.unsummed = o.unsummed[:0]
+	}
+	if pos != int64(len(o.unsummed)) {
+		return nil
+	}
+	if end := pos + int64(len(p)); o.random.on && !o.random.whole && end <= headSize && end < o.info.Size {
+		o.unsummed = append(o.unsummed, p...)
+		return nil
+	}
+	parts, err := partsOf(o.ctx, o.client, &o.info, o.unasked)
+	if err != nil {
+		return err
+	}
+	read := o.unsummed
+	o.unasked, o.unsummed = nil, nil
+	if parts == nil {
+		return nil
+	}
+	o.sum = parts.inOrder()
+	if len(read) == 0 {
+		return nil
+	}
+	return o.sum.add(0, read)
 }
 
 // writeSize is how much WriteTo passes to the writer at a time, in bytes.

@@ -15,9 +15,9 @@ import (
 	"github.com/crossrole/crossrole/s3reader"
 )
 
-func open(t *testing.T, r *s3reader.Reader, key string) *s3reader.Object {
+func open(t *testing.T, r *s3reader.Reader, key string, optFns ...func(*s3reader.OpenOptions)) *s3reader.Object {
 	t.Helper()
-	o, err := r.Open(t.Context(), key)
+	o, err := r.Open(t.Context(), key, optFns...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,9 +87,10 @@ const (
 	// An object that has only a composite checksum, which S3 computes over those of
 	// the parts of its upload, is compared part by part. The parts take one
 	// GetObjectAttributes request per 1,000 of them, when the first bytes of the object
-	// have arrived, and the permission s3:GetObjectAttributes. Without it, or if the
-	// store does not know that request, Info.Verified is false, which is no error, and
-	// a Reader asks again after an hour.
+	// have arrived (with OpenOptions.Random and from FS, more than 16 KiB in order), and
+	// the permission s3:GetObjectAttributes. Without it, or if the store does not know
+	// that request, Info.Verified is false, which is no error, and a Reader asks again
+	// after an hour.
 	//
 	// See [Checksum], and Download for what it can compare.
 	VerifyAuto Verify = iota
