@@ -59,8 +59,8 @@ shell. Paste those of one pod and run any AWS SDK or the AWS CLI:
 
 Open the address in a browser to see the last calls, each with the statements
 that granted or refused it. The control API below /_crossrole/ (openapi.json describes it)
-adds faults, rotates tokens, moves a pod to another cluster, revokes sessions,
-makes them older, and resets the world.
+adds faults, rotates tokens, moves a pod to another cluster, revokes sessions or
+makes them expire, and resets the world.
 
 Everything is in memory but the pods' token files; they are removed at the end.`,
 		Example: `  crossrole emulate

@@ -85,7 +85,7 @@ func (p *podFlags) add(c *cobra.Command) {
 
 // addSource adds the flags of where the pod's own session comes from.
 func (p *podFlags) addSource(c *cobra.Command) {
-	c.Flags().StringArrayVar(&p.fallbacks, "fallback-region", nil, "`REGION` whose STS is asked while the own region's does not respond; repeat it for further regions")
+	c.Flags().StringArrayVar(&p.fallbacks, "fallback-region", nil, "`REGION` whose STS is used while the one of the pod's own region does not respond; repeat the flag for more")
 	c.Flags().StringVar(&p.source, "source", "web-identity", "where the pod's identity comes from: web-identity, pod-identity, node-role, or base (the SDK's own configuration, for a laptop)")
 }
 
