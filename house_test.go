@@ -32,7 +32,8 @@ var inside = map[string]string{
 
 // TestHouse enforces the layout that CONTRIBUTING.md describes: the methods of a type
 // are in few files, unexported code is tested from outside or moves to an internal
-// package, and a long file says what it is for.
+// package, a long file says what it is for, and regular expressions are compiled on
+// first use.
 func TestHouse(t *testing.T) {
 	methods := map[string]map[string]bool{} // for each type, the files with its methods
 	fset := token.NewFileSet()
@@ -64,6 +65,9 @@ func TestHouse(t *testing.T) {
 			t.Errorf("%s: %d lines, and no comment at its head or on its first declaration says what the file is for", path, lines)
 		}
 		for _, d := range file.Decls {
+			if at := compiles(d); at != nil && !strings.HasPrefix(filepath.ToSlash(path), "e2e/") {
+				t.Errorf("%s: the program compiles a regular expression when it starts; use internal/lazyregexp", fset.Position(at.Pos()))
+			}
 			if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil {
 				id := filepath.ToSlash(filepath.Dir(path)) + "." + receiver(f.Recv.List[0].Type)
 				if methods[id] == nil {
@@ -110,6 +114,27 @@ func introduced(file *ast.File) bool {
 		}
 	}
 	return false
+}
+
+// compiles returns the call in a variable's declaration that compiles a regular
+// expression when the program starts; nil if there is none.
+func compiles(d ast.Decl) (call ast.Node) {
+	if _, ok := d.(*ast.FuncDecl); ok {
+		return nil
+	}
+	ast.Inspect(d, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.CallExpr:
+			f, _ := n.Fun.(*ast.SelectorExpr)
+			if f != nil && strings.HasPrefix(f.Sel.Name, "MustCompile") {
+				call = n
+			}
+		}
+		return call == nil
+	})
+	return call
 }
 
 func receiver(expr ast.Expr) string {

@@ -192,7 +192,7 @@ func (a *Account) checkTrustSize(d *document) *refusal {
 func (a *Account) DisableSTSRegion(region string) (enable func()) {
 	what := fmt.Sprintf("awstest: DisableSTSRegion(%q) of account %s", region, a.id)
 	switch {
-	case !regionName.MatchString(region):
+	case !regionName().MatchString(region):
 		panic(what + ": not the name of a region; use one such as \"eu-west-1\"")
 	case region == a.cloud.partition.region:
 		panic(what + ": STS cannot be deactivated in this region; use another")

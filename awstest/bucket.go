@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -47,9 +47,9 @@ type Bucket struct {
 	minPartSize   int64                 // bytes of every part of an upload but the last
 }
 
-var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+var bucketName = lazyregexp.New(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
-var regionName = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-\d+$`)
+var regionName = lazyregexp.New(`^[a-z]{2,4}(-[a-z]+)+-\d+$`)
 
 // CreateBucket creates a bucket in us-east-1, or the first region of the cloud's
 // partition, and returns it. It panics on a
@@ -86,7 +86,7 @@ func (s *bucketStore) create(owner *Account, name, region string) (created, take
 
 // bucketNameRule is the rule that name breaks, or empty.
 func bucketNameRule(name string) string {
-	if !bucketName.MatchString(name) {
+	if !bucketName().MatchString(name) {
 		return "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit"
 	}
 	if strings.Contains(name, "..") {
@@ -193,7 +193,7 @@ func (b *Bucket) SetVersioning() {
 // endpoint are then answered as S3 does (301, 400) with x-amz-bucket-region. It
 // panics on what is no region's name.
 func (b *Bucket) SetRegion(region string) {
-	if !regionName.MatchString(region) {
+	if !regionName().MatchString(region) {
 		panic(fmt.Sprintf("awstest: SetRegion(%q) of bucket %s: that is no region's name; use one such as \"eu-west-1\"", region, b.name))
 	}
 	b.mu.Lock()

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -101,12 +101,12 @@ func (c *Cloud) SetPartition(name string) {
 	c.partition = p
 }
 
-var accountID = regexp.MustCompile(`^\d{12}$`)
+var accountID = lazyregexp.New(`^\d{12}$`)
 
 // Account returns the account with this 12-digit id, creating it if necessary. It
 // panics if id is not 12 digits.
 func (c *Cloud) Account(id string) *Account {
-	if !accountID.MatchString(id) {
+	if !accountID().MatchString(id) {
 		panic(fmt.Sprintf("awstest: Account(%q): an account id is 12 digits; use one such as \"111122223333\"", id))
 	}
 	c.mu.Lock()

@@ -101,7 +101,7 @@ func (f Fault) validate() {
 	switch {
 	case f.Operation != "" && !slices.Contains(faultOperations, f.Operation) && iamActions[f.Operation].serve == nil:
 		panic(fmt.Sprintf("awstest: Fault: unknown Operation %q; it is one of %v or an action of IAM", f.Operation, faultOperations))
-	case f.Region != "" && !regionName.MatchString(f.Region):
+	case f.Region != "" && !regionName().MatchString(f.Region):
 		panic(fmt.Sprintf("awstest: Fault: Region %q is not the name of a region; use one such as \"eu-west-1\"", f.Region))
 	case f.Skip < 0 || f.Times < 0 || f.Delay < 0:
 		panic(fmt.Sprintf("awstest: Fault: Skip %d, Times %d and Delay %v must not be negative", f.Skip, f.Times, f.Delay))

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // How it works
@@ -104,7 +105,7 @@ var (
 	roleName   = parameter{name: "RoleName", label: "roleName", required: true, min: 1, max: maxName, pattern: iamName, custom: nameRule}
 	policyName = parameter{name: "PolicyName", label: "policyName", required: true, min: 1, max: maxPolicyName, pattern: iamName, custom: nameRule}
 	newPath    = parameter{name: "Path", label: "path", min: 1, max: 512, pattern: iamPath, custom: pathRule}
-	pathPrefix = parameter{name: "PathPrefix", label: "pathPrefix", min: 1, max: 512, pattern: regexp.MustCompile(`^/[!-~]*$`), custom: pathRule}
+	pathPrefix = parameter{name: "PathPrefix", label: "pathPrefix", min: 1, max: 512, pattern: lazyregexp.New(`^/[!-~]*$`), custom: pathRule}
 	marker     = parameter{name: "Marker", label: "marker", min: 1, max: 320}
 )
 
@@ -159,7 +160,7 @@ func (a iamAction) check(req *request) *refusal {
 	var faults []string
 	for _, p := range parameters {
 		value := req.param(p.name)
-		if p.custom != "" && value != "" && !p.pattern.MatchString(value) {
+		if p.custom != "" && value != "" && !p.pattern().MatchString(value) {
 			return invalid(p.custom, p.label)
 		}
 		faults = p.check(req, faults)

@@ -3,10 +3,11 @@ package awstest
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // OIDC providers and IAM's actions on them. A provider is trusted for the clusters
@@ -69,14 +70,14 @@ func checkClientID(id string) *refusal {
 	return refused
 }
 
-var hexThumbprint = regexp.MustCompile(`^[0-9A-Fa-f]{40}$`)
+var hexThumbprint = lazyregexp.New(`^[0-9A-Fa-f]{40}$`)
 
 func checkThumbprints(thumbprints []string) *refusal {
 	if len(thumbprints) > maxThumbprints {
 		return invalidInput("Thumbprint list must contain fewer than %d entries.", maxThumbprints)
 	}
 	for _, t := range thumbprints {
-		if !hexThumbprint.MatchString(t) {
+		if !hexThumbprint().MatchString(t) {
 			return validationError([]string{"Value at 'thumbprintList' failed to satisfy constraint: Member must satisfy constraint: [Member must have length less than or equal to 40, Member must have length greater than or equal to 40]"})
 		}
 	}

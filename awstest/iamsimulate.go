@@ -3,11 +3,11 @@ package awstest
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -17,7 +17,7 @@ import (
 
 var (
 	policySourceARN = parameter{name: "PolicySourceArn", label: "policySourceArn", required: true, min: 20, max: 2048}
-	actionName      = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9]+$`)
+	actionName      = lazyregexp.New(`^[a-z0-9-]+:[A-Za-z0-9]+$`)
 )
 
 // simulation holds the policies and condition keys of one request.
@@ -43,7 +43,7 @@ func simulatePrincipalPolicy(c *Cloud, req *request) (string, *refusal) {
 	}
 	var questions []access
 	for _, action := range req.params(req.list("ActionNames"), "") {
-		if !actionName.MatchString(action) {
+		if !actionName().MatchString(action) {
 			return "", invalidInput("Invalid Entity Action: %s", action)
 		}
 		for _, resource := range resources {

@@ -7,13 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // What a document may be at most.
@@ -259,14 +260,14 @@ func kindOf(n *yaml.Node) string {
 }
 
 // worldName is what pods and clusters may be called: pods name folders.
-var worldName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$`)
+var worldName = lazyregexp.New(`^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$`)
 
 func (p *worldParser) name(what string, to *string, taken map[string]bool) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		p.text(what, to)(n)
 		switch {
 		case *to == "":
-		case !worldName.MatchString(*to):
+		case !worldName().MatchString(*to):
 			p.errorf(positionOf(n), "%s %q: a name has 1 to 63 lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit", what, *to)
 		case taken[*to]:
 			p.errorf(positionOf(n), "%s %q is there twice", what, *to)
@@ -414,8 +415,8 @@ func (p *worldParser) user(n *yaml.Node) userDecl {
 // A document's access keys look like the ones of AWS's documentation, so that no real
 // key gets into one.
 var (
-	testKeyID  = regexp.MustCompile(`^AKIA[A-Z2-7]{9}EXAMPLE$`)
-	testSecret = regexp.MustCompile(`^[A-Za-z0-9+/]{30}EXAMPLEKEY$`)
+	testKeyID  = lazyregexp.New(`^AKIA[A-Z2-7]{9}EXAMPLE$`)
+	testSecret = lazyregexp.New(`^[A-Za-z0-9+/]{30}EXAMPLEKEY$`)
 )
 
 func (p *worldParser) accessKey(n *yaml.Node) (id, secret string) {
@@ -423,7 +424,7 @@ func (p *worldParser) accessKey(n *yaml.Node) (id, secret string) {
 		field{"id", true, p.text("id", &id)},
 		field{"secret", true, p.text("secret", &secret)},
 	)
-	if id != "" && secret != "" && (!testKeyID.MatchString(id) || !testSecret.MatchString(secret)) {
+	if id != "" && secret != "" && (!testKeyID().MatchString(id) || !testSecret().MatchString(secret)) {
 		p.errorf(positionOf(n), "the access key %q is none for tests: its id is AKIA, 9 capital letters or digits from 2 to 7, and EXAMPLE; its secret is 30 letters or digits, and EXAMPLEKEY", id)
 	}
 	return id, secret

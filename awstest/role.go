@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -134,16 +134,16 @@ func splitPath(name string) (path, base string) {
 }
 
 var (
-	iamName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]+$`)
-	iamPath = regexp.MustCompile(`^/([!-.0-~]+/)*$`)
+	iamName = lazyregexp.New(`^[A-Za-z0-9_+=,.@-]+$`)
+	iamPath = lazyregexp.New(`^/([!-.0-~]+/)*$`)
 )
 
 // checkName returns the refusal of a name or path that IAM does not take.
 func checkName(path, base string) *refusal {
-	if !iamName.MatchString(base) || len(base) > maxName {
+	if !iamName().MatchString(base) || len(base) > maxName {
 		return invalid("IAM takes 1 to %d letters, digits and _+=,.@- as a name", maxName)
 	}
-	if !iamPath.MatchString(path) || len(path) > 512 {
+	if !iamPath().MatchString(path) || len(path) > 512 {
 		return invalid("the path %q must be at most 512 printable ASCII characters with no empty part", path)
 	}
 	return nil
@@ -187,7 +187,7 @@ func pin(c *Cloud, p *trust.Policy) (pins, *refusal) {
 	for _, s := range p.Statements {
 		for _, names := range [][]string{s.Principal["AWS"], s.NotPrincipal["AWS"]} {
 			for i, name := range names {
-				if uniqueID.MatchString(name) {
+				if uniqueID().MatchString(name) {
 					if names[i] = c.byID(name); names[i] == "" {
 						return nil, invalidPrincipal(name, "no role or user has this unique id any more; name the one that is meant by its ARN")
 					}
@@ -216,7 +216,7 @@ func pin(c *Cloud, p *trust.Policy) (pins, *refusal) {
 }
 
 // uniqueID matches the ids of roles and users.
-var uniqueID = regexp.MustCompile(`^A(?:ROA|IDA)[A-Z0-9]{12,124}$`)
+var uniqueID = lazyregexp.New(`^A(?:ROA|IDA)[A-Z0-9]{12,124}$`)
 
 // invalidPrincipal is IAM's refusal; its details are those of S3.
 func invalidPrincipal(name, why string) *refusal {

@@ -4,16 +4,17 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // Routing: which service, region, bucket, key and operation a request is for.
 
 var (
-	stsHost = regexp.MustCompile(`^sts(?:-fips)?(?:\.([a-z]{2,4}(?:-[a-z]+)+-\d+))?\.(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws)$`)
-	s3Host  = regexp.MustCompile(`^(?:(.+)\.)?s3(?:-fips|-accesspoint|-accesspoint-fips)?(?:\.dualstack)?(?:[.-]([a-z]{2,4}(?:-[a-z]+)+-\d+))?\.amazonaws\.(?:com|com\.cn|eu)$`)
+	stsHost = lazyregexp.New(`^sts(?:-fips)?(?:\.([a-z]{2,4}(?:-[a-z]+)+-\d+))?\.(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws)$`)
+	s3Host  = lazyregexp.New(`^(?:(.+)\.)?s3(?:-fips|-accesspoint|-accesspoint-fips)?(?:\.dualstack)?(?:[.-]([a-z]{2,4}(?:-[a-z]+)+-\d+))?\.amazonaws\.(?:com|com\.cn|eu)$`)
 )
 
 // iamHosts are IAM's hosts and the region that requests to them are signed for.
@@ -37,7 +38,7 @@ var iamHosts = map[string]string{
 // cloud serves no such host.
 func (r *request) route(anyHost bool) bool {
 	host := hostName(r.Host)
-	if m := stsHost.FindStringSubmatch(host); m != nil {
+	if m := stsHost().FindStringSubmatch(host); m != nil {
 		r.service, r.region = serviceSTS, m[1]
 		if r.region == "" {
 			r.region = "us-east-1" // sts.amazonaws.com is served and signed there
@@ -48,7 +49,7 @@ func (r *request) route(anyHost bool) bool {
 		r.service, r.region = serviceIAM, region
 		return true
 	}
-	if m := s3Host.FindStringSubmatch(host); m != nil {
+	if m := s3Host().FindStringSubmatch(host); m != nil {
 		r.service, r.bucket, r.region = serviceS3, m[1], m[2]
 		r.routeS3(m[1] != "")
 		return true
@@ -105,7 +106,7 @@ func hostName(address string) string {
 // knownHost reports whether address is one of AWS's that the cloud serves.
 func knownHost(address string) bool {
 	host := hostName(address)
-	return stsHost.MatchString(host) || iamHosts[host] != "" || s3Host.MatchString(host)
+	return stsHost().MatchString(host) || iamHosts[host] != "" || s3Host().MatchString(host)
 }
 
 func isForm(r *http.Request) bool {

@@ -108,7 +108,7 @@ func answerS3(c *Cloud, req *request) (*response, *refusal) {
 	if operation == nil {
 		return nil, refuse(501, "NotImplemented", "awstest does not implement "+req.call.Operation)
 	}
-	if !bucketName.MatchString(req.bucket) {
+	if !bucketName().MatchString(req.bucket) {
 		return nil, refuse(400, "InvalidBucketName", "The specified bucket is not valid.", "BucketName", req.bucket)
 	}
 	b := c.buckets.get(req.bucket)
@@ -123,7 +123,7 @@ func answerS3(c *Cloud, req *request) (*response, *refusal) {
 		return nil, keyTooLong(req.key)
 	}
 	if owner := s.option("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != b.owner.id {
-		if !accountID.MatchString(owner) {
+		if !accountID().MatchString(owner) {
 			return nil, refuse(400, "InvalidBucketOwnerAWSAccountID", "The value of the expected bucket owner parameter must be an AWS account ID", "BucketOwner", owner)
 		}
 		return nil, refuse(403, "AccessDenied", "Access Denied")

@@ -160,10 +160,10 @@ func wantedRegion(s *s3Request) (string, *refusal) {
 	if constraint == "EU" {
 		constraint = "eu-west-1"
 	}
-	host := s3Host.FindStringSubmatch(hostName(s.Host))
+	host := s3Host().FindStringSubmatch(hostName(s.Host))
 	global := s.region == "us-east-1" && (host == nil || host[2] == "")
 	switch {
-	case constraint == "us-east-1" || constraint != "" && !regionName.MatchString(constraint):
+	case constraint == "us-east-1" || constraint != "" && !regionName().MatchString(constraint):
 		return "", refuse(400, "InvalidLocationConstraint", "The specified location-constraint is not valid", "LocationConstraint", constraint)
 	case constraint == "" && s.region == "us-east-1":
 		return s.region, nil

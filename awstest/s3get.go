@@ -3,10 +3,11 @@ package awstest
 import (
 	"math"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // getObject handles GetObject and HeadObject.
@@ -106,9 +107,9 @@ func (v *version) shownID() string {
 	return v.VersionID
 }
 
-var versionID = regexp.MustCompile(`^[A-Za-z0-9._]{32}$`)
+var versionID = lazyregexp.New(`^[A-Za-z0-9._]{32}$`)
 
-func validVersionID(id string) bool { return id == "null" || versionID.MatchString(id) }
+func validVersionID(id string) bool { return id == "null" || versionID().MatchString(id) }
 
 // newVersionID makes an id that looks as S3's do.
 func newVersionID() string {

@@ -9,10 +9,10 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -100,12 +100,12 @@ type ServiceError struct {
 func (e *ServiceError) Error() string { return e.Code + ": " + e.Message }
 
 // handlerName is how services sign.
-var handlerName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+var handlerName = lazyregexp.New(`^[a-z][a-z0-9-]*$`)
 
 // checkHandler panics on what Cloud.Handle does not take.
 func checkHandler(service string, h ServiceHandler) {
 	switch {
-	case !handlerName.MatchString(service):
+	case !handlerName().MatchString(service):
 		panic(fmt.Sprintf("awstest: Handle(%q): a service is named as requests to it are signed, such as \"sqs\" or \"secretsmanager\"", service))
 	case slices.Contains([]string{serviceIAM, serviceSTS, serviceS3}, service):
 		panic(fmt.Sprintf("awstest: Handle(%q): the cloud plays this service itself; use its accounts, roles and buckets", service))
@@ -127,17 +127,17 @@ type pinnedPolicy struct {
 	pins     pins
 }
 
-var awsHost = regexp.MustCompile(`^([a-z0-9-]+?)(?:-fips)?\.(?:.+\.)?([a-z]{2,4}(?:-[a-z]+)+-\d+)\.(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws)$`)
+var awsHost = lazyregexp.New(`^([a-z0-9-]+?)(?:-fips)?\.(?:.+\.)?([a-z]{2,4}(?:-[a-z]+)+-\d+)\.(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws)$`)
 
 // routeHandled routes a request to a service that has a handler, by its host or
 // by what it is signed for, and reports whether it is for one.
 func (h *handled) routeHandled(req *request, anyHost bool) bool {
 	host := hostName(req.Host)
-	if len(h.handlers) == 0 || stsHost.MatchString(host) || s3Host.MatchString(host) {
+	if len(h.handlers) == 0 || stsHost().MatchString(host) || s3Host().MatchString(host) {
 		return false
 	}
 	name := claimedService(req.Request)
-	m := awsHost.FindStringSubmatch(host)
+	m := awsHost().FindStringSubmatch(host)
 	switch {
 	case m != nil:
 		if _, ok := h.handlers[m[1]]; ok {

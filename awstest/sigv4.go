@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // signature holds the SigV4 parameters of a request, from its Authorization
@@ -185,7 +186,7 @@ const (
 	signedChunksTrailer = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 )
 
-var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var sha256Hex = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 // payloadHash is the hash that the signature covers. Where the request states
 // one, the body must have it.
@@ -206,7 +207,7 @@ func payloadHash(r *request, s *signature) (string, *refusal) {
 		return "", &refusal{status: http.StatusBadRequest, code: "InvalidRequest", message: "Missing required header for this request: x-amz-content-sha256"}
 	case stated == unsignedPayload, strings.HasPrefix(stated, streaming):
 		return stated, nil
-	case !sha256Hex.MatchString(stated):
+	case !sha256Hex().MatchString(stated):
 		return "", &refusal{status: http.StatusBadRequest, code: "InvalidArgument", message: "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, or a valid sha256 value."}
 	case stated != actual:
 		return "", &refusal{status: http.StatusBadRequest, code: "XAmzContentSHA256Mismatch", message: "The provided 'x-amz-content-sha256' header does not match what was computed.", details: [][2]string{

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // parameter is a request parameter and the bounds that AWS's API sets it.
@@ -15,22 +17,22 @@ type parameter struct {
 	name     string // "RoleArn"
 	label    string // as error messages spell it: "roleArn"
 	required bool
-	secret   bool // the value is not repeated in messages
-	min, max int  // characters
-	pattern  *regexp.Regexp
-	shown    string // the pattern as messages show it
-	custom   string // IAM: the message about the pattern, with a place for the label
+	secret   bool                  // the value is not repeated in messages
+	min, max int                   // characters
+	pattern  func() *regexp.Regexp // nil: any value
+	shown    string                // the pattern as messages show it
+	custom   string                // IAM: the message about the pattern, with a place for the label
 }
 
 var (
-	wordPattern     = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]*$`)
-	externalPattern = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]*$`)
-	tagPattern      = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
-	textPattern     = regexp.MustCompile("^[\t\n\r\u0020-\u00ff]*$")
+	wordPattern     = lazyregexp.New(`^[A-Za-z0-9_+=,.@-]*$`)
+	externalPattern = lazyregexp.New(`^[A-Za-z0-9_+=,.@:/-]*$`)
+	tagPattern      = lazyregexp.New(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+	textPattern     = lazyregexp.New("^[\t\n\r\u0020-\u00ff]*$")
 )
 
 var (
-	roleARNParameter = parameter{name: "RoleArn", label: "roleArn", required: true, min: 20, max: 2048, pattern: regexp.MustCompile("^[\t\n\r\u0020-\U0010ffff]*$"), shown: `[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+`}
+	roleARNParameter = parameter{name: "RoleArn", label: "roleArn", required: true, min: 20, max: 2048, pattern: lazyregexp.New("^[\t\n\r\u0020-\U0010ffff]*$"), shown: `[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+`}
 	sessionParameter = parameter{name: "RoleSessionName", label: "roleSessionName", required: true, min: 2, max: 64, pattern: wordPattern, shown: `[\w+=,.@-]*`}
 	tokenParameter   = parameter{name: "WebIdentityToken", label: "webIdentityToken", required: true, secret: true, min: 4, max: 20000}
 	externalID       = parameter{name: "ExternalId", label: "externalId", min: 2, max: 1224, pattern: externalPattern, shown: `[\w+=,.@:\/-]*`, secret: true}
@@ -64,7 +66,7 @@ func (p parameter) bounds(value string, faults []string) []string {
 		faults = append(faults, fmt.Sprintf("%s at '%s' failed to satisfy constraint: ", shown, p.label)+fmt.Sprintf(format, args...))
 	}
 	n := utf8.RuneCountInString(value)
-	if p.pattern != nil && !p.pattern.MatchString(value) {
+	if p.pattern != nil && !p.pattern().MatchString(value) {
 		fault("Member must satisfy regular expression pattern: %s", p.shown)
 	}
 	if n > p.max {

@@ -16,6 +16,8 @@ import (
 
 	awsretry "github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // retry is what to do after a failed attempt, within the same refresh.
@@ -192,7 +194,7 @@ func readReply(err error, att *attempt) reply {
 // agentText matches a refusal of the EKS Pod Identity agent: text that holds the EKS
 // Auth service's request ID, code and message. A word in parentheses without an ID in
 // brackets before it must end like a code, since a proxy's page has such words too.
-var agentText = pattern(`(?s)^(?:.*?\[([^\]\s]*)\]:?\s*\(([A-Z]\w+)\)|(?:.*?\s|)\(([A-Z]\w+(?:Exception|Error))\)):?\s*(.*?)(?:,\s*fault:\s*\w*\s*)?$`)
+var agentText = lazyregexp.New(`(?s)^(?:.*?\[([^\]\s]*)\]:?\s*\(([A-Z]\w+)\)|(?:.*?\s|)\(([A-Z]\w+(?:Exception|Error))\)):?\s*(.*?)(?:,\s*fault:\s*\w*\s*)?$`)
 
 // agentReply reads a refusal of the Pod Identity agent, in text or in JSON, whatever
 // its content type is.

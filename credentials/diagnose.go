@@ -17,6 +17,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/crossrole/crossrole/credentials/internal/stsclient"
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/internal/redact"
 )
 
@@ -161,7 +162,7 @@ func (h *hop) plainCause(kind Kind, err error, att *attempt) error {
 }
 
 // localAddress matches a connection's local address, whose port differs each time.
-var localAddress = pattern(`[0-9a-f.:\[\]%]+:\d+->`)
+var localAddress = lazyregexp.New(`[0-9a-f.:\[\]%]+:\d+->`)
 
 // cause is an error with a shorter text.
 type cause struct {
@@ -186,9 +187,9 @@ func innermost(err error) error {
 
 var (
 	// As long as a secret key, and longer than a request ID.
-	longRun = pattern(`[A-Za-z0-9+/=_-]{40,}`)
+	longRun = lazyregexp.New(`[A-Za-z0-9+/=_-]{40,}`)
 
-	holdsKeys = pattern(`(?i)secret_?access_?key|session_?token|"token"`)
+	holdsKeys = lazyregexp.New(`(?i)secret_?access_?key|session_?token|"token"`)
 )
 
 // redactor returns what removes from others' text the secrets that this attempt sent,
@@ -267,7 +268,7 @@ func (h *hop) bodyPreview(att *attempt, limit int) string {
 
 const keysNotShown = "(not shown: it seems to hold keys)"
 
-var firstTag = pattern(`^\s*<[!?]?[A-Za-z][^<>]{0,60}>`)
+var firstTag = lazyregexp.New(`^\s*<[!?]?[A-Za-z][^<>]{0,60}>`)
 
 // withoutKeys returns what can be shown of a text that may hold any secret.
 func withoutKeys(text string, known *redact.Redactor) string {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/internal/settings"
 	"github.com/crossrole/crossrole/trust"
 )
@@ -364,7 +365,7 @@ func deniedAction(message string) string {
 	return "sts:AssumeRole"
 }
 
-var refusedCaller = pattern(`^User: (arn:\S+) is not authorized to perform: sts:`)
+var refusedCaller = lazyregexp.New(`^User: (arn:\S+) is not authorized to perform: sts:`)
 
 // principal returns the ARN that a policy must name to admit the caller: the role of a
 // session, or a user. A session's ARN lacks its role's path; the settings of the previous

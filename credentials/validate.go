@@ -7,16 +7,15 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -38,7 +37,7 @@ const (
 	chainedRule     = "when a role assumes another role, STS grants at most 1 hour; use a direct chain (WebIdentity.Duration) for longer sessions"
 )
 
-var policyARN = pattern(`^arn:aws[\w-]*:iam::(aws|[0-9]{12}):policy/[!-~]+$`)
+var policyARN = lazyregexp.New(`^arn:aws[\w-]*:iam::(aws|[0-9]{12}):policy/[!-~]+$`)
 
 // isTagText applies to keys and values.
 func isTagText(s string) bool {
@@ -329,10 +328,4 @@ func madeOf(s, runes string) bool {
 // printable reports whether s consists of ASCII characters without spaces.
 func printable(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < '!' || c > '~' })
-}
-
-// pattern returns a regular expression that is compiled on first use: few programs need
-// one, and compiling would slow down the start of all.
-func pattern(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

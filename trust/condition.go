@@ -13,11 +13,11 @@ import (
 	"maps"
 	"math/big"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // outcome is the result of one line of a Condition, that is of an operator and a key.
@@ -209,9 +209,7 @@ func matchARN(have string, want pattern) bool {
 // decimal matches the numbers that are compared, exactly. Longer numbers and those with
 // an exponent do not count as numbers, so that a policy cannot force us to compute
 // millions of digits.
-var decimal = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?$`)
-})
+var decimal = lazyregexp.New(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?$`)
 
 func numeric(holds func(order int) bool) func(string, pattern) bool {
 	return func(have string, want pattern) bool {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/buildversion"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
 	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // The root command, and what the commands share: the flags of a chain, and the checks of
@@ -130,17 +130,17 @@ func (p *podFlags) parseSource() (credentials.Source, error) {
 }
 
 var (
-	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
+	accountPattern = lazyregexp.New(`^[0-9]{12}$`)
 	// https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
-	kubeLabel  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-	kubeDomain = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-	roleName   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
+	kubeLabel  = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	kubeDomain = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	roleName   = lazyregexp.New(`^[\w+=,.@-]{1,64}$`)
 	// RFC 3986, section 2
-	urlCharacters = regexp.MustCompile(`^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$`)
+	urlCharacters = lazyregexp.New(`^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$`)
 )
 
 func checkAccount(flag, id string) error {
-	if !accountPattern.MatchString(id) {
+	if !accountPattern().MatchString(id) {
 		return usagef("%s %q; want the 12 digits of an account ID", flag, id)
 	}
 	return nil
@@ -148,14 +148,14 @@ func checkAccount(flag, id string) error {
 
 func checkIssuer(flag, issuer string) error {
 	u, err := url.Parse(issuer)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || quote(issuer) != issuer || !urlCharacters.MatchString(issuer) {
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || quote(issuer) != issuer || !urlCharacters().MatchString(issuer) {
 		return usagef("%s %q; want the issuer as in the cluster's tokens, https://…; to print it: kubectl get --raw /.well-known/openid-configuration", flag, issuer)
 	}
 	return nil
 }
 
 func checkRoleName(flag, name string) error {
-	if !roleName.MatchString(name) {
+	if !roleName().MatchString(name) {
 		return usagef("%s %q; want a role's name: 1–64 of letters, digits and +=,.@_-", flag, name)
 	}
 	return nil
@@ -167,9 +167,9 @@ func splitServiceAccount(s string) (namespace, name string, err error) {
 	switch {
 	case !ok:
 		return "", "", usagef("--service-account %q; want NAMESPACE/NAME", s)
-	case len(namespace) > 63 || !kubeLabel.MatchString(namespace):
+	case len(namespace) > 63 || !kubeLabel().MatchString(namespace):
 		return "", "", usagef("--service-account %q: %q is not a namespace; want NAMESPACE/NAME, the namespace with at most 63 of a-z, 0-9 and -, a letter or digit at both ends", s, namespace)
-	case len(name) > 253 || !kubeDomain.MatchString(name):
+	case len(name) > 253 || !kubeDomain().MatchString(name):
 		return "", "", usagef("--service-account %q: %q is not a service account; want NAMESPACE/NAME, the name with at most 253 of a-z, 0-9, - and ., a letter or digit at both ends and next to every dot", s, name)
 	}
 	return namespace, name, nil

@@ -66,7 +66,7 @@ func validBucket(what, bucket string) error {
 func bucketOfARN(s string) (name, partition string) {
 	rest, ok := strings.CutPrefix(s, "arn:")
 	partition, name, found := strings.Cut(rest, ":s3:::")
-	if !ok || !found || !partitionPattern.MatchString(partition) {
+	if !ok || !found || !partitionPattern().MatchString(partition) {
 		return s, ""
 	}
 	return name, partition

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/plan"
 	"github.com/crossrole/crossrole/cmd/crossrole/internal/rolesetting"
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -166,7 +166,7 @@ func (s *setup) checkCombination() error {
 }
 
 // https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html
-var clusterName = regexp.MustCompile(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
+var clusterName = lazyregexp.New(`^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$`)
 
 func (s *setup) checkNames() (err error) {
 	r := &s.request
@@ -189,7 +189,7 @@ func (s *setup) checkNames() (err error) {
 			return err
 		}
 	}
-	if r.ClusterName != "" && !clusterName.MatchString(r.ClusterName) {
+	if r.ClusterName != "" && !clusterName().MatchString(r.ClusterName) {
 		return usagef("--cluster-name %q; want the name of an EKS cluster: 1–100 of letters, digits, - and _", r.ClusterName)
 	}
 	if r.Partition, err = s.partition.of(r.Issuers...); err != nil {
@@ -213,7 +213,7 @@ func (s *setup) checkRegion() error {
 		switch region := os.Getenv(name); {
 		case region == "":
 			continue
-		case !regionPattern.MatchString(region):
+		case !regionPattern().MatchString(region):
 			return usagef("%s is %q, and --cluster other writes it into the pod; set it to a region, like us-east-1, or unset it", name, region)
 		case slices.Contains([]string{"", r.Partition}, partitionOfRegion(region)):
 			r.Region = region
@@ -248,7 +248,7 @@ func (s *setup) checkRole() (err error) {
 	if r.Route == "pod-identity" && role.ExternalID != "" {
 		id := strings.Join([]string{r.ClusterAccount, r.ClusterName, r.Namespace, r.ServiceAccount}, "/")
 		region, rest, _ := strings.Cut(role.ExternalID, "/")
-		if rest != id || !regionPattern.MatchString(region) || !slices.Contains([]string{"", r.Partition}, partitionOfRegion(region)) {
+		if rest != id || !regionPattern().MatchString(region) || !slices.Contains([]string{"", r.Partition}, partitionOfRegion(region)) {
 			return usagef("--external-id does not go with --route pod-identity: EKS chooses the external ID, here REGION/%s with the cluster's region; give that, or none", id)
 		}
 	}
@@ -265,7 +265,7 @@ func (s *setup) checkRole() (err error) {
 	return nil
 }
 
-var kmsKey = regexp.MustCompile(`^arn:aws(-[a-z]+)*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
+var kmsKey = lazyregexp.New(`^arn:aws(-[a-z]+)*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 
 func (s *setup) checkBuckets() error {
 	r := &s.request
@@ -286,7 +286,7 @@ func (s *setup) checkBuckets() error {
 		if slices.Contains(r.KMSKeys[:i], key) {
 			return usagef("--kms-key %s is given twice", key)
 		}
-		if !kmsKey.MatchString(key) {
+		if !kmsKey().MatchString(key) {
 			return usagef("--kms-key %q; want the ARN of a key, like arn:aws:kms:us-east-1:444455556666:key/ID (not of an alias)", key)
 		}
 	}
@@ -450,12 +450,12 @@ func (p *partitionFlag) add(c *cobra.Command) {
 	c.Flags().StringVar(&p.name, "partition", "", "`NAME` of the partition: aws, aws-cn, aws-us-gov, aws-eusc, … (default: that of the issuer's host or, if AWS does not run it, of AWS_REGION)")
 }
 
-var partitionPattern = regexp.MustCompile(`^aws(-[a-z]+)*$`)
+var partitionPattern = lazyregexp.New(`^aws(-[a-z]+)*$`)
 
 // of returns the partition that the flag, the issuers or the region show.
 func (p *partitionFlag) of(issuers ...string) (string, error) {
 	if p.name != "" {
-		if !partitionPattern.MatchString(p.name) {
+		if !partitionPattern().MatchString(p.name) {
 			return "", usagef("--partition %q; want aws, aws-cn, aws-us-gov, aws-eusc or another partition of AWS", p.name)
 		}
 		return p.name, nil
@@ -496,11 +496,11 @@ var domainPartitions = []struct{ suffix, partition string }{
 	{".amazonaws.com", "aws"}, {".api.aws", "aws"}, // and aws-us-gov
 }
 
-var regionPattern = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
+var regionPattern = lazyregexp.New(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 
 // partitionOfRegion returns "" for an unknown region.
 func partitionOfRegion(region string) string {
-	if regionPattern.MatchString(region) {
+	if regionPattern().MatchString(region) {
 		for _, r := range regionPartitions {
 			if strings.HasPrefix(region, r.prefix) {
 				return r.partition

@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"sync"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // owner is who can change a policy.
@@ -97,18 +98,13 @@ const (
 
 var (
 	// The policy that denies "transitively" is the one to change.
-	explicitDeny = pattern(`with an explicit deny(?: in (?:an?|the) ` + policyName + `(?: transitively through (?:an?|the) ` + policyName + `)?)?(?:: (?:(` + policyARN + `)|\S+))?[.]?\s*$`)
-	noAllow      = pattern(`because no ` + policyName + ` allows the \S+ action[.]?\s*$`)
+	explicitDeny = lazyregexp.New(`with an explicit deny(?: in (?:an?|the) ` + policyName + `(?: transitively through (?:an?|the) ` + policyName + `)?)?(?:: (?:(` + policyARN + `)|\S+))?[.]?\s*$`)
+	noAllow      = lazyregexp.New(`because no ` + policyName + ` allows the \S+ action[.]?\s*$`)
 
-	deniedAction    = pattern(perform + `([a-z0-9-]{1,40}:[A-Za-z0-9]{1,60})`)
-	callerAccount   = pattern(`^User: arn:aws[a-z-]*:(?:iam|sts)::([0-9]{12}):`)
-	resourceAccount = pattern(perform + `\S+ on resource: "?arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):`)
+	deniedAction    = lazyregexp.New(perform + `([a-z0-9-]{1,40}:[A-Za-z0-9]{1,60})`)
+	callerAccount   = lazyregexp.New(`^User: arn:aws[a-z-]*:(?:iam|sts)::([0-9]{12}):`)
+	resourceAccount = lazyregexp.New(perform + `\S+ on resource: "?arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}):`)
 )
-
-// pattern compiles expr at its first use: most programs never need it.
-func pattern(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
-}
 
 // Read returns the policy that refused a request. It returns false if message names none
 // and does not mention an explicit deny either.

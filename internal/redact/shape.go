@@ -1,24 +1,17 @@
 package redact
 
-import (
-	"regexp"
-	"sync"
-)
+import "github.com/crossrole/crossrole/internal/lazyregexp"
 
-// The expressions are compiled on first use, because most programs never need them.
+const secretNames = `X-Amz-Signature|X-Amz-Security-Token|X-Amz-Credential|WebIdentityToken|SignatureProvided|Signature|SessionToken|SecretAccessKey|ExternalId`
+
 var (
 	// token matches a JSON web token or a fragment of one: the base64 of its header and
 	// that of its claims begin with the same characters, as both are JSON objects.
-	token = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`\beyJ[\w-]{8,}(?:\.[\w-]*)*`)
-	})
+	token = lazyregexp.New(`\beyJ[\w-]{8,}(?:\.[\w-]*)*`)
 
 	// parameter matches a value that belongs to the name of a secret, in a URL, a form, a
 	// header, a canonical request or an XML element.
-	parameter = sync.OnceValue(func() *regexp.Regexp {
-		const names = `X-Amz-Signature|X-Amz-Security-Token|X-Amz-Credential|WebIdentityToken|SignatureProvided|Signature|SessionToken|SecretAccessKey|ExternalId`
-		return regexp.MustCompile(`(?i)\b(?:` + names + `)["']?(?:=["']?([^&\s"'<>,;]+)|\s*[:>]\s*["']?([^&\s"'<>,;]{16,}))`)
-	})
+	parameter = lazyregexp.New(`(?i)\b(?:` + secretNames + `)["']?(?:=["']?([^&\s"'<>,;]+)|\s*[:>]\s*["']?([^&\s"'<>,;]{16,}))`)
 )
 
 // hideShapes marks everything that looks like a secret.

@@ -9,7 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // TokenDir is the directory in which programs find the authorization token of
@@ -24,7 +25,7 @@ const tokenMode = 0o640
 
 // A token is 32 random bytes in hex, without a newline: the SDKs send the file's content
 // unchanged, and refuse a token of several lines.
-var tokenPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var tokenPattern = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 // NewToken returns a new authorization token.
 func NewToken() string {
@@ -102,7 +103,7 @@ func (d *TokenDir) read(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !tokenPattern.Match(b) {
+	if !tokenPattern().Match(b) {
 		return "", fmt.Errorf("it holds no token of ours; %s", removeFix)
 	}
 	return string(b), d.permit(f, info)

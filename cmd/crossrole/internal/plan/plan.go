@@ -19,10 +19,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -121,12 +121,12 @@ func (p *Plan) Write(w io.Writer, format string) error {
 // mark is the line by which [Ours] recognizes a file.
 const mark = "# Written by crossrole setup\n"
 
-var fileName = regexp.MustCompile(`^([0-9]{12}-(cluster|bucket)\.(sh|tf)|providers\.tf|kubernetes\.yaml|plan\.json)$`)
+var fileName = lazyregexp.New(`^([0-9]{12}-(cluster|bucket)\.(sh|tf)|providers\.tf|kubernetes\.yaml|plan\.json)$`)
 
 // Ours reports whether a file has a name and a beginning that [Plan.Files] gives to
 // files.
 func Ours(name string, text []byte) bool {
-	if !fileName.MatchString(name) {
+	if !fileName().MatchString(name) {
 		return false
 	}
 	if name == "plan.json" {

@@ -1,10 +1,10 @@
 package plan
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 	"github.com/crossrole/crossrole/trust"
 )
 
@@ -15,14 +15,14 @@ import (
 func shellQuote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 var (
-	plainScalar = regexp.MustCompile(`^[a-z][A-Za-z0-9+=,.@_/-]*(:[A-Za-z0-9+=,.@_/-]+|::[A-Za-z0-9+=,.@_/-]+)*$`)
+	plainScalar = lazyregexp.New(`^[a-z][A-Za-z0-9+=,.@_/-]*(:[A-Za-z0-9+=,.@_/-]+|::[A-Za-z0-9+=,.@_/-]+)*$`)
 	// What YAML 1.1 or 1.2 does not read as a string.
-	notAString = regexp.MustCompile(`^(?i:true|false|yes|no|on|off|y|n|null)$`)
+	notAString = lazyregexp.New(`^(?i:true|false|yes|no|on|off|y|n|null)$`)
 )
 
 // yamlString returns a string as a YAML scalar.
 func yamlString(s string) string {
-	if plainScalar.MatchString(s) && !notAString.MatchString(s) {
+	if plainScalar().MatchString(s) && !notAString().MatchString(s) {
 		return s
 	}
 	return yamlQuoted(s)
@@ -39,11 +39,11 @@ func hclString(s string) string {
 // hclTemplate escapes what begins an interpolation or a directive in a string of HCL.
 var hclTemplate = strings.NewReplacer("${", "$${", "%{", "%%{")
 
-var jsonKey = regexp.MustCompile(`(?m)^(\s*"(?:[^"\\]|\\.)*"): `)
+var jsonKey = lazyregexp.New(`(?m)^(\s*"(?:[^"\\]|\\.)*"): `)
 
 // hclPolicy returns an expression of HCL for a policy. JSON is also an object of HCL,
 // except for ${ and %{ in its strings. The rest is how terraform fmt writes it.
 func hclPolicy(p *trust.Policy, indent string) string {
-	text := jsonKey.ReplaceAllString(hclTemplate.Replace(p.String()), "$1 : ")
+	text := jsonKey().ReplaceAllString(hclTemplate.Replace(p.String()), "$1 : ")
 	return "jsonencode(" + strings.ReplaceAll(text, "\n", "\n"+indent) + ")"
 }

@@ -26,6 +26,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/crossrole/crossrole/credentials"
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // Help documents the value of --role, once for all commands.
@@ -80,18 +81,18 @@ const (
 
 var (
 	// A name becomes the name of a file and a part of a URL.
-	namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	namePattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 	// Text of this form is read as a setting.
-	settingPattern = regexp.MustCompile(`,\s*([\w.-]+)\s*=`)
+	settingPattern = lazyregexp.New(`,\s*([\w.-]+)\s*=`)
 
 	// An external ID in the wrong place must not be printed.
-	externalPattern = regexp.MustCompile(`(?i)external[-_. ]?id\s*[=:]`)
+	externalPattern = lazyregexp.New(`(?i)external[-_. ]?id\s*[=:]`)
 
 	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
-	sessionNamePattern = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
-	externalIDPattern  = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
-	tagPattern         = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+@-]*$`)
+	sessionNamePattern = lazyregexp.New(`^[\w+=,.@-]{2,64}$`)
+	externalIDPattern  = lazyregexp.New(`^[\w+=,.@:/-]+$`)
+	tagPattern         = lazyregexp.New(`^[\p{L}\p{Z}\p{N}_.:/=+@-]*$`)
 )
 
 // Parse parses one value in the form of all commands but serve. In place of the ARN it
@@ -109,11 +110,11 @@ func parseNamed(s string) (Named, error) {
 		head, rest = s[:i], s[i:]
 	}
 	n := Named{Name: head}
-	if !namePattern.MatchString(head) {
+	if !namePattern().MatchString(head) {
 		return n, p.fault("%q is not a name: names begin with a letter or digit and have at most 63 letters, digits, '.', '_' and '-'; want NAME=ARN[,setting]..., or NAME alone for the pod's own role", head)
 	}
 	switch {
-	case externalPattern.MatchString(head + "="):
+	case externalPattern().MatchString(head + "="):
 		return n, p.fault("%s is a setting, not a name; want NAME=ARN,external-id=ID", head)
 	case rest == "=":
 		return n, p.fault("no ARN after the =; want NAME=ARN, NAME=own, or NAME alone for the pod's own role")
@@ -141,7 +142,7 @@ type roleParser struct {
 // value: one of them is a secret.
 func (p *roleParser) fault(format string, args ...any) error {
 	head := p.input
-	for _, pattern := range []*regexp.Regexp{settingPattern, externalPattern} {
+	for _, pattern := range []*regexp.Regexp{settingPattern(), externalPattern()} {
 		if at := pattern.FindStringIndex(head); at != nil {
 			head = head[:at[0]]
 		}
@@ -152,12 +153,12 @@ func (p *roleParser) fault(format string, args ...any) error {
 // setting parses ARN[,setting]... or own[,setting]...
 func (p *roleParser) setting(s string, mayBeOptional bool) (Setting, error) {
 	var r Setting
-	cuts := settingPattern.FindAllStringSubmatchIndex(s, -1)
+	cuts := settingPattern().FindAllStringSubmatchIndex(s, -1)
 	head := s
 	if len(cuts) > 0 {
 		head = s[:cuts[0][0]]
 	}
-	if externalPattern.MatchString(head) {
+	if externalPattern().MatchString(head) {
 		return r, p.fault("external-id is before or within the ARN; it is a setting: want ARN,external-id=ID")
 	}
 	head, err := p.cutOptional(head, mayBeOptional)
@@ -170,7 +171,7 @@ func (p *roleParser) setting(s string, mayBeOptional bool) (Setting, error) {
 	}
 	head = strings.TrimSpace(head)
 	switch {
-	case externalPattern.MatchString(head):
+	case externalPattern().MatchString(head):
 		return r, p.escaped()
 	case head == "":
 		return r, p.fault("no ARN; want ARN[,setting]..., or own for the pod's own role")
@@ -263,19 +264,19 @@ func (p *roleParser) apply(r *Setting, name, value string) (err error) {
 	if r.Own && name != "session-name" && name != "duration" {
 		return p.fault("%s is a setting of a role that is assumed; own, the pod's own role, takes session-name and duration only", name)
 	}
-	if name != "external-id" && externalPattern.MatchString(value) {
+	if name != "external-id" && externalPattern().MatchString(value) {
 		return p.fault("external-id is within %s; a setting follows after a comma: want %s=…,external-id=ID", name, name)
 	}
 	if name == "tags" {
 		r.Role.Tags, err = parseTags(value)
 	} else if value, err = unescape(value); err == nil {
-		if name != "external-id" && externalPattern.MatchString(value) {
+		if name != "external-id" && externalPattern().MatchString(value) {
 			return p.escaped()
 		}
 		switch name {
 		case "external-id":
 			r.Role.ExternalID = value
-			if len(value) < 2 || len(value) > 1224 || !externalIDPattern.MatchString(value) {
+			if len(value) < 2 || len(value) > 1224 || !externalIDPattern().MatchString(value) {
 				err = fmt.Errorf("%d characters (not shown); want 2–1224 characters: letters, digits and +=,.@:/_-", utf8.RuneCountInString(value))
 			}
 		case "session-name":
@@ -299,7 +300,7 @@ func (p *roleParser) escaped() error {
 }
 
 func checkSessionName(s string) error {
-	if !sessionNamePattern.MatchString(s) {
+	if !sessionNamePattern().MatchString(s) {
 		return fmt.Errorf("%q; want 2–64 of letters, digits and +=,.@_-", s)
 	}
 	return nil
@@ -335,7 +336,7 @@ func parseTags(s string) (map[string]string, error) {
 			return nil, fmt.Errorf("key %q has %d characters; want 1–128", key, n)
 		case utf8.RuneCountInString(value) > 256:
 			return nil, fmt.Errorf("the value of %q has more than 256 characters", key)
-		case !tagPattern.MatchString(key) || !tagPattern.MatchString(value):
+		case !tagPattern().MatchString(key) || !tagPattern().MatchString(value):
 			return nil, fmt.Errorf("%q; want letters, digits, spaces and _.:/=+-@ in keys and values", pair)
 		case strings.HasPrefix(strings.ToLower(key), "aws:"):
 			return nil, fmt.Errorf("key %q; the prefix aws: is reserved", key)
