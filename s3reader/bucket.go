@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strings"
-	"sync"
 )
 
 // bucketRef names a bucket as the SDK expects it.
@@ -202,9 +200,3 @@ func isLabel(s, ends, between string) bool {
 
 // isAccount reports whether s is 12 digits.
 func isAccount(s string) bool { return len(s) == 12 && madeOf(s, digits) }
-
-// pattern returns a regular expression that is compiled on first use: most programs
-// never need one.
-func pattern(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
-}

@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // Error describes a failed operation on a bucket or an object. All errors of this
@@ -205,7 +207,7 @@ func causeText(err error) string {
 
 // urlQuery matches URLs with a query: transport errors quote URLs, and the query of a
 // presigned one gives access to the object.
-var urlQuery = pattern(`(https?://[^\s"?]*)\?[^\s"]*`)
+var urlQuery = lazyregexp.New(`(https?://[^\s"?]*)\?[^\s"]*`)
 
 // maxCause leaves room for the fixes in an error of the credentials.
 const maxCause = 6000 // characters

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/crossrole/crossrole/internal/denial"
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 // From an error of a request to an *Error: what S3 said, and what it may mean.
@@ -204,7 +205,7 @@ func aboutKMS(api smithy.APIError) bool {
 
 const kmsCodes = "KMS."
 
-var kmsARN = pattern(`arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(?:key|alias)/[A-Za-z0-9_/-]+`)
+var kmsARN = lazyregexp.New(`arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(?:key|alias)/[A-Za-z0-9_/-]+`)
 
 // kmsKey returns the ARN of a KMS key in text; empty if there is none.
 func kmsKey(text string) string { return kmsARN().FindString(text) }
@@ -232,7 +233,7 @@ func archiveOf(head *s3.HeadObjectOutput) archive {
 	return a
 }
 
-var restoreExpiry = pattern(`expiry-date="([^"]*)"`)
+var restoreExpiry = lazyregexp.New(`expiry-date="([^"]*)"`)
 
 // archiveNamed returns the state in the refusal of a GET.
 func archiveNamed(err error) archive {
