@@ -74,7 +74,7 @@ var otherClaims = []claim{
 	{"| the other account trusts | each cluster's issuer | one role | one role | one role |",
 		[]string{"cmd/crossrole.TestSetupPoliciesAdmitThePod", "credentials.TestPodIdentity", "credentials.TestNodeRole"}},
 	{"| longest session | 12 hours | 1 hour | set by EKS; 1 hour if chained | set by EC2; 1 hour if chained |",
-		[]string{"credentials.TestLongDurationIsForTheFirstRoleOnly", "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_update-role-settings.html#id_roles_update-session-duration"}},
+		[]string{"credentials.TestLongDurationIsForTheFirstRoleOnly", "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_update-role-settings.html"}},
 	{"a new cluster then requires no change in the other account.",
 		[]string{"credentials.TestHubRequestIsTheSameFromBlueAndGreen", "examples/bluegreen.TestMove", "e2e/kubernetes.TestBlueGreen"}},
 	{"A node role is shared by all pods on the node.",

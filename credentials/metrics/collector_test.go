@@ -430,11 +430,8 @@ func TestMetricsContainNoSecrets(t *testing.T) {
 			"token": string(token), "external ID": externalID, "access key ID": creds.AccessKeyID,
 			"secret access key": creds.SecretAccessKey, "session token": creds.SessionToken,
 		}
-		quoted := ""
-		for _, secret := range secrets {
-			quoted += " " + secret
-		}
-		s.cloud.Fault(awstest.Fault{Status: 403, Code: "AccessDenied", Message: "the request was" + quoted})
+		quoted := strings.Join(slices.Collect(maps.Values(secrets)), " ")
+		s.cloud.Fault(awstest.Fault{Status: 403, Code: "AccessDenied", Message: "the request was " + quoted})
 		chain.Invalidate(creds.AccessKeyID)
 		if _, err := chain.Retrieve(t.Context()); err == nil {
 			t.Fatal("no error")
