@@ -90,7 +90,11 @@ func (r *renewer) renew(ctx context.Context, name string) []renewal {
 	running.Wait()
 	for _, result := range results {
 		if result.name != "" {
-			r.logger.Info("renewal", "name", result.name, "result", result.String(), "error", result.err)
+			logger := r.logger
+			if result.err != nil {
+				logger = logger.With("error", result.err)
+			}
+			logger.Info("renewal", "name", result.name, "result", result.String())
 			all = append(all, result)
 		}
 	}
