@@ -60,6 +60,27 @@ func (s *shelf) putAll(keys ...string) {
 	}
 }
 
+// A tree may have more directories than a call remembers.
+func TestManyDirectories(t *testing.T) {
+	s := newShelf()
+	all := map[string]string{}
+	for i := range 1200 { // more than s3reader remembers
+		for _, name := range []string{"a", "below/b"} {
+			name := fmt.Sprintf("%04d/%s", i, name)
+			s.putAll("d/" + name)
+			all[name] = "of d/" + name
+		}
+	}
+	dir := t.TempDir()
+	for _, unchanged := range []int{0, len(all)} {
+		sum, err := s.reader(t, mayList).DownloadDir(t.Context(), "d", dir)
+		if err != nil || sum.Files != len(all) || sum.Unchanged != unchanged {
+			t.Fatalf("%v, %+v", err, sum)
+		}
+	}
+	sameFiles(t, dir, all)
+}
+
 func TestDirectory(t *testing.T) {
 	s := newShelf()
 	s.putAll("a/b", "a/c/d", "a/c/e", "ab/f", "a", "b", "a-b", "a/file..txt", "a/100%.csv", "a/q?x#y", "a/a b+c", "a/é", "a/e\u0301")

@@ -71,14 +71,26 @@ func mtimeFor(info *Info) time.Time {
 	return info.LastModified.Truncate(time.Second).Add(digits)
 }
 
-// dirMaker creates directories below a root, each of them once. It is safe for concurrent
-// use.
+// maxDirs is how many directories a dirMaker remembers. Objects come in the order of
+// their keys, so that those of one directory come soon after one another.
+const maxDirs = 1000
+
+// dirMaker creates directories below a root. It remembers the latest ones, so that each is
+// created and examined about once. It is safe for concurrent use.
 type dirMaker struct {
 	root *os.Root
-	mu   sync.Mutex
-	dirs map[string]bool
 
+	mu    sync.Mutex             // guards what follows
+	dirs  map[string]bool        // known to exist
 	modes map[string]fs.FileMode // for new files, by directory
+}
+
+// remember adds an entry to a map of directories, which it clears if the map is full.
+func remember[V any](m map[string]V, dir string, v V) {
+	if len(m) >= maxDirs {
+		clear(m)
+	}
+	m[strings.Clone(dir)] = v // not the complete key
 }
 
 // mode returns the permissions for a new file in dir, which is open as at.
@@ -91,7 +103,7 @@ func (m *dirMaker) mode(dir string, at *os.Root) (fs.FileMode, error) {
 	}
 	mode, err := partfile.NewFileMode(at)
 	if err == nil {
-		m.modes[dir] = mode
+		remember(m.modes, dir, mode)
 	}
 	return mode, err
 }
@@ -114,7 +126,7 @@ func (m *dirMaker) make(dir string) error {
 		if err != nil {
 			return err
 		}
-		m.dirs[at] = true
+		remember(m.dirs, at, true)
 	}
 	return nil
 }
