@@ -224,9 +224,12 @@ func usePools(ctx context.Context, j job) (cost jobCost, err error) {
 	if err != nil {
 		return cost, err
 	}
-	cost.Ratio, err = hotRatio(ctx, map[string][2]lookup{
-		ours:     {poolLookup(small, int(j.Small)), poolLookup(pools[0], int(j.Size))},
-		plainMap: {mapLookup(int(j.Small)), mapLookup(int(j.Size))},
+	hot := func(l lookup) func() (float64, error) {
+		return func() (float64, error) { return l.inRandomOrder(ctx) }
+	}
+	cost.Ratio, err = ratiosOf(map[string]pair{
+		ours:     {hot(poolLookup(small, int(j.Small))), hot(poolLookup(pools[0], int(j.Size)))},
+		plainMap: {hot(mapLookup(int(j.Small))), hot(mapLookup(int(j.Size)))},
 	})
 	runtime.KeepAlive(pools)
 	return cost, err
@@ -293,42 +296,31 @@ func mapLookup(size int) lookup {
 	}}
 }
 
-// growthTurns is how many turns each of two sizes takes in one process, each of
-// growthCalls calls.
+// growthTurns is how many turns each of two sizes takes in one process. A lookup makes
+// growthCalls calls in a turn.
 const (
 	growthTurns = 21
 	growthCalls = 20_000
 )
 
-// hotRatio returns how much longer a call takes with the second of each pair, for targets
-// in random order. The four take turns.
-func hotRatio(ctx context.Context, pairs map[string][2]lookup) (map[string]float64, error) {
-	took := map[string]*[2][]float64{}
+// pair measures a turn with the small size, and one with the large size.
+type pair [2]func() (float64, error)
+
+// ratiosOf returns, for each pair, the median of the large size over that of the small one.
+// All take turns.
+func ratiosOf(pairs map[string]pair) (map[string]float64, error) {
+	took := map[string][2][]float64{}
 	for range growthTurns {
-		for name, pair := range pairs {
-			if took[name] == nil {
-				took[name] = new([2][]float64)
-			}
-			for i, l := range pair {
-				order := make([]int32, growthCalls)
-				for k := range order {
-					order[k] = rand.Int32N(int32(l.size))
-				}
-				start, err := cpuTime()
+		for name, p := range pairs {
+			t := took[name]
+			for i, measure := range p {
+				cost, err := measure()
 				if err != nil {
 					return nil, err
 				}
-				for _, k := range order {
-					if err := l.call(ctx, int(k)); err != nil {
-						return nil, err
-					}
-				}
-				end, err := cpuTime()
-				if err != nil {
-					return nil, err
-				}
-				took[name][i] = append(took[name][i], float64(end-start))
+				t[i] = append(t[i], cost)
 			}
+			took[name] = t
 		}
 	}
 	ratios := map[string]float64{}
@@ -336,6 +328,25 @@ func hotRatio(ctx context.Context, pairs map[string][2]lookup) (map[string]float
 		ratios[name] = median(t[1]) / median(t[0])
 	}
 	return ratios, nil
+}
+
+// inRandomOrder returns the CPU time of growthCalls calls, for targets in random order.
+func (l lookup) inRandomOrder(ctx context.Context) (float64, error) {
+	order := make([]int32, growthCalls)
+	for k := range order {
+		order[k] = rand.Int32N(int32(l.size))
+	}
+	start, err := cpuTime()
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range order {
+		if err := l.call(ctx, int(k)); err != nil {
+			return 0, err
+		}
+	}
+	end, err := cpuTime()
+	return float64(end - start), err
 }
 
 // callTogether compares the time of a Retrieve, per processor, of Size goroutines with that
@@ -359,29 +370,18 @@ func callTogether(ctx context.Context, j job) (cost jobCost, err error) {
 		ours: chain, sdk: sdkChain(p, 0),
 		static: awscredentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "secret", ""),
 	}
-	took := map[string]*[2][]float64{}
-	for range growthTurns {
-		for name, provider := range providers {
-			if took[name] == nil {
-				took[name] = new([2][]float64)
-				if _, err := provider.Retrieve(ctx); err != nil { // gets its session
-					return cost, err
-				}
-			}
-			for i, callers := range []int{int(j.Small), int(j.Size)} {
-				ns, err := callBy(ctx, provider, callers)
-				if err != nil {
-					return cost, err
-				}
-				took[name][i] = append(took[name][i], ns)
-			}
+	pairs := map[string]pair{}
+	for name, provider := range providers {
+		if _, err := provider.Retrieve(ctx); err != nil { // gets its session
+			return cost, err
 		}
+		by := func(callers int64) func() (float64, error) {
+			return func() (float64, error) { return callBy(ctx, provider, int(callers)) }
+		}
+		pairs[name] = pair{by(j.Small), by(j.Size)}
 	}
-	cost.Ratio = map[string]float64{}
-	for name, t := range took {
-		cost.Ratio[name] = median(t[1]) / median(t[0])
-	}
-	return cost, nil
+	cost.Ratio, err = ratiosOf(pairs)
+	return cost, err
 }
 
 // static is the SDK's provider of fixed credentials, whose callers share nothing.
