@@ -1,14 +1,15 @@
 // Bench measures crossrole next to what a Go program would use without it, in the
 // same run, on the same simulated AWS.
 //
-//	go run . [-json] [-quick] [-run REGEXP] [-svg FILE] [-list]
+//	go run . [-json] [-quick] [-run REGEXP] [-load N] [-svg FILE] [-list]
 //
 // Without -json it prints a table with the ratio of ours to each peer; with -json,
 // one JSON object per line:
 //
 //	{"name":"hot/ns","unit":"ns","better":"lower","ours":61,"peers":{"sdk":64}}
 //
-// -quick makes fewer rounds: a part such as -run ^s3/ takes at most 45 seconds. The
+// -quick makes fewer rounds: a part such as -run ^s3/ takes at most 45 seconds. -load
+// runs busy loops at the same time, each in its own process: figures on a busy machine. The
 // exit code is 1 if a row could not be measured; a poor figure is not an error.
 //
 // # Contenders

@@ -66,6 +66,8 @@ func calledByItself(args []string) {
 		os.Exit(jobMain(args[1]))
 	case len(args) == 1 && args[0] == s3Command:
 		os.Exit(s3Main())
+	case len(args) == 1 && args[0] == loadCommand:
+		loadMain()
 	}
 }
 
@@ -76,6 +78,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	quick := flags.Bool("quick", false, "fewer rounds: a part such as -run ^s3/ within 45 seconds")
 	pattern := flags.String("run", "", "measure the rows whose name matches this `regexp`")
 	svg := flags.String("svg", "", "draw the STS requests of fleet/* over time into this `file`")
+	load := flags.Int("load", 0, "run `n` busy loops at the same time")
 	list := flags.Bool("list", false, "print the names of the rows")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -94,6 +97,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var out printer = &table{w: stdout}
 	if *asJSON {
 		out = jsonLines{stdout}
+	}
+	if !*list {
+		stop, err := startLoad(ctx, *load)
+		if err != nil {
+			fmt.Fprintf(stderr, "bench: -load: %v\n", err)
+			return 1
+		}
+		defer func() { _ = stop() }() // a loop that cannot be killed has ended
 	}
 	code, found := 0, false
 	for _, g := range groups {
