@@ -83,10 +83,10 @@ func (r *Reader) downloadOptions(optFns []func(*DownloadOptions)) (DownloadOptio
 // too. Such a file is read again at the end, because a hash like SHA-256 needs the bytes
 // in order. After an error, w holds some of the bytes, in no order.
 //
-// A connection that breaks or stalls is resumed at the next byte. Fewer connections
-// are used when S3 asks to slow down, and when the store is near (its first response
-// takes less than 10 ms) and more would not be faster. After a [ChecksumMismatch]
-// nothing is fetched again: the checksum does not show which bytes are wrong.
+// A connection that breaks or stalls is resumed at the next byte. Unless Concurrency is
+// set, throughput is measured, and no more connections are kept than raise it. Fewer
+// are used when S3 asks to slow down. After a [ChecksumMismatch] nothing is fetched
+// again: the checksum does not show which bytes are wrong.
 //
 // An *os.File that cannot be written at offsets (opened with os.O_APPEND or for
 // reading only, a pipe, a terminal) is an error before any request is made; see
@@ -191,7 +191,6 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 	if etag != "" {
 		in.IfMatch = &etag
 	}
-	sent := time.Now()
 	head, info, body, err := d.client.getWhole(ctx, in)
 	if err != nil {
 		if etag != "" {
@@ -201,9 +200,6 @@ func (d *download) fresh(ctx context.Context, etag string, begin func() error) e
 		return err
 	}
 	job := transfer.Job{ReleaseFirst: release, Missing: []transfer.Range{{Start: 0, End: info.Size}}}
-	if d.concurrency == 0 {
-		job.FirstByte = max(1, time.Since(sent)) // 0 would be unknown
-	}
 	first := &resumer{of: &d.version, ctx: ctx, end: info.Size, body: body}
 	defer first.Close()
 	job.First = first
@@ -246,6 +242,7 @@ func (d *download) leastSegment() int64 {
 // object: what was fetched, together with the parts that were there already.
 func (d *download) run(ctx context.Context, job *transfer.Job, parts []transfer.Part) error {
 	job.Limits, job.W, job.Sum, job.Wrote = d.limits, d.w, d.kind, d.counter.add
+	job.Probe = d.concurrency == 0
 	job.Open = func() transfer.Body { return &resumer{of: &d.version} }
 	job.Recovered = workerError
 	if d.parts != nil && d.kind != nil && d.kind == d.parts.of.crc {

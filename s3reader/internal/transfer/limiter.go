@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"math/bits"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -168,53 +167,4 @@ func PutBuffer(b []byte) {
 	}
 	b = b[:cap(b)]
 	buffers[bufferClass(int64(len(b)))].Put(&b)
-}
-
-const (
-	// A store that responds within nearby may keep the processors busy over a few
-	// connections. More would be slower: bytes that wait in many sockets have left the
-	// CPU caches when they are read.
-	nearby = 10 * time.Millisecond
-
-	// rampWatch is for how long the first connections are measured. Downloads from S3,
-	// whose first byte takes longer than nearby, never wait for it.
-	rampWatch = 20 * time.Millisecond
-
-	// rampPays is how much faster twice the connections must be for all others to be
-	// opened too. If the speed of each connection is limited, it is 2.
-	rampPays = 1.5
-)
-
-// ramp measures whether adding connections raises throughput. The zero value assumes that it
-// does.
-type ramp struct {
-	base int // connections that keep all processors busy; 0: not measured
-	rate float64
-}
-
-// firstByte records how long the store took to respond.
-func (r *ramp) firstByte(took time.Duration) {
-	if took < nearby {
-		r.base = max(2, runtime.GOMAXPROCS(0))
-	}
-}
-
-// saturated reports whether the n open connections are enough. It measures for rampWatch
-// after base connections and after twice as many; otherwise it returns immediately. written
-// returns how many bytes have arrived.
-func (r *ramp) saturated(ctx context.Context, n int, written func() int64) bool {
-	if r.base == 0 || n != r.base && n != 2*r.base {
-		return false
-	}
-	before, began := written(), time.Now()
-	timer := time.NewTimer(rampWatch)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return true
-	}
-	one := r.rate
-	r.rate = float64(written()-before) / time.Since(began).Seconds()
-	return one > 0 && r.rate < one*rampPays
 }

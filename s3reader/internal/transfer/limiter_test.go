@@ -102,69 +102,6 @@ func (l *line) deliver(written *atomic.Int64, stop <-chan struct{}) {
 	}
 }
 
-// opened returns how many connections a download comes to use over a line, and
-// how long it takes to find out.
-func opened(t *testing.T, r ramp, rate func(n int) float64) (n int, took time.Duration) {
-	synctest.Test(t, func(t *testing.T) {
-		var got atomic.Int64
-		l := &line{rate: rate}
-		stop := make(chan struct{})
-		defer close(stop)
-		start := time.Now()
-		for n = range most {
-			l.connections = n
-			if n == r.base || n == 2*r.base {
-				go l.deliver(&got, stop)
-			}
-			if r.saturated(t.Context(), n, got.Load) {
-				took = time.Since(start)
-				return
-			}
-			if n == r.base || n == 2*r.base {
-				stop <- struct{}{}
-			}
-		}
-		n, took = most, time.Since(start)
-	})
-	return n, took
-}
-
-func TestRamp(t *testing.T) {
-	capped := func(n int) float64 { return 90e6 * float64(n) }
-	full := func(int) float64 { return 1.5e9 }
-	both := 2 * rampWatch
-	tests := []struct {
-		name string
-		base int
-		rate func(int) float64
-		want int
-		took time.Duration
-	}{
-		{"far, capped", 0, capped, most, 0},
-		{"near, capped", 4, capped, most, both},
-		{"near, full", 4, full, 8, both},
-		{"near, nothing comes", 4, func(int) float64 { return 0 }, most, both},
-	}
-	for _, tt := range tests {
-		if n, took := opened(t, ramp{base: tt.base}, tt.rate); n != tt.want || took != tt.took {
-			t.Errorf("%s: %d connections after %v, want %d after %v", tt.name, n, took, tt.want, tt.took)
-		}
-	}
-}
-
-// Only near stores are measured.
-func TestRampOfNearStores(t *testing.T) {
-	for _, tt := range []struct {
-		took time.Duration
-		asks bool
-	}{{time.Millisecond, true}, {nearby, false}, {30 * time.Millisecond, false}} {
-		var r ramp
-		if r.firstByte(tt.took); r.base > 1 != tt.asks {
-			t.Errorf("a first response after %v: a base of %d", tt.took, r.base)
-		}
-	}
-}
-
 func TestBuffersFollowTheConnections(t *testing.T) {
 	l := NewLimits(32, 64<<20)
 	for n := int64(1); n <= 32; n++ {

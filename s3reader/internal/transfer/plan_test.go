@@ -10,7 +10,7 @@ import (
 // segments returns the segments of ranges as the scheduler assigns them.
 func segments(t *testing.T, p Plan, ranges ...Range) []Range {
 	t.Helper()
-	q := &scheduler{step: p.step, fixed: true, free: ranges}
+	q := newScheduler(ranges, p.step, true)
 	var got []Range
 	for {
 		s, _ := q.next(t.Context(), 0)
@@ -82,7 +82,7 @@ func TestPlanIsEven(t *testing.T) {
 func TestHugeObjectTakesNoMemory(t *testing.T) {
 	for _, size := range []int64{1 << 50, math.MaxInt64} {
 		p := NewPlan(size, 32, 1, 0)
-		q := &scheduler{step: p.step, fixed: p.fixed, free: []Range{{0, size}}}
+		q := newScheduler([]Range{{0, size}}, p.step, p.fixed)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for i := range int64(100) {

@@ -17,8 +17,8 @@
 // drops those that are no longer its own: exactly one worker writes each byte.
 //
 // The Limiter limits the connections of one download, or of all downloads of a directory.
-// For a near store, the ramp measures whether more connections raise throughput at all.
-// Buffers are smaller the more connections are in use.
+// The ramp measures how many of them raise throughput (ramp.go). Buffers are smaller the
+// more connections are in use.
 //
 // There are two locks, never held together: the scheduler's guards the assignment of bytes,
 // the limiter's the number of connections.
@@ -59,9 +59,8 @@ type Job struct {
 	First        Body
 	ReleaseFirst func()
 
-	// FirstByte is how long the store took to respond; 0: unknown. For a near store, no
-	// more connections are opened than raise throughput.
-	FirstByte time.Duration
+	// Probe opens only as many of the Plan's connections as raise throughput.
+	Probe bool
 
 	Sum *crc.Kind // of the parts; nil: none
 
@@ -81,8 +80,8 @@ type Job struct {
 	// runtime.Goexit.
 	Recovered func(v any) error
 
-	scheduler scheduler
-	written   atomic.Int64
+	scheduler *scheduler
+	received  atomic.Int64 // bytes, written or not
 
 	mu    sync.Mutex // guards parts
 	parts []Part
@@ -93,31 +92,39 @@ type Job struct {
 func (j *Job) Run(parent context.Context) ([]Part, error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	j.scheduler.free = slices.Clone(j.Missing)
-	j.scheduler.step, j.scheduler.fixed = j.Plan.step, j.Plan.fixed
-	var growth ramp
-	if j.FirstByte > 0 {
-		growth.firstByte(j.FirstByte)
-	}
+	j.scheduler = newScheduler(j.Missing, j.Plan.step, j.Plan.fixed)
 	var workers sync.WaitGroup
-	for i := range j.Plan.Connections {
-		if growth.saturated(ctx, i, j.written.Load) {
-			break
-		}
-		body, release := j.First, j.ReleaseFirst
-		if i > 0 || body == nil {
-			if err := j.Limits.Acquire(ctx); err != nil {
-				cancel(err)
-				break
+	var working atomic.Int64
+	body, release := j.First, j.ReleaseFirst
+	open := func(n int) bool { // until n workers are there
+		j.scheduler.limit(0)
+		for working.Load() < int64(n) {
+			if body == nil {
+				if err := j.Limits.Acquire(ctx); err != nil {
+					cancel(err)
+					return false
+				}
+				body, release = j.Open(), j.Limits.Release
 			}
-			body, release = j.Open(), j.Limits.Release
+			s, _ := j.scheduler.next(ctx, 0)
+			if s == nil {
+				release()
+				return false
+			}
+			with, leave := body, release
+			working.Add(1)
+			workers.Go(func() {
+				defer working.Add(-1)
+				j.work(ctx, cancel, s, with, leave)
+			})
+			body = nil
 		}
-		s, _ := j.scheduler.next(ctx, 0)
-		if s == nil {
-			release()
-			break
-		}
-		workers.Go(func() { j.work(ctx, cancel, s, body, release) })
+		return true
+	}
+	if !j.Probe {
+		open(j.Plan.Connections)
+	} else if open(1) {
+		j.ramp(ctx, open)
 	}
 	workers.Wait()
 	if err := parent.Err(); err != nil {
@@ -142,7 +149,7 @@ func (j *Job) work(ctx context.Context, cancel context.CancelCauseFunc, s *segme
 	defer body.Close()
 	for s != nil {
 		release = sync.OnceFunc(release)
-		err := j.fetch(s, body)
+		stopped, err := j.fetch(s, body)
 		body.Close()
 		rate := j.scheduler.finish(s)
 		j.complete(s)
@@ -150,6 +157,9 @@ func (j *Job) work(ctx context.Context, cancel context.CancelCauseFunc, s *segme
 			j.Limits.Succeeded()
 		}
 		release()
+		if stopped {
+			break
+		}
 		if err == nil {
 			s, err = j.nextSegment(ctx, rate)
 			release = j.Limits.Release
@@ -187,29 +197,54 @@ func (j *Job) nextSegment(ctx context.Context, rate float64) (*segment, error) {
 	}
 }
 
-// fetch reads one segment and writes it.
-func (j *Job) fetch(s *segment, body Body) error {
+// fetch reads one segment and writes it. It stops early if the connection is not needed
+// any more.
+func (j *Job) fetch(s *segment, body Body) (stopped bool, _ error) {
 	var buf []byte
 	defer func() { PutBuffer(buf) }()
 	size := readSize(BufferSize)
 	whole := max(j.scheduler.rest(s).Len(), 1)
 	for {
+		if j.scheduler.giveBack(s) {
+			return true, nil
+		}
 		left := j.scheduler.rest(s)
 		if left.Len() == 0 {
-			return nil
+			return false, nil
 		}
 		body.Reset(s.ctx, left)
 		began := time.Now()
 		buf = fit(buf, min(j.Limits.buffer(), whole))
-		n, err := io.ReadFull(body, buf[:min(int64(size), int64(len(buf)), j.border(left)-left.Start)])
+		n, err := j.read(s, body, buf[:min(int64(size), int64(len(buf)), j.border(left)-left.Start)])
 		size.adapt(time.Since(began))
 		if err := j.write(s, buf[:n], left.Start); err != nil {
-			return err
+			return false, err
 		}
 		if err != nil && j.scheduler.rest(s).Len() > 0 {
-			return err
+			return false, err
 		}
 	}
+}
+
+// read fills p, as io.ReadFull does, and counts the bytes as they arrive.
+func (j *Job) read(s *segment, body Body, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = body.Read(p[n:])
+		if n += m; m > 0 {
+			j.received.Add(int64(m))
+			if !s.heard { // set by this worker only
+				j.scheduler.heard(s)
+			}
+		}
+	}
+	switch {
+	case n == len(p):
+		return n, nil
+	case n > 0 && err == io.EOF:
+		return n, io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // write writes those of the bytes at pos that still belong to the segment.
@@ -229,7 +264,6 @@ func (j *Job) write(s *segment, p []byte, pos int64) error {
 	}
 	n := int64(len(p))
 	s.got.End += n
-	j.written.Add(n)
 	if j.Wrote != nil {
 		j.Wrote(n)
 	}

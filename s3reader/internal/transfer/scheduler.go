@@ -32,7 +32,16 @@ type scheduler struct {
 	mu      sync.Mutex // guards what follows, and the segments except for got
 	free    []Range    // not assigned yet, in order; cut on demand, since a huge object has many segments
 	active  []*segment
+	silent  int           // active segments of which no byte has arrived yet
+	most    int           // more active segments than this are given back; 0: no limit
 	changed chan struct{} // closed when a segment is finished; nil: no worker waits
+
+	done chan struct{} // closed when no bytes are missing
+}
+
+// newScheduler returns a scheduler for the missing bytes.
+func newScheduler(missing []Range, step int64, fixed bool) *scheduler {
+	return &scheduler{free: slices.Clone(missing), step: step, fixed: fixed, done: make(chan struct{})}
 }
 
 // segment is the range that one connection fetches.
@@ -43,6 +52,7 @@ type segment struct {
 	begun  time.Time
 	last   time.Time // when bytes arrived
 	bytes  int64     // arrived
+	heard  bool      // something has arrived, perhaps not counted in bytes yet
 	moves  int       // how often it was taken over since bytes last arrived
 	got    Part      // what has arrived since the last part was finished; of the worker that fetches it
 }
@@ -75,6 +85,7 @@ func (q *scheduler) next(ctx context.Context, rate float64) (s *segment, more bo
 	s = &segment{left: r, got: Part{Range: Range{r.Start, r.Start}}, begun: now, last: now, moves: moves}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	q.active = append(q.active, s)
+	q.silent++
 	return s, true
 }
 
@@ -160,15 +171,70 @@ func (q *scheduler) claim(s *segment, n int) int {
 	return n
 }
 
+// heard records that the first bytes of a segment have arrived.
+func (q *scheduler) heard(s *segment) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !s.heard {
+		s.heard = true
+		q.silent--
+	}
+}
+
+// waiting reports whether a connection has not delivered anything of its segment yet.
+func (q *scheduler) waiting() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.silent > 0
+}
+
+// limit sets how many segments may be active; 0: any number.
+func (q *scheduler) limit(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.most = n
+}
+
+// giveBack makes the rest of a segment free again if too many are active, and reports
+// whether it has. Another active worker takes it later.
+func (q *scheduler) giveBack(s *segment) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.most == 0 || len(q.active) <= q.most {
+		return false
+	}
+	if s.left.Len() > 0 {
+		q.free = slices.Insert(q.free, 0, s.left)
+		s.left.End = s.left.Start
+	}
+	q.remove(s)
+	return true
+}
+
 // finish removes a segment and returns the rate at which it arrived.
 func (q *scheduler) finish(s *segment) float64 {
 	s.cancel()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.active = slices.DeleteFunc(q.active, func(a *segment) bool { return a == s })
+	q.remove(s)
 	if q.changed != nil {
 		close(q.changed)
 		q.changed = nil
 	}
 	return s.rate(time.Now())
+}
+
+// remove removes a segment from the active ones, unless it is none. q.mu is held.
+func (q *scheduler) remove(s *segment) {
+	i := slices.Index(q.active, s)
+	if i < 0 {
+		return
+	}
+	q.active = slices.Delete(q.active, i, i+1)
+	if !s.heard {
+		q.silent--
+	}
+	if len(q.active) == 0 && len(q.free) == 0 {
+		close(q.done)
+	}
 }

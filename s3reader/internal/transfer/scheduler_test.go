@@ -23,7 +23,7 @@ func (q *scheduler) got(t *testing.T, s *segment, n int64) {
 // Bytes that were read before another connection took over the rest of a segment
 // are kept only as far as they still belong to it.
 func TestClaimEndsWhereTheSegmentEnds(t *testing.T) {
-	q := &scheduler{free: []Range{{0, 20 * mib}}}
+	q := newScheduler([]Range{{0, 20 * mib}}, 0, false)
 	a, _ := q.next(t.Context(), 0)
 	b, _ := q.next(t.Context(), 0)
 	if a.left != (Range{0, 10 * mib}) || b.left != (Range{10 * mib, 20 * mib}) {
@@ -40,7 +40,7 @@ func TestClaimEndsWhereTheSegmentEnds(t *testing.T) {
 // The rest is divided so that both finish at the same time.
 func TestSegmentsAreDividedByRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &scheduler{free: []Range{{0, 100 * mib}, {100 * mib, 200 * mib}}}
+		q := newScheduler([]Range{{0, 100 * mib}, {100 * mib, 200 * mib}}, 0, false)
 		slow, _ := q.next(t.Context(), 0)
 		fast, _ := q.next(t.Context(), 0)
 		time.Sleep(10 * time.Second)
@@ -67,7 +67,7 @@ func TestSegmentsAreDividedByRate(t *testing.T) {
 // A segment that gets no bytes is taken over completely, but only so often.
 func TestStalledSegmentIsTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &scheduler{free: []Range{{0, 10 * mib}}}
+		q := newScheduler([]Range{{0, 10 * mib}}, 0, false)
 		s, _ := q.next(t.Context(), 0)
 		q.got(t, s, 9*mib)
 		if got, more := q.next(t.Context(), mib); got != nil || !more {
@@ -96,7 +96,7 @@ func TestStalledSegmentIsTakenOver(t *testing.T) {
 }
 
 func TestFixedSegmentsStayWhole(t *testing.T) {
-	q := &scheduler{fixed: true, free: []Range{{0, 100 * mib}}}
+	q := newScheduler([]Range{{0, 100 * mib}}, 0, true)
 	if s, _ := q.next(t.Context(), 0); s == nil {
 		t.Fatal("there is one")
 	}

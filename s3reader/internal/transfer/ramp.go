@@ -1,0 +1,137 @@
+package transfer
+
+import (
+	"context"
+	"math"
+	"time"
+)
+
+// How many connections a download uses.
+//
+// A Job with Probe measures what its first connection delivers. If that is slow, the store
+// or the network limits each connection, as S3 does, and all are opened at once. If it is
+// fast, the processors may be the limit, and more than a few would only cost time and
+// memory. So a few are opened, and all of them only if that pays.
+//
+//	one ─► slow ─► all ─► if each became much slower: few; all again if that was worse
+//	  └──► fast ─► few ─► if each is as fast as the one: all; few again if that does not pay
+//
+// A connection that is closed wastes what was sent over it. So connections are closed, and
+// opened on trial, only if the rest of the download takes long enough to make up for it.
+
+const (
+	// Throughput is measured over whole windows.
+	window = 10 * time.Millisecond
+
+	// A connection is slow if it delivers less than fast bytes per second in firstWindows.
+	// S3 delivers 85 to 90 MB/s over each
+	// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-design-patterns.html).
+	// One from a near store delivers more, even on a busy machine.
+	fast         = 110e6
+	firstWindows = 2
+
+	// Several connections are measured over patience windows, and until each has
+	// delivered leastBytes on average.
+	patience   = 5
+	leastBytes = 64 << 10
+
+	few = 4
+
+	// All are opened after a few if these are firstGain times as fast as one was, and stay
+	// open if they are gain times as fast as a few.
+	firstGain = 3
+	gain      = 2
+
+	// Each of all connections became much slower than the first if it delivers less than
+	// a quarter.
+	slower = 4
+
+	// After all connections, a few are kept if they are nearly as fast.
+	nearly = 0.9
+
+	// worthwhile is the time that the rest of a download takes at least if connections are
+	// opened on trial or closed.
+	worthwhile = time.Second
+
+	// firstPause is the number of windows until a few connections are compared with all
+	// again. It doubles.
+	firstPause = 100
+)
+
+// ramp opens as many connections as pay. One is open when it is called. open opens more
+// until there are n, and reports whether it could.
+func (j *Job) ramp(ctx context.Context, open func(n int) bool) {
+	all := j.Plan.Connections
+	one, ok := j.measure(ctx, 1, firstWindows, fast)
+	if !ok || all == 1 {
+		return
+	}
+	if one < fast || all <= few {
+		if !open(all) {
+			return
+		}
+		rate, ok := j.measure(ctx, all, patience, math.Inf(1))
+		if !ok || all <= few || rate*slower >= one*float64(all) || !j.worthwhile(rate) {
+			return
+		}
+		j.scheduler.limit(few)
+		if now, ok := j.measure(ctx, few, patience, math.Inf(1)); ok && now < nearly*rate {
+			open(all)
+		}
+		return
+	}
+	if !open(few) {
+		return
+	}
+	rate, ok := j.measure(ctx, few, patience, one*firstGain)
+	try := rate >= one*firstGain
+	for pause := firstPause; ok; pause *= 2 {
+		if try {
+			if !open(all) {
+				return
+			}
+			var now float64
+			if now, ok = j.measure(ctx, all, patience, math.Inf(1)); !ok || now >= rate*gain {
+				return
+			}
+			j.scheduler.limit(few)
+		}
+		rate, ok = j.measure(ctx, few, pause, math.Inf(1))
+		try = j.worthwhile(rate)
+	}
+}
+
+// worthwhile reports whether the rest of the download takes long enough, at that many bytes
+// per second, for connections to be opened on trial or closed.
+func (j *Job) worthwhile(rate float64) bool {
+	left := float64(Length(j.Missing) - j.received.Load())
+	return left >= rate*worthwhile.Seconds()
+}
+
+// measure returns the throughput of n connections in bytes per second, over a number of
+// windows, the first of which begins when each of them has delivered something. It
+// returns after any window in which the throughput is enough. ok is false if the download
+// ends.
+func (j *Job) measure(ctx context.Context, n, windows int, enough float64) (rate float64, ok bool) {
+	start, earlier := time.Now(), j.received.Load()
+	for w := 1; ; w++ {
+		waiting := j.scheduler.waiting()
+		select {
+		case <-time.After(window):
+		case <-j.scheduler.done:
+			return 0, false
+		case <-ctx.Done():
+			return 0, false
+		}
+		got := j.received.Load() - earlier
+		rate = float64(got) / time.Since(start).Seconds()
+		if n == 1 || got >= int64(n)*leastBytes {
+			if rate >= enough || w >= windows && !waiting {
+				return rate, true
+			}
+		}
+		if waiting {
+			start, earlier, w = time.Now(), j.received.Load(), 0
+		}
+	}
+}
