@@ -3,15 +3,16 @@ package anchor
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
+
+	"github.com/crossrole/crossrole/internal/lazyregexp"
 )
 
 var (
-	heading = regexp.MustCompile(`^ {0,3}#{1,6}[ \t]+(.*?)[ \t]*#*[ \t]*$`)
-	fence   = regexp.MustCompile("^ {0,3}(```|~~~)")
-	link    = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
+	heading = lazyregexp.New(`^ {0,3}#{1,6}[ \t]+(.*?)[ \t]*#*[ \t]*$`)
+	fence   = lazyregexp.New("^ {0,3}(```|~~~)")
+	link    = lazyregexp.New(`!?\[([^\]]*)\]\([^)]*\)`)
 )
 
 // Of returns the fragments, without #, that GitHub gives to the headings (# to ######) of a
@@ -24,7 +25,7 @@ func Of(markdown string) map[string]bool {
 	fenced := ""
 	for line := range strings.Lines(markdown) {
 		line = strings.TrimRight(line, "\r\n")
-		if m := fence.FindStringSubmatch(line); m != nil && (fenced == "" || fenced == m[1]) {
+		if m := fence().FindStringSubmatch(line); m != nil && (fenced == "" || fenced == m[1]) {
 			if fenced == "" {
 				fenced = m[1]
 			} else {
@@ -32,7 +33,7 @@ func Of(markdown string) map[string]bool {
 			}
 			continue
 		}
-		m := heading.FindStringSubmatch(line)
+		m := heading().FindStringSubmatch(line)
 		if fenced != "" || m == nil {
 			continue
 		}
@@ -44,7 +45,7 @@ func Of(markdown string) map[string]bool {
 				return unicode.ToLower(r)
 			}
 			return -1
-		}, link.ReplaceAllString(m[1], "$1"))
+		}, link().ReplaceAllString(m[1], "$1"))
 		n := times[name]
 		times[name]++
 		if n > 0 {
