@@ -140,10 +140,10 @@ e2e-ceph:
 e2e-versitygw:
 	@$(call suite,^TestVersity,./versity ./conformance)
 
-## e2e-clients: the AWS CLI, boto3, the JavaScript SDKs, Chromium and curl against awstest
+## e2e-clients: the AWS CLI, SDKs of four languages, rclone, Chromium and curl against awstest
 .PHONY: e2e-clients
 e2e-clients:
-	@$(call suite,^TestClients,./clients ./conformance,aws node npm python3 chromium curl jq,install the Debian packages awscli nodejs npm python3-boto3 chromium curl jq)
+	@$(call suite,^TestClients,./clients ./conformance,aws node npm python3 ruby rclone chromium curl jq,install the Debian packages awscli nodejs npm python3-boto3 python3-awscrt ruby-aws-sdk-s3 rclone chromium curl jq)
 
 ## e2e-observe: the alert rules, evaluated by Prometheus' own engine
 .PHONY: e2e-observe
@@ -174,6 +174,16 @@ e2e-rotation:
 ## e2e: every suite against real servers and clients except Kubernetes
 .PHONY: e2e
 e2e: e2e-ceph e2e-versitygw e2e-clients e2e-observe
+
+SOAK ?= 1h
+
+## e2e-soak: 200 readers and 20 sidecars with faults for SOAK (1h); writes bin/soak/soak.png
+.PHONY: e2e-soak
+e2e-soak:
+	@$(call gate,soak: for $(SOAK) no read fails without a reason and nothing grows)
+	mkdir -p bin/soak
+	cd e2e
+	go test -count=1 -v -timeout=0 -run '^TestSoak$$' ./soak -soak=$(SOAK) -out=$(CURDIR)/bin/soak || $(call fail,see the reads and medians above; the samples are in bin/soak/soak.csv)
 
 SEEDS ?= 200
 
