@@ -32,6 +32,18 @@ func copyTo(t *testing.T, vars []string, stdout io.Writer, args ...string) (stat
 	return cmd.ProcessState.ExitCode(), errs.String()
 }
 
+// copyHere runs cp of the same object in this process, in the pod that inPod made.
+func copyHere(t *testing.T, stdout io.Writer, args ...string) (status int, stderr string) {
+	t.Helper()
+	out, errs, err := crossrole(t.Context(), append([]string{"cp", "--role", target, "s3://pics/indoor-cat.jpg"}, args...)...)
+	var message strings.Builder
+	status = exitStatus(&message, err)
+	if _, err := io.WriteString(stdout, out); err != nil {
+		t.Fatal(err)
+	}
+	return status, errs + message.String()
+}
+
 func mustBe(t *testing.T, path string, want fs.FileMode) {
 	t.Helper()
 	info, err := os.Lstat(path)
@@ -51,7 +63,7 @@ func mustHold(t *testing.T, path, want string) {
 // Whatever stands at the destination is either a regular file, which is
 // replaced, or is still there afterwards.
 func TestCopyDestinations(t *testing.T) {
-	_, vars := newFakePod(t, t.TempDir())
+	inPod(t)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -66,7 +78,7 @@ func TestCopyDestinations(t *testing.T) {
 	}
 
 	for _, path := range []string{at("new"), at("deep/er/new")} {
-		if status, stderr := copyTo(t, vars, io.Discard, path); status != 0 {
+		if status, stderr := copyHere(t, io.Discard, path); status != 0 {
 			t.Errorf("%s: %d %s", path, status, stderr)
 		}
 		mustHold(t, path, "meow")
@@ -74,7 +86,7 @@ func TestCopyDestinations(t *testing.T) {
 	must(os.WriteFile(at("old"), []byte("woof, woof"), 0o640))
 	for _, path := range []string{at("old"), link("to-old", "old"), link("to-to-old", "to-old")} {
 		must(os.WriteFile(at("old"), []byte("woof, woof"), 0o640))
-		if status, stderr := copyTo(t, vars, io.Discard, path); status != 0 {
+		if status, stderr := copyHere(t, io.Discard, path); status != 0 {
 			t.Errorf("%s: %d %s", path, status, stderr)
 		}
 		mustHold(t, at("old"), "meow")
@@ -85,18 +97,18 @@ func TestCopyDestinations(t *testing.T) {
 	mustBe(t, at("to-old"), fs.ModeSymlink)
 	must(os.Mkdir(at("folder"), 0o755))
 	for _, path := range []string{at("folder"), at("folder/"), link("to-folder", "folder")} {
-		if status, stderr := copyTo(t, vars, io.Discard, path); status != 0 {
+		if status, stderr := copyHere(t, io.Discard, path); status != 0 {
 			t.Errorf("%s: %d %s", path, status, stderr)
 		}
 		mustHold(t, at("folder/indoor-cat.jpg"), "meow")
 		must(os.Remove(at("folder/indoor-cat.jpg")))
 	}
 	mustBe(t, at("to-folder"), fs.ModeSymlink)
-	if status, _ := copyTo(t, vars, io.Discard, link("dangling", "nothing")); status != 1 {
+	if status, _ := copyHere(t, io.Discard, link("dangling", "nothing")); status != 1 {
 		t.Errorf("a link that leads nowhere: %d", status)
 	}
 	mustBe(t, at("dangling"), fs.ModeSymlink)
-	if status, stderr := copyTo(t, vars, io.Discard, at("old/cat.jpg")); status != 1 || !strings.Contains(stderr, "not a directory") {
+	if status, stderr := copyHere(t, io.Discard, at("old/cat.jpg")); status != 1 || !strings.Contains(stderr, "not a directory") {
 		t.Errorf("below a file: %d %s", status, stderr)
 	}
 	mustHold(t, at("old"), "meow")
@@ -105,7 +117,7 @@ func TestCopyDestinations(t *testing.T) {
 	for _, path := range []string{at("fifo"), link("to-fifo", "fifo")} {
 		reader, err := os.OpenFile(at("fifo"), os.O_RDWR, 0) // waits for no writer
 		must(err)
-		status, stderr := copyTo(t, vars, io.Discard, path)
+		status, stderr := copyHere(t, io.Discard, path)
 		if status != 0 {
 			t.Errorf("%s: %d %s", path, status, stderr)
 		} else if got := make([]byte, 4); true {
@@ -123,14 +135,14 @@ func TestCopyDestinations(t *testing.T) {
 	}
 	for _, path := range []string{null, link("to-null", null)} {
 		var out bytes.Buffer
-		if status, stderr := copyTo(t, vars, &out, path); status != 0 || !strings.HasPrefix(out.String(), "copied ") {
+		if status, stderr := copyHere(t, &out, path); status != 0 || !strings.HasPrefix(out.String(), "copied ") {
 			t.Errorf("%s: %d %s%s", path, status, stderr, &out)
 		}
 		mustBe(t, null, fs.ModeDevice|fs.ModeCharDevice)
 	}
 	if unix.Mknod(at("block"), unix.S_IFBLK|0o600, int(unix.Mkdev(250, 250))) == nil {
 		for _, path := range []string{at("block"), link("to-block", "block")} {
-			if status, stderr := copyTo(t, vars, io.Discard, path); status != 1 || !strings.Contains(stderr, "block device") {
+			if status, stderr := copyHere(t, io.Discard, path); status != 1 || !strings.Contains(stderr, "block device") {
 				t.Errorf("%s: %d %s", path, status, stderr)
 			}
 			mustBe(t, at("block"), fs.ModeDevice)
@@ -141,7 +153,7 @@ func TestCopyDestinations(t *testing.T) {
 	must(err)
 	defer socket.Close()
 	for _, path := range []string{at("socket"), link("to-socket", "socket")} {
-		if status, stderr := copyTo(t, vars, io.Discard, path); status != 1 || !strings.Contains(stderr, "socket") {
+		if status, stderr := copyHere(t, io.Discard, path); status != 1 || !strings.Contains(stderr, "socket") {
 			t.Errorf("%s: %d %s", path, status, stderr)
 		}
 		mustBe(t, at("socket"), fs.ModeSocket)
@@ -150,13 +162,13 @@ func TestCopyDestinations(t *testing.T) {
 	must(os.Mkdir(at("closed"), 0o555))
 	if os.Geteuid() != 0 {
 		for _, path := range []string{at("closed/cat.jpg"), at("closed/deep/cat.jpg")} {
-			if status, stderr := copyTo(t, vars, io.Discard, path); status != 1 || !strings.Contains(stderr, "permission denied") {
+			if status, stderr := copyHere(t, io.Discard, path); status != 1 || !strings.Contains(stderr, "permission denied") {
 				t.Errorf("%s: %d %s", path, status, stderr)
 			}
 		}
 	}
 	for _, args := range [][]string{{"/proc/nothing/cat.jpg"}, {at("fifo/cat.jpg")}, {"-r", at("fifo")}} {
-		if status, stderr := copyTo(t, vars, io.Discard, args...); status != 1 || stderr == "" {
+		if status, stderr := copyHere(t, io.Discard, args...); status != 1 || stderr == "" {
 			t.Errorf("%q: %d %s", args, status, stderr)
 		}
 	}

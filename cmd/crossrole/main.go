@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -30,7 +31,12 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what ignores ctx, such as reading a terminal
-	err := newRoot().ExecuteContext(ctx)
+	return exitStatus(os.Stderr, newRoot().ExecuteContext(ctx))
+}
+
+// exitStatus returns the status for a command's error, and prints the error to stderr if
+// the command has not.
+func exitStatus(stderr io.Writer, err error) int {
 	switch {
 	case err == nil:
 		return 0
@@ -40,10 +46,10 @@ func run() int {
 		status, _ := errors.AsType[exitError](err)
 		return int(status)
 	case errors.As(err, new(usageError)):
-		fmt.Fprintf(os.Stderr, "crossrole: %s\n", printable(err.Error()))
+		fmt.Fprintf(stderr, "crossrole: %s\n", printable(err.Error()))
 		return 2
 	}
-	fmt.Fprintf(os.Stderr, "crossrole: %s\n", printable(err.Error()))
+	fmt.Fprintf(stderr, "crossrole: %s\n", printable(err.Error()))
 	return 1
 }
 

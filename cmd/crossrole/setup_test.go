@@ -245,7 +245,6 @@ func TestSetupPoliciesAdmitThePod(t *testing.T) {
 const fakeAWS = `#!/bin/sh
 set -eu
 state=${0%/*}/state
-mkdir -p "$state"
 name= policy= document= url= longest=3600
 for arg; do
   case $arg in
@@ -307,7 +306,7 @@ printf '%s\0' "$@" >>"${0%/*}/args"
 // script runs scripts of setup with fakeAWS.
 type script struct {
 	t   *testing.T
-	dir string // bin is in it, with what fakeAWS writes; and work, where scripts run
+	dir string // in it: bin with what fakeAWS writes, bin/state with its roles, and work, where scripts run
 }
 
 func newScript(t *testing.T) script {
@@ -318,8 +317,8 @@ func newScript(t *testing.T) script {
 		}
 	}
 	s := script{t, t.TempDir()}
-	for _, dir := range []string{"bin", "work"} {
-		if err := os.Mkdir(filepath.Join(s.dir, dir), 0o755); err != nil {
+	for _, dir := range []string{"bin/state", "work"} {
+		if err := os.MkdirAll(filepath.Join(s.dir, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -389,7 +388,6 @@ func TestSetupScriptTwice(t *testing.T) {
 func TestSetupScriptKeepsOtherStatements(t *testing.T) {
 	const theirs = `{"Sid":"Theirs","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999999999999:root"},"Action":"sts:AssumeRole"}`
 	s := newScript(t)
-	s.run("aws", "") // creates the folder
 	role := func(version string) {
 		t.Helper()
 		s.write("bin/state/S3_Pics", `{"Role":{"MaxSessionDuration":3600,"AssumeRolePolicyDocument":{"Version":"`+version+`","Statement":`+theirs+`}}}`)
@@ -573,7 +571,6 @@ func TestSetupScriptKeepsAnotherAssociation(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newScript(t)
-			s.run("aws", "")
 			text, err := json.Marshal(map[string]association{"association": tt.has})
 			if err != nil {
 				t.Fatal(err)
