@@ -16,11 +16,10 @@ require (
 	github.com/zclconf/go-cty v1.19.0 // the values of hcl
 	golang.org/x/sys v0.48.0
 	google.golang.org/grpc v1.82.1 // of the interface below
+	gonum.org/v1/plot v0.17.0 // draws the soak
 	k8s.io/cri-api v0.37.2 // between kubelet and the containers' processes
 	sigs.k8s.io/yaml v1.6.0
 )
-
-require gonum.org/v1/plot v0.17.0
 
 require (
 	codeberg.org/go-fonts/liberation v0.5.0 // indirect
