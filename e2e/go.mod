@@ -15,8 +15,8 @@ require (
 	github.com/hashicorp/hcl/v2 v2.25.0 // reads the Terraform of crossrole setup
 	github.com/zclconf/go-cty v1.19.0 // the values of hcl
 	golang.org/x/sys v0.48.0
-	google.golang.org/grpc v1.82.1 // of the interface below
 	gonum.org/v1/plot v0.17.0 // draws the soak
+	google.golang.org/grpc v1.82.1 // of the interface below
 	k8s.io/cri-api v0.37.2 // between kubelet and the containers' processes
 	sigs.k8s.io/yaml v1.6.0
 )
