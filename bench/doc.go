@@ -145,7 +145,7 @@
 // are the SDK's packages of that name, with their defaults or tuned to 16 parts of 16
 // MiB, and "minio-parallel" is 16 ranges of 16 MiB with minio-go's Core. All take
 // turns, after a garbage collection, in an order that rotates every round; medians are
-// over five rounds or more (-quick: one to five, smaller objects). Client and server
+// over five rounds or more (-quick: one to five, smaller objects; s3/rss-mib-8gib: two). Client and server
 // share the machine's processors. So with two processors, a contender with several
 // connections is limited by the CPU time of client and server together, and a
 // contender with one connection by the busier of the two.
@@ -157,8 +157,8 @@
 //   - s3/list-keys-per-s: 200,000 keys.
 //   - s3/file-plain-mbps, s3/file-tls-mbps: 1 GiB to a file of that size.
 //   - s3/capped-mbps-N: N MiB over connections of 90 MB/s each, 30 ms to the first
-//     byte (-quick: a quarter of N; contenders with one connection run once, in
-//     the first row).
+//     byte (-quick: a quarter of N). Contenders with one connection run once, in
+//     the first row: they reach the 90 MB/s.
 //   - s3/rss-mib, s3/rss-mib-8gib: the peak memory of a process that fetches 1 GiB
 //     to such a file, or 8 GiB and discards them; s3/cpu-s-per-gib: the CPU time of
 //     the first; s3/cpu-s-per-gib-tls: the same with TLS.
