@@ -96,9 +96,10 @@ type pages struct {
 	after     string // only keys after this one; empty: all
 	maxKeys   *int32 // nil: 1,000
 
-	token *string // nil: the first page
-	last  string  // key or common prefix of the latest entry; after, if there was none
-	done  bool
+	reader pageReader // of the responses
+	token  *string    // nil: the first page
+	last   string     // key or common prefix of the latest entry; after, if there was none
+	done   bool
 
 	// tokens are those of consecutive pages without a new key, to detect a loop.
 	tokens map[string]bool
@@ -132,7 +133,7 @@ func (p *pages) next(ctx context.Context) (*s3.ListObjectsV2Output, error) {
 	if p.after != "" && p.token == nil {
 		in.StartAfter = &p.after
 	}
-	page, err := call(ctx, p.client, (*s3.Client).ListObjectsV2, in)
+	page, err := call(ctx, p.client, (*s3.Client).ListObjectsV2, in, p.reader.use)
 	if err != nil {
 		return nil, err
 	}
