@@ -131,7 +131,7 @@ func (c *client) infoOfWhole(ctx context.Context, out *s3.GetObjectOutput, info 
 func (b *body) Read(p []byte) (n int, err error) {
 	defer recovered(&err)
 	if b.timer == nil {
-		b.timer = time.AfterFunc(b.stall, func() { b.cancel(&stallError{b.stall}) })
+		b.timer = time.AfterFunc(b.stall, func() { b.cancel(&stallError{after: b.stall}) })
 	} else {
 		b.timer.Reset(b.stall)
 	}

@@ -10,8 +10,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -80,7 +82,12 @@ func (x *exchange) watch(ctx context.Context, in middleware.DeserializeInput, ne
 	// The body is read under this context after the return. So only a failure cancels
 	// it here; otherwise it ends with its parent, which the caller cancels.
 	attempt, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(x.stall, func() { cancel(&stallError{x.stall}) })
+	var waits atomic.Bool // for a connection; net/http's transport reports that
+	attempt = httptrace.WithClientTrace(attempt, &httptrace.ClientTrace{
+		GetConn: func(string) { waits.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { waits.Store(false) },
+	})
+	timer := time.AfterFunc(x.stall, func() { cancel(&stallError{after: x.stall, unconnected: waits.Load()}) })
 	defer timer.Stop()
 	out, metadata, err := next.HandleDeserialize(attempt, in)
 	timer.Stop()
@@ -294,9 +301,18 @@ const sdkLocation = "https://amazonaws.com/badhttpredirectlocation"
 
 // stallError is the error of an attempt that the server does not respond to. The SDK
 // retries it, on another connection, because of RetryableError.
-type stallError struct{ after time.Duration }
+type stallError struct {
+	after       time.Duration
+	unconnected bool // there was no connection either
+}
 
-func (e *stallError) Error() string      { return fmt.Sprintf("the server sent nothing for %v", e.after) }
+func (e *stallError) Error() string {
+	if e.unconnected {
+		return fmt.Sprintf("there was no connection to the server for %v: it accepts none, or all that the HTTP client may open (MaxConnsPerHost; 2048 by default in the SDK) are in use: an open Object keeps one until it is read to its end or closed", e.after)
+	}
+	return fmt.Sprintf("the server sent nothing for %v", e.after)
+}
+
 func (*stallError) Timeout() bool        { return true }
 func (*stallError) RetryableError() bool { return true }
 

@@ -4,9 +4,12 @@ import (
 	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 
 	"github.com/crossrole/crossrole/s3reader"
@@ -54,4 +57,29 @@ func TestRangesHaveConnectionsOfTheirOwn(t *testing.T) {
 	if len(from) < 8 || len(from) > 20 || protocols["HTTP/1.1"] != 40 {
 		t.Errorf("%d connections, by %v", len(from), protocols)
 	}
+}
+
+// Open handles keep their connections. When no more may be opened, the error says so, and
+// a handle that is closed makes room.
+func TestAllConnectionsAreInUse(t *testing.T) {
+	s := newShelf()
+	s.Put("k", noise(8<<20)) // more than the buffers of a socket hold
+	server := httptest.NewServer(s.cloud.Handler())
+	t.Cleanup(server.Close) // after the handles
+	cfg := s.config(mayRead)
+	cfg.BaseEndpoint = &server.URL
+	cfg.HTTPClient = &http.Client{Transport: &http.Transport{MaxConnsPerHost: 2}}
+	cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	r := newReader(t, cfg, "pics")
+	quick := newReader(t, cfg, "pics", func(o *s3reader.Options) { o.StallTimeout = 20 * time.Millisecond })
+	first := open(t, r, "k")
+	open(t, r, "k")
+	_, err := quick.Open(t.Context(), "k")
+	if err == nil || !strings.Contains(err.Error(), "MaxConnsPerHost") {
+		t.Errorf("got %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	open(t, r, "k")
 }
