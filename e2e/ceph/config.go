@@ -73,6 +73,8 @@ rgw_s3_auth_use_sts = true
 rgw_sts_key = sixteen-char-key
 # AWS gives no session shorter than 900 s; this lets a test see one end.
 rgw_sts_min_session_duration = 1
+# Takes keys of customers (SSE-C) without TLS too.
+rgw_crypt_require_ssl = false
 `, dir, fsid, monAddr, rgwAddr, gateway)
 }
 

@@ -21,6 +21,7 @@ func TestClientsConformance(t *testing.T) {
 	}
 	versions := accounts[sharedAccount].CreateBucket(past)
 	versions.SetVersioning()
+	versions.AllowCustomerKeys()
 	versions.Put("k", []byte("past"))
 	roles := map[string]*awstest.Role{}
 	url := cloud.Serve(t)

@@ -86,7 +86,7 @@ const (
 // table returns all rows.
 func table() []row {
 	rows := slices.Concat(webIdentityRows(), trustRows(), assumeRows(), sessionRows(), signatureRows(), readRows(), conditionalRows(), listRows(), writeRows(),
-		deleteRows(), copyRows(), multipartRows(), oldListRows(), versionRows(), bucketRows(), attributeRows())
+		deleteRows(), copyRows(), multipartRows(), oldListRows(), versionRows(), bucketRows(), attributeRows(), readerRows())
 	for i, r := range rows {
 		rows[i].differs = maps.Clone(r.differs)
 		if rows[i].differs == nil {
