@@ -58,11 +58,6 @@ func TestClientsEmulateBoto3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, python := range []string{"/usr/bin/python3", "python3"} {
-		if exec.CommandContext(t.Context(), python, "-c", "import boto3").Run() == nil {
-			runScenario(t, emulate(t, emptyWorld), exec.CommandContext(t.Context(), python, script))
-			return
-		}
-	}
-	programs.Find(t, "boto3", "install the Debian package python3-boto3")
+	python := programs.Pythons(t, "boto3", "install the Debian package python3-boto3")[0]
+	runScenario(t, emulate(t, emptyWorld), exec.CommandContext(t.Context(), python.Path, script))
 }

@@ -46,12 +46,8 @@ func execClients(t *testing.T, w *world) []client {
 	for _, aws := range []string{programs.AWS(t), "/usr/bin/aws"} {
 		add("CLI", []string{aws, "--version"}, []string{aws, "sts", "get-caller-identity", "--query", "Arn", "--output", "text", "--endpoint-url", w.url})
 	}
-	python := len(clients)
-	for _, python := range []string{"/usr/bin/python3", "python3"} {
-		add("botocore", []string{python, "-c", "import botocore; print(botocore.__version__)"}, []string{python, "-c", pythonClient})
-	}
-	if len(clients) == python {
-		programs.Find(t, "botocore", "install the Debian package python3-boto3")
+	for _, python := range programs.Pythons(t, "botocore", "install the Debian package python3-boto3") {
+		clients = append(clients, client{"botocore " + python.Version, []string{python.Path, "-c", pythonClient}, t.TempDir()})
 	}
 	return clients
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -17,11 +19,17 @@ func Find(t *testing.T, name, install string) string {
 	if err == nil {
 		return path
 	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("no %s here: %s", name, install)
-	}
-	t.Skipf("no %s here: %s", name, install)
+	missing(t, "no %s here: %s", name, install)
 	return ""
+}
+
+// missing skips the test, or fails it in CI.
+func missing(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
 }
 
 // AWS returns the path of a working AWS CLI: version managers leave placeholders behind.
@@ -29,10 +37,7 @@ func AWS(t *testing.T) string {
 	t.Helper()
 	path := Find(t, "aws", "install the AWS CLI (Debian: awscli)")
 	if out, err := exec.CommandContext(t.Context(), path, "--version").CombinedOutput(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("aws --version: %v\n%s", err, out)
-		}
-		t.Skipf("the aws on PATH does not work: %v", err)
+		missing(t, "aws --version: %v\n%s", err, out)
 	}
 	return path
 }
@@ -59,6 +64,27 @@ func Node(t *testing.T, dir string, scripts ...string) (node, installed string) 
 		t.Fatalf("npm ci: %v\n%s", err, out)
 	}
 	return node, installed
+}
+
+// Python is an interpreter that can import some module.
+type Python struct{ Path, Version string } // version of the module
+
+// Pythons returns the interpreters that can import a module, with different versions of
+// it: Debian's, and the one on PATH. If there is none, the test is skipped; in CI it fails.
+func Pythons(t *testing.T, module, install string) []Python {
+	t.Helper()
+	var found []Python
+	for _, path := range []string{"/usr/bin/python3", "python3"} {
+		out, err := exec.CommandContext(t.Context(), path, "-c", "import "+module+"; print("+module+".__version__)").Output()
+		version := strings.TrimSpace(string(out))
+		if err == nil && !slices.ContainsFunc(found, func(p Python) bool { return p.Version == version }) {
+			found = append(found, Python{path, version})
+		}
+	}
+	if len(found) == 0 {
+		missing(t, "no Python module %s here: %s", module, install)
+	}
+	return found
 }
 
 // Alone returns an environment with only the given variables, in which programs use no

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,35 +70,63 @@ type Scene struct {
 type Serve struct {
 	Scene
 	URL, TokenFile, Admin string
+
+	cmd *exec.Cmd
+	log strings.Builder
 }
 
 // Start runs crossrole serve until the test ends. A failing test prints its log.
-func Start(t *testing.T, s Scene) *Serve {
+func Start(t *testing.T, scene Scene) *Serve {
+	t.Helper()
+	s := &Serve{Scene: scene}
+	s.start(t, "127.0.0.1:0", t.TempDir())
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Signal(os.Interrupt) // it may have exited
+		if err := s.cmd.Wait(); err != nil {
+			t.Errorf("crossrole serve: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("crossrole serve logged:\n%s", &s.log)
+		}
+	})
+	return s
+}
+
+// Kill ends the process as kill -9 does. The test must call [Serve.Restart] afterwards.
+func (s *Serve) Kill(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.cmd.Wait() // it was killed
+}
+
+// Restart starts the process again after Kill, with the same endpoint and token file.
+func (s *Serve) Restart(t *testing.T) {
+	t.Helper()
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start(t, u.Host, filepath.Dir(s.TokenFile))
+}
+
+func (s *Serve) start(t *testing.T, listen, tokenDir string) {
 	t.Helper()
 	program, err := command()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log strings.Builder
-	cmd := exec.Command(program, "serve", "--role", "pics="+s.Role, "--token-dir", t.TempDir(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-	cmd.Env, cmd.Stderr = s.Pod, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test is killed
-	stdout, err := cmd.StdoutPipe()
+	s.cmd = exec.Command(program, "serve", "--role", "pics="+s.Role, "--token-dir", tokenDir, "--listen", listen, "--admin", "127.0.0.1:0")
+	s.cmd.Env, s.cmd.Stderr = s.Pod, &s.log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test is killed
+	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt) // it may have exited
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("crossrole serve: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("crossrole serve logged:\n%s", &log)
-		}
-	})
 	lines := bufio.NewScanner(stdout)
 	fields := map[string][]string{}
 	for len(fields) < 2 && lines.Scan() {
@@ -106,9 +135,9 @@ func Start(t *testing.T, s Scene) *Serve {
 	}
 	go func() { _, _ = io.Copy(io.Discard, stdout) }()
 	if len(fields["pics"]) != 2 || len(fields["admin"]) != 1 {
-		t.Fatalf("crossrole serve printed %q\n%s", fields, &log)
+		t.Fatalf("crossrole serve printed %q\n%s", fields, &s.log)
 	}
-	return &Serve{s, fields["pics"][0], fields["pics"][1], fields["admin"][0]}
+	s.URL, s.TokenFile, s.Admin = fields["pics"][0], fields["pics"][1], fields["admin"][0]
 }
 
 // Variables returns the variables that a container needs to use the endpoint.
