@@ -25,7 +25,10 @@ func (m *memory) WriteAt(p []byte, off int64) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if end := int(off) + len(p); end > len(m.data) {
-		m.data = append(m.data, make([]byte, end-len(m.data))...)
+		if end > cap(m.data) { // twice what is needed, because append copies large slices more often
+			m.data = append(make([]byte, 0, 2*end), m.data...)
+		}
+		m.data = m.data[:end]
 	}
 	copy(m.data[off:], p)
 	if m.writes == nil {

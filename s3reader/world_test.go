@@ -2,6 +2,7 @@ package s3reader_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -73,11 +74,10 @@ func newReader(t testing.TB, cfg aws.Config, bucket string, optFns ...func(*s3re
 
 // noise is n bytes, the same for the same n.
 func noise(n int) []byte {
-	rng := rand.New(rand.NewPCG(uint64(n), 1))
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], uint64(n))
 	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(rng.Uint32())
-	}
+	_, _ = rand.NewChaCha8(seed).Read(b) // never fails
 	return b
 }
 
