@@ -247,6 +247,7 @@ func says(version string) func(string, error) error {
 		if err != nil {
 			return err
 		}
+		out = strings.TrimSpace(out)
 		if f := strings.Fields(out); len(f) != 4 || f[0] != "crossrole" || f[2] != version || strings.Contains(out, "\n") {
 			return fmt.Errorf("crossrole --version printed %q, want the version %s", out, version)
 		}

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/mod/semver"
@@ -76,7 +77,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "release: version %q: want the form v1.2.3\n", *version)
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, *root, *version, *base, flag.Args()))
 }
@@ -109,6 +110,9 @@ func run(ctx context.Context, root, version, base string, names []string) int {
 			failed = append(failed, s.name)
 		default:
 			fmt.Printf("ok %s (%v)\n", s.name, seconds)
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
 	switch {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
@@ -39,10 +40,13 @@ func (r *release) install(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	info := fmt.Appendf(nil, `{"Version": %q, "Time": %q}`, b.version, r.time.Format(time.RFC3339))
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(versions, b.version+".zip"), packed.Bytes(), 0o644),
 		os.WriteFile(filepath.Join(versions, b.version+".mod"), mod, 0o644),
-		os.WriteFile(filepath.Join(versions, b.version+".info"), fmt.Appendf(nil, `{"Version": %q, "Time": %q}`, b.version, r.time.Format("2006-01-02T15:04:05Z")), 0o644),
+		os.WriteFile(filepath.Join(versions, b.version+".info"), info, 0o644),
+		os.WriteFile(filepath.Join(versions, "list"), []byte(b.version+"\n"), 0o644),
+		os.WriteFile(filepath.Join(filepath.Dir(versions), "@latest"), info, 0o644),
 	); err != nil {
 		return "", err
 	}
@@ -51,10 +55,11 @@ func (r *release) install(ctx context.Context) (string, error) {
 		return "", err
 	}
 	// The machine's module cache is a proxy for the dependencies, and stays as it is.
+	// With -trimpath the dependencies need not be compiled again.
 	bin := filepath.Join(r.temp, "bin")
 	env := []string{
 		"GOPROXY=file://" + filepath.ToSlash(proxy) + ",file://" + filepath.ToSlash(cache) + "/cache/download",
-		"GOMODCACHE=" + filepath.Join(r.temp, "modules"), "GOBIN=" + bin, "GOFLAGS=-modcacherw", "GOSUMDB=off", "GOPRIVATE=", "GONOPROXY=none",
+		"GOMODCACHE=" + filepath.Join(r.temp, "modules"), "GOBIN=" + bin, "GOFLAGS=-modcacherw -trimpath", "CGO_ENABLED=0", "GOSUMDB=off", "GOPRIVATE=", "GONOPROXY=none",
 	}
 	if _, err := output(ctx, r.temp, env, "go", "install", modulePath+"/cmd/crossrole@"+b.version); err != nil {
 		return "", err

@@ -44,8 +44,13 @@ func Compare(ctx context.Context, old, new string, ignored ...string) (Diff, err
 }
 
 func load(ctx context.Context, dir string, ignored []string) (*apidiff.Module, error) {
-	mode := packages.NeedName | packages.NeedTypes | packages.NeedModule
-	loaded, err := packages.Load(&packages.Config{Context: ctx, Dir: dir, Mode: mode}, "./...")
+	loaded, err := packages.Load(&packages.Config{
+		Context: ctx,
+		Dir:     dir,
+		Mode:    packages.NeedName | packages.NeedTypes | packages.NeedModule,
+		// What is the same in both directories is compiled once.
+		BuildFlags: []string{"-trimpath"},
+	}, "./...")
 	if err != nil {
 		return nil, err
 	}

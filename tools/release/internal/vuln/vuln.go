@@ -52,7 +52,7 @@ func Check(ctx context.Context, govulncheck, dir, database string) (string, erro
 func probe(ctx context.Context, database string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(database, "/")+"/index/db.json", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(database, "/")+"/index/db.json.gz", nil)
 	if err != nil {
 		return err
 	}
