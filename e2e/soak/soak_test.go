@@ -29,7 +29,7 @@ import (
 )
 
 var (
-	duration = flag.Duration("soak", 3*time.Minute, "how long the soak lasts")
+	duration = flag.Duration("soak", 3*time.Minute, "how long the soak lasts; at least three minutes")
 	out      = flag.String("out", "", "directory for soak.csv and soak.png; empty: they are not kept")
 )
 
@@ -52,7 +52,7 @@ const (
 	perPod   = 10
 	every    = 4 * time.Second // each reader reads
 	life     = time.Minute     // of a session
-	cycle    = time.Minute     // in which each fault happens once
+	cycle    = time.Minute     // in which each fault happens
 	killed   = 5 * time.Second
 	regional = 10 * time.Second
 	deleted  = 10 * time.Second
@@ -111,8 +111,9 @@ type fault struct {
 }
 
 // faults makes each fault once in a cycle, and returns when the next cycle begins. Tokens
-// rotate and a region fails without any failed read.
-func (w *world) faults(note func(fault)) {
+// rotate and a region fails without any failed read. The role is deleted in every third
+// cycle only, so that its readers must have recovered before the next time.
+func (w *world) faults(n int, note func(fault)) {
 	step := time.Now()
 	at := func(d time.Duration) { time.Sleep(time.Until(step.Add(d))) }
 	outage := func(name string, only string, after, d time.Duration, begin, end func()) {
@@ -135,9 +136,11 @@ func (w *world) faults(note func(fault)) {
 	time.Sleep(regional)
 	w.east.start()
 	at(cycle * 9 / 12)
-	outage("role deleted", "recreated", readmission, deleted,
-		func() { w.shared.DeleteRole(w.gone) },
-		func() { w.gone = w.createRole("Recreated") })
+	if n%3 == 1 {
+		outage("role deleted", "recreated", readmission, deleted,
+			func() { w.shared.DeleteRole(w.gone) },
+			func() { w.gone = w.createRole("Recreated") })
+	}
 	at(cycle)
 }
 
@@ -228,7 +231,7 @@ func (p *program) state() (readers.Line, []readers.Line) {
 // judge reports every failed read that no fault explains, and logs the others.
 func judge(t *testing.T, failed []readers.Line, faults []fault) {
 	t.Helper()
-	explained, unexplained := map[string]int{}, 0
+	explained, slowest, unexplained := map[string]int{}, map[string]time.Duration{}, 0
 	for _, l := range failed {
 		end := l.At.Add(l.Took)
 		i := slices.IndexFunc(faults, func(f fault) bool {
@@ -236,6 +239,7 @@ func judge(t *testing.T, failed []readers.Line, faults []fault) {
 		})
 		if i >= 0 && l.Kind != "wrong bytes" {
 			explained[faults[i].name+": "+l.Kind]++
+			slowest[faults[i].name] = max(slowest[faults[i].name], end.Sub(faults[i].to))
 			continue
 		}
 		if unexplained++; unexplained <= 5 {
@@ -244,6 +248,9 @@ func judge(t *testing.T, failed []readers.Line, faults []fault) {
 	}
 	for _, what := range slices.Sorted(maps.Keys(explained)) {
 		t.Logf("%d × %s", explained[what], what)
+	}
+	for _, name := range slices.Sorted(maps.Keys(slowest)) {
+		t.Logf("%s: the last read failed %v after the end", name, slowest[name].Round(100*time.Millisecond))
 	}
 	if unexplained > 5 {
 		t.Errorf("%d reads failed without a reason", unexplained)
@@ -261,11 +268,12 @@ func TestSoak(t *testing.T) {
 
 	begin := time.Now()
 	var faults []fault
+	cycles := 0
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for time.Since(begin)+cycle/2 < *duration {
-			w.faults(func(f fault) { faults = append(faults, f) })
+		for ; time.Since(begin)+cycle/2 < *duration || cycles < 3; cycles++ {
+			w.faults(cycles, func(f fault) { faults = append(faults, f) })
 		}
 	}()
 	all := newSeries()
@@ -283,7 +291,8 @@ func TestSoak(t *testing.T) {
 		last, _ := p.state()
 		at = append(at, time.Since(begin))
 		figures := make([]float64, len(all))
-		figures[readersMemory], figures[readersGoroutines] = memoryOf(t, p.cmd.Process.Pid), float64(last.Goroutines)
+		figures[readersMemory], figures[readersHeap] = memoryOf(t, p.cmd.Process.Pid), float64(last.Heap)/(1<<20)
+		figures[readersGoroutines] = float64(last.Goroutines)
 		for _, s := range sidecars {
 			m := metrics(t, s)
 			figures[sidecarsMemory] += m["process_resident_memory_bytes"] / (1 << 20)
@@ -313,7 +322,7 @@ func TestSoak(t *testing.T) {
 		t.Errorf("%d sessions, want at least %.0f", last.Sessions, want)
 	}
 	for _, s := range all {
-		s.flat(t)
+		s.flat(t, at, cycles)
 	}
 	if *out != "" {
 		write(t, *out, at, all)

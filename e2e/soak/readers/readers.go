@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,7 @@ type Line struct {
 	Sessions   int64         // that the readers' last hops got
 	Tokens     int64         // new tokens that the readers found
 	Goroutines int
+	Heap       uint64 // bytes that the last garbage collection left
 	Reader     string `json:",omitempty"` // whose read failed
 	Kind       string `json:",omitempty"` // of the error; "wrong bytes" if there was none
 	Error      string `json:",omitempty"`
@@ -111,7 +113,9 @@ type shared struct {
 }
 
 func (s *shared) write(l Line) {
-	l.Reads, l.Sessions, l.Tokens, l.Goroutines = s.reads.Load(), s.sessions.Load(), s.tokens.Load(), runtime.NumGoroutine()
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(heap)
+	l.Reads, l.Sessions, l.Tokens, l.Goroutines, l.Heap = s.reads.Load(), s.sessions.Load(), s.tokens.Load(), runtime.NumGoroutine(), heap[0].Value.Uint64()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.out.Encode(l) // the test may have ended
