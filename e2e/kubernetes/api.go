@@ -90,6 +90,27 @@ func (a *API) Update(ctx context.Context, path string, object, into any) error {
 	return a.do(ctx, http.MethodPut, path, asJSON, body, into)
 }
 
+// Patch changes the fields of an object that the patch has (RFC 7396).
+func (a *API) Patch(ctx context.Context, path string, patch any) error {
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return fmt.Errorf("kubernetes: patch: %w", err)
+	}
+	return a.do(ctx, http.MethodPatch, path, "application/merge-patch+json", body, nil)
+}
+
+// Evict asks the API server to delete a pod, as kubectl drain does.
+func (a *API) Evict(ctx context.Context, namespace, pod string) error {
+	return a.Create(ctx, "/api/v1/namespaces/"+namespace+"/pods/"+pod+"/eviction", map[string]any{
+		"apiVersion": "policy/v1", "kind": "Eviction", "metadata": map[string]any{"name": pod, "namespace": namespace},
+	}, nil)
+}
+
+// DeleteWhole removes an object and then what it owns, as kubectl delete does.
+func (a *API) DeleteWhole(ctx context.Context, path string) error {
+	return a.do(ctx, http.MethodDelete, path+"?propagationPolicy=Background", asJSON, nil, nil)
+}
+
 // Delete removes an object without a grace period.
 func (a *API) Delete(ctx context.Context, path string) error {
 	return a.do(ctx, http.MethodDelete, path+"?gracePeriodSeconds=0", asJSON, nil, nil)

@@ -53,9 +53,13 @@ func StartFleet(ctx context.Context, s Servers, etcd *Etcd, name, dir string, nu
 		nodes := make(chan error, n)
 		c.Fleet = make([]*Node, n)
 		for i, name := range names {
-			go func() {
-				nodes <- c.startFleetNode(ctx, i, name, net.IPv4(10, byte(80+number), byte(i+1), 0), image, reach)
-			}()
+			subnet := net.IPv4(10, byte(80+number), byte(i+1), 0)
+			// The node's own address; the rest of its network is for the pods. One after the
+			// other: a changed mask removes addresses that it makes secondary ones.
+			if err := addAddress(fmt.Sprintf("lo:%s%d", c.Name, i), subnet, net.CIDRMask(24, 32)); err != nil {
+				return err
+			}
+			go func() { nodes <- c.startFleetNode(ctx, i, name, subnet, image, reach) }()
 		}
 		for range n {
 			err = errors.Join(err, <-nodes)
@@ -70,18 +74,13 @@ func (c *Cluster) startFleetNode(ctx context.Context, i int, name string, subnet
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("kubernetes: %w", err)
 	}
-	// The node's own address. The rest of its network is for the pods.
-	ip := append(net.IP(nil), subnet.To4()...)
-	if err := addAddress(fmt.Sprintf("lo:%s%d", c.Name, i), ip, net.CIDRMask(24, 32)); err != nil {
-		return err
-	}
 	var socket string
 	var err error
 	if n.runtime, socket, err = startRuntime(name, dir, image, subnet, reach); err != nil {
 		return err
 	}
 	// Its tokens are replaced when kubelet decides.
-	c.Fleet[i], err = launch(ctx, c, n, Natural, "-ip="+ip.String(), "-runtime="+socket)
+	c.Fleet[i], err = launch(ctx, c, n, Natural, "-ip="+subnet.String(), "-runtime="+socket)
 	return err
 }
 

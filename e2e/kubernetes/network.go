@@ -167,13 +167,28 @@ func forward(l net.Listener, dial func() (net.Conn, error)) {
 	}
 }
 
-// inThread calls a function that may change the namespaces of its thread. The thread is
-// not used for anything else: it ends with its goroutine, which does not unlock it.
+// inThread calls a function that may change the network namespace of its thread, and
+// changes it back. The thread must not end: the kernel would kill the servers that it has
+// started (see the package daemon).
 func inThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		done <- f()
+		before, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		defer before.Close()
+		err = f()
+		if back := unix.Setns(int(before.Fd()), unix.CLONE_NEWNET); back != nil {
+			// Keep the thread, and keep everything else out of it.
+			done <- errors.Join(err, fmt.Errorf("kubernetes: leave a network namespace: %w", back))
+			select {}
+		}
+		runtime.UnlockOSThread()
+		done <- err
 	}()
 	return <-done
 }

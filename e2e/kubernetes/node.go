@@ -36,6 +36,7 @@ func launch(ctx context.Context, c *Cluster, n *Node, rotation Rotation, flags .
 }
 
 func (n *Node) start(ctx context.Context, c *Cluster, rotation Rotation, flags ...string) (err error) {
+	// Kubelet's Unix sockets are in this directory, and their paths may have 107 bytes.
 	n.dir = filepath.Join(c.dir, n.Name)
 	if err := os.MkdirAll(n.dir, 0o755); err != nil {
 		return fmt.Errorf("kubernetes: %w", err)
@@ -55,7 +56,7 @@ func (n *Node) start(ctx context.Context, c *Cluster, rotation Rotation, flags .
 	if err != nil {
 		return fmt.Errorf("kubernetes: %w", err)
 	}
-	flags = append([]string{"-name=" + n.Name, "-kubeconfig=" + kubeconfig, "-dir=" + filepath.Join(n.dir, "kubelet"), "-port=" + port}, flags...)
+	flags = append([]string{"-name=" + n.Name, "-kubeconfig=" + kubeconfig, "-dir=" + n.dir, "-port=" + port}, flags...)
 	n.server, err = daemon.Start(c.dir, "kubelet-"+c.Name+"-"+n.Name, c.servers.Node, append(environ(n.dir), "GOMAXPROCS=2"), flags...)
 	if err != nil {
 		return err
@@ -118,7 +119,7 @@ func (n *Node) stop() error {
 
 // Volume returns the directory in which kubelet keeps a pod's volume.
 func (n *Node) Volume(pod Pod, volume string) (string, error) {
-	found, err := filepath.Glob(filepath.Join(n.dir, "kubelet", "pods", pod.Metadata.UID, "volumes", "*", volume))
+	found, err := filepath.Glob(filepath.Join(n.dir, "pods", pod.Metadata.UID, "volumes", "*", volume))
 	if err != nil {
 		return "", err
 	}

@@ -106,7 +106,7 @@ func theWorldFor(t *testing.T) *world {
 
 func (w *world) start(ctx context.Context) (err error) {
 	w.servers = kubernetes.In(os.Getenv(serversVariable))
-	if w.dir, err = os.MkdirTemp("", "world-"); err != nil {
+	if w.dir, err = os.MkdirTemp("", "w-"); err != nil {
 		return err
 	}
 	dir := func(name string) string { return filepath.Join(w.dir, name) }

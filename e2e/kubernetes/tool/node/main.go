@@ -25,6 +25,7 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 	"k8s.io/kubernetes/pkg/kubelet/container"
 	"k8s.io/kubernetes/pkg/kubemark"
+	"k8s.io/kubernetes/pkg/volume/util/hostutil"
 )
 
 func main() {
@@ -93,6 +94,7 @@ func run(ctx context.Context) error {
 		hollow.KubeletDeps.RemoteImageService = images
 		hollow.KubeletDeps.ProbeManager = nil // the real one
 		hollow.KubeletDeps.OSInterface = container.RealOS{}
+		hollow.KubeletDeps.HostUtil = hostutil.NewHostUtil() // finds what a subPath names
 	}
 	hollow.Run(ctx)
 	return nil
