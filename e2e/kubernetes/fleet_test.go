@@ -48,7 +48,7 @@ func TestKubernetesFleet(t *testing.T) {
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T)
-	}{{"IndexedJob", f.indexedJob}, {"Pods", f.pods}} {
+	}{{"Sidecar", f.rollingUpdate}, {"IndexedJob", f.indexedJob}, {"Pods", f.pods}} {
 		t.Run(part.name, func(t *testing.T) {
 			t.Cleanup(func() {
 				if t.Failed() {

@@ -88,7 +88,7 @@ func isolate() (int, error) {
 	}
 	defer os.RemoveAll(programs)
 	for _, p := range []struct{ module, pkg string }{
-		{"../..", "./examples/fetch"}, {"../..", "./cmd/crossrole"}, {"..", "./kubernetes/reader"},
+		{"../..", "./examples/fetch"}, {"../..", "./cmd/crossrole"}, {"..", "./kubernetes/reader"}, {"..", "./kubernetes/app"},
 		{"../../examples/controller", "github.com/crossrole/crossrole/examples/controller"},
 	} {
 		if _, err := kubernetes.Program(ctx, p.module, programs, p.pkg); err != nil {

@@ -397,7 +397,7 @@ func (r *containerRuntime) ContainerStatus(_ context.Context, req *cri.Container
 	s := &cri.ContainerStatus{
 		Id: c.id, Metadata: c.config.Metadata, State: c.state(), CreatedAt: c.created.UnixNano(),
 		Image: c.config.Image, ImageRef: c.image, ImageId: c.image, Labels: c.config.Labels, Annotations: c.config.Annotations,
-		Mounts: c.config.Mounts, LogPath: c.log,
+		Mounts: c.config.Mounts, // no LogPath: kubelet would remove the log with the container
 	}
 	if !c.started.IsZero() {
 		s.StartedAt = c.started.UnixNano()
