@@ -31,7 +31,7 @@ const (
 	firstWindows = 2
 
 	// Several connections are measured over patience windows, and until each has
-	// delivered leastBytes on average.
+	// delivered leastBytes on average, or for tooLong.
 	patience   = 5
 	leastBytes = 64 << 10
 
@@ -110,12 +110,15 @@ func (j *Job) worthwhile(rate float64) bool {
 
 // measure returns the throughput of n connections in bytes per second, over a number of
 // windows, the first of which begins when each of them has delivered something. It
-// returns after any window in which the throughput is enough. ok is false if the download
-// ends.
+// returns after any window in which the throughput is enough. Connections that deliver
+// nothing do not hold it up: after tooLong it measures those that do. ok is false if the
+// download ends.
 func (j *Job) measure(ctx context.Context, n, windows int, enough float64) (rate float64, ok bool) {
-	start, earlier := time.Now(), j.received.Load()
+	began := time.Now()
+	start, earlier := began, j.received.Load()
 	for w := 1; ; w++ {
-		waiting := j.scheduler.waiting()
+		late := time.Since(began) >= tooLong
+		waiting := !late && j.scheduler.waiting()
 		select {
 		case <-time.After(window):
 		case <-j.scheduler.done:
@@ -125,7 +128,7 @@ func (j *Job) measure(ctx context.Context, n, windows int, enough float64) (rate
 		}
 		got := j.received.Load() - earlier
 		rate = float64(got) / time.Since(start).Seconds()
-		if n == 1 || got >= int64(n)*leastBytes {
+		if n == 1 || late || got >= int64(n)*leastBytes {
 			if rate >= enough || w >= windows && !waiting {
 				return rate, true
 			}

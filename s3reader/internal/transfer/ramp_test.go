@@ -16,6 +16,8 @@ type network struct {
 	firstByte time.Duration
 	each, all float64 // bytes per second of one connection, and of all together
 	slower    func(since time.Duration) (each, all float64)
+	silent    bool  // the first connection delivers nothing for 30 seconds
+	partSize  int64 // 0: none
 
 	mu         sync.Mutex
 	begun      time.Time
@@ -71,6 +73,16 @@ func (c *connection) Read(p []byte) (int, error) {
 		c.isOpen, c.free = true, now.Add(n.firstByte)
 		n.changed(+1)
 	}
+	if n.silent {
+		n.silent = false
+		n.mu.Unlock()
+		select {
+		case <-time.After(30 * time.Second): // the Body would connect again
+			return c.Read(p)
+		case <-c.ctx.Done():
+			return 0, c.ctx.Err()
+		}
+	}
 	slowEach, slowAll := 1.0, 1.0
 	if n.slower != nil {
 		slowEach, slowAll = n.slower(now.Sub(n.begun))
@@ -114,7 +126,7 @@ func (n *network) fetch(t *testing.T, size int64) (peak int, mean float64, took 
 	n.size, n.begun, n.last = size, time.Now(), time.Now()
 	limits := transfer.NewLimits(32, 64*mib)
 	j := &transfer.Job{
-		Limits: limits, Plan: transfer.NewPlan(size, 32, 0, 0), Probe: true,
+		Limits: limits, Plan: transfer.NewPlan(size, 32, n.partSize, 0), Probe: true,
 		Missing: []transfer.Range{{Start: 0, End: size}}, W: discard{},
 		Open:      func() transfer.Body { return &connection{n: n} },
 		Recovered: recovered,
@@ -171,6 +183,8 @@ func TestRamp(t *testing.T) {
 		{"near, twelve cores", &network{firstByte: near, each: 0.7e9, all: 12 * 0.7e9}, 4096, 11, 32, 32, 600 * time.Millisecond},
 		{"near, busy", &network{firstByte: near, each: 1.5e9, all: 1.5e9, slower: func(d time.Duration) (float64, float64) { return 1, busy(d) }}, 2048, 1.5, 8, 32, 3 * time.Second},
 		{"far, noisy", &network{firstByte: far, each: s3, all: 1e11, slower: func(d time.Duration) (float64, float64) { return uneven(d), 1 }}, 1024, 28, 32, 32, 800 * time.Millisecond},
+		{"first connection silent", &network{firstByte: far, each: s3, all: 1e11, silent: true}, 1024, 24, 32, 32, 1600 * time.Millisecond},
+		{"small parts", &network{firstByte: far, each: 3 * s3, all: 1e11, partSize: mib}, 1024, 28, 32, 32, 1200 * time.Millisecond},
 		// From 200 ms on, a store that was fast limits each connection.
 		{"slows down", &network{firstByte: near, each: 1.5e9, all: 1.5e9, slower: func(d time.Duration) (float64, float64) {
 			if d < 200*time.Millisecond {

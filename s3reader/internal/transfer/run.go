@@ -111,6 +111,7 @@ func (j *Job) Run(parent context.Context) ([]Part, error) {
 				release()
 				return false
 			}
+			j.scheduler.opened(s)
 			with, leave := body, release
 			working.Add(1)
 			workers.Go(func() {
@@ -233,7 +234,7 @@ func (j *Job) read(s *segment, body Body, p []byte) (n int, err error) {
 		m, err = body.Read(p[n:])
 		if n += m; m > 0 {
 			j.received.Add(int64(m))
-			if !s.heard { // set by this worker only
+			if s.silent { // changed by this worker only
 				j.scheduler.heard(s)
 			}
 		}

@@ -32,7 +32,7 @@ type scheduler struct {
 	mu      sync.Mutex // guards what follows, and the segments except for got
 	free    []Range    // not assigned yet, in order; cut on demand, since a huge object has many segments
 	active  []*segment
-	silent  int           // active segments of which no byte has arrived yet
+	silent  int           // connections that were opened and have not delivered anything yet
 	most    int           // more active segments than this are given back; 0: no limit
 	changed chan struct{} // closed when a segment is finished; nil: no worker waits
 
@@ -52,7 +52,7 @@ type segment struct {
 	begun  time.Time
 	last   time.Time // when bytes arrived
 	bytes  int64     // arrived
-	heard  bool      // something has arrived, perhaps not counted in bytes yet
+	silent bool      // the first of a connection that has not delivered anything yet
 	moves  int       // how often it was taken over since bytes last arrived
 	got    Part      // what has arrived since the last part was finished; of the worker that fetches it
 }
@@ -85,7 +85,6 @@ func (q *scheduler) next(ctx context.Context, rate float64) (s *segment, more bo
 	s = &segment{left: r, got: Part{Range: Range{r.Start, r.Start}}, begun: now, last: now, moves: moves}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	q.active = append(q.active, s)
-	q.silent++
 	return s, true
 }
 
@@ -171,17 +170,26 @@ func (q *scheduler) claim(s *segment, n int) int {
 	return n
 }
 
+// opened records that s is the first segment of a connection. Later ones do not count as
+// silent: with small segments, one of the connections is always between two of them.
+func (q *scheduler) opened(s *segment) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s.silent = true
+	q.silent++
+}
+
 // heard records that the first bytes of a segment have arrived.
 func (q *scheduler) heard(s *segment) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !s.heard {
-		s.heard = true
+	if s.silent {
+		s.silent = false
 		q.silent--
 	}
 }
 
-// waiting reports whether a connection has not delivered anything of its segment yet.
+// waiting reports whether a connection was opened and has not delivered anything yet.
 func (q *scheduler) waiting() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -231,7 +239,7 @@ func (q *scheduler) remove(s *segment) {
 		return
 	}
 	q.active = slices.Delete(q.active, i, i+1)
-	if !s.heard {
+	if s.silent {
 		q.silent--
 	}
 	if len(q.active) == 0 && len(q.free) == 0 {
