@@ -95,6 +95,14 @@ func (j *Job) ramp(ctx context.Context, open func(n int) bool) {
 				return
 			}
 			j.scheduler.limit(few)
+			// The few may have become slower since they were measured.
+			if rate, ok = j.measure(ctx, few, patience, math.Inf(1)); ok && now >= rate*gain {
+				open(all)
+				return
+			}
+		}
+		if !ok {
+			return
 		}
 		rate, ok = j.measure(ctx, few, pause, math.Inf(1))
 		try = j.worthwhile(rate)

@@ -185,6 +185,12 @@ func TestRamp(t *testing.T) {
 		{"far, noisy", &network{firstByte: far, each: s3, all: 1e11, slower: func(d time.Duration) (float64, float64) { return uneven(d), 1 }}, 1024, 28, 32, 32, 800 * time.Millisecond},
 		{"first connection silent", &network{firstByte: far, each: s3, all: 1e11, silent: true}, 1024, 24, 32, 32, 1600 * time.Millisecond},
 		{"small parts", &network{firstByte: far, each: 3 * s3, all: 1e11, partSize: mib}, 1024, 28, 32, 32, 1200 * time.Millisecond},
+		{"far, a fast start", &network{firstByte: far, each: 5 * s3, all: 1e11, slower: func(d time.Duration) (float64, float64) {
+			if d < 80*time.Millisecond {
+				return 1, 1
+			}
+			return 0.2, 1
+		}}, 1024, 26, 32, 32, 800 * time.Millisecond},
 		// From 200 ms on, a store that was fast limits each connection.
 		{"slows down", &network{firstByte: near, each: 1.5e9, all: 1.5e9, slower: func(d time.Duration) (float64, float64) {
 			if d < 200*time.Millisecond {

@@ -98,7 +98,7 @@ func (j *Job) Run(parent context.Context) ([]Part, error) {
 	body, release := j.First, j.ReleaseFirst
 	open := func(n int) bool { // until n workers are there
 		j.scheduler.limit(0)
-		for working.Load() < int64(n) {
+		for working.Load() < int64(n) && ctx.Err() == nil {
 			if body == nil {
 				if err := j.Limits.Acquire(ctx); err != nil {
 					cancel(err)
@@ -154,7 +154,7 @@ func (j *Job) work(ctx context.Context, cancel context.CancelCauseFunc, s *segme
 		body.Close()
 		rate := j.scheduler.finish(s)
 		j.complete(s)
-		if err == nil {
+		if err == nil && !stopped {
 			j.Limits.Succeeded()
 		}
 		release()
