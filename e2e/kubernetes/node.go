@@ -8,6 +8,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/crossrole/crossrole/e2e/daemon"
 )
@@ -108,11 +112,41 @@ func (n *Node) stop() error {
 	if n.runtime != nil {
 		n.runtime.stop()
 	}
-	if n.proxy == nil {
+	err := n.unmount()
+	if n.proxy != nil {
+		if closed := n.proxy.close(); !errors.Is(closed, http.ErrServerClosed) {
+			err = errors.Join(err, closed)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	return nil
+}
+
+// unmount removes what a kubelet with a real runtime leaves mounted in its directory, and
+// the directory's mount at its own place. Otherwise the directory could not be removed.
+func (n *Node) unmount() error {
+	if n.dir == "" {
 		return nil
 	}
-	if err := n.proxy.close(); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("kubernetes: %w", err)
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	lines := slices.Collect(strings.Lines(string(mounts)))
+	for _, line := range slices.Backward(lines) { // the latest first
+		fields := strings.Fields(line)
+		if len(fields) < 5 {
+			continue
+		}
+		point := fields[4]
+		if point != n.dir && !strings.HasPrefix(point, n.dir+"/") {
+			continue
+		}
+		if err := unix.Unmount(point, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount %s: %w", point, err)
+		}
 	}
 	return nil
 }
