@@ -159,6 +159,7 @@ func TestServeIsKilledAndStartedAgain(t *testing.T) {
 		t.Error("a program that has none, while serve is away: no error")
 	}
 	args[len(args)-1] = strings.TrimPrefix(strings.TrimSuffix(url, "/v1/pics"), "http://")
+	before := pod.sessions("AssumeRoleWithWebIdentity") + pod.sessions("AssumeRole")
 	serve = startCommand(t, vars, args...)
 	if again := strings.Fields(serve.line()); strings.Join(again, " ") != strings.Join(printed, " ") {
 		t.Errorf("after the restart: %q, before: %q", again, printed)
@@ -167,6 +168,9 @@ func TestServeIsKilledAndStartedAgain(t *testing.T) {
 		if err := read(t.Context(), p); err != nil {
 			t.Errorf("after the restart: %v\n%s", err, serve.stderr)
 		}
+	}
+	if n := pod.sessions("AssumeRoleWithWebIdentity") + pod.sessions("AssumeRole") - before; n != 2 {
+		t.Errorf("the restart cost %d sessions, want one for each of two hops", n)
 	}
 	if status := serve.end(syscall.SIGTERM); status != 0 {
 		t.Errorf("exit status %d after SIGTERM\n%s", status, serve.stderr)

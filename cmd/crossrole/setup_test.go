@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"testing"
 
@@ -906,5 +908,36 @@ func TestSetupWarnsOfSize(t *testing.T) {
 				t.Errorf("%d clusters, %s: %v, it warns %q, want %q", clusters, command[0], err, stderr, want)
 			}
 		}
+	}
+}
+
+// The longer the name of the service account, the longer the policy: the first warning comes
+// at 80% of the characters that IAM allows by default.
+func TestSetupWarnsFromEightyPercent(t *testing.T) {
+	run := func(length int) (size int, warned bool) {
+		args := []string{"setup", "--format", "json", "--cluster-account", "111122223333", "--shared-account", "444455556666", "--bucket", "pics",
+			"--service-account", "default/" + strings.Repeat("a", length)}
+		for i := range 3 {
+			args = append(args, "--issuer", fmt.Sprintf("https://oidc.eks.us-east-1.amazonaws.com/id/%032X", i))
+		}
+		stdout, stderr, err := crossrole(t.Context(), args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan struct {
+			Accounts []struct {
+				Roles []struct{ TrustPolicy trust.Policy }
+			}
+		}
+		if err := json.Unmarshal([]byte(stdout), &plan); err != nil {
+			t.Fatal(err)
+		}
+		return plan.Accounts[0].Roles[0].TrustPolicy.Size(), strings.Contains(stderr, "before you add clusters")
+	}
+	first := sort.Search(200, func(length int) bool { _, warned := run(length + 1); return warned }) + 1
+	size, _ := run(first)
+	before, _ := run(first - 1)
+	if limit := trust.MaxTrustPolicySize * 8 / 10; size < limit || before > limit {
+		t.Errorf("the first warning comes at %d characters, not yet at %d; want it at %d", size, before, limit)
 	}
 }

@@ -140,7 +140,11 @@ func TestSlowPeers(t *testing.T) {
 		token := s.tokenOf("pics")
 		s.ask("pics", token) // there is a session
 		began := time.Now()
-		ended := make(chan time.Duration)
+		type end struct {
+			peer  int // in the order in which they connected
+			after time.Duration
+		}
+		ended := make(chan end)
 		const connections = 256 // that the server keeps open at most
 		const peers = 3 * connections
 		for i := range peers {
@@ -160,7 +164,7 @@ func TestSlowPeers(t *testing.T) {
 					}
 				}()
 				_, _ = io.Copy(io.Discard, conn) // ends with the connection
-				ended <- time.Since(began)
+				ended <- end{i, time.Since(began)}
 			}()
 		}
 		if resp, body := s.ask("pics", token); resp.StatusCode != http.StatusOK || time.Since(began) > time.Second {
@@ -169,10 +173,14 @@ func TestSlowPeers(t *testing.T) {
 		var longest time.Duration
 		immediately := 0
 		for range peers {
-			lasted := <-ended
-			longest = max(longest, lasted)
-			if lasted < time.Second {
+			e := <-ended
+			longest = max(longest, e.after)
+			if e.after < time.Second {
 				immediately++
+			}
+			// One more, for the connection of the request.
+			if oldest := e.peer < peers-connections; oldest && e.after >= time.Second || !oldest && e.after < time.Second && e.peer > peers-connections {
+				t.Errorf("peer %d of %d was closed after %v, want the %d oldest immediately", e.peer, peers, e.after, peers-connections)
 			}
 		}
 		if immediately < peers-connections {
