@@ -192,17 +192,35 @@ func TestExpiredSessionAfterAnIdleDay(t *testing.T) {
 		})
 		_, err = chain.Retrieve(t.Context())
 		check(t, err)
-		time.Sleep(2 * time.Hour)
-		client.set(home, refuses)
-		client.hosts()
-		for i, want := range []int{4, 1, 1} {
-			if _, err := chain.Retrieve(t.Context()); !errors.Is(err, credentials.STSUnreachable) {
-				t.Fatal(err)
+		for _, outage := range []struct {
+			name     string
+			fails    func(*http.Request) (*http.Response, error)
+			attempts []int // of each refresh
+			within   time.Duration
+		}{
+			{"refuses", refuses, []int{4, 1, 1}, 2 * time.Second},
+			{"hangs", never, []int{3}, 30 * time.Second},
+		} {
+			time.Sleep(2 * time.Hour)
+			client.set(home, outage.fails)
+			client.hosts()
+			for i, want := range outage.attempts {
+				begin := time.Now()
+				if _, err := chain.Retrieve(t.Context()); !errors.Is(err, credentials.STSUnreachable) && !errors.Is(err, credentials.RefreshTimeout) {
+					t.Fatal(err)
+				}
+				if took := time.Since(begin); took > outage.within {
+					t.Errorf("%s: refresh %d took %v, want at most %v", outage.name, i+1, took, outage.within)
+				}
+				if n := len(client.hosts()); n != want {
+					t.Errorf("%s: refresh %d: %d attempts, want %d", outage.name, i+1, n, want)
+				}
+				time.Sleep(20 * time.Second)
 			}
-			if n := len(client.hosts()); n != want {
-				t.Errorf("refresh %d: %d attempts, want %d", i+1, n, want)
-			}
-			time.Sleep(20 * time.Second)
+			client.set(home, nil)
+			time.Sleep(time.Minute)
+			_, err = chain.Retrieve(t.Context())
+			check(t, err)
 		}
 	})
 }
