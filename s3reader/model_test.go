@@ -17,7 +17,7 @@ var memories = []int64{1, 300 << 10, 3 << 20, 0}
 // FuzzReads plays a sequence of reads on a handle and on the bytes themselves.
 func FuzzReads(f *testing.F) {
 	const size = 5<<20 + 123
-	data := append(large(5<<20), noise(123)...)
+	data := noise(size)
 	s := newShelf()
 	s.Put("k", data)
 	readers := make([]*s3reader.Reader, len(memories))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,8 +20,11 @@ func (s *shelf) over(t testing.TB, l *line, optFns ...func(*s3reader.Options)) *
 	return newReader(t, cfg, "pics", optFns...)
 }
 
-// large is an object larger than any window.
-func large(size int) []byte { return bytes.Repeat(noise(1<<20), size>>20) }
+// large is an object larger than any window, of whole MiB. All have their bytes in
+// common, which no test changes.
+func large(size int) []byte { return mebibytes()[:size:size] }
+
+var mebibytes = sync.OnceValue(func() []byte { return bytes.Repeat(noise(1<<20), 128) })
 
 // What one connection delivers is not all that S3 has.
 func TestReadingInOrderUsesManyConnections(t *testing.T) {
