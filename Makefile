@@ -183,7 +183,7 @@ e2e-soak:
 	@$(call gate,soak: for $(SOAK) no read fails without a reason and nothing grows)
 	mkdir -p bin/soak
 	cd e2e
-	go test -count=1 -v -timeout=0 -run '^TestSoak$$' ./soak -soak=$(SOAK) -out=$(CURDIR)/bin/soak || $(call fail,see the reads and medians above; the samples are in bin/soak/soak.csv)
+	go test -count=1 -v -timeout=0 -run '^TestSoak' ./soak -soak=$(SOAK) -out=$(CURDIR)/bin/soak || $(call fail,see the reads and figures above; the samples are in bin/soak/soak.csv)
 
 SEEDS ?= 200
 

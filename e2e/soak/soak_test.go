@@ -322,7 +322,11 @@ func TestSoak(t *testing.T) {
 		t.Errorf("%d sessions, want at least %.0f", last.Sessions, want)
 	}
 	for _, s := range all {
-		s.flat(t, at, cycles)
+		report, err := s.flat(at, cycles)
+		t.Log(report)
+		if err != nil {
+			t.Error(err)
+		}
 	}
 	if *out != "" {
 		write(t, *out, at, all)
