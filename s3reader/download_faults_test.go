@@ -80,12 +80,12 @@ func TestOthersHelpTheSlowOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
-		data := bytes.Repeat(noise(1<<20), 64)
+		data := large(64 << 20)
 		s.Put("k", data)
 		cfg := s.config(mayRead)
 		cfg.HTTPClient = slowly{inner: cfg.HTTPClient}
 		r := newReader(t, cfg, "pics", func(o *s3reader.Options) { o.Concurrency = 4 })
-		var w memory
+		w := memory{data: make([]byte, 0, len(data))}
 		start := time.Now()
 		info, err := r.Download(t.Context(), "k", &w)
 		if err != nil || !info.Verified {
@@ -140,10 +140,10 @@ func TestOthersTakeOverFromTheStalled(t *testing.T) {
 	for _, stalls := range []int{0, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShelf()
-			data := bytes.Repeat(noise(1<<20), 64)
+			data := large(64 << 20)
 			s.Put("k", data)
 			s.cloud.Fault(awstest.Fault{Operation: "GetObject", Skip: stalls, Times: 1, StallAfter: new(int64(5<<20 + 100_000))})
-			var w memory
+			w := memory{data: make([]byte, 0, len(data))}
 			start := time.Now()
 			info, err := s.reader(t, mayRead, func(o *s3reader.Options) { o.Concurrency = 4 }).Download(t.Context(), "k", &w)
 			if err != nil || !info.Verified {

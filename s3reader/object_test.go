@@ -67,7 +67,7 @@ func TestGetReturnsNoNil(t *testing.T) {
 func TestGetOfALargeObject(t *testing.T) {
 	t.Parallel()
 	s := newShelf()
-	data := bytes.Repeat(noise(1<<16), 40<<20>>16)
+	data := large(40 << 20)
 	s.Put("k", data)
 	got, err := s.reader(t, mayRead).Get(t.Context(), "k")
 	if err != nil {

@@ -1,7 +1,6 @@
 package s3reader_test
 
 import (
-	"bytes"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -33,13 +32,13 @@ func TestNarrowLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
-		data := bytes.Repeat(noise(1<<20), 64)
+		data := large(64 << 20)
 		s.Put("k", data)
 		cfg := s.config(mayRead)
 		n := &narrow{inner: cfg.HTTPClient}
 		cfg.HTTPClient = n
 		r := newReader(t, cfg, "pics", func(o *s3reader.Options) { o.Concurrency = 8 })
-		var w memory
+		w := memory{data: make([]byte, 0, len(data))}
 		info, err := r.Download(t.Context(), "k", &w)
 		if err != nil || !info.Verified {
 			t.Fatal(info, err)
