@@ -135,10 +135,14 @@ func (r *release) api(ctx context.Context) (string, error) {
 		if r.version != "" {
 			args = append(args, "--exclude="+r.version)
 		}
-		tag, err := output(ctx, r.root, nil, "git", args...)
-		if err != nil {
-			if tags, err := output(ctx, r.root, nil, "git", "tag", "--list", "v[0-9]*", "--merged", "HEAD"); err != nil || tags != "" && tags != r.version {
-				return "", fmt.Errorf("git describe finds no tag, but there are some: %s, %w", tags, err)
+		tag, none := output(ctx, r.root, nil, "git", args...)
+		if none != nil {
+			tags, err := output(ctx, r.root, nil, "git", "tag", "--list", "v[0-9]*", "--merged", "HEAD")
+			if err != nil {
+				return "", err
+			}
+			if tags != "" && tags != r.version {
+				return "", fmt.Errorf("these tags exist: %s, but %w", strings.Join(strings.Fields(tags), ", "), none)
 			}
 			return "no tag: every exported name is new", nil
 		}

@@ -4,7 +4,7 @@
 //
 // Usage: release [-root DIR] [-version vX.Y.Z] [-base COMMIT] [STEP…]
 //
-// Exit status: 0 nothing failed; 1 a step failed; 2 wrong usage; 3 a step that was
+// Exit status: 0 nothing failed; 1 a step failed, or an interrupt; 2 wrong usage; 3 a step that was
 // named could not be run. Without named steps, those that could not be run are listed
 // in the last line.
 package main
@@ -116,6 +116,9 @@ func run(ctx context.Context, root, version, base string, names []string) int {
 		}
 	}
 	switch {
+	case ctx.Err() != nil:
+		fmt.Println("release: INTERRUPTED: not all steps ran")
+		return 1
 	case len(failed) > 0:
 		fmt.Printf("release: FAILED: %s\n", strings.Join(failed, ", "))
 		return 1
