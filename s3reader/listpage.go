@@ -25,8 +25,9 @@ import (
 //	    └─► the SDK's    anything else: errors, truncated pages, comments, other elements
 //
 // pageParser knows a small part of XML. It returns nothing at all unless it has understood
-// every byte of the page; the SDK then reads the same bytes. So the result, and each error,
-// is that of the SDK.
+// every byte of the page; otherwise the SDK reads the same bytes. So each error is the SDK's,
+// and the result has the SDK's values in the fields that this package uses. A page that
+// pageParser reads has no others, such as KeyCount, RequestCharged or an object's checksum.
 
 // sdkDeserializer is the ID of the SDK's middleware that reads a response.
 const sdkDeserializer = "OperationDeserializer"
