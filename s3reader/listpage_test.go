@@ -94,12 +94,13 @@ func FuzzPageSpelling(f *testing.F) {
 // ETag.
 func TestListAllocations(t *testing.T) {
 	const keys = 1000
-	page := pageHead + "<Name>pics</Name><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
+	var page strings.Builder
+	page.WriteString(pageHead + "<Name>pics</Name><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>")
 	for i := range keys {
-		page += contents(fmt.Sprintf("<Key>photos/%06d</Key><LastModified>2026-11-02T15:04:05.000Z</LastModified><ETag>&quot;%032x&quot;</ETag><Size>7</Size><StorageClass>STANDARD</StorageClass>", i, i))
+		page.WriteString(contents(fmt.Sprintf("<Key>photos/%06d</Key><LastModified>2026-11-02T15:04:05.000Z</LastModified><ETag>&quot;%032x&quot;</ETag><Size>7</Size><StorageClass>STANDARD</StorageClass>", i, i)))
 	}
-	page += "</ListBucketResult>"
-	r := newReader(t, server(func(*http.Request) *http.Response { return answer(200, page) }).config(), "pics")
+	page.WriteString("</ListBucketResult>")
+	r := newReader(t, server(func(*http.Request) *http.Response { return answer(200, page.String()) }).config(), "pics")
 	per := testing.AllocsPerRun(5, func() {
 		n := 0
 		for _, err := range r.List(t.Context(), "photos/") {

@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,28 +79,8 @@ func TestLimiterOrder(t *testing.T) {
 	})
 }
 
-// line delivers bytes in synctest's time: rate(n) is what n connections bring
-// together.
-const most = 32
-
-type line struct {
-	connections int
-	rate        func(n int) float64
-}
-
-func (l *line) deliver(written *atomic.Int64, stop <-chan struct{}) {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			written.Add(int64(l.rate(l.connections) / 1000))
-		case <-stop:
-			return
-		}
-	}
-}
-
+// The more connections are in use, the less each of them buffers; one that buffers less
+// than before returns its buffer.
 func TestBuffersFollowTheConnections(t *testing.T) {
 	l := NewLimits(32, 64<<20)
 	for n := int64(1); n <= 32; n++ {
