@@ -15,14 +15,18 @@ const defaultSoak = 2 * time.Minute
 const (
 	restartEvery = 30 * time.Second
 	away         = 2 * shortLife
-	// recovery is how long a program may take to recover when the gateway responds
-	// again: the back-off after a failed refresh doubles from one second, and is at most
-	// eight seconds after an outage of this length.
-	recovery = 8 * time.Second
 )
 
 // outage is a time without the gateway.
 type outage struct{ from, to time.Time }
+
+// recovery is how long a program may take to recover when the gateway responds again. The
+// pauses between attempts double from one second up to 20: the last is a second longer than
+// all before it, so at most a second longer than the outage. The second second is for the
+// attempt.
+func (o outage) recovery() time.Duration {
+	return min(o.to.Sub(o.from), 20*time.Second) + 2*time.Second
+}
 
 // restart kills the gateway and starts it again, after a time in which sessions of
 // shortLife expire. It returns when the gateway responds.
@@ -54,7 +58,7 @@ func judge(last line, failed []line, outages []outage) verdict {
 	v := verdict{last: last, kinds: map[string]int{}, failures: len(failed)}
 	for _, f := range failed {
 		end := f.At.Add(f.Took)
-		i := slices.IndexFunc(outages, func(o outage) bool { return end.After(o.from) && f.At.Before(o.to.Add(recovery)) })
+		i := slices.IndexFunc(outages, func(o outage) bool { return end.After(o.from) && f.At.Before(o.to.Add(o.recovery())) })
 		switch {
 		case i < 0:
 			v.outside = append(v.outside, f)
