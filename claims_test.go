@@ -55,9 +55,9 @@ var guarantees = []claim{
 
 // otherClaims are those in the rest of README.md.
 var otherClaims = []claim{
-	{"provides a program in a Kubernetes pod with credentials for a role in another AWS account, renews them before they expire,",
+	{"It gets the credentials, renews them before they expire,",
 		[]string{"credentials.TestChainReadsTheBucket", "credentials.TestCallersNeverWaitAfterTheFirst", "e2e/kubernetes.TestKubernetesFetches"}},
-	{"says what to fix when it cannot get them.",
+	{"says what to fix when it cannot.",
 		[]string{"credentials.TestPrintedFixesWorkAndAdmitNoOneElse"}},
 	{"One call renews the expired session, and all others wait for it.",
 		[]string{"bench refresh/waiting-callers"}},
