@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -49,8 +50,8 @@ type pageReader struct {
 // use makes r the middleware that reads the response of a request.
 func (r *pageReader) use(stack *middleware.Stack) error {
 	sdk, ok := stack.Deserialize.Get(sdkDeserializer)
-	if !ok {
-		return nil // Options.S3 has removed it
+	if t := reflect.TypeOf(sdk); !ok || t.Kind() != reflect.Pointer || t.Elem().PkgPath() != reflect.TypeFor[s3.Options]().PkgPath() {
+		return nil // Options.S3 has removed or replaced it
 	}
 	r.sdk = sdk
 	_, err := stack.Deserialize.Swap(sdkDeserializer, r)

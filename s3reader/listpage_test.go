@@ -1,12 +1,16 @@
 package s3reader_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/crossrole/crossrole/s3reader"
 )
@@ -115,5 +119,40 @@ func TestListAllocations(t *testing.T) {
 	}) / keys
 	if per > 6 {
 		t.Errorf("%.1f allocations per key", per)
+	}
+}
+
+// ownDeserializer is a user's, in place of the SDK's.
+type ownDeserializer struct{ page *s3.ListObjectsV2Output }
+
+func (ownDeserializer) ID() string { return "OperationDeserializer" }
+
+func (d ownDeserializer) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (
+	middleware.DeserializeOutput, middleware.Metadata, error,
+) {
+	out, metadata, err := next.HandleDeserialize(ctx, in)
+	out.Result = d.page
+	return out, metadata, err
+}
+
+// A deserializer that Options.S3 puts in place of the SDK's reads the pages.
+func TestListWithOwnDeserializer(t *testing.T) {
+	own := ownDeserializer{&s3.ListObjectsV2Output{IsTruncated: aws.Bool(false), Contents: []s3types.Object{{Key: aws.String("theirs"), Size: aws.Int64(7)}}}}
+	doc := pageHead + "<IsTruncated>false</IsTruncated>" + contents("<Key>ours</Key><Size>7</Size>") + "</ListBucketResult>"
+	r := newReader(t, server(func(*http.Request) *http.Response { return answer(200, doc) }).config(), "pics", func(o *s3reader.Options) {
+		o.S3 = func(o *s3.Options) {
+			o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+				_, err := stack.Deserialize.Swap("OperationDeserializer", own)
+				return err
+			})
+		}
+	})
+	for info, err := range r.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Key != "theirs" {
+			t.Errorf("got %q", info.Key)
+		}
 	}
 }
