@@ -73,15 +73,16 @@ func (c *Cluster) start(ctx context.Context, nodes ...string) (err error) {
 	}
 	c.API = &API{base: "https://" + c.addr, token: rand.Text()}
 	c.tokens = map[string]string{scheduler: rand.Text(), controllerManager: rand.Text()}
-	users := c.API.token + ",admin,1,system:masters\n"
+	var users strings.Builder
+	users.WriteString(c.API.token + ",admin,1,system:masters\n")
 	for name, token := range c.tokens {
-		users += fmt.Sprintf("%s,system:%s,%s\n", token, name, name)
+		users.WriteString(fmt.Sprintf("%s,system:%s,%s\n", token, name, name))
 	}
 	for _, name := range nodes {
 		c.tokens[name] = rand.Text()
-		users += fmt.Sprintf("%s,system:node:%s,%s,system:nodes\n", c.tokens[name], name, name)
+		users.WriteString(fmt.Sprintf("%s,system:node:%s,%s,system:nodes\n", c.tokens[name], name, name))
 	}
-	if err := os.WriteFile(filepath.Join(c.dir, "users.csv"), []byte(users), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(c.dir, "users.csv"), []byte(users.String()), 0o600); err != nil {
 		return fmt.Errorf("kubernetes: %w", err)
 	}
 	return c.StartServer(ctx)
