@@ -127,7 +127,7 @@ for p in $(3); do
 done
 cd e2e
 [[ $$(go test -list '$(1)' $(2)) == Test* ]] || $(call fail,no test in e2e/$(2) matches $(1): update the suite in the Makefile)
-go test -count=1 -timeout=15m -run '$(1)' $(2) || $(call fail,fix the test above; the end of each server log is printed with it)
+go test -count=1 -timeout=25m -run '$(1)' $(2) || $(call fail,fix the test above; the end of each server log is printed with it)
 endef
 
 ## e2e-ceph: both routes against Ceph's gateway; as root
