@@ -15,7 +15,7 @@ import (
 	"github.com/crossrole/crossrole/tools/release/internal/vuln"
 )
 
-// Check tells apart a vulnerability, a database that does not respond, and a
+// Check distinguishes a vulnerability, a database that does not respond, and a
 // govulncheck that fails.
 func TestCheck(t *testing.T) {
 	database := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
