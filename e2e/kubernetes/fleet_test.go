@@ -42,7 +42,6 @@ type fleet struct {
 // accepts.
 func TestKubernetesFleet(t *testing.T) {
 	w := theWorldFor(t)
-	t.Parallel() // with the soak
 	f := w.startFleet(t)
 	f.restrict(t)
 	for _, part := range []struct {

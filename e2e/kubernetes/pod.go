@@ -58,8 +58,8 @@ func (c ContainerSpec) Getenv(name string) string {
 	return ""
 }
 
-// CreatePod creates a pod on the cluster's node and waits until kubelet has mounted its
-// token. object is the decoded JSON or YAML of the pod.
+// CreatePod creates a pod on the cluster's node and waits until kubelet has set up its
+// volumes, the token's among them. object is the decoded JSON or YAML of the pod.
 func (c *Cluster) CreatePod(ctx context.Context, object map[string]any) (Pod, error) {
 	var p Pod
 	spec, ok := object["spec"].(map[string]any)
@@ -96,8 +96,15 @@ func (c *Cluster) CreatePod(ctx context.Context, object map[string]any) (Pod, er
 		if err != nil {
 			return err
 		}
-		_, err = os.Stat(filepath.Join(dir, "token"))
-		return err
+		if _, err := os.Stat(filepath.Join(dir, "token")); err != nil {
+			return err
+		}
+		for _, v := range p.Spec.Volumes {
+			if _, err := c.Node.Volume(p, v.Name); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return p, fmt.Errorf("%w\n%s", err, c.Logs())

@@ -126,7 +126,6 @@ func (w *world) gatewayRestart(t *testing.T) string {
 // typed error during an outage.
 func TestKubernetesSoak(t *testing.T) {
 	w := theWorldFor(t)
-	t.Parallel() // with the test of the fleet
 	loops := w.both(t, "soak", true)
 	var outages []outage
 	begin := time.Now()
