@@ -145,10 +145,10 @@
 // are the SDK's packages of that name, with their defaults or tuned to 16 parts of 16
 // MiB, and "minio-parallel" is 16 ranges of 16 MiB with minio-go's Core. All take
 // turns, after a garbage collection, in an order that rotates every round; medians are
-// over five rounds or more (-quick: one to five, smaller objects; s3/rss-mib-8gib: two). Client and server
-// share the machine's processors. So with two processors, a contender with several
-// connections is limited by the CPU time of client and server together, and a
-// contender with one connection by the busier of the two.
+// over five rounds or more (-quick: one to five, smaller objects; s3/rss-mib-8gib:
+// two). Client and server share the machine's processors. So with two processors, a
+// contender with several connections is limited by the CPU time of client and server
+// together, and a contender with one connection by the busier of the two.
 //   - s3/discard-mbps: 1 GiB to io.Discard.
 //   - s3/random-requests, s3/random-bytes-ratio: an object's last 8 bytes and
 //     64 KiB, then 40 ranges of 0.2 to 1 MiB with gaps of up to 256 KiB, read by

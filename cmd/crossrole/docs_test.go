@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/crossrole/crossrole/internal/anchor"
-	"github.com/crossrole/crossrole/trust"
 )
 
 // The commands in the sh blocks of docs/ work as they stand there, in a pod.
@@ -63,15 +61,7 @@ func TestClustersPerHubRole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var plan struct {
-			Accounts []struct {
-				Roles []struct{ TrustPolicy trust.Policy }
-			}
-		}
-		if err := json.Unmarshal([]byte(stdout), &plan); err != nil {
-			t.Fatal(err)
-		}
-		return plan.Accounts[0].Roles[0].TrustPolicy.Size()
+		return hubPolicySize(t, stdout)
 	}
 	rows := regexp.MustCompile(`(?m)^\| ([0-9,]+)[^|]*\| ([0-9]+) \|$`).FindAllStringSubmatch(pages(t)["many-clusters.md"], -1)
 	if len(rows) != 3 {

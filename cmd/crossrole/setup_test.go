@@ -924,15 +924,7 @@ func TestSetupWarnsFromEightyPercent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var plan struct {
-			Accounts []struct {
-				Roles []struct{ TrustPolicy trust.Policy }
-			}
-		}
-		if err := json.Unmarshal([]byte(stdout), &plan); err != nil {
-			t.Fatal(err)
-		}
-		return plan.Accounts[0].Roles[0].TrustPolicy.Size(), strings.Contains(stderr, "before you add clusters")
+		return hubPolicySize(t, stdout), strings.Contains(stderr, "before you add clusters")
 	}
 	first := sort.Search(200, func(length int) bool { _, warned := run(length + 1); return warned }) + 1
 	size, _ := run(first)
@@ -940,4 +932,18 @@ func TestSetupWarnsFromEightyPercent(t *testing.T) {
 	if limit := trust.MaxTrustPolicySize * 8 / 10; size < limit || before > limit {
 		t.Errorf("the first warning comes at %d characters, not yet at %d; want it at %d", size, before, limit)
 	}
+}
+
+// hubPolicySize returns the size of the first role's trust policy in setup's JSON.
+func hubPolicySize(t *testing.T, stdout string) int {
+	t.Helper()
+	var plan struct {
+		Accounts []struct {
+			Roles []struct{ TrustPolicy trust.Policy }
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &plan); err != nil {
+		t.Fatal(err)
+	}
+	return plan.Accounts[0].Roles[0].TrustPolicy.Size()
 }

@@ -145,11 +145,8 @@ func (s *Serve) Variables() []string {
 	return []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + s.TokenFile}
 }
 
-var refreshes = regexp.MustCompile(`(?m)^crossrole_refreshes_total\{hop="(\d)",kind="(\w*)",.*\} (\d+)$`)
-
-// Refreshes returns two metrics: how many sessions each hop got, and how many refreshes
-// failed.
-func (s *Serve) Refreshes(t *testing.T) (byHop map[string]int, failed int) {
+// Metrics returns the page of metrics.
+func (s *Serve) Metrics(t *testing.T) string {
 	t.Helper()
 	resp, err := http.Get(s.Admin + "/metrics")
 	if err != nil {
@@ -160,8 +157,17 @@ func (s *Serve) Refreshes(t *testing.T) (byHop map[string]int, failed int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(page)
+}
+
+var refreshes = regexp.MustCompile(`(?m)^crossrole_refreshes_total\{hop="(\d)",kind="(\w*)",.*\} (\d+)$`)
+
+// Refreshes returns two metrics: how many sessions each hop got, and how many refreshes
+// failed.
+func (s *Serve) Refreshes(t *testing.T) (byHop map[string]int, failed int) {
+	t.Helper()
 	byHop = map[string]int{}
-	for _, m := range refreshes.FindAllStringSubmatch(string(page), -1) {
+	for _, m := range refreshes.FindAllStringSubmatch(s.Metrics(t), -1) {
 		n, err := strconv.Atoi(m[3])
 		if err != nil {
 			t.Fatal(err)

@@ -5,9 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"image/color"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -199,17 +197,8 @@ var metric = regexp.MustCompile(`(?m)^(go_goroutines|process_resident_memory_byt
 // metrics returns the figures of a sidecar's own metrics page.
 func metrics(t *testing.T, s *served.Serve) map[string]float64 {
 	t.Helper()
-	resp, err := http.Get(s.Admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	page, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := map[string]float64{}
-	for _, m := range metric.FindAllStringSubmatch(string(page), -1) {
+	for _, m := range metric.FindAllStringSubmatch(s.Metrics(t), -1) {
 		found[m[1]] = number(t, m[2])
 	}
 	if len(found) != 3 {
