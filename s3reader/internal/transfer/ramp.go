@@ -10,11 +10,11 @@ import (
 //
 // A Job with Probe measures what its first connection delivers. If that is slow, the store
 // or the network limits each connection, as S3 does, and all are opened at once. If it is
-// fast, the processors may be the limit, and more than a few would only cost time and
-// memory. So a few are opened, and all of them only if that pays.
+// fast, the processors may be the limit, and more connections would only cost time and
+// memory. So two are opened, four if two pay, and all if four pay.
 //
-//	one ─► slow ─► all ─► if each became much slower: few; all again if that was worse
-//	  └──► fast ─► few ─► if each is as fast as the one: all; few again if that does not pay
+//	one ─► slow ─► all ─► if each became much slower: four; all again if that was worse
+//	  └──► fast ─► two ─► if they pay: four ─► if they pay: all; four again if all do not
 //
 // A connection that is closed wastes what was sent over it. So connections are closed, and
 // opened on trial, only if the rest of the download takes long enough to make up for it.
@@ -30,17 +30,23 @@ const (
 	fast         = 110e6
 	firstWindows = 2
 
+	// A fast connection is measured again, up to warmTries times, until it is less than
+	// growing times as fast as before.
+	growing   = 1.1
+	warmTries = 5
+
 	// Several connections are measured over patience windows, and until each has
 	// delivered leastBytes on average, or for tooLong.
 	patience   = 5
 	leastBytes = 64 << 10
 
+	// few is how many connections are opened one step after the other.
 	few = 4
 
-	// All are opened after a few if these are firstGain times as fast as one was, and stay
-	// open if they are gain times as fast as a few.
-	firstGain = 3
-	gain      = 2
+	// Two connections are worth opening four, and these all, if they are stepGain times as
+	// fast as half as many. All stay open if they are gain times as fast as the few.
+	stepGain = 1.5
+	gain     = 2
 
 	// Each of all connections became much slower than the first if it delivers less than
 	// a quarter.
@@ -80,11 +86,27 @@ func (j *Job) ramp(ctx context.Context, open func(n int) bool) {
 		}
 		return
 	}
-	if !open(few) {
+	if one, ok = j.warm(ctx, one); !ok {
 		return
 	}
-	rate, ok := j.measure(ctx, few, patience, one*firstGain)
-	try := rate >= one*firstGain
+	n, rate, try := 1, one, true
+	for try && n < few {
+		n *= 2
+		if !open(n) {
+			return
+		}
+		var now float64
+		if now, ok = j.measure(ctx, n, patience, rate*stepGain); !ok {
+			return
+		}
+		// If more connections are much slower together, the store has changed.
+		try = now >= rate*stepGain || now < rate/2 && j.worthwhile(now)
+		if !try && n == few && now < rate*growing && j.worthwhile(now) {
+			n /= 2
+			j.scheduler.limit(n)
+		}
+		rate = now
+	}
 	for pause := firstPause; ok; pause *= 2 {
 		if try {
 			if !open(all) {
@@ -94,9 +116,9 @@ func (j *Job) ramp(ctx context.Context, open func(n int) bool) {
 			if now, ok = j.measure(ctx, all, patience, math.Inf(1)); !ok || now >= rate*gain {
 				return
 			}
-			j.scheduler.limit(few)
+			j.scheduler.limit(n)
 			// The few may have become slower since they were measured.
-			if rate, ok = j.measure(ctx, few, patience, math.Inf(1)); ok && now >= rate*gain {
+			if rate, ok = j.measure(ctx, n, patience, math.Inf(1)); ok && now >= rate*gain {
 				open(all)
 				return
 			}
@@ -104,7 +126,7 @@ func (j *Job) ramp(ctx context.Context, open func(n int) bool) {
 		if !ok {
 			return
 		}
-		rate, ok = j.measure(ctx, few, pause, math.Inf(1))
+		rate, ok = j.measure(ctx, n, pause, math.Inf(1))
 		try = j.worthwhile(rate)
 	}
 }
@@ -114,6 +136,22 @@ func (j *Job) ramp(ctx context.Context, open func(n int) bool) {
 func (j *Job) worthwhile(rate float64) bool {
 	left := float64(Length(j.Missing) - j.received.Load())
 	return left >= rate*worthwhile.Seconds()
+}
+
+// warm returns the throughput of the one open connection, which was rate, once it has stopped
+// growing: at first, TCP's windows are small and nothing is in the processors' caches.
+func (j *Job) warm(ctx context.Context, rate float64) (_ float64, ok bool) {
+	for range warmTries {
+		now, ok := j.measure(ctx, 1, firstWindows, math.Inf(1))
+		if !ok {
+			return 0, false
+		}
+		if now < rate*growing {
+			return max(now, rate), true
+		}
+		rate = now
+	}
+	return rate, true
 }
 
 // measure returns the throughput of n connections in bytes per second, over a number of

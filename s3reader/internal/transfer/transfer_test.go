@@ -230,7 +230,7 @@ func TestLimitsKeepToTheMemory(t *testing.T) {
 				continue // as many as asked for
 			}
 			l := transfer.NewLimits(n, memory)
-			if l.Max() < 1 || l.Max() > n || l.Buffer < 32<<10 || l.Buffer > 2*mib {
+			if l.Max() < 1 || l.Max() > n || l.Buffer < 32<<10 || l.Buffer > 512<<10 {
 				t.Errorf("%d connections in %d bytes: %d of %d", n, memory, l.Max(), l.Buffer)
 			}
 			if need := int64(l.Max()) * l.Buffer; l.Max() > 1 && need > memory {
