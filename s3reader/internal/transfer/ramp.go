@@ -15,6 +15,7 @@ import (
 //
 //	one ─► slow ─► all ─► if each became much slower: four; all again if that was worse
 //	  └──► fast ─► two ─► if they pay: four ─► if they pay: all; four again if all do not
+//	                └─── from time to time twice as many, on trial ───┘
 //
 // A connection that is closed wastes what was sent over it. So connections are closed, and
 // opened on trial, only if the rest of the download takes long enough to make up for it.
@@ -43,10 +44,10 @@ const (
 	// few is how many connections are opened one step after the other.
 	few = 4
 
-	// Two connections are worth opening four, and these all, if they are stepGain times as
-	// fast as half as many. All stay open if they are gain times as fast as the few.
+	// Twice as many connections pay if they are stepGain times as fast; all, opened after
+	// four, if they are gain times as fast.
 	stepGain = 1.5
-	gain     = 2
+	gain     = 2.0
 
 	// Each of all connections became much slower than the first if it delivers less than
 	// a quarter.
@@ -59,8 +60,8 @@ const (
 	// opened on trial or closed.
 	worthwhile = time.Second
 
-	// firstPause is the number of windows until a few connections are compared with all
-	// again. It doubles.
+	// firstPause is the number of windows until twice as many connections are tried again.
+	// It doubles.
 	firstPause = 100
 )
 
@@ -107,27 +108,34 @@ func (j *Job) ramp(ctx context.Context, open func(n int) bool) {
 		}
 		rate = now
 	}
-	for pause := firstPause; ok; pause *= 2 {
+	next, need := all, gain
+	for pause := firstPause; ok; {
 		if try {
-			if !open(all) {
+			if !open(next) {
 				return
 			}
-			var now float64
-			if now, ok = j.measure(ctx, all, patience, math.Inf(1)); !ok || now >= rate*gain {
+			now, ok := j.measure(ctx, next, patience, math.Inf(1))
+			if !ok {
 				return
 			}
-			j.scheduler.limit(n)
-			// The few may have become slower since they were measured.
-			if rate, ok = j.measure(ctx, n, patience, math.Inf(1)); ok && now >= rate*gain {
-				open(all)
-				return
+			if now < rate*need {
+				j.scheduler.limit(n)
+				// These may have become slower since they were measured.
+				if rate, ok = j.measure(ctx, n, patience, math.Inf(1)); !ok || now >= rate*need && !open(next) {
+					return
+				}
 			}
-		}
-		if !ok {
-			return
+			if now >= rate*need {
+				if n, rate = next, now; n == all {
+					return
+				}
+				next = min(2*n, all)
+				continue
+			}
 		}
 		rate, ok = j.measure(ctx, n, pause, math.Inf(1))
-		try = j.worthwhile(rate)
+		pause *= 2
+		try, next, need = j.worthwhile(rate), min(2*n, all), stepGain
 	}
 }
 
