@@ -23,10 +23,10 @@ const (
 	// break before it begins, or when S3 asks to slow down.
 	burstAttempts = resumeLimit + 1
 
-	// slowDownPause is the longest pause before the first repetition of a request that
-	// was refused because there are too many; it doubles. The shortest is half of it, so
-	// that a store may refuse everything for over 7 s.
-	slowDownPause = 500 * time.Millisecond
+	// burstPause is the longest pause before the first repetition in a burst; it doubles.
+	// The shortest is half of it, so that a store may refuse everything, or break all
+	// connections, for over 7 s.
+	burstPause = 500 * time.Millisecond
 )
 
 // retryer is the SDK's retryer, except in a burst: when connections break before a
@@ -82,11 +82,11 @@ func (p retryer) GetRetryToken(ctx context.Context, err error) (func(error) erro
 
 // RetryDelay fails after the last attempt for this error.
 func (p retryer) RetryDelay(attempt int, err error) (time.Duration, error) {
-	if !p.noBursts && slowDown(err) {
-		longest := slowDownPause << min(attempt-1, burstAttempts)
+	if !p.noBursts && (brokenConnection(err) || slowDown(err)) {
+		longest := burstPause << min(attempt-1, burstAttempts)
 		return longest/2 + rand.N(longest/2), nil
 	}
-	if attempt >= p.Standard.MaxAttempts() && (p.noBursts || !brokenConnection(err)) {
+	if attempt >= p.Standard.MaxAttempts() {
 		return 0, &retry.MaxAttemptsError{Attempt: attempt, Err: err}
 	}
 	return p.Standard.RetryDelay(attempt, err)
