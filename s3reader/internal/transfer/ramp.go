@@ -14,7 +14,7 @@ import (
 // memory. So two are opened, four if two pay, and all if four pay.
 //
 //	one ─► slow ─► all ─► if each became much slower: four; all again if that was worse
-//	  └──► fast ─► two ─► if they pay: four ─► if they pay: all; four again if all do not
+//	  └──► fast ─► two ─► if they pay: four ─► if they pay: all; fewer again if they do not
 //	                └─── from time to time twice as many, on trial ───┘
 //
 // A connection that is closed wastes what was sent over it. So connections are closed, and
@@ -41,7 +41,8 @@ const (
 	patience   = 5
 	leastBytes = 64 << 10
 
-	// few is how many connections are opened one step after the other.
+	// few is how many connections are opened step by step, and how many the slow path
+	// keeps. If no more are allowed, all are opened at once.
 	few = 4
 
 	// Twice as many connections pay if they are stepGain times as fast; all, opened after
@@ -49,8 +50,8 @@ const (
 	stepGain = 1.5
 	gain     = 2.0
 
-	// Each of all connections became much slower than the first if it delivers less than
-	// a quarter.
+	// All connections hinder each other if each delivers less than 1/slower of what the
+	// first delivered alone.
 	slower = 4
 
 	// After all connections, a few are kept if they are nearly as fast.
@@ -100,7 +101,8 @@ func (j *Job) ramp(ctx context.Context, open func(n int) bool) {
 		if now, ok = j.measure(ctx, n, patience, rate*stepGain); !ok {
 			return
 		}
-		// If more connections are much slower together, the store has changed.
+		// If more connections together deliver less than half of what fewer did, the store
+		// has slowed down, and the comparison says nothing.
 		try = now >= rate*stepGain || now < rate/2 && j.worthwhile(now)
 		if !try && n == few && now < rate*growing && j.worthwhile(now) {
 			n /= 2
@@ -155,7 +157,7 @@ func (j *Job) warm(ctx context.Context, rate float64) (_ float64, ok bool) {
 			return 0, false
 		}
 		if now < rate*growing {
-			return max(now, rate), true
+			return now, true // rate may not have the pause between two segments
 		}
 		rate = now
 	}

@@ -3,6 +3,7 @@ package transfer_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,13 +17,14 @@ type network struct {
 	firstByte time.Duration
 	each, all float64 // bytes per second of one connection, and of all together
 	slower    func(since time.Duration) (each, all float64)
-	silent    bool  // the first connection delivers nothing for 30 seconds
+	silent    []int // the connections, from 1, that deliver nothing for 30 seconds
 	partSize  int64 // 0: none
 
 	mu         sync.Mutex
 	begun      time.Time
 	free       time.Time // when the link can carry the next byte
 	open, peak int
+	opened     int
 	delivered  int64
 	used       float64 // connections × seconds since the middle of the download
 	size       int64
@@ -69,12 +71,14 @@ func (c *connection) Read(p []byte) (int, error) {
 	n := c.n
 	now := time.Now()
 	n.mu.Lock()
+	silent := false
 	if !c.isOpen {
 		c.isOpen, c.free = true, now.Add(n.firstByte)
 		n.changed(+1)
+		n.opened++
+		silent = slices.Contains(n.silent, n.opened)
 	}
-	if n.silent {
-		n.silent = false
+	if silent {
 		n.mu.Unlock()
 		select {
 		case <-time.After(30 * time.Second): // the Body would connect again
@@ -175,6 +179,8 @@ func TestRamp(t *testing.T) {
 		{"very far", &network{firstByte: 200 * time.Millisecond, each: s3 / 4, all: 1e11}, 1024, 30, 32, 32, 2500 * time.Millisecond},
 		{"near, each limited", &network{firstByte: near, each: s3, all: 1e11}, 1024, 30, 32, 32, 460 * time.Millisecond},
 		{"far, each faster", &network{firstByte: far, each: 3 * s3, all: 1e11}, 2048, 26, 32, 32, 450 * time.Millisecond}, // 279 ms
+		{"far, very fast, 256 MiB", &network{firstByte: far, each: 600e6, all: 1e11}, 256, 8, 32, 32, 200 * time.Millisecond},
+		{"far, very fast, 300 MiB", &network{firstByte: far / 2, each: 400e6, all: 1e11}, 300, 8, 32, 32, 170 * time.Millisecond},
 		{"slow", &network{firstByte: far, each: 1e6, all: 1e11}, 128, 15, 16, 16, 9500 * time.Millisecond},
 		{"far, link of 5 Gbit/s", &network{firstByte: far, each: s3, all: 625e6}, 1024, 6, 32, 32, 2050 * time.Millisecond},
 		{"far, link of 0.8 Gbit/s", &network{firstByte: far, each: 1e9, all: 100e6}, 1024, 3.5, 4.5, 32, 11 * time.Second},
@@ -183,7 +189,14 @@ func TestRamp(t *testing.T) {
 		{"near, twelve cores", &network{firstByte: near, each: 0.7e9, all: 12 * 0.7e9}, 4096, 11, 32, 32, 600 * time.Millisecond},
 		{"near, busy", &network{firstByte: near, each: 1.5e9, all: 1.5e9, slower: func(d time.Duration) (float64, float64) { return 1, busy(d) }}, 2048, 1.5, 8, 32, 3 * time.Second},
 		{"far, noisy", &network{firstByte: far, each: s3, all: 1e11, slower: func(d time.Duration) (float64, float64) { return uneven(d), 1 }}, 1024, 28, 32, 32, 800 * time.Millisecond},
-		{"first connection silent", &network{firstByte: far, each: s3, all: 1e11, silent: true}, 1024, 24, 32, 32, 1600 * time.Millisecond},
+		{"first connection silent", &network{firstByte: far, each: s3, all: 1e11, silent: []int{1}}, 1024, 24, 32, 32, 1600 * time.Millisecond},
+		{"near, two connections silent", &network{firstByte: near, each: 1e9, all: 1.8e9, silent: []int{3, 4}}, 8192, 1.8, 4, 32, 4850 * time.Millisecond},
+		{"near, a dip", &network{firstByte: near, each: 0.5e9, all: 1.9e9, slower: func(d time.Duration) (float64, float64) {
+			if d > 35*time.Millisecond && d < 110*time.Millisecond {
+				return 1, 0.5
+			}
+			return 1, 1
+		}}, 8192, 3, 8, 32, 5500 * time.Millisecond},
 		{"small parts", &network{firstByte: far, each: 3 * s3, all: 1e11, partSize: mib}, 1024, 28, 32, 32, 1200 * time.Millisecond},
 		{"far, a fast start", &network{firstByte: far, each: 5 * s3, all: 1e11, slower: func(d time.Duration) (float64, float64) {
 			if d < 80*time.Millisecond {

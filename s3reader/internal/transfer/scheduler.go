@@ -208,7 +208,8 @@ func (q *scheduler) limit(n int) {
 func (q *scheduler) giveBack(s *segment) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.most == 0 || len(q.active) <= q.most {
+	// A silent connection cannot give back, and must not be what remains.
+	if q.most == 0 || len(q.active)-q.silent <= q.most {
 		return false
 	}
 	if s.left.Len() > 0 {
