@@ -84,7 +84,7 @@ func (r *Reader) downloadOptions(optFns []func(*DownloadOptions)) (DownloadOptio
 // in order. After an error, w holds some of the bytes, in no order.
 //
 // A connection that breaks or stalls is resumed at the next byte. Unless Concurrency is
-// set, throughput is measured, and no more connections are kept than raise it. Fewer
+// set, throughput is measured, and about as many connections are kept as raise it. Fewer
 // are used when S3 asks to slow down. After a [ChecksumMismatch] nothing is fetched
 // again: the checksum does not show which bytes are wrong.
 //

@@ -59,7 +59,7 @@ type Job struct {
 	First        Body
 	ReleaseFirst func()
 
-	// Probe opens only as many of the Plan's connections as raise throughput.
+	// Probe opens about as many of the Plan's connections as raise throughput (ramp.go).
 	Probe bool
 
 	Sum *crc.Kind // of the parts; nil: none
